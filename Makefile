@@ -1,0 +1,40 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo install lint format test test-slow benchmark clean
+
+demo: .venv/installed  ## install, train both methods on drawn scenes, show the leaderboard
+	$(BIN)/sobench run suites/smoke.yaml
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+lint: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint
+	$(BIN)/pytest
+
+test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume: minutes
+	$(BIN)/pytest -m slow
+
+benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's
+	$(BIN)/python -m tests.benchmarks.training_step
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,51 @@
+"""The errors a user can meet. Every message names the file, the key or row, the value and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SobenchError(Exception):
+    """Base of all errors that are shown to the user as one or two lines, without a traceback."""
+
+    exit_code = 1
+
+
+class RequestError(SobenchError):
+    """What was asked for cannot be done: a wrong option, an unknown name, a missing device."""
+
+    exit_code = 2
+
+
+class SuiteError(RequestError):
+    """A suite file is wrong."""
+
+
+class DataError(RequestError):
+    """A dataset is missing, broken or contradicts itself."""
+
+
+class RunError(SobenchError):
+    """One run could not finish; the rest of the suite goes on."""
+
+
+class Diverged(RunError):
+    """The loss of a run stopped being finite."""
+
+
+class CheckpointError(SobenchError):
+    """A checkpoint is damaged or does not belong to this run."""
+
+
+class NothingToCompare(SobenchError):
+    """There is no result to show or to compare with."""
+
+    exit_code = 4
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` did you mean 'x'?`` for a near miss, else `` known: a, b, c``; starts with a space."""
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f" did you mean {close[0]!r}?" if close else f" known: {', '.join(names)}"
