@@ -1,0 +1,99 @@
+"""The one dataset contract that every reader fills, whatever the layout on disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+ImageArray = NDArray[np.uint8]
+
+EVERY_CLASS = -1
+"""Label of an ignore region that concerns all classes."""
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One image and what is known to be on it, in pixels of the original image.
+
+    Attributes:
+        id: the image id of the annotation file, or the 1-based position in the split.
+        name: the image file as a user would name it, for messages.
+        width, height: pixels, after the orientation tag has been obeyed.
+        boxes: ``[G, 4]`` ``x1, y1, x2, y2`` of the objects; may reach slightly out of the image.
+        labels: ``[G]`` in ``0..K-1``.
+        areas: ``[G]`` square pixels, the annotation's own area where it has one.
+        ignore: ``[I, 4]`` regions that are neither object nor background.
+        ignore_labels: ``[I]`` the class a region hides, or ``EVERY_CLASS``.
+    """
+
+    id: int
+    name: str
+    width: int
+    height: int
+    boxes: FloatArray
+    labels: IntArray
+    areas: FloatArray
+    ignore: FloatArray
+    ignore_labels: IntArray
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row that a reader left out, and why."""
+
+    file: str
+    row: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A split, read.
+
+    Attributes:
+        title: format and split, for messages and tables.
+        classes: names, indexed by label.
+        category_ids: the id of each class in the annotation files, as detections are stored.
+        images: in the reader's order, which is the same on every machine.
+        read_image: index -> ``[H, W, 3]`` uint8 RGB; raises ``DataError`` for a broken file.
+        skipped: bad rows that were left out.
+        notes: counts worth knowing, such as ignored regions or dropped categories.
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    images: tuple[AnnotatedImage, ...]
+    read_image: Callable[[int], ImageArray]
+    skipped: tuple[Skipped, ...] = ()
+    notes: Counter[str] | None = None
+
+    def first(self, limit: int | None) -> Dataset:
+        """The first ``limit`` images, or all of them for ``None``."""
+        if limit is None or limit >= len(self.images):
+            return self
+        return Dataset(
+            self.title,
+            self.classes,
+            self.category_ids,
+            self.images[:limit],
+            self.read_image,
+            self.skipped,
+            self.notes,
+        )
+
+
+def as_boxes(rows: list[tuple[float, float, float, float]]) -> FloatArray:
+    """``[N, 4]`` from a possibly empty list of boxes."""
+    return np.asarray(rows, dtype=np.float64).reshape(-1, 4)
+
+
+def as_labels(rows: list[int]) -> IntArray:
+    """``[N]`` from a possibly empty list of class indices."""
+    return np.asarray(rows, dtype=np.int64)

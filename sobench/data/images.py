@@ -1,0 +1,219 @@
+"""Image files: found, measured from their header, and decoded to RGB whatever they hold."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from sobench.data.dataset import ImageArray
+from sobench.errors import DataError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+_WAY_OUT = "replace it or remove its row"
+_DIRECT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_BROKEN_EXIF = (struct.error, KeyError, SyntaxError, TypeError, ValueError, OSError)
+_BROKEN_PIXELS = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error)
+
+# EXIF 2.3, tag 0x0112: what must be done to stored pixels to see them upright.
+_UPRIGHT: dict[int, Callable[[ImageArray], ImageArray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda pixels: np.rot90(pixels, 1),
+}
+_INVERSE = {6: 8, 8: 6}
+
+# Warning filters belong to the process, so only one thread at a time may exchange them.
+_FILTERS = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files as a dataset's ``read_image``; can be pickled for worker processes.
+
+    Attributes:
+        paths: one file per image.
+        sizes: width and height in pixels that the annotations were made for.
+    """
+
+    paths: tuple[Path, ...]
+    sizes: tuple[tuple[int, int], ...]
+
+    def __call__(self, index: int) -> ImageArray:
+        """``[H, W, 3]`` uint8 RGB of image ``index``; raises ``DataError`` for a broken file."""
+        return decode(self.paths[index], self.sizes[index])
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Stored size (width, height) and EXIF orientation 1..8."""
+
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        width, height = self.stored
+        return (height, width) if self.orientation >= 5 else (width, height)
+
+
+def list_images(folder: Path) -> list[str]:
+    """Names of the image files below ``folder``, relative to it, with ``/``, sorted.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such image folder; correct the dataset's root or split")
+    names = []
+    for place, _, files in os.walk(folder, followlinks=True):
+        prefix = "" if place == str(folder) else Path(place).relative_to(folder).as_posix() + "/"
+        for name in files:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                names.append(prefix + name)
+    return sorted(names)
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels after the orientation tag, from the header alone.
+
+    Raises:
+        DataError: the file is missing or not an image.
+    """
+    with _opened(path) as (_, header):
+        return header.upright
+
+
+def decode(path: Path, declared: tuple[int, int] | None) -> ImageArray:
+    """Decode one image.
+
+    The EXIF orientation is obeyed, unless only the stored size is the declared one: then the
+    annotation was made on the pixels as they are stored. (An orientation that a PNG file states
+    after its pixels is not seen.) Alpha is dropped, not blended; of 16 bits the high byte is kept.
+
+    Args:
+        path: the image file.
+        declared: width and height in pixels of the annotation, where it states them.
+
+    Returns:
+        ``[H, W, 3]`` uint8 RGB, contiguous and writable.
+
+    Raises:
+        DataError: the file is missing, broken, of a mode that has no RGB meaning, or of another
+            size than declared.
+    """
+    with _opened(path) as (image, header):
+        if declared not in (None, header.upright, header.stored):
+            raise DataError(_wrong_size(path, header, declared))
+        pixels = _pixels(image, path)
+        # Pillow turns TIFF files upright while it loads them, and no others.
+        loaded_upright = image.format == "TIFF" or header.orientation == 1
+    if declared in (None, header.upright):
+        turn = 1 if loaded_upright else header.orientation
+    else:
+        turned_back = _INVERSE.get(header.orientation, header.orientation)
+        turn = turned_back if loaded_upright else 1
+    return np.ascontiguousarray(_UPRIGHT[turn](pixels)) if turn in _UPRIGHT else pixels
+
+
+def _wrong_size(path: Path, header: _Header, declared: tuple[int, int] | None) -> str:
+    assert declared is not None
+    width, height = header.upright
+    stored = ""
+    if header.stored != header.upright:
+        stored = f" ({header.stored[0]}x{header.stored[1]} before its orientation tag)"
+    return (
+        f"{path} has {width}x{height} pixels{stored}, but its annotation says "
+        f"{declared[0]}x{declared[1]}; correct the annotation or replace the image"
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Image.Image, _Header]]:
+    """The image with its header read and its pixels not yet; closes the file in any case."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such image file; put it back or remove its row") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened ({error.strerror}); {_WAY_OUT}") from None
+    with file:
+        try:
+            # Pillow warns about large pictures and odd metadata; neither is the user's concern.
+            with _FILTERS, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                image = Image.open(file)
+                header = _header(image)
+        except UnidentifiedImageError:
+            raise DataError(f"{path}: is not an image that can be read; {_WAY_OUT}") from None
+        except Image.DecompressionBombError:
+            raise DataError(
+                f"{path}: has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; "
+                "cut it into tiles or remove its row"
+            ) from None
+        except _BROKEN_PIXELS as error:
+            raise DataError(_broken(path, error)) from None
+        with image:
+            yield image, header
+
+
+def _header(image: Image.Image) -> _Header:
+    stored = image.size
+    tags = getattr(image, "tag_v2", None)
+    if image.format == "TIFF" and tags is not None:
+        # Newer versions of Pillow give the upright size of a TIFF file, older ones the stored one.
+        stored = (int(tags[ExifTags.Base.ImageWidth]), int(tags[ExifTags.Base.ImageLength]))
+    try:
+        # The base class, because PngImageFile.getexif decodes the pixels first.
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    except _BROKEN_EXIF:
+        orientation = 1
+    return _Header(stored, orientation if orientation in _UPRIGHT else 1)
+
+
+def _pixels(image: Image.Image, path: Path) -> ImageArray:
+    """``[H, W, 3]`` uint8 RGB as Pillow loads them."""
+    try:
+        image.load()
+        if image.mode in _DEEP_MODES:
+            grey = _high_byte(np.asarray(image), path)
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        if image.mode not in _DIRECT_MODES:
+            raise DataError(
+                f"{path}: pixels of mode {image.mode} have no RGB meaning; "
+                "convert it to 8-bit RGB or remove its row"
+            )
+        # Left in place, it makes a conversion blend, warn or look for a spare colour.
+        image.info.pop("transparency", None)
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+    except _BROKEN_PIXELS as error:
+        raise DataError(_broken(path, error)) from None
+
+
+def _high_byte(values: np.ndarray, path: Path) -> ImageArray:
+    """``[H, W]`` uint8 of 16-bit grey values; 32-bit containers are read if they hold 16 bits."""
+    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
+        raise DataError(
+            f"{path}: grey values {values.min()}..{values.max()} exceed 16 bits; "
+            "convert it to 8-bit RGB or remove its row"
+        )
+    return (values >> 8).astype(np.uint8)
+
+
+def _broken(path: Path, error: Exception) -> str:
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return f"{path}: is damaged ({reason}); {_WAY_OUT}"

@@ -1,0 +1,17 @@
+"""Fixtures that more than one test module uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data beside the checkout; the test is skipped where there is none."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the real data of ../shared/data, which is absent")
+    return SHARED_DATA
