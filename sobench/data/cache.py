@@ -1,0 +1,92 @@
+"""Decoded and resized images in one memory-mapped file, shared by all methods, seeds and runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.resize import canvas, resize
+from sobench.errors import DataError
+from sobench.storage import replacing
+from sobench.suite import Input
+
+_VERSION = 1
+
+
+def cache_folder() -> Path:
+    """``SOBENCH_CACHE`` if it is set, else the user's cache folder."""
+    chosen = os.environ.get("SOBENCH_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "sobench"
+
+
+def cached_images(
+    dataset: Dataset,
+    split: str,
+    fingerprint: str,
+    settings: Input,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageArray:
+    """``[N, H, W, 3]`` uint8 pixels of a split, built on first use and mapped into memory.
+
+    The file appears under its name only when it is complete, so a build that is killed leaves
+    nothing that could be taken for it.
+
+    Args:
+        fingerprint: of the dataset; a changed dataset gets a new file.
+        progress: called with images done and images in all.
+
+    Raises:
+        DataError: an image cannot be read, or the disk is too small.
+    """
+    count = len(dataset.images)
+    key = {
+        "version": _VERSION,
+        "data": fingerprint,
+        "input": settings.model_dump(mode="json"),
+        "split": split,
+        "count": count,
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache_folder() / f"{split}-{digest}.npy"
+    if not path.exists():
+        _build(path, dataset, settings, progress)
+    try:
+        images: ImageArray = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged cache ({error}); delete this file, it is rebuilt") from None
+    if images.shape != (count, *canvas(settings), 3):
+        raise DataError(f"{path}: cache of shape {images.shape}; delete this file, it is rebuilt")
+    return images
+
+
+def _build(
+    path: Path,
+    dataset: Dataset,
+    settings: Input,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    shape = (len(dataset.images), *canvas(settings), 3)
+    try:
+        with replacing(path) as temporary:
+            images = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            for index in range(len(dataset.images)):
+                images[index] = resize(dataset.read_image(index), settings)
+                if progress is not None:
+                    progress(index + 1, len(dataset.images))
+            images.flush()
+            del images
+    except OSError as error:
+        size = np.prod(shape) / 2**30
+        raise DataError(
+            f"{path}: the image cache of {size:.1f} GiB cannot be written ({error.strerror}); "
+            "set SOBENCH_CACHE to a folder with room"
+        ) from None

@@ -1,0 +1,76 @@
+"""From pixels of the original image to pixels of the network input, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from sobench.data.dataset import FloatArray, ImageArray
+from sobench.suite import Input
+
+FILL = (124, 116, 104)
+"""Colour of padding: ImageNet's mean, which normalisation turns into zero."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image lies on the canvas: in its top left corner, scaled.
+
+    Attributes:
+        width, height: of the scaled image, in pixels of the input.
+        scale: ``x, y`` factors, exactly ``width / original width`` and so on.
+    """
+
+    width: int
+    height: int
+    scale: tuple[float, float]
+
+    def to_input(self, boxes: FloatArray) -> FloatArray:
+        """``[N, 4]`` boxes of the original image in pixels of the input."""
+        return boxes * np.array(self.scale * 2)
+
+    def to_original(self, boxes: FloatArray) -> FloatArray:
+        """``[N, 4]`` boxes of the input in pixels of the original, clipped to the image."""
+        limit = np.array((self.width, self.height) * 2, dtype=np.float64)
+        return np.clip(boxes, 0, limit) / np.array(self.scale * 2)
+
+
+def canvas(settings: Input) -> tuple[int, int]:
+    """Height and width of the network input, the same for every image of a suite."""
+    if settings.resize == "shorter_side":
+        side = -(-settings.size[1] // 32) * 32
+        return side, side
+    return settings.size
+
+
+def place(settings: Input, width: int, height: int) -> Placement:
+    """Where an image of ``width`` x ``height`` pixels lies on the canvas."""
+    high, wide = settings.size
+    if settings.resize == "stretch":
+        new_width, new_height = wide, high
+    else:
+        if settings.resize == "letterbox":
+            scale = min(wide / width, high / height)
+        else:
+            shorter, longer = settings.size
+            scale = min(shorter / min(width, height), longer / max(width, height))
+        new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
+    return Placement(new_width, new_height, (new_width / width, new_height / height))
+
+
+def resize(image: ImageArray, settings: Input) -> ImageArray:
+    """``[h, w, 3]`` -> the canvas ``[H, W, 3]``: antialiased bilinear, padded right and below."""
+    height, width = image.shape[:2]
+    placement = place(settings, width, height)
+    scaled = image
+    if (placement.width, placement.height) != (width, height):
+        size = (placement.width, placement.height)
+        scaled = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    if scaled.shape[:2] == canvas(settings):
+        return scaled
+    padded = np.empty((*canvas(settings), 3), dtype=np.uint8)
+    padded[:] = FILL
+    padded[: placement.height, : placement.width] = scaled
+    return padded

@@ -1,0 +1,42 @@
+"""The batch contract: padded ground truth, in pixels of the network input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Padded ground truth of a batch, in pixels of the network input.
+
+    Attributes:
+        boxes: ``[B, G, 4]`` float ``x1, y1, x2, y2``.
+        labels: ``[B, G]`` int64 in ``0..K-1``, ``-1`` for padding.
+        ignore: ``[B, I, 4]`` float regions that are neither object nor background; padding is 0.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    ignore: Tensor
+
+    def to(self, device: torch.device) -> Targets:
+        """The same targets on another device."""
+        return Targets(
+            *(t.to(device, non_blocking=True) for t in (self.boxes, self.labels, self.ignore))
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and their targets.
+
+    Attributes:
+        images: ``[B, 3, H, W]`` uint8 RGB, channels-last in memory.
+        targets: in pixels of the network input.
+    """
+
+    images: Tensor
+    targets: Targets
