@@ -1,0 +1,143 @@
+"""Feature extractors of torchvision as ordered feature maps with strides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from sobench import suite
+from sobench.errors import RequestError
+
+_IMAGENET = {
+    "resnet18": "IMAGENET1K_V1",
+    "resnet34": "IMAGENET1K_V1",
+    "resnet50": "IMAGENET1K_V1",
+    "resnet101": "IMAGENET1K_V1",
+    "resnext101_32x8d": "IMAGENET1K_V1",
+    "resnext101_64x4d": "IMAGENET1K_V1",
+    "vgg16": "IMAGENET1K_FEATURES",
+}
+
+
+class Backbone(nn.Module):
+    """Stages that each halve the resolution, C2 (stride 4) to C5 (stride 32).
+
+    ``layer1`` gives C2, ..., ``layer4`` gives C5. VGG-16 has its four stages end in conv3_3,
+    conv4_3, conv5_3 and pool5; its poolings round up, as in SSD's Caffe model.
+
+    Attributes:
+        channels, strides: of C2..C5, in order.
+    """
+
+    strides = (4, 8, 16, 32)
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        layers: list[nn.Module],
+        channels: tuple[int, ...],
+        freeze: tuple[str, ...] = (),
+        norm: str = "train",
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
+        self.channels = channels
+        self.freeze = freeze
+        self.norm = norm
+        for name in freeze:
+            self.get_submodule(name).requires_grad_(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """``[B, 3, H, W]`` -> C2..C5."""
+        maps = []
+        x = self.stem(images)
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            maps.append(x)
+        return maps
+
+    def train(self, mode: bool = True) -> Backbone:
+        """As in ``nn.Module``, but frozen stages and frozen statistics stay in eval mode."""
+        super().train(mode)
+        for name in self.freeze:
+            self.get_submodule(name).eval()
+        if self.norm == "frozen":
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+
+def build_backbone(settings: suite.Backbone) -> Backbone:
+    """The backbone of a suite, with its weights.
+
+    Raises:
+        RequestError: the weights cannot be fetched or do not fit; says which file to put where.
+    """
+    full = torchvision.models.get_model(settings.name, weights=None)
+    if settings.weights != "none":
+        _load_weights(full, settings)
+    if settings.name == "vgg16":
+        return _vgg(full, settings)
+    channels = tuple(
+        (layer[-1].bn3 if hasattr(layer[-1], "bn3") else layer[-1].bn2).num_features
+        for layer in (full.layer1, full.layer2, full.layer3, full.layer4)
+    )
+    stem = nn.Sequential(full.conv1, full.bn1, full.relu, full.maxpool)
+    layers = [full.layer1, full.layer2, full.layer3, full.layer4]
+    return Backbone(stem, layers, channels, settings.freeze, settings.norm)
+
+
+def _vgg(full: nn.Module, settings: suite.Backbone) -> Backbone:
+    features = list(full.features)  # type: ignore[arg-type]
+    for module in features:
+        if isinstance(module, nn.MaxPool2d):
+            module.ceil_mode = True
+    cut = [nn.Sequential(*features[a:b]) for a, b in ((0, 9), (9, 16), (16, 23), (23, 30))]
+    layers = [*cut[1:], nn.Sequential(features[30])]
+    return Backbone(cut[0], list(layers), (256, 512, 512, 512), settings.freeze, settings.norm)
+
+
+def _load_weights(model: nn.Module, settings: suite.Backbone) -> None:
+    if settings.weights == "imagenet":
+        state = _imagenet_weights(settings.name)
+        source = "torchvision's ImageNet weights"
+    else:
+        source = settings.weights
+        try:
+            state = torch.load(
+                Path(settings.weights).expanduser(), map_location="cpu", weights_only=True
+            )
+        except Exception as error:
+            raise RequestError(
+                f"backbone.weights: {source}: no state dict could be read from it ({error}); "
+                "write `imagenet`, `none` or the path of a file saved with torch.save"
+            ) from None
+    # The classifier is not part of a detector; every other weight must be there.
+    missing, _ = model.load_state_dict(
+        {k: v for k, v in state.items() if not k.startswith(("fc.", "classifier."))}, strict=False
+    )
+    missing = [key for key in missing if not key.startswith(("fc.", "classifier."))]
+    if missing:
+        raise RequestError(
+            f"backbone.weights: {source}: {len(missing)} weights of {settings.name} are missing, "
+            f"first {missing[0]!r}; give a state dict of torchvision's {settings.name}"
+        )
+
+
+def _imagenet_weights(name: str) -> dict[str, Tensor]:
+    weights = torchvision.models.get_model_weights(name)[_IMAGENET[name]]
+    try:
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise RequestError(
+            f"backbone.weights: imagenet: {weights.url} cannot be fetched ({error});\n"
+            f"put that file into {folder} (or set TORCH_HOME), or write `weights: none` "
+            "with `norm: train` and `freeze: []` to train from scratch"
+        ) from None

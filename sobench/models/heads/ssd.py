@@ -1,0 +1,96 @@
+"""The SSD head: one 3x3 convolution per level for classes and one for boxes; arXiv:1512.02325."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sobench.data.targets import Targets
+from sobench.models.boxes import (
+    NEGATIVE,
+    Detections,
+    assign,
+    candidates,
+    encode,
+    flat,
+    matched,
+    suppress,
+)
+from sobench.models.detector import Blueprint, HeadOutput
+from sobench.models.losses import mined_cross_entropy, smooth_l1
+
+_STDS = (0.1, 0.1, 0.2, 0.2)
+
+
+class SsdHead(nn.Module):
+    """Softmax over the classes and a background (index 0) for every default box.
+
+    An object takes its best default box and all with IoU of .5 and more; cross-entropy with three
+    hard negatives for each positive, and smooth L1 with beta 1, both over the batch's positives.
+
+    Args:
+        channels: of each source map.
+        per_cell: default boxes in a cell of each source map.
+        boxes: ``[A, 4]`` default boxes of all maps, in pixels of the input.
+    """
+
+    boxes: Tensor
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        channels: Sequence[int],
+        per_cell: Sequence[int],
+        boxes: Tensor,
+    ) -> None:
+        super().__init__()
+        self.blueprint = blueprint
+        width = blueprint.classes + 1
+        pairs = list(zip(channels, per_cell, strict=True))
+        self.class_logits = nn.ModuleList(nn.Conv2d(c, a * width, 3, padding=1) for c, a in pairs)
+        self.box_offsets = nn.ModuleList(nn.Conv2d(c, a * 4, 3, padding=1) for c, a in pairs)
+        self.register_buffer("boxes", boxes, persistent=False)
+        init_xavier(self)
+
+    def forward(self, sources: list[Tensor]) -> HeadOutput:
+        """Source maps -> ``logits`` ``[B, A*(K+1), h, w]``, ``offsets`` ``[B, A*4, h, w]``."""
+        return {
+            "logits": [conv(x) for conv, x in zip(self.class_logits, sources, strict=True)],
+            "offsets": [conv(x) for conv, x in zip(self.box_offsets, sources, strict=True)],
+        }
+
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """``class`` and ``box`` loss, divided by the batch's positives."""
+        logits = torch.cat([flat(x, self.blueprint.classes + 1) for x in output["logits"]], dim=1)
+        offsets = torch.cat([flat(x, 4) for x in output["offsets"]], dim=1)
+        assigned = assign(targets, self.boxes, positive=0.5, negative=0.5)
+        positive = assigned >= 0
+        boxes, labels = matched(targets, assigned)
+        classes = torch.where(positive, labels + 1, 0)
+        count = positive.sum().clamp(min=1)
+        box_loss = smooth_l1(offsets, encode(boxes, self.boxes, _STDS), positive, beta=1.0)
+        class_loss = mined_cross_entropy(logits, classes, positive, assigned == NEGATIVE)
+        return {"class": class_loss / count, "box": box_loss / count}
+
+    def detect(self, output: HeadOutput) -> Detections:
+        """The best ``top_k`` of each source map, decoded, clipped to the input and suppressed."""
+        settings, width = self.blueprint.detect, self.blueprint.classes + 1
+        scores = [flat(x, width).softmax(dim=-1)[..., 1:] for x in output["logits"]]
+        offsets = [flat(x, 4) for x in output["offsets"]]
+        boxes = self.boxes.split([x.shape[1] for x in offsets])
+        found = [
+            candidates(*level, _STDS, settings.top_k)
+            for level in zip(scores, offsets, boxes, strict=True)
+        ]
+        return suppress(found, self.blueprint.size, settings)
+
+
+def init_xavier(module: nn.Module) -> None:
+    """Xavier uniform weights and zero biases for every convolution in ``module``."""
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            nn.init.xavier_uniform_(conv.weight)
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)

@@ -1,0 +1,62 @@
+"""Losses shared by the heads. All return sums; the head divides by what its paper divides by."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+
+def focal_loss(
+    logits: Tensor,
+    labels: Tensor,
+    positive: Tensor,
+    counted: Tensor,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+) -> Tensor:
+    """Sigmoid focal loss, summed; RetinaNet, arXiv:1708.02002, Eq. 5.
+
+    Every logit is first taken as background; the one logit of each positive anchor's own class is
+    then put right. That needs no one-hot target of the logits' size.
+
+    Args:
+        logits: ``[B, A, K]``.
+        labels: ``[B, A]`` int64 in ``0..K-1``; read where ``positive``.
+        positive: ``[B, A]`` bool, anchors with an object.
+        counted: ``[B, A]`` bool, anchors that take part in the loss.
+    """
+    background = (1 - alpha) * logits.sigmoid().pow(gamma) * F.softplus(logits)
+    total = (background.sum(dim=-1) * counted).sum()
+    own = logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    as_object = alpha * (-own).sigmoid().pow(gamma) * F.softplus(-own)
+    as_background = (1 - alpha) * own.sigmoid().pow(gamma) * F.softplus(own)
+    return total + torch.where(positive, as_object - as_background, 0.0).sum()
+
+
+def smooth_l1(prediction: Tensor, target: Tensor, positive: Tensor, beta: float = 0.0) -> Tensor:
+    """Smooth L1 over the positives, summed; ``beta`` 0 is plain L1. Fast R-CNN, Eq. 3.
+
+    Args:
+        prediction, target: ``[B, A, 4]``; positive: ``[B, A]`` bool.
+    """
+    loss = F.smooth_l1_loss(prediction, target, beta=beta, reduction="none").sum(dim=-1)
+    return torch.where(positive, loss, 0.0).sum()
+
+
+def mined_cross_entropy(
+    logits: Tensor, classes: Tensor, positive: Tensor, negative: Tensor, ratio: int = 3
+) -> Tensor:
+    """Softmax cross-entropy over positives and the hardest negatives, summed; SSD, section 2.2.
+
+    Args:
+        logits: ``[B, A, K + 1]``; classes: ``[B, A]`` int64 in ``0..K``, 0 is the background.
+        positive, negative: ``[B, A]`` bool.
+        ratio: negatives kept an image for each positive of that image.
+    """
+    loss = F.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
+    with torch.no_grad():
+        hardness = torch.where(negative, loss, -1.0)
+        rank = hardness.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        mined = negative & (rank < ratio * positive.sum(dim=1, keepdim=True))
+    return torch.where(positive | mined, loss, 0.0).sum()
