@@ -1,0 +1,69 @@
+"""Model and images -> detections in pixels of the original images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from sobench.data.batches import inference_batches
+from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.resize import place
+from sobench.metrics.rows import DetectionRow
+from sobench.models.boxes import Detections
+from sobench.models.detector import Detector
+from sobench.plan import Run
+from sobench.train import autocast
+
+
+@torch.inference_mode()
+def detect(
+    run: Run,
+    detector: Detector,
+    dataset: Dataset,
+    images: ImageArray,
+    device: torch.device,
+    watch: Callable[[int, int], None] | None = None,
+) -> list[DetectionRow]:
+    """COCO result rows of a whole split, image by image, best first.
+
+    Args:
+        watch: called with images done and images in all.
+    """
+    detector.eval()
+    rows: list[DetectionRow] = []
+    done = 0
+    for batch in inference_batches(images, run.suite.schedule.batch_size):
+        with autocast(run, device):
+            found: Detections = detector(batch.to(device))
+        for index in range(len(batch)):
+            rows += _rows(run, dataset, done, found, index)
+            done += 1
+        if watch is not None:
+            watch(done, len(images))
+    return rows
+
+
+def _rows(
+    run: Run, dataset: Dataset, image: int, found: Detections, index: int
+) -> list[DetectionRow]:
+    record = dataset.images[image]
+    count = int((found.labels[index] >= 0).sum())
+    boxes = found.boxes[index, :count].double().cpu().numpy()
+    boxes = place(run.suite.input, record.width, record.height).to_original(boxes)
+    boxes = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
+    return [
+        {
+            "image_id": record.id,
+            "category_id": dataset.category_ids[label],
+            "bbox": box,
+            "score": score,
+        }
+        for box, score, label in zip(
+            boxes.tolist(),
+            found.scores[index, :count].tolist(),
+            found.labels[index, :count].tolist(),
+            strict=True,
+        )
+    ]

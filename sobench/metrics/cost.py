@@ -1,0 +1,110 @@
+"""What a detector costs: parameters, multiply-adds, latency, memory."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from sobench.models.detector import Detector
+
+_ELEMENTWISE = ("batch_norm", "upsample_nearest2d", "adaptive_avg_pool2d", "avg_pool2d")
+
+
+class _Predict(nn.Module):
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The raw predictions as a flat list, as tracing wants them."""
+        return [x for maps in self.detector.predict(images).values() for x in maps]
+
+
+def count_parameters(module: nn.Module) -> tuple[int, int]:
+    """All weights, and those that train."""
+    sizes = [(p.numel(), p.requires_grad) for p in module.parameters()]
+    return sum(n for n, _ in sizes), sum(n for n, trains in sizes if trains)
+
+
+def count_gflops(detector: Detector, size: tuple[int, int]) -> float:
+    """Multiply-adds of convolutions and matrix products for one image, in 1e9, by fvcore.
+
+    Norms, activations and resampling count nothing, as is usual for these figures in papers.
+
+    Args:
+        size: height and width of the input.
+    """
+    from fvcore.nn import FlopCountAnalysis
+
+    training = detector.training
+    device = next(detector.parameters()).device
+    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that it takes as constant
+        counter = FlopCountAnalysis(
+            _Predict(detector.eval()), torch.zeros(1, 3, *size, device=device)
+        )
+        counter.set_op_handle(**{f"aten::{name}": None for name in _ELEMENTWISE})
+        counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        total = float(counter.total())
+    detector.train(training)
+    return total / 1e9
+
+
+@torch.inference_mode()
+def measure_latency(
+    detector: Detector, images: Tensor, precision: torch.autocast, warmup: int = 3, rounds: int = 15
+) -> float:
+    """Median milliseconds from one image on the device to its detections, suppression included.
+
+    Args:
+        images: ``[N, 3, H, W]`` uint8; taken one by one, in turn.
+    """
+    detector.eval()
+    device = next(detector.parameters()).device
+    seconds = []
+    for index in range(warmup + rounds):
+        image = images[index % len(images)].unsqueeze(0).to(device)
+        image = image.contiguous(memory_format=torch.channels_last)
+        synchronize(device)
+        start = time.perf_counter()
+        with precision:
+            detector(image)
+        synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return 1000 * median(seconds[warmup:])
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Forget the peak so far, where the system allows it."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_mb(device: torch.device) -> float | None:
+    """MiB since the reset: allocated on a GPU, resident in the process on a Linux CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(peaks[0]) / 1024 if peaks else None

@@ -1,0 +1,254 @@
+"""The training loop: one, for every method."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, AdamW, Optimizer
+
+from sobench import checkpoint
+from sobench.data.batches import steps_per_epoch, training_batches
+from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.targets import Batch
+from sobench.errors import CheckpointError, Diverged
+from sobench.models.detector import Detector
+from sobench.plan import Run
+from sobench.suite import Schedule
+
+LOG_INTERVAL = 10
+"""Steps between two lines of ``log.jsonl``."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: ``step`` of ``steps``, counted over all epochs from 1."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    losses: dict[str, float]
+    lr: float
+    images_s: float
+
+
+@dataclass
+class History:
+    """What a training has left behind so far; it travels in the checkpoints.
+
+    Attributes:
+        step: steps done.
+        epochs: a row for each finished epoch: its number, last step, mean losses, scores if taken.
+        sums: of the losses since the epoch began, over ``counted`` steps.
+        last: losses of the last step.
+        seconds: spent in training steps, over all sessions.
+        log_bytes: length of the log that belongs to these steps.
+    """
+
+    step: int = 0
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    counted: int = 0
+    last: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    log_bytes: int = 0
+
+
+def train(
+    run: Run,
+    detector: Detector,
+    dataset: Dataset,
+    images: ImageArray,
+    folder: Path,
+    device: torch.device,
+    *,
+    score: Callable[[], dict[str, float | None]],
+    watch: Callable[[Progress], None],
+    warn: Callable[[str], None],
+    checkpoint_seconds: float = 60.0,
+    workers: int = 0,
+) -> History:
+    """Train ``detector`` in place, going on from the newest sound checkpoint in ``folder``.
+
+    The weights after the last step are in the last checkpoint. On one CPU with one number of
+    threads, an interrupted and resumed training gives bit for bit the weights of one in one piece.
+
+    Args:
+        score: called at the end of every ``evaluate_every``-th epoch; returns ``ap`` and ``ap50``.
+        watch: called after every step.
+        warn: told of damaged checkpoints.
+
+    Raises:
+        Diverged: a loss is not finite; the message names the step and the parts.
+    """
+    schedule = run.suite.schedule
+    per_epoch = steps_per_epoch(len(images), schedule.batch_size)
+    total = per_epoch * schedule.epochs
+    optimizer = make_optimizer(detector, schedule)
+    history = _resume(run, detector, optimizer, folder, warn)
+    log = _Log(folder / "log.jsonl", history)
+    saved, started = time.monotonic(), time.monotonic()
+    seconds_before, first = history.seconds, history.step
+    while history.step < total:
+        epoch = history.step // per_epoch
+        batches = training_batches(
+            dataset, images, run.suite.input, run.suite.augment, schedule.batch_size,
+            run.seed, epoch, start=history.step % per_epoch, workers=workers,
+        )  # fmt: skip
+        detector.train()
+        for batch in batches:
+            rate = learning_rate(schedule, history.step, per_epoch)
+            losses = train_step(detector, optimizer, batch, rate, run, device)
+            _count(history, losses)
+            elapsed = time.monotonic() - started
+            history.seconds = seconds_before + elapsed
+            speed = (history.step - first) * len(batch.images) / elapsed
+            watch(Progress(epoch + 1, schedule.epochs, history.step, total, losses, rate, speed))
+            if history.step % LOG_INTERVAL == 0 or history.step == total:
+                log.write(step=history.step, epoch=epoch + 1, lr=rate, losses=losses)
+            if time.monotonic() - saved >= checkpoint_seconds and history.step % per_epoch:
+                checkpoint.save(folder, history.step, _state(run, detector, optimizer, history))
+                saved = time.monotonic()
+        pause = time.monotonic()
+        row = _close_epoch(history, epoch + 1)
+        if run.suite.evaluate_every and (epoch + 1) % run.suite.evaluate_every == 0:
+            row |= score()
+        log.write(**row)
+        started += time.monotonic() - pause  # scoring is no training
+        last = optimizer if history.step < total else None
+        checkpoint.save(folder, history.step, _state(run, detector, last, history))
+        saved = time.monotonic()
+    return history
+
+
+def train_step(
+    detector: Detector,
+    optimizer: Optimizer,
+    batch: Batch,
+    rate: float,
+    run: Run,
+    device: torch.device,
+) -> dict[str, float]:
+    """One step of gradient descent; returns the loss parts and ``total``."""
+    images = batch.images.to(device, non_blocking=True)
+    targets = batch.targets.to(device)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(run, device):
+        parts: dict[str, Tensor] = detector(images, targets)
+    total = torch.stack(list(parts.values())).sum()
+    total.backward()  # type: ignore[no-untyped-call]
+    if run.suite.schedule.clip_norm is not None:
+        torch.nn.utils.clip_grad_norm_(detector.parameters(), run.suite.schedule.clip_norm)
+    optimizer.step()
+    values = torch.stack([*parts.values(), total]).detach().tolist()
+    return dict(zip((*parts, "total"), values, strict=True))
+
+
+def autocast(run: Run, device: torch.device) -> torch.autocast:
+    """The suite's precision: bfloat16 where operations allow it, or plain float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=run.suite.precision == "bf16")
+
+
+def make_optimizer(detector: Detector, schedule: Schedule) -> Optimizer:
+    """The suite's optimizer over everything that trains; weight decay on all of it."""
+    weights = [p for p in detector.parameters() if p.requires_grad]
+    if schedule.optimizer == "adamw":
+        return AdamW(weights, schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+    return SGD(
+        weights, schedule.lr, schedule.momentum, weight_decay=schedule.weight_decay, fused=True
+    )
+
+
+def learning_rate(schedule: Schedule, step: int, per_epoch: int) -> float:
+    """The rate of a step, counted from 0: warm-up times milestones or cosine."""
+    warmup = schedule.warmup
+    factor = 1.0
+    if step < warmup.steps:
+        factor = warmup.start + (1 - warmup.start) * step / warmup.steps
+    if schedule.decay == "cosine":
+        begin = min(warmup.steps, per_epoch * schedule.epochs - 1)
+        done = max(0, step - begin) / (per_epoch * schedule.epochs - begin)
+        factor *= 0.5 * (1 + math.cos(math.pi * done))
+    else:
+        passed = sum(step >= milestone * per_epoch for milestone in schedule.milestones)
+        factor *= schedule.gamma**passed
+    return schedule.lr * factor
+
+
+def _count(history: History, losses: dict[str, float]) -> None:
+    history.step += 1
+    if not all(math.isfinite(value) for value in losses.values()):
+        parts = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+        raise Diverged(f"the loss is not finite at step {history.step}: {parts}")
+    history.counted += 1
+    history.last = losses
+    for name, value in losses.items():
+        history.sums[name] = history.sums.get(name, 0.0) + value
+
+
+def _close_epoch(history: History, epoch: int) -> dict[str, Any]:
+    means = {name: value / history.counted for name, value in history.sums.items()}
+    row: dict[str, Any] = {"epoch": epoch, "step": history.step, "losses": means}
+    history.epochs.append(row)
+    history.sums, history.counted = {}, 0
+    return row
+
+
+def _state(
+    run: Run, detector: Detector, optimizer: Optimizer | None, history: History
+) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "history": json.dumps(asdict(history)),
+        "model": detector.state_dict(),
+        "optimizer": optimizer.state_dict() if optimizer else None,
+        "random": torch.get_rng_state(),
+    }
+
+
+def _resume(
+    run: Run,
+    detector: Detector,
+    optimizer: Optimizer,
+    folder: Path,
+    warn: Callable[[str], None],
+) -> History:
+    """Lay the newest sound checkpoint over the fresh detector; the seed alone if there is none."""
+    state = checkpoint.newest(folder, warn)
+    if state is None:
+        torch.manual_seed(run.seed)
+        return History()
+    if state["run"] != run.id:
+        raise CheckpointError(f"{folder}: holds checkpoints of run {state['run']}; move it away")
+    detector.load_state_dict(state["model"])
+    if state["optimizer"] is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    torch.manual_seed(run.seed)
+    torch.set_rng_state(state["random"])
+    return History(**json.loads(state["history"]))
+
+
+class _Log:
+    """``log.jsonl``, cut back to what belongs to the checkpoint that a training goes on from."""
+
+    def __init__(self, path: Path, history: History) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.history = history
+        with path.open("ab") as file:
+            file.truncate(min(history.log_bytes, file.tell()))
+
+    def write(self, **row: Any) -> None:
+        with self.path.open("ab") as file:
+            file.write(json.dumps(row).encode() + b"\n")
+            self.history.log_bytes = file.tell()
