@@ -1,0 +1,5 @@
+"""``python -m sobench``."""
+
+from sobench.cli import main
+
+main()

@@ -1,0 +1,235 @@
+"""One run from its data to its record: the spine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+
+from sobench import catalog, record
+from sobench.data.cache import cached_images
+from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.load import load
+from sobench.data.resize import canvas
+from sobench.detect import detect
+from sobench.environment import cpu_name, describe
+from sobench.errors import DataError, Diverged, RequestError, RunError
+from sobench.metrics import detection
+from sobench.metrics.cost import (
+    count_gflops,
+    count_parameters,
+    measure_latency,
+    peak_memory_mb,
+    reset_peak_memory,
+)
+from sobench.metrics.rows import read_rows, write_rows
+from sobench.models.build import build_detector
+from sobench.models.detector import Detector
+from sobench.plan import Run
+from sobench.record import Cost, Epoch, Record, Scored
+from sobench.train import History, Progress, autocast, train
+
+
+class Watcher(Protocol):
+    """Who wants to know how a run is getting on."""
+
+    def stage(self, text: str) -> None:
+        """The run has come to another part of its work."""
+
+    def step(self, progress: Progress) -> None:
+        """A training step is done."""
+
+    def images(self, done: int, total: int) -> None:
+        """Images are done, in a stage that counts them."""
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know, though the run goes on."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split and its pixels at the suite's input size."""
+
+    dataset: Dataset
+    images: ImageArray
+
+
+def execute(
+    run: Run, results: Path, device: torch.device, watch: Watcher, checkpoint_seconds: float = 60.0
+) -> Record:
+    """Train, detect, score and measure one run, and write its record.
+
+    A finished run is scored again if the suite's protocol or engine has changed; its training and
+    detections stay. A failure becomes a record with its reason; nothing else is lost by it.
+
+    Raises:
+        RequestError: the data or the suite is wrong, which concerns every run.
+    """
+    folder = run.folder(results)
+    reset_peak_memory(device)
+    train_split, val_split = _splits(run, watch)
+    try:
+        watch.stage("build")
+        detector = build_detector(run.suite, run.entry, len(val_split.dataset.classes), run.seed)
+        detector = detector.to(device, memory_format=torch.channels_last)
+        watch.stage("train")
+        history = train(
+            run, detector, train_split.dataset, train_split.images, folder, device,
+            score=lambda: _interim(run, detector, val_split, device),
+            watch=watch.step, warn=watch.warn,
+            checkpoint_seconds=checkpoint_seconds, workers=_workers(device),
+        )  # fmt: skip
+    except (Diverged, RunError, RuntimeError) as error:
+        return _failed(run, folder, device, error)
+    watch.stage("detect")
+    rows = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
+    stored = folder / "detections.json.gz"
+    write_rows(stored, rows)
+    watch.stage("score")
+    scored = score_stored(run, val_split.dataset, stored)
+    watch.stage("measure cost")
+    cost = _cost(run, detector, val_split, device, history)
+    outcome = Record(
+        **record.identity(run),
+        status="partial" if run.partial else "ok",
+        reason="; ".join(run.partial),
+        images={"train": len(train_split.images), "val": len(val_split.images)},
+        skipped={"train": len(train_split.dataset.skipped), "val": len(val_split.dataset.skipped)},
+        detections=len(rows),
+        last_loss=history.last,
+        history=tuple(Epoch.model_validate(row) for row in history.epochs),
+        scored=scored,
+        cost=cost,
+        environment=describe(device_name(device), torch.get_num_threads()),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    record.write(outcome, folder)
+    return outcome
+
+
+def rescore(run: Run, results: Path, old: Record) -> Record:
+    """The record of a finished run under the suite's present protocol and engine."""
+    folder = run.folder(results)
+    dataset = load(run.suite.dataset, "val").first(run.limit)
+    scored = score_stored(run, dataset, folder / "detections.json.gz")
+    outcome = old.model_copy(update={"scored": scored})
+    record.write(outcome, folder)
+    return outcome
+
+
+def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
+    """Metrics of the detections in a file, under the suite's protocol."""
+    protocol = catalog.PROTOCOLS[run.suite.protocol]
+    scores = detection.score(dataset, read_rows(stored), protocol, run.suite.engine)
+    return Scored.model_validate(
+        record.finite(
+            {
+                "protocol": run.suite.protocol,
+                "protocol_version": protocol.version,
+                "engine": scores.engine,
+                "metrics": scores.metrics,
+                "per_class": scores.per_class,
+                "curves": scores.curves,
+            }
+        )
+    )
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of a suite or of ``--device``.
+
+    Raises:
+        RequestError: CUDA is asked for and not there; names the way out.
+    """
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise RequestError("device: cuda is asked for, but torch sees no CUDA device here; "
+                           "write --device cpu, or see `sobench doctor`")  # fmt: skip
+    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def warn_of_precision(precision: str, device: torch.device, warn: Callable[[str], None]) -> None:
+    """Say so where bfloat16 is asked of a processor that has to emulate it."""
+    if precision == "bf16" and device.type == "cpu" and not has_bf16():
+        warn(
+            "precision: bf16 is emulated on this processor, ten times slower than fp32; "
+            "--set precision=fp32 is quicker (and marks the result as partial)"
+        )
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware."""
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
+def _splits(run: Run, watch: Watcher) -> tuple[Split, Split]:
+    splits = []
+    names: tuple[Literal["train"], Literal["val"]] = ("train", "val")
+    for name in names:
+        watch.stage(f"read {name} images")
+        dataset = load(run.suite.dataset, name).first(run.limit)
+        images = cached_images(dataset, name, run.data, run.suite.input, watch.images)
+        splits.append(Split(dataset, images))
+    train_split, val_split = splits
+    if train_split.dataset.classes != val_split.dataset.classes:
+        raise DataError(
+            f"{run.suite.name}: the classes of train and val differ: "
+            f"{', '.join(train_split.dataset.classes)} against "
+            f"{', '.join(val_split.dataset.classes)}; annotate both with one list"
+        )
+    return train_split, val_split
+
+
+def _interim(
+    run: Run, detector: Detector, split: Split, device: torch.device
+) -> dict[str, float | None]:
+    rows = detect(run, detector, split.dataset, split.images, device)
+    protocol = catalog.PROTOCOLS[run.suite.protocol]
+    metrics = detection.score(split.dataset, rows, protocol, run.suite.engine).metrics
+    return record.finite({"ap": metrics["AP"], "ap50": metrics["AP50"]})  # type: ignore[no-any-return]
+
+
+def _cost(
+    run: Run, detector: Detector, split: Split, device: torch.device, history: History
+) -> Cost:
+    parameters, trainable = count_parameters(detector)
+    peak = peak_memory_mb(device)
+    sample = torch.from_numpy(split.images[:16].copy()).permute(0, 3, 1, 2)
+    batch = min(run.suite.schedule.batch_size, split.images.shape[0])
+    return Cost(
+        parameters=parameters,
+        trainable=trainable,
+        gflops=count_gflops(detector, canvas(run.suite.input)),
+        latency_ms=measure_latency(detector, sample, autocast(run, device)),
+        train_images_s=history.step * batch / history.seconds if history.seconds else None,
+        train_s=history.seconds,
+        peak_memory_mb=peak,
+    )
+
+
+def _failed(run: Run, folder: Path, device: torch.device, error: Exception) -> Record:
+    status: Literal["diverged", "failed"] = "diverged" if isinstance(error, Diverged) else "failed"
+    outcome = Record(
+        **record.identity(run),
+        status=status,
+        reason=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        environment=describe(device_name(device), torch.get_num_threads()),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    record.write(outcome, folder)
+    return outcome
+
+
+def _workers(device: torch.device) -> int:
+    """Loader processes: none beside a CPU that trains, since they would take its cores."""
+    return min(8, os.cpu_count() or 1) if device.type == "cuda" else 0

@@ -1,0 +1,142 @@
+"""Suite -> runs. A run's id and folder are pure functions of what can change its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sobench import catalog
+from sobench.errors import RequestError, did_you_mean
+from sobench.suite import MethodEntry, Suite, deviating
+
+RESULTS_VERSION = 1
+"""Raised when a change of the code changes results, so that old ones are not taken for new."""
+
+_ALWAYS = ("input", "augment", "neck", "schedule", "precision", "detect")
+_WITH_HEAD = ("head", "anchors")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its evaluation, fully resolved.
+
+    Attributes:
+        suite: as this run executes it, with the row's deviations laid over.
+        entry: the row of the suite.
+        data: fingerprint of the dataset.
+        limit: images used of each split, or ``None`` for all.
+        partial: why the result is not one of the suite as it is written; empty if it is.
+    """
+
+    suite: Suite
+    entry: MethodEntry
+    seed: int
+    data: str
+    limit: int | None = None
+    partial: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that can change the result, apart from the dataset's content."""
+        suite = self.suite.model_dump(mode="json")
+        method = catalog.METHODS[self.entry.name]
+        settings = {key: suite[key] for key in _ALWAYS + (_WITH_HEAD if method.heads else ())}
+        dataset = {k: v for k, v in suite["dataset"].items() if k != "root"}
+        backbone = dict(suite["backbone"])
+        if backbone["weights"] not in ("none", "imagenet"):
+            backbone["weights"] = _file_digest(Path(backbone["weights"]))
+        return settings | {
+            "version": RESULTS_VERSION,
+            "method": self.entry.name,
+            "switches": self.entry.switches,
+            "seed": self.seed,
+            "limit": self.limit,
+            "dataset": dataset,
+            "backbone": backbone,
+        }
+
+    @property
+    def settings_id(self) -> str:
+        """Hash of the settings: equal for the same run on another copy of the data."""
+        return _digest(self.settings)
+
+    @property
+    def id(self) -> str:
+        """Seed, and hash of the settings and the dataset's fingerprint."""
+        return f"s{self.seed}-{_digest([self.settings_id, self.data])}"
+
+    def folder(self, results: Path) -> Path:
+        """Where the run keeps its files."""
+        return results / self.suite.name / self.entry.name / self.id
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """What differs from the suite: by the method's nature, and by this row's wish."""
+        wished = tuple(
+            f"{key}: {value} ({self.entry.reason})" for key, value in self.entry.deviations.items()
+        )
+        return catalog.METHODS[self.entry.name].deviations + wished
+
+
+def plan(
+    suite: Suite,
+    data: str,
+    limit: int | None = None,
+    partial: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> list[Run]:
+    """The matrix of a suite: every row with every seed, seed by seed.
+
+    Seeds are the outer loop, so that a matrix stopped half-way has whole seeds to compare.
+
+    Args:
+        methods: labels or method names to keep; empty keeps all.
+        seeds: replaces the suite's seeds unless empty.
+
+    Raises:
+        RequestError: a method that the suite has no row of.
+    """
+    rows = suite.methods
+    for name in methods:
+        known = {n for row in rows for n in (row.label, row.name)}
+        if name not in known:
+            raise RequestError(f"--methods: suite {suite.name} has no row {name!r};"
+                               f"{did_you_mean(name, sorted(known))}")  # fmt: skip
+    if methods:
+        rows = tuple(row for row in rows if row.label in methods or row.name in methods)
+    for row in rows:
+        _check_head(suite, row)
+    return [
+        Run(deviating(suite, row, Path(suite.name)), row, seed, data, limit, tuple(partial))
+        for seed in (seeds or suite.seeds)
+        for row in rows
+    ]
+
+
+def _check_head(suite: Suite, row: MethodEntry) -> None:
+    heads = catalog.METHODS[row.name].heads
+    if heads and suite.head not in heads:
+        raise RequestError(
+            f"{suite.name}: methods: {row.name} has no form for head {suite.head!r};"
+            f" it works with {', '.join(heads)}"
+        )
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.expanduser().open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except OSError as error:
+        raise RequestError(
+            f"backbone.weights: {path}: {error.strerror}; write `imagenet`, `none` or a file's path"
+        ) from None

@@ -1,0 +1,96 @@
+"""What exists: the catalog, and the suites at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sobench import catalog
+from sobench.errors import SuiteError
+from sobench.report.terminal import print_table
+from sobench.suite import load
+
+
+def print_list(what: str, console: Console) -> None:
+    """One of ``methods``, ``heads``, ``datasets``, ``protocols``, ``suites``."""
+    tables = {
+        "methods": _methods,
+        "heads": _heads,
+        "datasets": _datasets,
+        "protocols": _protocols,
+        "suites": _suites,
+    }
+    headings, rows = tables[what]()
+    print_table(console, headings, rows)
+    if what == "methods":
+        for name, method in catalog.METHODS.items():
+            for key, switch in method.switches.items():
+                values = ", ".join(map(_yaml, switch.values))
+                text = f"{name}  {key}: {values} (default {_yaml(switch.default)}): {switch.meaning}"
+                console.print(text, style="dim", markup=False, highlight=False)
+            for deviation in method.deviations:
+                console.print(f"{name} deviates: {deviation}", markup=False, highlight=False)
+
+
+def _methods() -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [name, method.title, ", ".join(method.heads) or "its own", method.paper]
+        for name, method in catalog.METHODS.items()
+    ]
+    return ["method", "title", "heads", "paper"], rows
+
+
+def _heads() -> tuple[list[str], list[list[str]]]:
+    rows = [[name, head.title, head.paper] for name, head in catalog.HEADS.items()]
+    return ["head", "title", "paper"], rows
+
+
+def _datasets() -> tuple[list[str], list[list[str]]]:
+    rows = [[name, entry.title, entry.layout] for name, entry in catalog.DATASETS.items()]
+    return ["format", "title", "layout"], rows
+
+
+def _protocols() -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            name,
+            f"v{entry.version}",
+            entry.title,
+            "/".join(map(str, entry.max_dets)),
+            ", ".join(f"{size} {_side(low)}-{_side(high)}" for size, (low, high) in entry.bins.items()),
+        ]
+        for name, entry in catalog.PROTOCOLS.items()
+    ]
+    return ["protocol", "version", "title", "detections", "sizes (side in px)"], rows
+
+
+def _suites() -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for path in _suite_files():
+        try:
+            suite = load(path)
+        except SuiteError as error:
+            rows.append([str(path), "-", "-", str(error)])
+            continue
+        runs = len(suite.methods) * len(suite.seeds)
+        labels = ", ".join(entry.label for entry in suite.methods)
+        rows.append([str(path), str(runs), suite.title, labels])
+    return ["suite", "runs", "title", "methods"], rows
+
+
+def _suite_files() -> list[Path]:
+    """Those of the working folder, else those of the checkout that the code runs from."""
+    for folder in (Path("suites"), Path(__file__).resolve().parents[2] / "suites"):
+        found = sorted(folder.glob("**/*.yaml"))
+        if found:
+            return found
+    return []
+
+
+def _side(area: float) -> str:
+    return "inf" if area >= catalog.INFINITE_AREA else f"{area**0.5:g}"
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,133 @@
+"""How a matrix is getting on: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from sobench.plan import Run
+from sobench.record import Record
+from sobench.train import Progress as TrainProgress
+
+PLAIN_INTERVAL = 10.0
+"""Seconds between two plain lines of a training."""
+
+
+class MatrixProgress:
+    """Tells on stderr which run of how many, its epoch and step, speed, losses and times left."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[detail]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.suite_bar = self.bars.add_task("suite", detail="", total=1)
+        self.run_bar = self.bars.add_task("run", detail="", total=1)
+        self.number, self.total, self.name = 0, 0, ""
+        self.durations: list[float] = []
+        self.began = self.last_line = self.stage_began = time.monotonic()
+        self.first: tuple[int, float] | None = None
+
+    def __enter__(self) -> MatrixProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bars.stop()
+
+    def begin(self, run: Run, number: int, total: int) -> None:
+        """A run begins or is picked up."""
+        self.number, self.total = number, total
+        self.name = f"{run.entry.label} seed {run.seed}"
+        self.began = self.last_line = time.monotonic()
+        self.bars.update(self.suite_bar, total=total, completed=number - 1)
+        self.first = None
+        self.bars.reset(self.run_bar, description=self.name, detail="")
+
+    def stage(self, text: str) -> None:
+        """The run has come to another part of its work."""
+        self.stage_began = time.monotonic()
+        self.bars.update(self.run_bar, description=f"{self.name}: {text}", detail="")
+
+    def images(self, done: int, total: int) -> None:
+        """Images are done, in a stage that counts them."""
+        self.bars.update(
+            self.run_bar, completed=done, total=total, detail=f"{done} of {total} images"
+        )
+
+    def step(self, progress: TrainProgress) -> None:
+        """A training step is done."""
+        now = time.monotonic()
+        left = self._run_left(progress, now)
+        losses = " ".join(f"{k} {v:.3f}" for k, v in progress.losses.items() if k != "total")
+        detail = (
+            f"epoch {progress.epoch}/{progress.epochs} step {progress.step}/{progress.steps} "
+            f"{progress.images_s:.1f} img/s {losses}; {duration(left)} left"
+        )
+        suite_left = duration(left + (self.total - self.number) * self._typical(left, now))
+        self.bars.update(
+            self.run_bar,
+            description=f"{self.name}: train",
+            completed=progress.step,
+            total=progress.steps,
+            detail=detail,
+        )
+        self.bars.update(
+            self.suite_bar, detail=f"run {self.number} of {self.total}; {suite_left} left"
+        )
+        plain = not self.console.is_terminal
+        if plain and (now - self.last_line >= PLAIN_INTERVAL or progress.step == progress.steps):
+            self._line(f"{self.name}: {detail}, suite {suite_left}")
+            self.last_line = now
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know."""
+        self._line(f"warning: {message}")
+
+    def end(self, run: Run, outcome: Record, fresh: bool) -> None:
+        """A run is done, or had been before."""
+        spent = time.monotonic() - self.began
+        self.bars.update(self.suite_bar, completed=self.number, detail="")
+        if outcome.scored is None:
+            self._line(f"{self.name}: {outcome.status}: {outcome.reason}")
+            return
+        ap, ap50 = (outcome.scored.metrics.get(name) for name in ("AP", "AP50"))
+        found = f"AP {ap:.3f}, AP50 {ap50:.3f}" if ap is not None and ap50 is not None else "no AP"
+        if fresh:
+            self.durations.append(spent)
+        self._line(f"{self.name}: {found}, " + (duration(spent) if fresh else "done before"))
+
+    def _run_left(self, progress: TrainProgress, now: float) -> float:
+        """Seconds of training left, from the speed since this session's first step."""
+        if self.first is None:
+            self.first = (progress.step - 1, self.stage_began)
+        step, since = self.first
+        return (progress.steps - progress.step) * (now - since) / (progress.step - step)
+
+    def _typical(self, left: float, now: float) -> float:
+        done = self.durations
+        return sum(done) / len(done) if done else now - self.began + left
+
+    def _line(self, text: str) -> None:
+        self.console.print(f"[{self.number}/{self.total}] {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
