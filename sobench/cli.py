@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 import yaml
@@ -86,14 +86,20 @@ def _request(
     if epochs is not None:
         shrink = epochs / plain.schedule.epochs
         overrides["schedule.epochs"] = epochs
-        overrides["schedule.milestones"] = [m * shrink for m in plain.schedule.milestones]
+        scaled = [m * shrink for m in plain.schedule.milestones]
+        overrides.setdefault("schedule.milestones", scaled)
     changed = load(suite, overrides) if overrides else plain
     asked = [f"--set {text}" for text in settings]
     asked += [f"--epochs {epochs}"] if epochs is not None else []
     asked += [f"--limit {limit}"] if limit is not None else []
     # An override that changes no result, such as the data's folder, leaves the result whole.
-    same = {r.settings_id for r in plan(plain, "")}
-    whole = limit is None and all(r.settings_id in same for r in plan(changed, ""))
+    whole = limit is None
+    if overrides:
+        try:
+            same = {r.settings_id for r in plan(plain, "", seeds=changed.seeds)}
+        except RequestError:  # the suite needs the override, to run at all
+            same = set()
+        whole = whole and all(r.settings_id in same for r in plan(changed, ""))
     return Request(
         suite,
         changed,
@@ -115,7 +121,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _seed(text: str) -> int:
-    if not text.strip().isdigit():
+    if not text.strip().isdecimal():
         raise RequestError(f"--seeds: {text!r} is no seed; write numbers, such as 0,1,2")
     return int(text)
 
@@ -131,7 +137,9 @@ def cli(debug: bool) -> None:
 @cli.command()
 @_suite_options
 @_results
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the suite's.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the suite's."
+)
 @click.option(
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
     help="Time between two checkpoints; every epoch also ends with one.",
@@ -139,6 +147,7 @@ def cli(debug: bool) -> None:
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     results: Path,
     device: str | None,
     checkpoint_seconds: float,
@@ -204,8 +213,10 @@ def plan(results: Path, **suite: Any) -> None:
 @cli.command()
 @_suite_options
 @_results
-@click.option("--format", "formats", default="terminal", show_default=True,
-              metavar="terminal|md|csv|json", help="One, or several with commas and --out.")  # fmt: skip
+@click.option(
+    "--format", "formats", default="terminal", show_default=True, metavar="terminal|md|csv|json",
+    help="One, or several with commas and --out.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write SUITE.FORMAT into.")
 def report(results: Path, formats: str, out: Path | None, **suite: Any) -> None:
     """Print the leaderboard of a suite from the results so far."""
@@ -214,6 +225,8 @@ def report(results: Path, formats: str, out: Path | None, **suite: Any) -> None:
     for name in wanted:
         if name not in known:
             raise RequestError(f"--format: unknown {name!r};{did_you_mean(name, known)}")
+    if not wanted:
+        raise RequestError(f"--format: names none; known: {', '.join(known)}")
     if len(wanted) > 1 and out is None:
         raise RequestError("--format: several formats need --out FOLDER")
     request = _request(**suite)
@@ -271,7 +284,7 @@ def _stdout() -> Any:
 
     # Without a terminal a table must not be squeezed into 80 columns.
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200
-    return Console(width=width)
+    return Console(width=width, emoji=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -293,10 +306,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except SobenchError as error:
-        if debug:
-            traceback.print_exc()
-        click.echo(f"{'nothing to show' if isinstance(error, NothingToCompare) else 'error'}: {error}", err=True)
-        sys.exit(error.exit_code)
+        kind = "nothing to show" if isinstance(error, NothingToCompare) else "error"
+        _fail(f"{kind}: {error}", error.exit_code, debug)
+    except OSError as error:
+        # A results folder that cannot be written, a full disk.
+        if error.filename is None or error.strerror is None:
+            raise
+        _fail(f"error: {error.filename}: {error.strerror}", RequestError.exit_code, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    click.echo(message, err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

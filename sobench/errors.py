@@ -1,4 +1,4 @@
-"""The errors a user can meet. Every message names the file, the key or row, the value and the way out."""
+"""The errors a user can meet: each names the file, the key or row, the value and the way out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunError(SobenchError):
     """One run could not finish; the rest of the suite goes on."""
 
 
-class Diverged(RunError):
+class Diverged(RunError):  # noqa: N818
     """The loss of a run stopped being finite."""
 
 
@@ -38,7 +38,7 @@ class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 
 
-class NothingToCompare(SobenchError):
+class NothingToCompare(SobenchError):  # noqa: N818
     """There is no result to show or to compare with."""
 
     exit_code = 4

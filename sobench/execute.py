@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from sobench.data.load import load
 from sobench.data.resize import canvas
 from sobench.detect import detect
 from sobench.environment import cpu_name, describe
-from sobench.errors import DataError, Diverged, RequestError, RunError
+from sobench.errors import DataError, Diverged, RequestError, SobenchError
 from sobench.metrics import detection
 from sobench.metrics.cost import (
     count_gflops,
@@ -32,6 +33,7 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.plan import Run
 from sobench.record import Cost, Epoch, Record, Scored
+from sobench.storage import write_whole
 from sobench.train import History, Progress, autocast, train
 
 
@@ -64,52 +66,61 @@ def execute(
 ) -> Record:
     """Train, detect, score and measure one run, and write its record.
 
-    A finished run is scored again if the suite's protocol or engine has changed; its training and
-    detections stay. A failure becomes a record with its reason; nothing else is lost by it.
+    What goes wrong in a run becomes a record with the reason, and ``error.txt`` in its folder holds
+    the traceback; the other runs are not touched by it.
 
     Raises:
         RequestError: the data or the suite is wrong, which concerns every run.
     """
     folder = run.folder(results)
+    try:
+        outcome = _finish(run, folder, device, watch, checkpoint_seconds)
+    except RequestError:
+        raise
+    except Exception as error:
+        write_whole(folder / "error.txt", traceback.format_exc().encode())
+        outcome = _failed(run, device, error)
+    record.write(outcome, folder)
+    return outcome
+
+
+def _finish(
+    run: Run, folder: Path, device: torch.device, watch: Watcher, checkpoint_seconds: float
+) -> Record:
     reset_peak_memory(device)
     train_split, val_split = _splits(run, watch)
-    try:
-        watch.stage("build")
-        detector = build_detector(run.suite, run.entry, len(val_split.dataset.classes), run.seed)
-        detector = detector.to(device, memory_format=torch.channels_last)
-        watch.stage("train")
-        history = train(
-            run, detector, train_split.dataset, train_split.images, folder, device,
-            score=lambda: _interim(run, detector, val_split, device),
-            watch=watch.step, warn=watch.warn,
-            checkpoint_seconds=checkpoint_seconds, workers=_workers(device),
-        )  # fmt: skip
-    except (Diverged, RunError, RuntimeError) as error:
-        return _failed(run, folder, device, error)
+    watch.stage("build")
+    detector = build_detector(run.suite, run.entry, len(val_split.dataset.classes), run.seed)
+    detector = detector.to(device, memory_format=torch.channels_last)
+    record.write_run(run, folder)
+    watch.stage("train")
+    history = train(
+        run, detector, train_split.dataset, train_split.images, folder, device,
+        score=lambda: _interim(run, detector, val_split, device),
+        watch=watch.step, warn=watch.warn,
+        checkpoint_seconds=checkpoint_seconds, workers=_workers(device),
+    )  # fmt: skip
     watch.stage("detect")
-    rows = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
+    found = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
     stored = folder / "detections.json.gz"
-    write_rows(stored, rows)
+    write_rows(stored, found)
     watch.stage("score")
     scored = score_stored(run, val_split.dataset, stored)
     watch.stage("measure cost")
-    cost = _cost(run, detector, val_split, device, history)
-    outcome = Record(
+    return Record(
         **record.identity(run),
         status="partial" if run.partial else "ok",
         reason="; ".join(run.partial),
         images={"train": len(train_split.images), "val": len(val_split.images)},
         skipped={"train": len(train_split.dataset.skipped), "val": len(val_split.dataset.skipped)},
-        detections=len(rows),
+        detections=len(found),
         last_loss=history.last,
         history=tuple(Epoch.model_validate(row) for row in history.epochs),
         scored=scored,
-        cost=cost,
+        cost=_cost(run, detector, val_split, device, history),
         environment=describe(device_name(device), torch.get_num_threads()),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=_now(),
     )
-    record.write(outcome, folder)
-    return outcome
 
 
 def rescore(run: Run, results: Path, old: Record) -> Record:
@@ -164,7 +175,8 @@ def warn_of_precision(precision: str, device: torch.device, warn: Callable[[str]
 
 def has_bf16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def device_name(device: torch.device) -> str:
@@ -217,17 +229,21 @@ def _cost(
     )
 
 
-def _failed(run: Run, folder: Path, device: torch.device, error: Exception) -> Record:
-    status: Literal["diverged", "failed"] = "diverged" if isinstance(error, Diverged) else "failed"
-    outcome = Record(
+def _failed(run: Run, device: torch.device, error: Exception) -> Record:
+    text = str(error).strip().splitlines()
+    reason = text[0] if text else type(error).__name__
+    known = isinstance(error, SobenchError)
+    return Record(
         **record.identity(run),
-        status=status,
-        reason=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        status="diverged" if isinstance(error, Diverged) else "failed",
+        reason=reason if known else f"{reason} (the traceback is in error.txt of the run's folder)",
         environment=describe(device_name(device), torch.get_num_threads()),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=_now(),
     )
-    record.write(outcome, folder)
-    return outcome
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _workers(device: torch.device) -> int:

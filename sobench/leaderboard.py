@@ -13,7 +13,7 @@ import pandas as pd
 from sobench import catalog, record
 from sobench.errors import NothingToCompare
 from sobench.plan import Run
-from sobench.record import Record
+from sobench.record import Record, Scored
 
 COST_COLUMNS = {
     "params_m": "parameters, in millions",
@@ -22,6 +22,9 @@ COST_COLUMNS = {
     "train_img_s": "images a second in training",
     "train_min": "minutes of training",
 }
+
+
+_NOT_RUN = "not run yet"
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,13 @@ def collect(runs: Sequence[Run], results: Path) -> list[Record]:
     Records are matched by their settings, so that the data need not be at hand. If they were made
     on several states of the dataset, the state with the most records counts, then the newest.
     """
-    wanted = {run.settings_id: run for run in runs}
+    wanted = {run.settings_id for run in runs}
     by_data: dict[str, list[Record]] = defaultdict(list)
     for method in sorted({(run.suite.name, run.entry.name) for run in runs}):
         for folder in sorted(results.joinpath(*method).glob("s*")):
             found = record.read(folder)
             if found is not None and found.settings_id in wanted:
-                # A label is no part of a run's identity: it may have been changed since.
-                label = wanted[found.settings_id].entry.label
-                by_data[found.data].append(found.model_copy(update={"label": label}))
+                by_data[found.data].append(found)
     if not by_data:
         return []
     return max(by_data.values(), key=lambda group: (len(group), max(r.finished for r in group)))
@@ -77,13 +78,17 @@ def build(runs: Sequence[Run], records: Sequence[Record]) -> Leaderboard:
         NothingToCompare: not one run has a result.
     """
     suite = runs[0].suite
+    # A label is no part of a run's identity: it may have been changed since.
+    labels = {run.settings_id: run.entry.label for run in runs}
     good: dict[str, list[Record]] = defaultdict(list)
     for found in records:
-        if found.scored is not None and found.scored.protocol == suite.protocol:
-            good[found.label].append(found)
+        if found.scored is not None and not _outdated(found.scored, suite.protocol):
+            good[labels.get(found.settings_id, found.label)].append(found)
     if not good:
+        known = [f"; {n}: {r}" for n, r in _missing(runs, records).items() if r != _NOT_RUN]
         raise NothingToCompare(
             f"{suite.name}: no finished run of this suite; `sobench run` makes some"
+            + "".join(known[:1])
         )
     metrics = _metric_names(suite.protocol)
     rows = [_row(label, group, metrics) for label, group in good.items()]
@@ -96,9 +101,7 @@ def build(runs: Sequence[Run], records: Sequence[Record]) -> Leaderboard:
         table=pd.DataFrame(rows).set_index("rank").reset_index(),
         metrics=metrics,
         per_class=per_class,
-        deviations={
-            run.entry.label: run.deviations for run in runs if run.deviations
-        },
+        deviations={run.entry.label: run.deviations for run in runs if run.deviations},
         missing=_missing(runs, records),
         provenance=_provenance(runs, [r for group in good.values() for r in group]),
         notes=_notes(runs, good),
@@ -144,11 +147,20 @@ def _missing(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
     missing = {}
     for run in runs:
         found = outcomes.get(run.settings_id)
+        name = f"{run.entry.label} seed {run.seed}"
         if found is None:
-            missing[f"{run.entry.label} seed {run.seed}"] = "not run yet"
+            missing[name] = _NOT_RUN
         elif found.scored is None:
-            missing[f"{run.entry.label} seed {run.seed}"] = f"{found.status}: {found.reason}"
+            missing[name] = f"{found.status}: {found.reason}"
+        elif _outdated(found.scored, run.suite.protocol):
+            made = f"{found.scored.protocol} v{found.scored.protocol_version}"
+            missing[name] = f"scored by {made}; `sobench run` scores it again, without training"
     return missing
+
+
+def _outdated(scored: Scored, protocol: str) -> bool:
+    version = catalog.PROTOCOLS[protocol].version
+    return (scored.protocol, scored.protocol_version) != (protocol, version)
 
 
 def _provenance(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
@@ -160,7 +172,9 @@ def _provenance(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str
         "protocol": f"{suite.protocol} v{protocol.version} ({protocol.title})",
         "engine": _several([r.scored.engine for r in records if r.scored]),
         "data": _several([f"{suite.dataset.format} {r.data}" for r in records]),
-        "images": _several([f"{r.images['train']} train, {r.images['val']} val" for r in records]),
+        "images": _several(
+            [f"{r.images['train']} train, {r.images['val']} val" for r in records if r.images]
+        ),
         "seeds": ", ".join(map(str, sorted({r.seed for r in records}))),
         "code": _several([f"sobench {p.code}" for p in places]),
         "libraries": _several(packages),

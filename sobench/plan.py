@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,11 @@ def plan(
         seeds: replaces the suite's seeds unless empty.
 
     Raises:
-        RequestError: a method that the suite has no row of.
+        RequestError: a method that the suite has no row of, a head that a method has no form for,
+            or two runs that are one and the same.
     """
+    if len(set(seeds)) != len(seeds):
+        raise RequestError(f"--seeds: {', '.join(map(str, seeds))}: give every seed once")
     rows = suite.methods
     for name in methods:
         known = {n for row in rows for n in (row.label, row.name)}
@@ -109,13 +113,16 @@ def plan(
                                f"{did_you_mean(name, sorted(known))}")  # fmt: skip
     if methods:
         rows = tuple(row for row in rows if row.label in methods or row.name in methods)
+    suites = {row.label: deviating(suite, row, Path(suite.name)) for row in rows}
     for row in rows:
-        _check_head(suite, row)
-    return [
-        Run(deviating(suite, row, Path(suite.name)), row, seed, data, limit, tuple(partial))
+        _check_head(suites[row.label], row)
+    runs = [
+        Run(suites[row.label], row, seed, data, limit, tuple(partial))
         for seed in (seeds or suite.seeds)
         for row in rows
     ]
+    _check_distinct(runs)
+    return runs
 
 
 def _check_head(suite: Suite, row: MethodEntry) -> None:
@@ -127,6 +134,17 @@ def _check_head(suite: Suite, row: MethodEntry) -> None:
         )
 
 
+def _check_distinct(runs: Sequence[Run]) -> None:
+    first: dict[str, Run] = {}
+    for run in runs:
+        other = first.setdefault(run.settings_id, run)
+        if other is not run:
+            raise RequestError(
+                f"{run.suite.name}: methods: {other.entry.label!r} and {run.entry.label!r} are the "
+                "same training; leave one out, or set a switch or a deviation"
+            )
+
+
 def _digest(content: Any) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -134,9 +152,18 @@ def _digest(content: Any) -> str:
 
 def _file_digest(path: Path) -> str:
     try:
-        with path.expanduser().open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        path = path.expanduser()
+        found = path.stat()
+        return _content_digest(path, found.st_mtime_ns, found.st_size)
     except OSError as error:
         raise RequestError(
             f"backbone.weights: {path}: {error.strerror}; write `imagenet`, `none` or a file's path"
         ) from None
+
+
+@cache
+def _content_digest(path: Path, modified: int, size: int) -> str:
+    """Of a file's content; read once, since the settings of every run ask for it."""
+    del modified, size  # they tell one state of the file from another
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from sobench.environment import Environment
 from sobench.errors import DataError
@@ -100,6 +100,13 @@ class Record(BaseModel):
     environment: Environment | None = None
     finished: str = ""
 
+    @field_validator("schema_version")  # the first field, so the first thing that is told
+    @classmethod
+    def _version(cls, value: int) -> int:
+        if value != SCHEMA:
+            raise ValueError(f"{value}, but this sobench reads {SCHEMA}")
+        return value
+
 
 def identity(run: Run) -> dict[str, Any]:
     """The fields of a record that say which run it is of."""
@@ -114,6 +121,12 @@ def identity(run: Run) -> dict[str, Any]:
         "settings": run.settings,
         "deviations": run.deviations,
     }
+
+
+def write_run(run: Run, folder: Path) -> None:
+    """Write ``run.json``, the resolved settings, before the training begins."""
+    content = {"run_id": run.id, "data": run.data, "label": run.entry.label, **run.settings}
+    write_whole(folder / "run.json", json.dumps(content, indent=1).encode())
 
 
 def write(record: Record, folder: Path) -> None:
@@ -136,8 +149,9 @@ def read(folder: Path) -> Record | None:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "content"
+        why = problem["msg"].removeprefix("Value error, ")
         raise DataError(
-            f"{path}: not a record of this version: {where}: {problem['msg']}; "
+            f"{path}: not a record of this version: {where}: {why}; "
             "delete it and run the suite again, the training is kept"
         ) from None
 
@@ -148,7 +162,7 @@ def state(run: Run, results: Path) -> State:
     record = read(folder)
     if record is not None:
         if record.status in ("failed", "diverged"):
-            return record.status  # type: ignore[return-value]
+            return record.status
         return "done"
     return "partial" if any(folder.glob("checkpoint-*.pt")) else "missing"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -11,6 +12,12 @@ from pydantic.fields import FieldInfo
 
 from sobench import catalog
 from sobench.errors import SuiteError, did_you_mean
+
+_ONE_FOR_ALL = (
+    "name", "title", "dataset", "device", "seeds",
+    "protocol", "engine", "evaluate_every", "methods",
+)  # fmt: skip
+"""Keys from which no row may deviate, or rows would no longer compare."""
 
 
 class Section(BaseModel):
@@ -271,7 +278,7 @@ def load(path: Path, overrides: dict[str, Any] | None = None) -> Suite:
     """
     content = _anchored(_read_yaml(path), path.parent)
     for key, value in (overrides or {}).items():
-        _override(content, key, value, path)
+        _override(content, key, value, str(path))
     return parse(_anchored(content, Path()), path)
 
 
@@ -281,29 +288,38 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
     rows = content.get("methods")
     if isinstance(rows, list):
         content["methods"] = [_method_row(row, number, path) for number, row in enumerate(rows, 1)]
-    _check_keys(content, Suite, "", path)
-    suite = _validate(content, path)
+    _check_keys(content, Suite, "", str(path))
+    suite = _validate(content, str(path))
     for entry in suite.methods:
         deviating(suite, entry, path)
     return suite
 
 
 def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
-    """The suite as this row runs it: with the row's declared deviations laid over."""
+    """The suite as this row runs it: with the row's declared deviations laid over.
+
+    Raises:
+        SuiteError: a deviation is unknown, wrong, or of a key that is one for all rows.
+    """
     if not entry.deviations:
         return suite
+    source = f"{path}: methods: {entry.label}: deviations"
     content = suite.model_dump(mode="json")
     for key, value in entry.deviations.items():
-        _override(content, key, value, path)
-    _check_keys(content, Suite, "", path)
-    return _validate(content, path)
+        if key.partition(".")[0] in _ONE_FOR_ALL:
+            raise SuiteError(
+                f"{source}: {key} is the same for every row; write a suite of its own for another"
+            )
+        _override(content, key, value, source)
+    _check_keys(content, Suite, "", source)
+    return _validate(content, source)
 
 
-def _validate(content: dict[str, Any], path: Path) -> Suite:
+def _validate(content: dict[str, Any], source: str) -> Suite:
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
-        raise SuiteError(f"{path}: {_first_problem(error)}") from None
+        raise SuiteError(f"{source}: {_first_problem(error)}") from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -314,11 +330,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             f"{path}: no such suite file; `sobench list suites` shows what is here"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path}: cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise SuiteError(f"{path}: cannot be read: {why}; a suite is a YAML file") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise SuiteError(f"{path}:{where} {getattr(error, 'problem', error)}") from None
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise SuiteError(f"{path}:{where} {problem}; correct the YAML there") from None
     if not isinstance(content, dict):
         raise SuiteError(f"{path}: a suite is a list of keys and values, such as `name: smoke`")
     return content
@@ -331,6 +349,8 @@ class _StrictLoader(yaml.SafeLoader):
         """As the base class, but a second key of the same name is an error, not the winner."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, (str, int, float)) and key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -357,13 +377,13 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     return content
 
 
-def _override(content: dict[str, Any], key: str, value: Any, path: Path) -> None:
+def _override(content: dict[str, Any], key: str, value: Any, source: str) -> None:
     *parents, last = key.split(".")
     part = content
     for depth, name in enumerate(parents):
         inner = part.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise SuiteError(f"{path}: {key}: {'.'.join(parents[: depth + 1])} has no parts")
+            raise SuiteError(f"{source}: {key}: {'.'.join(parents[: depth + 1])} has no parts")
         part[name] = part = dict(inner)
     part[last] = value
 
@@ -373,9 +393,9 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
     if isinstance(row, str):
         row = {"name": row}
     if not isinstance(row, dict) or not isinstance(row.get("name"), str):
-        raise SuiteError(f"{path}: methods: row {number} is {row!r}; write `- fpn` or `- name: fpn`")
-    if "switches" in row:  # an entry that was dumped, not written by hand
-        return row
+        raise SuiteError(
+            f"{path}: methods: row {number} is {row!r}; write `- fpn` or `- name: fpn`"
+        )
     row = dict(row)
     name = row.pop("name")
     if name not in catalog.METHODS:
@@ -385,7 +405,8 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
     deviations = row.pop("deviations", {})
     if not isinstance(deviations, dict) or (deviations and not deviations.get("reason")):
         raise SuiteError(
-            f'{path}: methods: {name}: deviations need a reason; write {{key: value, reason: "..."}}'
+            f"{path}: methods: {name}: deviations need a reason; "
+            'write {key: value, reason: "..."}'
         )
     deviations = dict(deviations)
     reason = deviations.pop("reason", "")
@@ -404,25 +425,25 @@ def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
         values = known[key].values
         if not any(value == v and type(value) is type(v) for v in values):
             raise SuiteError(
-                f"{path}: methods: {name}: {key}: {value!r} is not one of "
-                f"{', '.join(map(str, values))}"
+                f"{path}: methods: {name}: {key}: {_yaml(value)} is not one of "
+                f"{', '.join(map(_yaml, values))}"
             )
     return {key: given.get(key, switch.default) for key, switch in known.items()}
 
 
-def _check_keys(content: Any, model: type[BaseModel], where: str, path: Path) -> None:
+def _check_keys(content: Any, model: type[BaseModel], where: str, source: str) -> None:
     """Find an unknown key before pydantic does, to name the nearest known one."""
     if not isinstance(content, dict):
         return
     for key, value in content.items():
         if key not in model.model_fields:
             raise SuiteError(
-                f"{path}: unknown key {where + str(key)!r};"
+                f"{source}: unknown key {where + str(key)!r};"
                 f"{did_you_mean(str(key), model.model_fields)}"
             )
         section = _section_of(model.model_fields[key], value)
         if section is not None:
-            _check_keys(value, section, f"{where}{key}.", path)
+            _check_keys(value, section, f"{where}{key}.", source)
 
 
 def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
@@ -442,19 +463,55 @@ def _first_problem(error: ValidationError) -> str:
     """One line for the first of pydantic's findings: key, value, and what was expected."""
     problem = error.errors()[0]
     keys = [str(part) for part in problem["loc"] if part not in catalog.DATASETS]
-    key = ".".join(keys)
+    key, given, limits = ".".join(keys), problem["input"], problem.get("ctx", {})
     if problem["type"] == "value_error":
         # Our own checks name their key; pydantic adds the section that holds it.
         message = str(problem["msg"]).removeprefix("Value error, ")
         return f"{key}.{message}" if key else message
     if problem["type"] == "missing":
+        if isinstance(problem["loc"][-1], int):
+            return f"{'.'.join(keys[:-1])}: {_yaml(given)} has too few values"
         return f"{key} is missing"
     if problem["type"] == "union_tag_invalid":
-        given = str(problem["ctx"]["tag"])
-        return f"{key}.format: unknown {given!r};{did_you_mean(given, catalog.DATASETS)}"
+        tag = str(limits["tag"])
+        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, catalog.DATASETS)}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}.format is missing; known: {', '.join(catalog.DATASETS)}"
-    return f"{key}: {problem['msg']}, not {problem['input']!r}"
+    if problem["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", limits["expected"])
+        return f"{key}: unknown {str(given)!r};{did_you_mean(str(given), known)}"
+    wanted = _EXPECTED.get(problem["type"])
+    expected = wanted.format(**limits) if wanted else str(problem["msg"])
+    return f"{key}: {_yaml(given)} is wrong; {expected}"
+
+
+_EXPECTED = {
+    "int_type": "write a whole number",
+    "int_parsing": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_type": "write a number",
+    "float_parsing": "write a number",
+    "finite_number": "write a finite number",
+    "string_type": "write text; quote it if it looks like a number",
+    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', and begin with neither sign",
+    "tuple_type": "write a list, such as [1, 2]",
+    "too_long": "write at most {max_length} values",
+    "too_short": "write at least {min_length}",
+    "model_type": "write keys and values below it, such as {{key: value}}",
+    "model_attributes_type": "write keys and values below it, such as {{key: value}}",
+    "greater_than": "it must be greater than {gt:g}",
+    "greater_than_equal": "it must be at least {ge:g}",
+    "less_than": "it must be less than {lt:g}",
+    "less_than_equal": "it must be at most {le:g}",
+    "multiple_of": "it must be a multiple of {multiple_of:g}",
+}
+"""What pydantic expected, by its type of error, in words that fit a YAML file."""
+
+
+def _yaml(value: Any) -> str:
+    """A value as it stands in the file, on one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
 
 
 def _known(key: str, name: str, table: dict[str, Any]) -> str:

@@ -47,7 +47,8 @@ def training_batches(
         batch_sampler=keys,
         collate_fn=_collate,
         num_workers=workers,
-        pin_memory=workers > 0,
+        pin_memory=workers > 0 and torch.cuda.is_available(),
+        generator=torch.Generator(),  # else each epoch's loader would draw from the global one
     )
 
 

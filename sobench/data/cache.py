@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.resize import canvas, resize
@@ -61,8 +61,10 @@ def cached_images(
         _build(path, dataset, settings, progress)
     try:
         images: ImageArray = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged cache ({error}); delete this file, it is rebuilt") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path}: damaged cache ({error}); delete this file, it is rebuilt"
+        ) from None
     if images.shape != (count, *canvas(settings), 3):
         raise DataError(f"{path}: cache of shape {images.shape}; delete this file, it is rebuilt")
     return images
@@ -76,17 +78,18 @@ def _build(
 ) -> None:
     shape = (len(dataset.images), *canvas(settings), 3)
     try:
-        with replacing(path) as temporary:
-            images = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        # Written, not mapped: where a disk is full, a write fails but a mapping kills the process.
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            descr = dtype_to_descr(np.dtype(np.uint8))
+            header = {"descr": descr, "fortran_order": False, "shape": shape}
+            write_array_header_1_0(file, header)
             for index in range(len(dataset.images)):
-                images[index] = resize(dataset.read_image(index), settings)
+                file.write(resize(dataset.read_image(index), settings).tobytes())
                 if progress is not None:
                     progress(index + 1, len(dataset.images))
-            images.flush()
-            del images
     except OSError as error:
         size = np.prod(shape) / 2**30
         raise DataError(
-            f"{path}: the image cache of {size:.1f} GiB cannot be written ({error.strerror}); "
-            "set SOBENCH_CACHE to a folder with room"
+            f"{path}: the image cache of {size:.1f} GiB cannot be written "
+            f"({error.strerror or error}); set SOBENCH_CACHE to a folder with room"
         ) from None

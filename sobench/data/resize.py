@@ -29,12 +29,14 @@ class Placement:
 
     def to_input(self, boxes: FloatArray) -> FloatArray:
         """``[N, 4]`` boxes of the original image in pixels of the input."""
-        return boxes * np.array(self.scale * 2)
+        scaled: FloatArray = boxes * np.array(self.scale * 2)
+        return scaled
 
     def to_original(self, boxes: FloatArray) -> FloatArray:
         """``[N, 4]`` boxes of the input in pixels of the original, clipped to the image."""
         limit = np.array((self.width, self.height) * 2, dtype=np.float64)
-        return np.clip(boxes, 0, limit) / np.array(self.scale * 2)
+        original: FloatArray = np.clip(boxes, 0, limit) / np.array(self.scale * 2)
+        return original
 
 
 def canvas(settings: Input) -> tuple[int, int]:

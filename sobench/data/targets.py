@@ -13,7 +13,7 @@ class Targets:
     """Padded ground truth of a batch, in pixels of the network input.
 
     Attributes:
-        boxes: ``[B, G, 4]`` float ``x1, y1, x2, y2``.
+        boxes: ``[B, G, 4]`` float ``x1, y1, x2, y2``; ``G`` is at least 1.
         labels: ``[B, G]`` int64 in ``0..K-1``, ``-1`` for padding.
         ignore: ``[B, I, 4]`` float regions that are neither object nor background; padding is 0.
     """
@@ -28,6 +28,10 @@ class Targets:
             *(t.to(device, non_blocking=True) for t in (self.boxes, self.labels, self.ignore))
         )
 
+    def pin_memory(self) -> Targets:
+        """The same targets in page-locked memory, from which copies to a GPU need no waiting."""
+        return Targets(*(t.pin_memory() for t in (self.boxes, self.labels, self.ignore)))
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -40,3 +44,7 @@ class Batch:
 
     images: Tensor
     targets: Targets
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory; the data loader calls this by name."""
+        return Batch(self.images.pin_memory(), self.targets.pin_memory())

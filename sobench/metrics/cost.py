@@ -13,7 +13,11 @@ from torch import Tensor, nn
 
 from sobench.models.detector import Detector
 
-_ELEMENTWISE = ("batch_norm", "upsample_nearest2d", "adaptive_avg_pool2d", "avg_pool2d")
+_UNCOUNTED = (
+    "batch_norm", "group_norm", "layer_norm", "instance_norm",
+    "upsample_nearest2d", "upsample_bilinear2d", "adaptive_avg_pool2d", "grid_sampler",
+)  # fmt: skip
+"""What fvcore counts unless it is told otherwise."""
 
 
 class _Predict(nn.Module):
@@ -40,17 +44,19 @@ def count_gflops(detector: Detector, size: tuple[int, int]) -> float:
     Args:
         size: height and width of the input.
     """
-    from fvcore.nn import FlopCountAnalysis
-
     training = detector.training
     device = next(detector.parameters()).device
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that it takes as constant
+        # Its import uses what torch has deprecated, and the tracer takes shapes as constant.
+        warnings.simplefilter("ignore")
+        from fvcore.nn import FlopCountAnalysis
+
         counter = FlopCountAnalysis(
             _Predict(detector.eval()), torch.zeros(1, 3, *size, device=device)
         )
-        counter.set_op_handle(**{f"aten::{name}": None for name in _ELEMENTWISE})
+        # A handle of None would leave fvcore's own in force.
+        counter.set_op_handle(**{f"aten::{name}": lambda *_: 0 for name in _UNCOUNTED})
         counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         total = float(counter.total())
     detector.train(training)

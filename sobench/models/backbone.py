@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torchvision
@@ -19,8 +18,13 @@ _IMAGENET = {
     "resnet101": "IMAGENET1K_V1",
     "resnext101_32x8d": "IMAGENET1K_V1",
     "resnext101_64x4d": "IMAGENET1K_V1",
-    "vgg16": "IMAGENET1K_FEATURES",
+    "vgg16": "IMAGENET1K_V1",
 }
+"""All were trained on pixels normalised as ``Detector`` does it. (``IMAGENET1K_FEATURES``, by the
+authors of SSD, was not: it wants pixels of 0..255 less their mean.)"""
+
+_CLASSIFIER = ("fc.", "classifier.")
+"""What a detector leaves out of a state dict."""
 
 
 class Backbone(nn.Module):
@@ -113,31 +117,45 @@ def _load_weights(model: nn.Module, settings: suite.Backbone) -> None:
             state = torch.load(
                 Path(settings.weights).expanduser(), map_location="cpu", weights_only=True
             )
+            state = {str(key): value for key, value in state.items()}
         except Exception as error:
             raise RequestError(
-                f"backbone.weights: {source}: no state dict could be read from it ({error}); "
-                "write `imagenet`, `none` or the path of a file saved with torch.save"
+                f"backbone.weights: {source}: no state dict could be read from it "
+                f"({_first_line(error)}); write `imagenet`, `none` or the path of a file saved "
+                "with torch.save"
             ) from None
-    # The classifier is not part of a detector; every other weight must be there.
-    missing, _ = model.load_state_dict(
-        {k: v for k, v in state.items() if not k.startswith(("fc.", "classifier."))}, strict=False
-    )
-    missing = [key for key in missing if not key.startswith(("fc.", "classifier."))]
-    if missing:
+    problem = _misfit(model, {k: v for k, v in state.items() if not k.startswith(_CLASSIFIER)})
+    if problem:
         raise RequestError(
-            f"backbone.weights: {source}: {len(missing)} weights of {settings.name} are missing, "
-            f"first {missing[0]!r}; give a state dict of torchvision's {settings.name}"
+            f"backbone.weights: {source}: {problem}; "
+            f"give a state dict of torchvision's {settings.name}"
         )
+
+
+def _misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
+    """Load ``state``, and say what does not fit; apart from the classifier all must, both ways."""
+    try:
+        missing, unknown = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # other shapes; its first line names only the class
+        return str(error).splitlines()[-1].strip(" \t.")
+    missing = [key for key in missing if not key.startswith(_CLASSIFIER)]
+    if missing:
+        return f"{len(missing)} weights are missing, first {missing[0]!r}"
+    return f"{len(unknown)} weights have no place, first {unknown[0]!r}" if unknown else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _imagenet_weights(name: str) -> dict[str, Tensor]:
     weights = torchvision.models.get_model_weights(name)[_IMAGENET[name]]
     try:
         return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except (URLError, OSError, RuntimeError) as error:
+    except Exception as error:  # no network, a wrong hash, or a damaged file in the folder
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise RequestError(
-            f"backbone.weights: imagenet: {weights.url} cannot be fetched ({error});\n"
+            f"backbone.weights: imagenet: {weights.url} cannot be used ({_first_line(error)});\n"
             f"put that file into {folder} (or set TORCH_HOME), or write `weights: none` "
             "with `norm: train` and `freeze: []` to train from scratch"
         ) from None

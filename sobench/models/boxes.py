@@ -41,6 +41,7 @@ class Detections:
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)  # else training could not use what detection has cached
 def pyramid_anchors(
     sizes: tuple[tuple[int, int], ...],
     strides: tuple[int, ...],
@@ -129,8 +130,9 @@ def assign(
 
     An anchor takes the object that it overlaps most if that IoU is at least ``positive``; below
     ``negative`` it is background. With ``rescue`` an object also takes the anchors that overlap it
-    most, however little (but not at all does not count), so that none is left without. Background
-    anchors that lie by more than half in an ignore region take no part.
+    most, however little (but not at all does not count); where several objects want one anchor, the
+    last of them gets it, as in MMDetection. Background anchors that lie by more than half in an
+    ignore region take no part.
 
     Args:
         anchors: ``[A, 4]``, or ``[B, A, 4]`` where every image has its own.
@@ -160,14 +162,15 @@ def assign(
     assigned = torch.where(best < negative, NEGATIVE, IGNORED)
     assigned = torch.where(best >= positive, owner, assigned)
     assigned = torch.where(rescuer >= 0, rescuer, assigned)
-    if targets.ignore.shape[1]:
-        inside = pairwise_overlap(targets.ignore, anchors, over="anchor").amax(dim=1) > 0.5
+    for start in range(0, targets.ignore.shape[1], step):
+        regions = targets.ignore[:, start : start + step]
+        inside = pairwise_overlap(regions, anchors, over="anchor").amax(dim=1) > 0.5
         assigned = torch.where(inside & (assigned == NEGATIVE), IGNORED, assigned)
     return assigned
 
 
 def matched(targets: Targets, assigned: Tensor) -> tuple[Tensor, Tensor]:
-    """Box ``[B, A, 4]`` and label ``[B, A]`` of each anchor's object; arbitrary where it has none."""
+    """Box ``[B, A, 4]`` and label ``[B, A]`` of each anchor's object; any where it has none."""
     index = assigned.clamp(min=0)
     boxes = targets.boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
     return boxes, targets.labels.gather(1, index).clamp(min=0)
@@ -208,9 +211,10 @@ def suppress(
     boxes, scores, labels = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
     limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
     boxes = torch.minimum(boxes.clamp(min=0), limit)
+    # A box that lay outside the input has no area left.
+    candidate = (scores > settings.score_threshold) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
     rows = []
-    for box, score, label in zip(boxes, scores, labels, strict=True):
-        chosen = (score > settings.score_threshold).nonzero().squeeze(1)
+    for box, score, label, chosen in zip(boxes, scores, labels, candidate, strict=True):
         box, score, label = box[chosen], score[chosen], label[chosen]
         # In double precision the class offsets of batched_nms do not blur boxes of a few pixels.
         kept = batched_nms(box.double(), score.double(), label, settings.nms)

@@ -21,10 +21,10 @@ def build_detector(suite: Suite, entry: MethodEntry, classes: int, seed: int) ->
     Raises:
         RequestError: the method cannot be built under this suite.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         backbone = build_backbone(suite.backbone)
-        torch.manual_seed(seed + 1)
+        torch.default_generator.manual_seed(seed + 1)
         method = import_module(f"sobench.models.methods.{entry.name}")
         detector: Detector = method.build(backbone, blueprint(suite, classes), entry.switches)
     return detector

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.models.backbone import Backbone
@@ -26,10 +26,10 @@ class FeaturePyramid(nn.Module):
     """Top-down pyramid; FPN, arXiv:1612.03144, section 3.
 
     Laterals are 1x1, the top-down path upsamples by nearest neighbour and adds, the outputs are
-    3x3; all with bias (or the suite's norm), without activation, Xavier uniform. Above the backbone, further
-    levels are 3x3 convolutions of stride 2, the first on C5, without an activation between them.
-    (RetinaNet, arXiv:1708.02002, has a ReLU before P7; without it the published parameter and
-    multiply-add counts of MMDetection's models come out.)
+    3x3; all with bias (or the suite's norm), without activation, Xavier uniform. Above the
+    backbone, further levels are 3x3 convolutions of stride 2, the first on C5, without an
+    activation between them. (RetinaNet, arXiv:1708.02002, has a ReLU before P7; without it the
+    published parameter and multiply-add counts of MMDetection's models come out.)
 
     Attributes:
         strides: of the levels, finest first.
@@ -54,7 +54,9 @@ class FeaturePyramid(nn.Module):
             convolution(channels, channels, 3, settings.norm) for _ in inputs
         )
         self.extra = nn.ModuleList(
-            convolution(inputs[-1] if level == 6 else channels, channels, 3, settings.norm, stride=2)
+            convolution(
+                inputs[-1] if level == 6 else channels, channels, 3, settings.norm, stride=2
+            )
             for level in range(6, last + 1)
         )
         for module in self.modules():
@@ -65,9 +67,7 @@ class FeaturePyramid(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C2..C5 -> P_first..P_last."""
-        inner = [
-            conv(x) for conv, x in zip(self.lateral, features[self.first - 2 :], strict=True)
-        ]
+        inner = [conv(x) for conv, x in zip(self.lateral, features[self.first - 2 :], strict=True)]
         if self.fuse:
             for i in range(len(inner) - 1, 0, -1):
                 up = F.interpolate(inner[i], size=inner[i - 1].shape[-2:], mode="nearest")

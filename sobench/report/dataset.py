@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from sobench.data.cache import cached_images
-from sobench.data.dataset import Dataset, Skipped
+from sobench.data.dataset import Skipped
 from sobench.data.load import fingerprint, load
+from sobench.data.rows import Split
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.terminal import print_table
 from sobench.suite import Suite
@@ -27,7 +28,7 @@ def print_dataset(suite: Suite, limit: int | None, console: Console, build_cache
     """
     identity = fingerprint(suite.dataset)
     console.print(f"{suite.dataset.format}, fingerprint {identity}", highlight=False)
-    names: tuple[Literal["train"], Literal["val"]] = ("train", "val")
+    names: tuple[Split, ...] = ("train", "val")
     splits = {name: load(suite.dataset, name).first(limit) for name in names}
     numbers = {name: describe(dataset) for name, dataset in splits.items()}
     _print_totals(numbers, console)
@@ -37,19 +38,26 @@ def print_dataset(suite: Suite, limit: int | None, console: Console, build_cache
     if not build_cache:
         return
     for name, dataset in splits.items():
-        with Progress(console=Console(stderr=True), transient=True) as bars:
+        screen = Console(stderr=True)
+        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bars:
             bar = bars.add_task(f"decode {name}", total=len(dataset.images))
-            images = cached_images(
-                dataset, name, identity, suite.input,
-                lambda done, _, bars=bars, bar=bar: bars.update(bar, completed=done),
-            )  # fmt: skip
+            watch = partial(_advance, bars, bar)
+            images = cached_images(dataset, name, identity, suite.input, watch)
         size = images.nbytes / 2**20
-        console.print(f"{name}: {len(images)} images readable, cache {size:.0f} MiB", highlight=False)
+        console.print(
+            f"{name}: {len(images)} images readable, cache {size:.0f} MiB", highlight=False
+        )
 
 
-def _print_totals(numbers: dict[str, Statistics], console: Console) -> None:
-    headings = ["split", "images", "boxes", "boxes/image (min, median, max)", "median side px",
-                "images without", "ignored (all classes)", "ignored (one class)", "rows skipped"]  # fmt: skip
+def _advance(bars: Progress, bar: TaskID, done: int, total: int) -> None:
+    bars.update(bar, completed=done, total=total)
+
+
+def _print_totals(numbers: Mapping[Split, Statistics], console: Console) -> None:
+    headings = [
+        "split", "images", "boxes", "boxes/image (min, median, max)", "median side px",
+        "images without", "ignored (all classes)", "ignored (one class)", "rows skipped",
+    ]  # fmt: skip
     rows = []
     for name, found in numbers.items():
         low, middle, high = found.boxes_per_image
@@ -64,10 +72,13 @@ def _print_totals(numbers: dict[str, Statistics], console: Console) -> None:
     console.print()
 
 
-def _print_boxes(classes: Sequence[str], numbers: dict[str, Statistics], console: Console) -> None:
-    sizes = [[name, *(_counted(n.boxes_by_size[name], n) for n in numbers.values())] for name in SIZE_BINS]
+def _print_boxes(
+    classes: Sequence[str], numbers: Mapping[Split, Statistics], console: Console
+) -> None:
+    splits = numbers.values()
+    sizes = [[name, *(_counted(n.boxes_by_size[name], n) for n in splits)] for name in SIZE_BINS]
     print_table(console, ["side px", *numbers], sizes, title="boxes by size")
-    rows = [[name, *(_counted(n.boxes_by_class[name], n) for n in numbers.values())] for name in classes]
+    rows = [[name, *(_counted(n.boxes_by_class[name], n) for n in splits)] for name in classes]
     print_table(console, ["class", *numbers], rows, title="boxes by class")
 
 

@@ -27,7 +27,9 @@ def print_list(what: str, console: Console) -> None:
         for name, method in catalog.METHODS.items():
             for key, switch in method.switches.items():
                 values = ", ".join(map(_yaml, switch.values))
-                text = f"{name}  {key}: {values} (default {_yaml(switch.default)}): {switch.meaning}"
+                text = (
+                    f"{name}  {key}: {values} (default {_yaml(switch.default)}): {switch.meaning}"
+                )
                 console.print(text, style="dim", markup=False, highlight=False)
             for deviation in method.deviations:
                 console.print(f"{name} deviates: {deviation}", markup=False, highlight=False)
@@ -58,7 +60,9 @@ def _protocols() -> tuple[list[str], list[list[str]]]:
             f"v{entry.version}",
             entry.title,
             "/".join(map(str, entry.max_dets)),
-            ", ".join(f"{size} {_side(low)}-{_side(high)}" for size, (low, high) in entry.bins.items()),
+            ", ".join(
+                f"{size} {_side(low)}-{_side(high)}" for size, (low, high) in entry.bins.items()
+            ),
         ]
         for name, entry in catalog.PROTOCOLS.items()
     ]

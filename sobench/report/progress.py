@@ -98,7 +98,7 @@ class MatrixProgress:
         """Something that the user should know."""
         self._line(f"warning: {message}")
 
-    def end(self, run: Run, outcome: Record, fresh: bool) -> None:
+    def end(self, run: Run, outcome: Record, fresh: bool) -> None:  # noqa: ARG002
         """A run is done, or had been before."""
         spent = time.monotonic() - self.began
         self.bars.update(self.suite_bar, completed=self.number, detail="")
@@ -123,7 +123,9 @@ class MatrixProgress:
         return sum(done) / len(done) if done else now - self.began + left
 
     def _line(self, text: str) -> None:
-        self.console.print(f"[{self.number}/{self.total}] {text}", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(
+            f"[{self.number}/{self.total}] {text}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def duration(seconds: float) -> str:

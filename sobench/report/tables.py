@@ -54,20 +54,18 @@ def remarks(board: Leaderboard) -> list[str]:
 
 def markdown(board: Leaderboard) -> str:
     """The table, the AP by class, and the remarks as a list."""
-    headings, rows = columns(board)
-    parts = [f"## {board.title}", tabulate(rows, headings, tablefmt="pipe", disable_numparse=True)]
-    headings, rows = class_columns(board)
-    parts += ["AP by class:", tabulate(rows, headings, tablefmt="pipe", disable_numparse=True)]
+    parts = [f"## {board.title}", _pipes(*columns(board))]
+    parts += ["AP by class:", _pipes(*class_columns(board))]
     parts.append("\n".join(f"- {line}" for line in remarks(board)))
     return "\n\n".join(parts) + "\n"
 
 
 def csv(board: Leaderboard) -> str:
-    """The table with all digits, a column for each spread, the AP by class, and provenance."""
+    """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<what>``."""
     by_class = board.per_class.set_index("method").add_prefix("AP:")
     table = board.table.join(by_class, on="method")
     for name, value in board.provenance.items():
-        table[name] = value
+        table[f"provenance:{name}"] = value
     text: str = table.to_csv(index=False)
     return text
 
@@ -92,6 +90,12 @@ FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
     "csv": ("csv", csv),
     "json": ("json", as_json),
 }
+
+
+def _pipes(headings: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; a bar in a name must not begin a new cell."""
+    plain = [[cell.replace("|", r"\|") for cell in row] for row in (headings, *rows)]
+    return tabulate(plain[1:], plain[0], tablefmt="pipe", disable_numparse=True)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -34,9 +34,9 @@ _PRIOR = 0.01
 class RetinaNetHead(nn.Module):
     """Classes and boxes from every cell of every level.
 
-    Towers of four 3x3 convolutions with the suite's norm and ReLU; anchors as the suite pins them; IoU of .5 and more is
-    an object, below .4 background; focal loss (alpha .25, gamma 2) and L1, both over the number of
-    matched anchors of the batch.
+    Towers of four 3x3 convolutions with the suite's norm and ReLU; anchors as the suite pins them;
+    IoU of .5 and more is an object, below .4 background; focal loss (alpha .25, gamma 2) and L1,
+    both over the number of matched anchors of the batch.
     """
 
     def __init__(self, blueprint: Blueprint, strides: tuple[int, ...]) -> None:
@@ -58,7 +58,7 @@ class RetinaNetHead(nn.Module):
         nn.init.constant_(self.class_logits.bias, -log((1 - _PRIOR) / _PRIOR))  # type: ignore[arg-type]
 
     def forward(self, pyramid: list[Tensor]) -> HeadOutput:
-        """``[B, C, h, w]`` maps -> ``logits`` ``[B, A*K, h, w]``, ``offsets`` ``[B, A*4, h, w]``."""
+        """``[B, C, h, w]`` -> ``logits`` ``[B, A*K, h, w]``, ``offsets`` ``[B, A*4, h, w]``."""
         return {
             "logits": [self.class_logits(self.class_tower(x)) for x in pyramid],
             "offsets": [self.box_offsets(self.box_tower(x)) for x in pyramid],
@@ -95,7 +95,7 @@ class RetinaNetHead(nn.Module):
         settings, classes = self.blueprint.detect, self.blueprint.classes
         scores = [flat(x, classes).sigmoid() for x in output["logits"]]
         offsets = [flat(x, 4) for x in output["offsets"]]
-        anchors = self.anchors(output).split([x.shape[1] for x in offsets])
+        anchors = torch.split(self.anchors(output), [x.shape[1] for x in offsets])
         found = [
             candidates(*level, _STDS, settings.top_k)
             for level in zip(scores, offsets, anchors, strict=True)

@@ -79,7 +79,7 @@ class SsdHead(nn.Module):
         settings, width = self.blueprint.detect, self.blueprint.classes + 1
         scores = [flat(x, width).softmax(dim=-1)[..., 1:] for x in output["logits"]]
         offsets = [flat(x, 4) for x in output["offsets"]]
-        boxes = self.boxes.split([x.shape[1] for x in offsets])
+        boxes = torch.split(self.boxes, [x.shape[1] for x in offsets])
         found = [
             candidates(*level, _STDS, settings.top_k)
             for level in zip(scores, offsets, boxes, strict=True)

@@ -14,12 +14,11 @@ detections are the suite's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from math import ceil, sqrt
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.errors import SuiteError
@@ -55,11 +54,14 @@ class L2Norm(nn.Module):
         return F.normalize(x.float(), dim=1) * self.scale.view(1, -1, 1, 1)
 
 
+Stage = tuple[int, int, int, int, int]
+"""1x1 channels, output channels, kernel, stride, padding."""
+
+
 class ExtraStages(nn.ModuleList):
     """Stages of 1x1 and 3x3 convolutions with ReLU, each on the one before."""
 
-    def __init__(self, inputs: int, stages: Sequence[tuple[int, int, int, int, int]]) -> None:
-        # Each stage: 1x1 channels, output channels, kernel, stride, padding.
+    def __init__(self, inputs: int, stages: Sequence[Stage]) -> None:
         super().__init__()
         for middle, outputs, kernel, stride, padding in stages:
             self.append(
@@ -94,7 +96,8 @@ class VggSources(nn.Module):
             nn.Conv2d(1024, 1024, 1),
             nn.ReLU(inplace=True),
         )
-        stages = [(256, 512, 3, 2, 1), (128, 256, 3, 2, 1)]
+        stages: list[Stage] = [(256, 512, 3, 2, 1), (128, 256, 3, 2, 1)]
+        self.sides: tuple[int, ...]
         if size == 300:
             stages += [(128, 256, 3, 1, 0), (128, 256, 3, 1, 0)]
             self.sides = (38, 19, 10, 5, 3, 1)
@@ -116,7 +119,8 @@ class ResNetSources(nn.Module):
 
     def __init__(self, backbone: Backbone, size: tuple[int, int]) -> None:
         super().__init__()
-        longest, stride, stages = max(size), 32, []
+        stages: list[Stage] = []
+        longest, stride = max(size), 32
         while stride < longest:
             stages.append((256, 512, 3, 2, 1) if not stages else (128, 256, 3, 2, 1))
             stride *= 2
@@ -168,15 +172,13 @@ def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any])
     Raises:
         SuiteError: VGG-16 with an input that the paper has no model for.
     """
-    vgg = not hasattr(backbone.layer1[0], "conv1")
-    build_form = _paper_form if vgg else _uniform_form
+    resnet = any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
+    build_form = _uniform_form if resnet else _paper_form
     neck, head = build_form(backbone, blueprint, switches["boxes"])
     return Detector(backbone, neck, head)
 
 
-def _paper_form(
-    backbone: Backbone, blueprint: Blueprint, boxes: str
-) -> tuple[VggSources, SsdHead]:
+def _paper_form(backbone: Backbone, blueprint: Blueprint, boxes: str) -> tuple[VggSources, SsdHead]:
     del backbone  # its channels are VGG-16's
     if blueprint.size not in ((300, 300), (512, 512)):
         raise SuiteError(

@@ -1,0 +1,188 @@
+"""The training step of FPN-RetinaNet beside torchvision's RetinaNet and beside the bare network.
+
+Run with ``make benchmark``. The three take turns in one process, so that whatever else the machine
+does falls on all of them; printed are medians over the rounds of the ratios within a round.
+
+* ours: ``sobench.train.train_step`` on a ready batch, with targets, losses, clipping and optimizer.
+* torchvision: its RetinaNet with the same backbone, widths, anchors to a cell and levels, its own
+  matching and losses, the same clipping and optimizer; its resizing is switched off.
+* bare: our network's forward and backward from the sum of its outputs, with the same clipping and
+  optimizer, but without targets, matching or losses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import click
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.detection import RetinaNet
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
+from sobench import environment
+from sobench.data.targets import Batch, Targets
+from sobench.execute import choose_device, device_name
+from sobench.metrics.cost import synchronize
+from sobench.models.build import build_detector
+from sobench.models.detector import Detector
+from sobench.plan import Run
+from sobench.suite import parse
+from sobench.train import autocast, make_optimizer, train_step
+
+CLASSES = 10
+
+
+def make_run(backbone: str, size: int, batch: int, precision: str) -> Run:
+    """A run that pins what is measured."""
+    content = {
+        "name": "benchmark",
+        "dataset": {"format": "synthetic", "train": batch, "val": 1, "size": [size, size]},
+        "input": {"size": [size, size]},
+        "backbone": {"name": backbone, "weights": "none", "norm": "train"},
+        "schedule": {"epochs": 1, "batch_size": batch, "lr": 1e-3, "clip_norm": 35},
+        "precision": precision,
+        "methods": ["fpn"],
+    }
+    suite = parse(content, Path("benchmark"))
+    return Run(suite, suite.methods[0], 0, "")
+
+
+def make_batch(size: int, batch: int, boxes: int, device: torch.device) -> Batch:
+    """Noise with small boxes: sides of 8 to 40 pixels."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8)
+    corner = torch.rand(batch, boxes, 2, generator=generator) * (size - 40)
+    side = 8 + torch.rand(batch, boxes, 2, generator=generator) * 32
+    labels = torch.randint(0, CLASSES, (batch, boxes), generator=generator)
+    targets = Targets(torch.cat((corner, corner + side), dim=2), labels, torch.zeros(batch, 0, 4))
+    images = images.to(device).contiguous(memory_format=torch.channels_last)
+    return Batch(images, targets.to(device))
+
+
+def torchvision_retinanet(backbone: str, size: int) -> RetinaNet:
+    """torchvision's RetinaNet with P6 from C5 and nine anchors to a cell, as ours has them."""
+    body = torchvision.models.get_model(backbone, weights=None)
+    widths = [128, 256, 512] if backbone in ("resnet18", "resnet34") else [512, 1024, 2048]
+    layers = {"layer2": "0", "layer3": "1", "layer4": "2"}
+    pyramid = BackboneWithFPN(body, layers, widths, 256, LastLevelP6P7(widths[-1], 256))
+    sides = tuple(tuple(int(4 * s * 2 ** (o / 3)) for o in range(3)) for s in (8, 16, 32, 64, 128))
+    anchors = AnchorGenerator(sides, ((0.5, 1.0, 2.0),) * 5)
+    return RetinaNet(
+        pyramid, CLASSES, min_size=size, max_size=size, anchor_generator=anchors, _skip_resize=True
+    )
+
+
+def torchvision_step(
+    model: RetinaNet, batch: Batch, run: Run, device: torch.device
+) -> Callable[[], None]:
+    """torchvision's step on the same images and boxes, as its reference training does it."""
+    optimizer = make_optimizer(model, run.suite.schedule)  # type: ignore[arg-type]
+    images = [x.contiguous() for x in batch.images.float().div(255)]
+    targets = [
+        {"boxes": b, "labels": k}
+        for b, k in zip(batch.targets.boxes, batch.targets.labels, strict=True)
+    ]
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(run, device):
+            losses: dict[str, Tensor] = model(images, targets)
+        _descend(sum(losses.values(), torch.zeros((), device=device)), model, optimizer)
+
+    return step
+
+
+def bare_step(
+    detector: Detector, batch: Batch, run: Run, device: torch.device
+) -> Callable[[], None]:
+    """Forward and backward of the network alone."""
+    optimizer = make_optimizer(detector, run.suite.schedule)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(run, device):
+            output = detector.predict(batch.images)
+        total = torch.stack([x.float().mean() for maps in output.values() for x in maps]).sum()
+        _descend(total, detector, optimizer)
+
+    return step
+
+
+def _descend(total: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    total.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 35)
+    optimizer.step()
+    total.item()  # as any loop that watches its loss
+
+
+def measure(
+    steps: dict[str, Callable[[], None]], rounds: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds of each step in each round, after one round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds + 1):
+        for name, step in steps.items():
+            synchronize(device)
+            start = time.perf_counter()
+            step()
+            synchronize(device)
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+@click.command()
+@click.option("--backbone", default="resnet18")
+@click.option("--size", default=256)
+@click.option("--batch", default=4)
+@click.option("--boxes", default=60)
+@click.option("--rounds", default=8)
+@click.option("--precision", default="fp32", type=click.Choice(["fp32", "bf16"]))
+@click.option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]))
+def main(
+    backbone: str, size: int, batch: int, boxes: int, rounds: int, precision: str, device: str
+) -> None:
+    """Print the seconds of a step and the ratios."""
+    place = choose_device(device)
+    run = make_run(backbone, size, batch, precision)
+    data = make_batch(size, batch, boxes, place)
+    ours, bare = (
+        build_detector(run.suite, run.entry, CLASSES, 0).to(
+            place, memory_format=torch.channels_last
+        )
+        for _ in range(2)
+    )
+    peer = torchvision_retinanet(backbone, size).to(place, memory_format=torch.channels_last)
+    for model in (ours, bare, peer):
+        model.train()
+    optimizer = make_optimizer(ours, run.suite.schedule)
+    seconds = measure(
+        {
+            "ours": lambda: train_step(ours, optimizer, data, 1e-3, run, place),
+            "torchvision": torchvision_step(peer, data, run, place),
+            "bare": bare_step(bare, data, run, place),
+        },
+        rounds,
+        place,
+    )
+    click.echo(f"{device_name(place)}, torch {environment.package_version('torch')}, {precision}")
+    click.echo(f"{backbone}, {size}x{size}, batch {batch}, {boxes} boxes an image, {rounds} rounds")
+    for name, values in seconds.items():
+        middle = median(values)
+        click.echo(
+            f"{name:12} {1000 * middle:8.1f} ms a step, {batch / middle:8.1f} images a second"
+        )
+    for name in ("torchvision", "bare"):
+        ratio = median(a / b for a, b in zip(seconds["ours"], seconds[name], strict=True))
+        click.echo(f"ours / {name}: {ratio:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,470 @@
+"""Heads, necks and default boxes: losses and detections of planted predictions."""
+
+from __future__ import annotations
+
+from math import log, sqrt
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sobench import suite
+from sobench.data.targets import Targets
+from sobench.errors import SuiteError
+from sobench.models.backbone import build_backbone
+from sobench.models.build import blueprint as pinned
+from sobench.models.detector import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Blueprint,
+    Detector,
+    Head,
+    HeadOutput,
+)
+from sobench.models.heads import build_head, levels
+from sobench.models.heads.retinanet import RetinaNetHead
+from sobench.models.heads.ssd import SsdHead
+from sobench.models.methods import ssd
+from sobench.models.methods.ssd import L2Norm, default_boxes
+from sobench.models.pyramid import FeaturePyramid
+from tests.tiny import tiny_suite
+
+CLASSES = 3
+SIZE = (64, 96)
+
+
+def blueprint(size: tuple[int, int] = SIZE, **changes: Any) -> Blueprint:
+    content: dict[str, Any] = {
+        "classes": CLASSES,
+        "size": size,
+        "neck": suite.Neck(channels=8),
+        "head": "retinanet",
+        "anchors": suite.Anchors(scale=2, octaves=2, ratios=(0.25, 1, 4)),
+        "detect": suite.Detect(),
+    }
+    return Blueprint(**(content | changes))
+
+
+def targets(rows: list[list[tuple[float, ...]]], labels: list[list[int]]) -> Targets:
+    """Padded to the longest row, with label -1."""
+    longest = max(len(row) for row in rows)
+    return Targets(
+        torch.tensor([[*row, *[(0.0,) * 4] * (longest - len(row))] for row in rows]),
+        torch.tensor([[*row, *[-1] * (longest - len(row))] for row in labels]),
+        torch.zeros(len(rows), 0, 4),
+    )
+
+
+# ----------------------------------------------------------------------------------- RetinaNet
+
+
+def retinanet(octaves: int = 2) -> RetinaNetHead:
+    anchors = suite.Anchors(scale=2, octaves=octaves, ratios=(0.25, 1, 4))
+    return RetinaNetHead(blueprint(anchors=anchors), (8, 16))
+
+
+def retinanet_output(batch: int = 1, low: float = -12.0, octaves: int = 2) -> HeadOutput:
+    """Background everywhere and no offsets; maps of strides 8 and 16."""
+    sizes, count = ((8, 12), (4, 6)), 3 * octaves
+    return {
+        "logits": [torch.full((batch, count * CLASSES, *s), low).requires_grad_() for s in sizes],
+        "offsets": [torch.zeros(batch, count * 4, *s).requires_grad_() for s in sizes],
+    }
+
+
+def set_values(output: HeadOutput, name: str, level: int, values: list[Any]) -> None:
+    """Write ``(index, value)`` pairs into a map that gradients will reach."""
+    with torch.no_grad():
+        for index, value in values:
+            output[name][level][index] = value
+
+
+def test_levels_and_strides() -> None:
+    assert levels("retinanet") == (3, 7)
+    head = build_head(blueprint(), (8, 16, 32, 64, 128))
+    assert isinstance(head, RetinaNetHead)
+    assert head.strides == (8, 16, 32, 64, 128)
+
+
+def test_retinanet_starts_with_rare_objects() -> None:
+    head = retinanet()
+    output = head([torch.zeros(1, 8, 8, 12), torch.zeros(1, 8, 4, 6)])
+    for logits in output["logits"]:
+        assert torch.allclose(logits.sigmoid(), torch.tensor(0.01))
+    assert [tuple(x.shape) for x in output["logits"]] == [(1, 18, 8, 12), (1, 18, 4, 6)]
+    assert [tuple(x.shape) for x in output["offsets"]] == [(1, 24, 8, 12), (1, 24, 4, 6)]
+
+
+def test_retinanet_gives_a_perfect_prediction_no_loss() -> None:
+    head, output = retinanet(octaves=1), retinanet_output(octaves=1)
+    # Level 1 (stride 16), row 2, column 3: centre (48, 32). Anchor 1 of a cell is the square of 32,
+    # here half as wide again as it should be; no other anchor comes near.
+    truth = targets([[(36.0, 16.0, 60.0, 48.0)]], [[1]])
+    missed = head.loss(output, truth)
+    assert missed["class"].item() == pytest.approx(0.25 * 12, rel=1e-3)
+    assert missed["box"].item() == pytest.approx(log(32 / 24))
+    set_values(output, "logits", 1, [((0, 1 * CLASSES + 1, 2, 3), 12.0)])
+    set_values(output, "offsets", 1, [((0, 1 * 4 + 2, 2, 3), log(24 / 32))])
+    loss = head.loss(output, truth)
+    assert loss["class"].item() < 1e-6
+    assert loss["box"].item() < 1e-6
+
+
+def taught(maps: list[Tensor], anchors: tuple[int, ...]) -> set[tuple[int, ...]]:
+    """Level, image, anchor, row and column of every anchor whose values get a gradient."""
+    found: set[tuple[int, ...]] = set()
+    for level, (x, count) in enumerate(zip(maps, anchors, strict=True)):
+        assert x.grad is not None
+        batch, channels, height, width = x.shape
+        reached = x.grad.reshape(batch, count, channels // count, height, width) != 0
+        found |= {(level, *index) for index in reached.any(dim=2).nonzero().tolist()}
+    return found
+
+
+def test_retinanet_teaches_offsets_to_matched_anchors_and_nothing_to_those_between() -> None:
+    head, output = retinanet(), retinanet_output(low=0.0)
+    truth = targets([[(33.0, 17.0, 63.0, 47.0)]], [[1]])
+    torch.stack([*head.loss(output, truth).values()]).sum().backward()  # type: ignore[no-untyped-call]
+    # Squares at its centre: of 22.6 on level 0 (IoU .57), of 32 on level 1 (.88).
+    assert taught(output["offsets"], (6, 6)) == {(0, 0, 3, 4, 6), (1, 0, 2, 2, 3)}
+    # The square of 45.3 has .44; those of 22.6 in the four cells around have .42.
+    around = {(0, 0, 3, 3, 6), (0, 0, 3, 5, 6), (0, 0, 3, 4, 5), (0, 0, 3, 4, 7)}
+    every = {
+        (level, 0, anchor, row, column)
+        for level, (rows, columns) in enumerate(((8, 12), (4, 6)))
+        for anchor in range(6)
+        for row in range(rows)
+        for column in range(columns)
+    }
+    assert every - taught(output["logits"], (6, 6)) == {(1, 0, 3, 2, 3)} | around
+
+
+def test_retinanet_finds_planted_boxes() -> None:
+    head, output = retinanet(), retinanet_output(batch=2)
+    # Image 0, level 0 (stride 8), row 5, column 2, anchor 0: ratio 1/4, so 32 x 8 at (16, 40).
+    set_values(output, "logits", 0, [((0, 0 * CLASSES + 2, 5, 2), 3.0)])
+    # Image 0, level 1: the 32 x 32 square at (48, 32), moved by a quarter and half as high.
+    offsets = [((0, 2 * 4 + k, 2, 3), v) for k, v in enumerate((0.25, 0.0, 0.0, -log(2)))]
+    set_values(output, "logits", 1, [((0, 2 * CLASSES + 0, 2, 3), 2.0)])
+    set_values(output, "offsets", 1, offsets)
+    # Image 1, level 1, row 3, column 5, anchor 5: ratio 4, octave 1; reaches out of the input.
+    set_values(output, "logits", 1, [((1, 5 * CLASSES + 1, 3, 5), 1.0)])
+    found = head.detect(output)
+    assert found.labels.tolist() == [[2, 0], [1, -1]]
+    expected = torch.tensor([3.0, 2.0, 1.0]).sigmoid()
+    assert torch.allclose(found.scores.flatten()[:3], expected)
+    assert found.boxes[0, 0].tolist() == pytest.approx([0, 36, 32, 44])
+    assert found.boxes[0, 1].tolist() == pytest.approx([40, 24, 72, 40])
+    side = 2 * 16 * sqrt(2)  # so it is half as wide and twice as high
+    expected_box = [80 - side / 4, 48 - side, 80 + side / 4, 64]
+    assert found.boxes[1, 0].tolist() == pytest.approx(expected_box, rel=1e-5)
+
+
+# ----------------------------------------------------------------------------------------- SSD
+
+
+def ssd_head() -> SsdHead:
+    boxes = default_boxes([(2, 3), (1, 2)], [(32, 32), (64, 48)], [16, 40, 90], (4, 6))
+    return SsdHead(blueprint(), (8, 8), (4, 6), boxes)
+
+
+def ssd_output(batch: int = 1, background: float = 14.0) -> HeadOutput:
+    shapes = ((4, 2, 3), (6, 1, 2))
+    logits = [torch.zeros(batch, a * (CLASSES + 1), h, w) for a, h, w in shapes]
+    for maps in logits:
+        maps[:, :: CLASSES + 1] = background
+    offsets = [torch.zeros(batch, a * 4, h, w) for a, h, w in shapes]
+    return {
+        "logits": [x.requires_grad_() for x in logits],
+        "offsets": [x.requires_grad_() for x in offsets],
+    }
+
+
+def test_ssd_gives_a_perfect_prediction_no_loss() -> None:
+    head, output = ssd_head(), ssd_output()
+    # Level 0, row 1, column 2: centre (80, 48); default box 0 is the square of 16.
+    truth = targets([[(72.0, 40.0, 88.0, 56.0)]], [[1]])
+    missed = head.loss(output, truth)
+    assert missed["class"] > 10
+    ratios = [((0, a * 4 + k, 1, 2), v) for a in (2, 3) for k, v in _to_square(a)]
+    set_values(output, "offsets", 0, ratios)
+    for anchor in (0, 2, 3):  # IoU 1, .55 and .55
+        set_values(output, "logits", 0, [((0, anchor * (CLASSES + 1) + 2, 1, 2), 30.0)])
+    loss = head.loss(output, truth)
+    assert loss["class"].item() < 1e-4
+    assert loss["box"].item() < 1e-10
+
+
+def _to_square(anchor: int) -> list[tuple[int, float]]:
+    """Offsets from the default boxes of ratio 2 and 1/2 to the square of their area."""
+    growth = log(sqrt(2)) / 0.2
+    return [(2, -growth), (3, growth)] if anchor == 2 else [(2, growth), (3, -growth)]
+
+
+def test_ssd_teaches_offsets_to_positives_and_mines_three_to_one() -> None:
+    head, output = ssd_head(), ssd_output(background=0.0)
+    truth = targets([[(73.0, 41.0, 87.0, 55.0)]], [[1]])
+    torch.stack([*head.loss(output, truth).values()]).sum().backward()  # type: ignore[no-untyped-call]
+    positive = {(0, 0, anchor, 1, 2) for anchor in (0, 2, 3)}
+    assert taught(output["offsets"], (4, 6)) == positive
+    learnt = taught(output["logits"], (4, 6))
+    assert positive < learnt
+    assert len(learnt) == 3 + 3 * 3
+
+
+def test_ssd_finds_planted_boxes() -> None:
+    head, output = ssd_head(), ssd_output(batch=2)
+    width = CLASSES + 1
+    # Image 0, level 0, row 0, column 1: centre (48, 16); default box 1 is the square of
+    # sqrt(16 * 40), moved right by a tenth of itself.
+    set_values(output, "logits", 0, [((0, 1 * width + 3, 0, 1), 16.0)])
+    set_values(output, "offsets", 0, [((0, 1 * 4, 0, 1), 1.0)])
+    # Image 1, level 1, column 1: centre (72, 32); default box 5 has ratio 1/3 of size 40.
+    set_values(output, "logits", 1, [((1, 5 * width + 1, 0, 1), 18.0)])
+    found = head.detect(output)
+    assert found.labels.tolist() == [[2], [0]]
+    side = sqrt(16 * 40)
+    left, right = 48 + 0.1 * side - side / 2, 48 + 0.1 * side + side / 2
+    assert found.boxes[0, 0].tolist() == pytest.approx([left, 16 - side / 2, right, 16 + side / 2])
+    wide, high = 40 / sqrt(3), 40 * sqrt(3)
+    assert high > 64  # so it is clipped above and below
+    assert found.boxes[1, 0].tolist() == pytest.approx([72 - wide / 2, 0, 72 + wide / 2, 64])
+    rest = 14 + log(1 + 2 * torch.tensor(-14.0).exp().item())
+    assert found.scores[0, 0].item() == pytest.approx(
+        torch.tensor([16.0 - rest]).sigmoid().item(), rel=1e-4
+    )
+
+
+# ----------------------------------------------------------------------- both heads in a batch
+
+
+@pytest.mark.parametrize("kind", ["retinanet", "ssd"])
+def test_the_loss_of_a_batch_is_made_of_its_images(kind: str) -> None:
+    """Padding of the image with fewer objects, and of the one without, leaks nothing."""
+    head: Any = retinanet() if kind == "retinanet" else ssd_head()
+    output = retinanet_output(3) if kind == "retinanet" else ssd_output(3)
+    generator = torch.Generator().manual_seed(0)
+    for maps in output.values():
+        for x in maps:
+            x.data = torch.randn(x.shape, generator=generator)
+    rows: list[list[tuple[float, ...]]] = [
+        [(30.0, 20.0, 60.0, 45.0), (2.0, 3.0, 18.0, 20.0), (70.0, 40.0, 88.0, 56.0)],
+        [],
+        [(33.0, 17.0, 63.0, 47.0)],
+    ]
+    labels = [[0, 1, 2], [], [1]]
+    together = head.loss(output, targets(rows, labels))
+    parts: dict[str, float] = {"class": 0.0, "box": 0.0}
+    positives = 0
+    for index in range(3):
+        alone = {name: [x[index : index + 1] for x in maps] for name, maps in output.items()}
+        truth = targets([rows[index] or [(0.0,) * 4]], [labels[index] or [-1]])
+        count = _matched_anchors(head, alone, truth)
+        positives += count
+        for name, value in head.loss(alone, truth).items():
+            parts[name] += value.item() * max(1, count)
+    for name, value in together.items():
+        assert value.item() == pytest.approx(parts[name] / positives, rel=1e-5)
+
+
+def _matched_anchors(head: Head, output: HeadOutput, truth: Targets) -> int:
+    """Anchors to whose offsets a gradient flows."""
+    offsets = [x.detach().clone().requires_grad_() for x in output["offsets"]]
+    head.loss({**output, "offsets": offsets}, truth)["box"].backward()  # type: ignore[no-untyped-call]
+    return len(taught(offsets, tuple(x.shape[1] // 4 for x in offsets)))
+
+
+def test_images_are_normalised_as_imagenet_is() -> None:
+    class Keep(nn.Module):
+        def forward(self, x: Tensor) -> Any:
+            return x
+
+    detector = Detector(Keep(), Keep(), Keep())  # type: ignore[arg-type]
+    pixels = torch.tensor([[0, 255], [124, 7]], dtype=torch.uint8).expand(1, 3, 2, 2)
+    found: Any = detector.predict(pixels.contiguous(memory_format=torch.channels_last))
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    assert torch.allclose(found[0], (pixels[0].float() - mean) / std)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+# ------------------------------------------------------------------------- SSD's default boxes
+
+
+def method(size: tuple[int, int], backbone: str = "resnet18", boxes: str = "coco") -> Detector:
+    content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "train"}
+    settings = suite.Backbone.model_construct(**content, freeze=())
+    with torch.device("meta"):
+        return ssd.build(build_backbone(settings), blueprint(size), {"boxes": boxes})
+
+
+def sizes(boxes: Tensor) -> list[tuple[float, float]]:
+    return [(round(w, 2), round(h, 2)) for w, h in (boxes[:, 2:] - boxes[:, :2]).tolist()]
+
+
+def test_first_cells_of_ssd300() -> None:
+    head = method((300, 300), "vgg16").head
+    assert isinstance(head, SsdHead)
+    boxes = head.boxes
+    # 21 px: a square, one of sqrt(21 * 45), and ratios 2 and 1/2; centred half a step of 8 in.
+    assert sizes(boxes[:4]) == [(21, 21), (30.74, 30.74), (29.7, 14.85), (14.85, 29.7)]
+    assert boxes[0].tolist() == [-6.5, -6.5, 14.5, 14.5]
+    assert ((boxes[4, :2] + boxes[4, 2:]) / 2).tolist() == [12, 4]
+    assert ((boxes[4 * 38, :2] + boxes[4 * 38, 2:]) / 2).tolist() == [4, 12]
+    second = 4 * 38 * 38
+    assert sizes(boxes[second : second + 6]) == [
+        (45, 45),
+        (66.75, 66.75),
+        (63.64, 31.82),
+        (31.82, 63.64),
+        (77.94, 25.98),
+        (25.98, 77.94),
+    ]
+    assert boxes[second].tolist() == [-14.5, -14.5, 30.5, 30.5]
+    # The last cell is the whole image: 261, widened to 315.
+    assert sizes(boxes[-4:])[:2] == [(261, 261), (286.73, 286.73)]
+    assert ((boxes[-1, :2] + boxes[-1, 2:]) / 2).tolist() == [150, 150]
+
+
+def test_voc_boxes_are_larger() -> None:
+    head = method((300, 300), "vgg16", "voc").head
+    assert isinstance(head, SsdHead)
+    assert sizes(head.boxes[:2]) == [(30, 30), (42.43, 42.43)]
+
+
+def test_vgg_has_two_input_sizes() -> None:
+    with pytest.raises(SuiteError, match=r"\[300, 300\] and \[512, 512\], not \[320, 320\]"):
+        method((320, 320), "vgg16")
+
+
+@pytest.mark.parametrize(
+    "size", [(128, 128), (256, 256), (320, 320), (512, 512), (160, 320), (300, 200), (33, 600)]
+)
+def test_uniform_ssd_has_a_default_box_for_every_prediction(size: tuple[int, int]) -> None:
+    detector = method(size)
+    head = detector.head
+    assert isinstance(head, SsdHead)
+    output = detector.predict(torch.zeros(1, 3, *size, device="meta"))
+    boxes = head.boxes
+    assert len(boxes) == sum(x[0].numel() // 4 for x in output["offsets"])
+    assert output["offsets"][-1].shape[-2:] == (1, 1)
+    start = 0
+    for level, (offsets, logits) in enumerate(zip(*output.values(), strict=True)):
+        height, width = offsets.shape[-2:]
+        count = offsets.shape[1] // 4
+        assert logits.shape[1] == count * (CLASSES + 1)
+        own = boxes[start : start + height * width * count]
+        centres = ((own[:, :2] + own[:, 2:]) / 2).reshape(height, width, count, 2)
+        stride = 8 * 2**level
+        assert torch.allclose(centres[0, 0], torch.full((count, 2), stride / 2.0), atol=1e-3)
+        last = torch.tensor([(width - 0.5) * stride, (height - 0.5) * stride])
+        assert torch.allclose(centres[-1, -1], last.expand(count, 2), atol=1e-3)
+        start += len(own)
+
+
+def test_uniform_sizes_follow_the_papers_rule() -> None:
+    head = method((256, 256)).head
+    assert isinstance(head, SsdHead)
+    # .07, then .15 to .9 in even steps over the remaining levels, and one more to widen the last.
+    assert sizes(head.boxes[:1]) == [(17.92, 17.92)]
+    assert sizes(head.boxes[-4:])[0] == (230.4, 230.4)
+
+
+def test_l2norm_scales_every_channel() -> None:
+    norm = L2Norm(2, 20.0)
+    assert norm.scale.tolist() == [20, 20]
+    x = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    assert torch.allclose(norm(x)[0, :, 1, 0], torch.tensor([12.0, 16.0]))
+    with torch.no_grad():
+        norm.scale.copy_(torch.tensor([1.0, 10.0]))
+    assert torch.allclose(norm(x.bfloat16())[0, :, 0, 1], torch.tensor([0.6, 8.0]))
+    assert norm(torch.zeros(1, 2, 1, 1)).isfinite().all()
+
+
+# ----------------------------------------------------------------------------------------- FPN
+
+
+class FourMaps(nn.Module):
+    """Stands for a backbone of one channel a map."""
+
+    channels = (1, 1, 1, 1)
+
+
+def pyramid(fuse: bool = True) -> FeaturePyramid:
+    """One channel; laterals, outputs and extra levels pass on what they get."""
+    settings = suite.Neck.model_construct(channels=1, norm="none")
+    neck = FeaturePyramid(FourMaps(), settings, fuse=fuse)  # type: ignore[arg-type]
+    for conv in neck.modules():
+        if isinstance(conv, nn.Conv2d):
+            assert conv.bias is not None
+            assert conv.bias.tolist() == [0.0]
+            nn.init.dirac_(conv.weight)
+    return neck
+
+
+def maps() -> list[Tensor]:
+    """C2 (unused) to C5 of an input whose sides halve to odd numbers."""
+    rows = [
+        [[9.0]],
+        [[100.0, 200, 300, 400, 500], [600, 700, 800, 900, 1000], [1, 2, 3, 4, 5]],
+        [[10.0, 20, 30], [40, 50, 60]],
+        [[1.0, -2]],
+    ]
+    return [torch.tensor(row)[None, None] for row in rows]
+
+
+def test_top_down_sum_by_hand() -> None:
+    neck = pyramid()
+    assert neck.strides == (8, 16, 32, 64, 128)
+    p3, p4, p5, p6, p7 = (x[0, 0].tolist() for x in neck(maps()))
+    assert p5 == [[1, -2]]
+    # Nearest neighbour from 1 x 2 to 2 x 3: columns 0, 0, 1. From 2 x 3 to 3 x 5: rows 0, 0, 1 and
+    # columns 0, 0, 1, 1, 2.
+    assert p4 == [[11, 21, 28], [41, 51, 58]]
+    assert p3 == [
+        [111, 211, 321, 421, 528],
+        [611, 711, 821, 921, 1028],
+        [42, 43, 54, 55, 63],
+    ]
+    # P6 is made from C5, not from P5, and P7 from P6: every second cell.
+    assert p6 == [[1]]
+    assert p7 == [[1]]
+
+
+def test_extra_levels_start_from_c5_without_relu() -> None:
+    neck = pyramid()
+    with torch.no_grad():
+        neck.lateral[2].weight.fill_(7.0)  # type: ignore[operator]
+    features = maps()
+    features[3] = torch.tensor([[-1.0, 2, -3]])[None, None]
+    p5, p6, p7 = (x[0, 0].tolist() for x in neck(features)[2:])
+    assert p5 == [[-7, 14, -21]]
+    assert p6 == [[-1, -3]]
+    assert p7 == [[-1]]
+
+
+def test_without_the_sum_every_level_is_its_own() -> None:
+    features = maps()
+    levels = pyramid(fuse=False)(features)
+    for found, expected in zip(levels[:3], features[1:], strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_group_norm_takes_the_place_of_biases() -> None:
+    settings = suite.Neck(channels=16, norm="group")
+    neck = FeaturePyramid(FourMaps(), settings)  # type: ignore[arg-type]
+    head = RetinaNetHead(blueprint(neck=settings), neck.strides)
+    norms = [m for part in (neck, head) for m in part.modules() if isinstance(m, nn.GroupNorm)]
+    assert len(norms) == 3 + 3 + 2 + 4 + 4
+    assert {(m.num_groups, m.num_channels) for m in norms} == {(2, 16)}
+    biased = [name for name, p in neck.named_modules() if getattr(p, "bias", None) is not None]
+    assert all(isinstance(neck.get_submodule(name), nn.GroupNorm) for name in biased)
+    assert head.class_logits.bias is not None
+
+
+def test_the_suite_reaches_the_network() -> None:
+    small = tiny_suite(input={"size": [64, 96]}, neck={"channels": 24}, anchors={"scale": 3})
+    found = pinned(small, 7)
+    assert (found.classes, found.size, found.neck.channels) == (7, (64, 96), 24)
+    assert found.anchors.scale == 3
+    assert found.detect == small.detect
