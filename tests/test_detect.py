@@ -69,7 +69,7 @@ def pixels() -> ImageArray:
 
 
 def found(resize: str, **changes: Any) -> tuple[list[Any], Oracle]:
-    run = tiny_run(input={"size": [64, 64], "resize": resize})
+    run = tiny_run(input={"size": [64, 64], "resize": resize}, schedule={"batch_size": 2})
     oracle = Oracle().train()
     rows = detect(run, oracle, dataset(), pixels(), CPU, **changes)  # type: ignore[arg-type]
     return list(rows), oracle

@@ -260,9 +260,10 @@ def crowded() -> tuple[Targets, Tensor]:
     return target, pyramid_anchors(((8, 8), (4, 4)), (32, 64), 1.0, 1, (0.5, 1.0, 2.0), CPU)
 
 
-@pytest.mark.parametrize("pairs", [1, 12_345])
-def test_chunks_change_nothing(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("pairs", "count"), [(1, 60), (2000, 900), (12_345, 900)])
+def test_chunks_change_nothing(pairs: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     target, anchors = crowded()
+    target = Targets(target.boxes[:, :count], target.labels[:, :count], target.ignore)
     whole = assign(target, anchors, 0.5, 0.4)
     assert {NEGATIVE, IGNORED} < set(whole.flatten().tolist())
     largest = 0
