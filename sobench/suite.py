@@ -150,15 +150,17 @@ class Backbone(Section):
 
 
 class Neck(Section):
-    """Channels of the pyramid and of the head's towers, and their normalisation.
+    """Channels of the pyramid and of the head's towers, their normalisation, the towers' depth.
 
-    The papers have none, which is enough on a pretrained backbone. ``group`` puts GroupNorm behind
-    every convolution of pyramid and towers, as training from scratch wants it (He et al.,
-    arXiv:1811.08883).
+    The papers have four convolutions to a tower and no norm, which is enough on a pretrained
+    backbone. ``group`` puts GroupNorm behind every convolution of pyramid and towers, as training
+    from scratch wants it (He et al., arXiv:1811.08883); short schedules learn faster through
+    shallow towers.
     """
 
     channels: int = Field(256, gt=0, multiple_of=8)
     norm: Literal["none", "group"] = "none"
+    tower_convs: int = Field(4, ge=0, le=8)
 
 
 class Anchors(Section):

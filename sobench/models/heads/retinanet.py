@@ -34,7 +34,8 @@ _PRIOR = 0.01
 class RetinaNetHead(nn.Module):
     """Classes and boxes from every cell of every level.
 
-    Towers of four 3x3 convolutions with the suite's norm and ReLU; anchors as the suite pins them;
+    Towers of 3x3 convolutions (four, if the suite does not pin another depth) with its norm and
+    ReLU; anchors as the suite pins them;
     IoU of .5 and more is an object, below .4 background; focal loss (alpha .25, gamma 2) and L1,
     both over the number of matched anchors of the batch.
     """
@@ -105,7 +106,7 @@ class RetinaNetHead(nn.Module):
 
 def _tower(settings: Neck) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for _ in range(4):
+    for _ in range(settings.tower_convs):
         layers += [convolution(settings.channels, settings.channels, 3, settings.norm)]
         layers += [nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
