@@ -38,6 +38,12 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return path
 
 
+def keep_newest(folder: Path) -> None:
+    """Delete all but the newest checkpoint: of a finished run, the trained weights."""
+    for old in found(folder)[:-1]:
+        old.unlink(missing_ok=True)
+
+
 def found(folder: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
     return sorted(folder.glob("checkpoint-*.pt"), key=lambda path: path.name)

@@ -49,10 +49,12 @@ def _rows(
     run: Run, dataset: Dataset, image: int, found: Detections, index: int
 ) -> list[DetectionRow]:
     record = dataset.images[image]
-    count = int((found.labels[index] >= 0).sum())
-    boxes = found.boxes[index, :count].double().cpu().numpy()
+    boxes = found.boxes[index].double().cpu().numpy()
     boxes = place(run.suite.input, record.width, record.height).to_original(boxes)
     boxes = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
+    labels = found.labels[index].cpu().numpy()
+    # What lay wholly in the padding has no area left in the image.
+    kept = (labels >= 0) & (boxes[:, 2:] > 0).all(axis=1)
     return [
         {
             "image_id": record.id,
@@ -61,9 +63,9 @@ def _rows(
             "score": score,
         }
         for box, score, label in zip(
-            boxes.tolist(),
-            found.scores[index, :count].tolist(),
-            found.labels[index, :count].tolist(),
+            boxes[kept].tolist(),
+            found.scores[index].cpu().numpy()[kept].tolist(),
+            labels[kept].tolist(),
             strict=True,
         )
     ]

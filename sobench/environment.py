@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -58,8 +59,9 @@ def package_version(name: str) -> str:
         return ""
 
 
+@cache
 def code_version() -> str:
-    """``0.1.0``, ``0.1.0 1a2b3c4`` or ``0.1.0 1a2b3c4+changes``."""
+    """Of the code as loaded: ``0.1.0``, ``0.1.0 1a2b3c4`` or ``0.1.0 1a2b3c4+changes``."""
     root = Path(__file__).resolve().parent.parent
     commit = _git(root, "rev-parse", "--short=10", "HEAD")
     if not commit or not (root / "sobench").is_dir():

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from sobench import catalog, record
+from sobench import catalog, checkpoint, record
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.load import load
@@ -35,6 +35,8 @@ from sobench.plan import Run
 from sobench.record import Cost, Epoch, Record, Scored
 from sobench.storage import write_whole
 from sobench.train import History, Progress, autocast, train
+
+DETECTIONS = "detections.json.gz"
 
 
 class Watcher(Protocol):
@@ -81,6 +83,8 @@ def execute(
         write_whole(folder / "error.txt", traceback.format_exc().encode())
         outcome = _failed(run, device, error)
     record.write(outcome, folder)
+    if outcome.scored is not None:
+        checkpoint.keep_newest(folder)
     return outcome
 
 
@@ -88,10 +92,12 @@ def _finish(
     run: Run, folder: Path, device: torch.device, watch: Watcher, checkpoint_seconds: float
 ) -> Record:
     reset_peak_memory(device)
+    # Taken now: a checkout may change under a long training.
+    environment = describe(device_name(device), torch.get_num_threads())
     train_split, val_split = _splits(run, watch)
     watch.stage("build")
     detector = build_detector(run.suite, run.entry, len(val_split.dataset.classes), run.seed)
-    detector = detector.to(device, memory_format=torch.channels_last)
+    detector = detector.to(device).to(memory_format=torch.channels_last)
     record.write_run(run, folder)
     watch.stage("train")
     history = train(
@@ -102,7 +108,7 @@ def _finish(
     )  # fmt: skip
     watch.stage("detect")
     found = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
-    stored = folder / "detections.json.gz"
+    stored = folder / DETECTIONS
     write_rows(stored, found)
     watch.stage("score")
     scored = score_stored(run, val_split.dataset, stored)
@@ -118,16 +124,21 @@ def _finish(
         history=tuple(Epoch.model_validate(row) for row in history.epochs),
         scored=scored,
         cost=_cost(run, detector, val_split, device, history),
-        environment=describe(device_name(device), torch.get_num_threads()),
+        environment=environment,
         finished=_now(),
     )
+
+
+def has_detections(run: Run, results: Path) -> bool:
+    """Whether a run's stored detections are there to be scored."""
+    return (run.folder(results) / DETECTIONS).exists()
 
 
 def rescore(run: Run, results: Path, old: Record) -> Record:
     """The record of a finished run under the suite's present protocol and engine."""
     folder = run.folder(results)
     dataset = load(run.suite.dataset, "val").first(run.limit)
-    scored = score_stored(run, dataset, folder / "detections.json.gz")
+    scored = score_stored(run, dataset, folder / DETECTIONS)
     outcome = old.model_copy(update={"scored": scored})
     record.write(outcome, folder)
     return outcome

@@ -15,15 +15,6 @@ from sobench.errors import NothingToCompare
 from sobench.plan import Run
 from sobench.record import Record, Scored
 
-COST_COLUMNS = {
-    "params_m": "parameters, in millions",
-    "gflops": "multiply-adds of one image, in 1e9",
-    "latency_ms": "median of single images",
-    "train_img_s": "images a second in training",
-    "train_min": "minutes of training",
-}
-
-
 _NOT_RUN = "not run yet"
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from sobench import catalog, record
-from sobench.execute import Watcher, execute, rescore
+from sobench.execute import Watcher, execute, has_detections, rescore
 from sobench.plan import Run
 from sobench.record import Record
 
@@ -40,12 +40,12 @@ def run_matrix(
     for number, run in enumerate(runs, 1):
         watch.begin(run, number, len(runs))
         before = record.read(run.folder(results))
-        if before is None or before.status == "failed":
-            outcome = execute(run, results, device, watch, checkpoint_seconds)
-        elif before.status == "diverged" or _scored_as_wanted(run, before):
+        if before and (before.status == "diverged" or _scored_as_wanted(run, before)):
             outcome = before
-        else:
+        elif before and before.scored and has_detections(run, results):
             outcome = rescore(run, results, before)
+        else:
+            outcome = execute(run, results, device, watch, checkpoint_seconds)
         watch.end(run, outcome, fresh=outcome is not before)
         yield outcome
 

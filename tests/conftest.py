@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+
+# The networks of the tests are tiny: more threads would only wait for one another.
+torch.set_num_threads(1)
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

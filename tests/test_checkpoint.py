@@ -41,7 +41,7 @@ def test_a_damaged_file_is_noticed_and_the_one_before_is_taken(tmp_path: Path, h
     content = bytearray(path.read_bytes())
     if harm == "flip":
         content[len(content) // 2] ^= 1
-    path.write_bytes({"truncate": content[:-100], "flip": content, "empty": b""}[harm])
+    path.write_bytes(bytes({"truncate": content[:-100], "flip": content, "empty": b""}[harm]))
     warnings: list[str] = []
     found = checkpoint.newest(tmp_path, warnings.append)
     assert found is not None

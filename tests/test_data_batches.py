@@ -141,6 +141,16 @@ def test_boxes_of_a_letterboxed_image_end_at_the_image() -> None:
     assert batch.targets.ignore[0].tolist() == [[0, 20, 64, 32]]
 
 
+def test_a_flip_leaves_the_padding_right_and_below() -> None:
+    settings = Input(size=(SIDE, SIDE), resize="letterbox")
+    data = dataset([[(10, 20, 60, 80)]], size=(64, 128))
+    images = resize(np.zeros((128, 64, 3), dtype=np.uint8), settings)[None]
+    (batch,) = batches(data, images, Augment(hflip=1), settings=settings)
+    assert batch.targets.boxes[0].tolist() == [[2, 10, 27, 40]]
+    assert batch.images[0, :, 0, 31].tolist() == [0, 0, 0]
+    assert batch.images[0, :, 0, 32].tolist() == list(FILL)
+
+
 def test_images_in_inference_come_in_order() -> None:
     found = list(inference_batches(grey(5), 2))
     assert [len(x) for x in found] == [2, 2, 1]

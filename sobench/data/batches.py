@@ -70,43 +70,59 @@ class _Training(TorchDataset[Any]):
         self.dataset = dataset
         self.images = images
         self.settings = settings
-        self.scaling, self.cutting = augmentation(augment, canvas(settings))
+        self.size = canvas(settings)
+        self.flip = v2.RandomHorizontalFlip(augment.hflip)
+        self.jitter, self.cut = augmentation(augment, self.size)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
         index, seed = key
         sample = _sample(self.dataset.images[index], self.images[index], self.settings)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            sample = self.scaling(sample)
+            # Padding is added after the flip, to lie right and below as it does in testing.
+            sample = self.jitter(_on_canvas(self.flip(sample), self.size))
             whole = _area(sample["boxes"])
-            sample = self.cutting(sample)
+            sample = self.cut(sample)
         return _drop_hidden(sample, whole)
 
 
 def augmentation(settings: Augment, size: tuple[int, int]) -> tuple[v2.Transform, v2.Transform]:
-    """What may scale the image, and what may then cut it back to ``size`` or recolour it.
+    """What follows the flip: what may scale the image, and what may cut it back or recolour it.
 
-    A flip comes first, then scale jitter, then a crop or padding, then photometric distortion.
+    Scale jitter, then a crop or padding back to ``size``, then photometric distortion.
     """
-    scaling: list[v2.Transform] = [v2.RandomHorizontalFlip(settings.hflip)]
+    scaling: list[v2.Transform] = []
     cutting: list[v2.Transform] = []
     if settings.scale_jitter is not None:
         scaling.append(v2.ScaleJitter(size, scale_range=settings.scale_jitter, antialias=True))
         cutting.append(v2.RandomCrop(size, pad_if_needed=True, fill=FILL))
     if settings.photometric:
         cutting.append(v2.RandomPhotometricDistort(p=settings.photometric))
-    return v2.Compose(scaling), v2.Compose(cutting or [v2.Identity()])
+    return v2.Compose(scaling or [v2.Identity()]), v2.Compose(cutting or [v2.Identity()])
 
 
 def _sample(record: AnnotatedImage, pixels: ImageArray, settings: Input) -> dict[str, Any]:
-    size = (pixels.shape[0], pixels.shape[1])
+    """The image without its padding, with boxes in its pixels."""
     placement = place(settings, record.width, record.height)
+    size = (placement.height, placement.width)
     limit = np.array((placement.width, placement.height) * 2)
+    content = np.array(pixels[: placement.height, : placement.width])
     return {
-        "image": tv_tensors.Image(torch.from_numpy(np.array(pixels)).permute(2, 0, 1)),
+        "image": tv_tensors.Image(torch.from_numpy(content).permute(2, 0, 1)),
         "boxes": _boxes(np.clip(placement.to_input(record.boxes), 0, limit), size),
         "ignore": _boxes(np.clip(placement.to_input(record.ignore), 0, limit), size),
         "labels": torch.from_numpy(record.labels.copy()),
+    }
+
+
+def _on_canvas(sample: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    height, width = sample["image"].shape[-2:]
+    room = [0, 0, size[1] - width, size[0] - height]
+    if not any(room):
+        return sample
+    fills: dict[str, Any] = {"image": list(FILL), "boxes": 0, "ignore": 0}
+    return sample | {
+        key: v2.functional.pad(sample[key], room, fill=fill) for key, fill in fills.items()
     }
 
 

@@ -13,7 +13,7 @@ does falls on all of them; printed are medians over the rounds of the ratios wit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -83,7 +83,7 @@ def torchvision_step(
     model: RetinaNet, batch: Batch, run: Run, device: torch.device
 ) -> Callable[[], None]:
     """torchvision's step on the same images and boxes, as its reference training does it."""
-    optimizer = make_optimizer(model, run.suite.schedule)  # type: ignore[arg-type]
+    optimizer = make_optimizer(model, run.suite.schedule)
     images = [x.contiguous() for x in batch.images.float().div(255)]
     targets = [
         {"boxes": b, "labels": k}
@@ -123,7 +123,7 @@ def _descend(total: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) 
 
 
 def measure(
-    steps: dict[str, Callable[[], None]], rounds: int, device: torch.device
+    steps: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, list[float]]:
     """Seconds of each step in each round, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -153,15 +153,10 @@ def main(
     place = choose_device(device)
     run = make_run(backbone, size, batch, precision)
     data = make_batch(size, batch, boxes, place)
-    ours, bare = (
-        build_detector(run.suite, run.entry, CLASSES, 0).to(
-            place, memory_format=torch.channels_last
-        )
-        for _ in range(2)
-    )
-    peer = torchvision_retinanet(backbone, size).to(place, memory_format=torch.channels_last)
+    ours, bare = (build_detector(run.suite, run.entry, CLASSES, 0) for _ in range(2))
+    peer = torchvision_retinanet(backbone, size)
     for model in (ours, bare, peer):
-        model.train()
+        model.to(place).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(ours, run.suite.schedule)
     seconds = measure(
         {
