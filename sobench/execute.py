@@ -33,7 +33,7 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.plan import Run
 from sobench.record import Cost, Epoch, Record, Scored
-from sobench.storage import write_whole
+from sobench.storage import held, write_whole
 from sobench.train import History, Progress, autocast, train
 
 DETECTIONS = "detections.json.gz"
@@ -98,14 +98,15 @@ def _finish(
     watch.stage("build")
     detector = build_detector(run.suite, run.entry, len(val_split.dataset.classes), run.seed)
     detector = detector.to(device).to(memory_format=torch.channels_last)
-    record.write_run(run, folder)
-    watch.stage("train")
-    history = train(
-        run, detector, train_split.dataset, train_split.images, folder, device,
-        score=lambda: _interim(run, detector, val_split, device),
-        watch=watch.step, warn=watch.warn,
-        checkpoint_seconds=checkpoint_seconds, workers=_workers(device),
-    )  # fmt: skip
+    with held(folder):
+        record.write_run(run, folder)
+        watch.stage("train")
+        history = train(
+            run, detector, train_split.dataset, train_split.images, folder, device,
+            score=lambda: _interim(run, detector, val_split, device),
+            watch=watch.step, warn=watch.warn,
+            checkpoint_seconds=checkpoint_seconds, workers=_workers(device),
+        )  # fmt: skip
     watch.stage("detect")
     found = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
     stored = folder / DETECTIONS

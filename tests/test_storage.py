@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sobench.storage import replacing, write_whole
+from sobench.errors import RequestError
+from sobench.storage import held, replacing, write_whole
 
 
 def test_content_appears_under_its_name(tmp_path: Path) -> None:
@@ -74,3 +75,11 @@ def test_content_is_on_the_disk_before_the_name(
     monkeypatch.setattr(os, "fsync", watched)
     write_whole(path, b"new")
     assert flushed == [False, True]  # the file, then the folder that names it
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with held(folder), pytest.raises(RequestError, match="another sobench"), held(folder):
+        pass
+    with held(folder):
+        assert (folder / ".lock").exists()
