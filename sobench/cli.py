@@ -18,7 +18,7 @@ from sobench.errors import NothingToCompare, RequestError, SobenchError, did_you
 
 if TYPE_CHECKING:
     from sobench.plan import Run
-    from sobench.suite import Suite
+    from sobench.settings import Suite
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

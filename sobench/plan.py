@@ -12,7 +12,8 @@ from typing import Any
 
 from sobench import catalog
 from sobench.errors import RequestError, did_you_mean
-from sobench.suite import MethodEntry, Suite, deviating
+from sobench.settings import MethodEntry, Suite
+from sobench.suite import deviating
 
 RESULTS_VERSION = 1
 """Raised when a change of the code changes results, so that old ones are not taken for new."""

@@ -21,7 +21,7 @@ from sobench.data.targets import Batch
 from sobench.errors import CheckpointError, Diverged
 from sobench.models.detector import Detector
 from sobench.plan import Run
-from sobench.suite import Schedule
+from sobench.settings import Schedule
 
 LOG_INTERVAL = 10
 """Steps between two lines of ``log.jsonl``."""

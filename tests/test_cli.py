@@ -15,7 +15,8 @@ import yaml
 
 from sobench import record
 from sobench.plan import plan
-from sobench.suite import MethodEntry, Suite, load
+from sobench.settings import MethodEntry, Suite
+from sobench.suite import load
 from tests.handmade import failed_record, invoke, isolate, record_of
 from tests.test_suite import WRONG
 from tests.tiny import CONTENT

@@ -13,7 +13,7 @@ from sobench.data.batches import inference_batches, steps_per_epoch, training_ba
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
 from sobench.data.resize import FILL, resize
 from sobench.data.targets import Batch
-from sobench.suite import Augment, Input
+from sobench.settings import Augment, Input
 
 SIDE = 64
 INPUT = Input(size=(SIDE, SIDE))

@@ -11,7 +11,7 @@ from sobench.data.cache import cache_folder, cached_images
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
 from sobench.data.resize import resize
 from sobench.errors import DataError
-from sobench.suite import Input
+from sobench.settings import Input
 
 INPUT = Input(size=(32, 48))
 

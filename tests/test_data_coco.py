@@ -13,7 +13,7 @@ from sobench.data import coco
 from sobench.data.dataset import Dataset
 from sobench.data.rows import PARTLY_OUTSIDE
 from sobench.errors import DataError
-from sobench.suite import CocoData
+from sobench.settings import CocoData
 
 SPEC = CocoData(format="coco", root=".", train="train.json", val="val.json")
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sobench.data.load import check_images, expand_root, fingerprint, load, read_annotations
 from sobench.errors import DataError
-from sobench.suite import CocoData, DataSpec, SyntheticData, VisDroneData, VocData, YoloData
+from sobench.settings import CocoData, DataSpec, SyntheticData, VisDroneData, VocData, YoloData
 
 
 def coco_at(root: Path, boxes: bool = True) -> CocoData:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sobench.data.dataset import FloatArray, ImageArray
 from sobench.data.resize import FILL, canvas, place, resize
-from sobench.suite import Input
+from sobench.settings import Input
 
 STRETCH = Input(size=(64, 96), resize="stretch")
 LETTERBOX = Input(size=(64, 96), resize="letterbox")

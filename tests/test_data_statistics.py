@@ -19,7 +19,7 @@ from sobench.data.dataset import (
     as_labels,
 )
 from sobench.data.statistics import SIZE_BINS, describe
-from sobench.suite import CocoData
+from sobench.settings import CocoData
 
 
 def no_image(index: int) -> ImageArray:

@@ -9,7 +9,7 @@ import pytest
 
 from sobench.data import shapes, synthetic
 from sobench.data.dataset import AnnotatedImage, Dataset
-from sobench.suite import SyntheticData
+from sobench.settings import SyntheticData
 
 
 def spec(**changes: Any) -> SyntheticData:

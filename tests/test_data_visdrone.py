@@ -12,7 +12,7 @@ from sobench.data import visdrone
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.rows import PARTLY_OUTSIDE, Split
 from sobench.errors import DataError
-from sobench.suite import VisDroneData
+from sobench.settings import VisDroneData
 
 SPLITS: tuple[Split, ...] = ("train", "val")
 SPEC = VisDroneData(format="visdrone", root=".", train="train", val="val")

@@ -12,7 +12,7 @@ from sobench.data import voc
 from sobench.data.dataset import Dataset
 from sobench.data.rows import PARTLY_OUTSIDE
 from sobench.errors import DataError
-from sobench.suite import VocData
+from sobench.settings import VocData
 
 SPEC = VocData(format="voc", root=".")
 

@@ -14,7 +14,7 @@ from sobench.data import yolo
 from sobench.data.dataset import Dataset
 from sobench.data.rows import PARTLY_OUTSIDE
 from sobench.errors import DataError
-from sobench.suite import YoloData
+from sobench.settings import YoloData
 
 SPEC = YoloData(format="yolo", root=".")
 

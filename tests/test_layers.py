@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "__init__.py errors.py catalog.py",
     "storage.py",
+    "settings.py",
     "suite.py",
     "plan.py",
     # data: one contract, one file for each layout

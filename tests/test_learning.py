@@ -15,7 +15,7 @@ from sobench.detect import detect
 from sobench.metrics.detection import score
 from sobench.models.build import build_detector
 from sobench.plan import Run
-from sobench.suite import SyntheticData
+from sobench.settings import SyntheticData
 from sobench.train import make_optimizer, train_step
 from tests.tiny import tiny_suite
 

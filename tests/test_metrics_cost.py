@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sobench.metrics import cost
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
-from sobench.suite import MethodEntry
+from sobench.settings import MethodEntry
 from tests.tiny import tiny_suite
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, as_boxes,
 from sobench.errors import DataError, RequestError
 from sobench.metrics.detection import Scores, score
 from sobench.metrics.rows import DetectionRow, read_rows, write_rows
-from sobench.suite import CocoData
+from sobench.settings import CocoData
 
 Engine = Literal["hotcoco", "pycocotools"]
 ENGINES: tuple[Engine, ...] = ("hotcoco", "pycocotools")

@@ -13,15 +13,15 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from sobench import suite
+from sobench import settings as sections
 from sobench.errors import RequestError
 from sobench.models.backbone import _IMAGENET, Backbone, build_backbone
 from sobench.models.build import build_detector
 from sobench.models.detector import IMAGENET_MEAN, IMAGENET_STD
-from sobench.suite import MethodEntry
+from sobench.settings import MethodEntry
 from tests.tiny import tiny_suite
 
-NAMES = get_args(suite.Backbone.model_fields["name"].annotation)
+NAMES = get_args(sections.Backbone.model_fields["name"].annotation)
 CHANNELS = {
     "resnet18": (64, 128, 256, 512),
     "resnet34": (64, 128, 256, 512),
@@ -34,10 +34,10 @@ CHANNELS = {
 State = dict[str, Tensor]
 
 
-def settings(name: str = "resnet18", **changes: Any) -> suite.Backbone:
+def settings(name: str = "resnet18", **changes: Any) -> sections.Backbone:
     """Unchecked, since the suite refuses to freeze random layers."""
     content: dict[str, Any] = {"name": name, "weights": "none", "freeze": (), "norm": "train"}
-    return suite.Backbone.model_construct(**(content | changes))
+    return sections.Backbone.model_construct(**(content | changes))
 
 
 @pytest.fixture(scope="module")

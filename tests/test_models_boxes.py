@@ -26,7 +26,7 @@ from sobench.models.boxes import (
     pyramid_anchors,
     suppress,
 )
-from sobench.suite import Detect
+from sobench.settings import Detect
 
 CPU = torch.device("cpu")
 Rows = list[tuple[float, float, float, float]]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sobench import suite
+from sobench import settings as sections
 from sobench.metrics.cost import count_parameters
 from sobench.models.backbone import build_backbone
 from sobench.models.detector import Blueprint, Detector, HeadOutput
@@ -28,8 +28,10 @@ def build(
 ) -> Detector:
     """A detector without storage; ``model_construct`` lets random layers be frozen."""
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "frozen"}
-    settings = suite.Backbone.model_construct(**content, freeze=freeze)
-    blueprint = Blueprint(classes, size, suite.Neck(), "retinanet", suite.Anchors(), suite.Detect())
+    settings = sections.Backbone.model_construct(**content, freeze=freeze)
+    blueprint = Blueprint(
+        classes, size, sections.Neck(), "retinanet", sections.Anchors(), sections.Detect()
+    )
     with torch.device("meta"):
         detector: Detector = method.build(build_backbone(settings), blueprint, switches)
     return detector

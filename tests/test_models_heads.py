@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sobench import suite
+from sobench import settings as sections
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
 from sobench.models.backbone import build_backbone
@@ -38,10 +38,10 @@ def blueprint(size: tuple[int, int] = SIZE, **changes: Any) -> Blueprint:
     content: dict[str, Any] = {
         "classes": CLASSES,
         "size": size,
-        "neck": suite.Neck(channels=8),
+        "neck": sections.Neck(channels=8),
         "head": "retinanet",
-        "anchors": suite.Anchors(scale=2, octaves=2, ratios=(0.25, 1, 4)),
-        "detect": suite.Detect(),
+        "anchors": sections.Anchors(scale=2, octaves=2, ratios=(0.25, 1, 4)),
+        "detect": sections.Detect(),
     }
     return Blueprint(**(content | changes))
 
@@ -60,7 +60,7 @@ def targets(rows: list[list[tuple[float, ...]]], labels: list[list[int]]) -> Tar
 
 
 def retinanet(octaves: int = 2) -> RetinaNetHead:
-    anchors = suite.Anchors(scale=2, octaves=octaves, ratios=(0.25, 1, 4))
+    anchors = sections.Anchors(scale=2, octaves=octaves, ratios=(0.25, 1, 4))
     return RetinaNetHead(blueprint(anchors=anchors), (8, 16))
 
 
@@ -293,7 +293,7 @@ def test_images_are_normalised_as_imagenet_is() -> None:
 
 def method(size: tuple[int, int], backbone: str = "resnet18", boxes: str = "coco") -> Detector:
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "train"}
-    settings = suite.Backbone.model_construct(**content, freeze=())
+    settings = sections.Backbone.model_construct(**content, freeze=())
     with torch.device("meta"):
         return ssd.build(build_backbone(settings), blueprint(size), {"boxes": boxes})
 
@@ -392,7 +392,7 @@ class FourMaps(nn.Module):
 
 def pyramid(fuse: bool = True) -> FeaturePyramid:
     """One channel; laterals, outputs and extra levels pass on what they get."""
-    settings = suite.Neck.model_construct(channels=1, norm="none")
+    settings = sections.Neck.model_construct(channels=1, norm="none")
     neck = FeaturePyramid(FourMaps(), settings, fuse=fuse)  # type: ignore[arg-type]
     for conv in neck.modules():
         if isinstance(conv, nn.Conv2d):
@@ -451,7 +451,7 @@ def test_without_the_sum_every_level_is_its_own() -> None:
 
 
 def test_group_norm_takes_the_place_of_biases() -> None:
-    settings = suite.Neck(channels=16, norm="group")
+    settings = sections.Neck(channels=16, norm="group")
     neck = FeaturePyramid(FourMaps(), settings)  # type: ignore[arg-type]
     head = RetinaNetHead(blueprint(neck=settings), neck.strides)
     norms = [m for part in (neck, head) for m in part.modules() if isinstance(m, nn.GroupNorm)]

@@ -9,7 +9,8 @@ import yaml
 
 from sobench import catalog
 from sobench.errors import SuiteError
-from sobench.suite import CocoData, SyntheticData, VocData, deviating, load
+from sobench.settings import CocoData, SyntheticData, VocData
+from sobench.suite import deviating, load
 from tests.tiny import CONTENT, tiny_suite
 
 SHIPPED = sorted((Path(__file__).parents[1] / "suites").glob("**/*.yaml"))

@@ -15,7 +15,7 @@ from sobench.errors import CheckpointError, Diverged
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.plan import Run
-from sobench.suite import Schedule, SyntheticData, Warmup
+from sobench.settings import Schedule, SyntheticData, Warmup
 from sobench.train import History, Progress, learning_rate, make_optimizer, train
 from tests.tiny import tiny_run
 

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from sobench.plan import Run
-from sobench.suite import Suite, parse
+from sobench.settings import Suite
+from sobench.suite import parse
 
 CONTENT: dict[str, Any] = {
     "name": "tiny",

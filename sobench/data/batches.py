@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray
 from sobench.data.resize import FILL, canvas, place
 from sobench.data.targets import Batch, Targets
-from sobench.suite import Augment, Input
+from sobench.settings import Augment, Input
 
 _LEAST_VISIBLE = 0.25
 """An object of which a crop leaves less than this share becomes an ignore region."""

@@ -12,7 +12,7 @@ from sobench.data.dataset import Dataset
 from sobench.data.images import ImageFiles
 from sobench.data.rows import Box, Findings, Row, Split, annotated
 from sobench.errors import DataError
-from sobench.suite import CocoData
+from sobench.settings import CocoData
 
 CROWDS = "crowd regions, ignored for their class"
 

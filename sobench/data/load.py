@@ -13,7 +13,7 @@ from sobench.data.dataset import Dataset
 from sobench.data.images import ImageFiles, list_images
 from sobench.data.rows import Split
 from sobench.errors import DataError
-from sobench.suite import DataSpec, FileData
+from sobench.settings import DataSpec, FileData
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 

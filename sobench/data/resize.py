@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from sobench.data.dataset import FloatArray, ImageArray
-from sobench.suite import Input
+from sobench.settings import Input
 
 FILL = (124, 116, 104)
 """Colour of padding: ImageNet's mean, which normalisation turns into zero."""

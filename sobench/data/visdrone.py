@@ -8,7 +8,7 @@ from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, list_images, size
 from sobench.data.rows import Findings, Row, Split, annotated, numbers, text_rows
 from sobench.errors import DataError
-from sobench.suite import VisDroneData
+from sobench.settings import VisDroneData
 
 CLASSES = (
     "pedestrian", "people", "bicycle", "car", "van",

@@ -10,7 +10,7 @@ from sobench.data.dataset import AnnotatedImage, Dataset, Skipped
 from sobench.data.images import ImageFiles, list_images, size
 from sobench.data.rows import Findings, Row, Split, annotated, numbers, text_rows, zero_size
 from sobench.errors import DataError, did_you_mean
-from sobench.suite import VocData
+from sobench.settings import VocData
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

@@ -13,7 +13,7 @@ from sobench.data.dataset import Dataset
 from sobench.data.images import SUFFIXES, ImageFiles, list_images, size
 from sobench.data.rows import Box, Findings, Row, Split, annotated, numbers, text_rows
 from sobench.errors import DataError, did_you_mean
-from sobench.suite import YoloData
+from sobench.settings import YoloData
 
 CONFIG = "data.yaml"
 COLUMNS = ("class", "cx", "cy", "w", "h")

@@ -8,8 +8,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from sobench import suite
 from sobench.errors import RequestError
+from sobench.settings import Backbone as BackboneSettings
 
 _IMAGENET = {
     "resnet18": "IMAGENET1K_V1",
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
         return self
 
 
-def build_backbone(settings: suite.Backbone) -> Backbone:
+def build_backbone(settings: BackboneSettings) -> Backbone:
     """The backbone of a suite, with its weights.
 
     Raises:
@@ -97,7 +97,7 @@ def build_backbone(settings: suite.Backbone) -> Backbone:
     return Backbone(stem, layers, channels, settings.freeze, settings.norm)
 
 
-def _vgg(full: nn.Module, settings: suite.Backbone) -> Backbone:
+def _vgg(full: nn.Module, settings: BackboneSettings) -> Backbone:
     features = list(full.features)  # type: ignore[arg-type]
     for module in features:
         if isinstance(module, nn.MaxPool2d):
@@ -107,7 +107,7 @@ def _vgg(full: nn.Module, settings: suite.Backbone) -> Backbone:
     return Backbone(cut[0], list(layers), (256, 512, 512, 512), settings.freeze, settings.norm)
 
 
-def _load_weights(model: nn.Module, settings: suite.Backbone) -> None:
+def _load_weights(model: nn.Module, settings: BackboneSettings) -> None:
     if settings.weights == "imagenet":
         state = _imagenet_weights(settings.name)
         source = "torchvision's ImageNet weights"

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from sobench.data.targets import Targets
-from sobench.suite import Detect
+from sobench.settings import Detect
 
 NEGATIVE = -1
 """Assignment of an anchor that is background."""

@@ -9,7 +9,7 @@ import torch
 from sobench.data.resize import canvas
 from sobench.models.backbone import build_backbone
 from sobench.models.detector import Blueprint, Detector
-from sobench.suite import MethodEntry, Suite
+from sobench.settings import MethodEntry, Suite
 
 
 def build_detector(suite: Suite, entry: MethodEntry, classes: int, seed: int) -> Detector:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.boxes import Detections
-from sobench.suite import Anchors, Detect, Neck
+from sobench.settings import Anchors, Detect, Neck
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

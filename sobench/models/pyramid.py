@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.models.backbone import Backbone
-from sobench.suite import Neck
+from sobench.settings import Neck
 
 
 def convolution(

@@ -14,7 +14,7 @@ from sobench.data.load import fingerprint, load
 from sobench.data.rows import Split
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.terminal import print_table
-from sobench.suite import Suite
+from sobench.settings import Suite
 
 _SHOWN = 5
 """Skipped rows that are named one by one."""

@@ -22,7 +22,7 @@ from sobench.models.boxes import (
 from sobench.models.detector import Blueprint, HeadOutput
 from sobench.models.losses import focal_loss, smooth_l1
 from sobench.models.pyramid import convolution
-from sobench.suite import Neck
+from sobench.settings import Neck
 
 LEVELS = (3, 7)
 """First and last pyramid level that the head reads."""
