@@ -41,7 +41,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow", "hotcoco", "pycocotools",
 def describe(device: str, threads: int) -> Environment:
     """The environment of this process; ``device`` and ``threads`` are torch's to tell."""
     return Environment(
-        code=code_version(),
+        code=_loaded_version(),
         python=platform.python_version(),
         packages={name: found for name in PACKAGES if (found := package_version(name))},
         system=f"{platform.system()} {platform.machine()}",
@@ -59,15 +59,20 @@ def package_version(name: str) -> str:
         return ""
 
 
-@cache
 def code_version() -> str:
-    """Of the code as loaded: ``0.1.0``, ``0.1.0 1a2b3c4`` or ``0.1.0 1a2b3c4+changes``."""
+    """Of the code as it is now: ``0.1.0``, ``0.1.0 1a2b3c4`` or ``0.1.0 1a2b3c4+changes``."""
     root = Path(__file__).resolve().parent.parent
     commit = _git(root, "rev-parse", "--short=10", "HEAD")
     if not commit or not (root / "sobench").is_dir():
         return sobench.__version__
     changes = "+changes" if _git(root, "status", "--porcelain", "--", "sobench") else ""
     return f"{sobench.__version__} {commit}{changes}"
+
+
+@cache
+def _loaded_version() -> str:
+    """Of the code as this process first asked: a checkout may change under a long matrix."""
+    return code_version()
 
 
 def cpu_name() -> str:

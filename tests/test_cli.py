@@ -449,7 +449,7 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
         (folder,) = (Path("results") / "small" / method).iterdir()
         names = {re.sub(r"-\d{8}-\w{16}", "", file.name) for file in folder.iterdir()}
         assert names == {
-            "run.json", "log.jsonl", "checkpoint.pt", "detections.json.gz", "record.json",
+            ".lock", "run.json", "log.jsonl", "checkpoint.pt", "detections.json.gz", "record.json",
         }  # fmt: skip
         content = json.loads((folder / "record.json").read_text())
         assert content["run_id"] == folder.name
