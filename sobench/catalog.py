@@ -1,12 +1,23 @@
 """Literal tables of what exists: methods, heads, dataset formats, protocols. Imports nothing heavy.
 
 A new method is one file in ``models/methods/`` and one row in ``METHODS``; the row's key is the
-file name, the name in a suite and the name on the leaderboard.
+file name, the name in a suite and the name on the leaderboard. Another package brings a method of
+its own as a row that an entry point of the group ``sobench.methods`` names.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from itertools import combinations
+
+from sobench.errors import RequestError, did_you_mean
+
+GROUP = "sobench.methods"
+"""Entry points of this group name methods of other packages."""
 
 
 @dataclass(frozen=True)
@@ -19,19 +30,53 @@ class Switch:
 
 
 @dataclass(frozen=True)
+class When:
+    """A deviation that holds only for some rows.
+
+    Attributes:
+        text: the deviation.
+        switches: values that switches must have.
+        head, norm: the suite's head and ``neck.norm``, if only under that one.
+    """
+
+    text: str
+    switches: dict[str, str | int | float | bool] = field(default_factory=dict)
+    head: str = ""
+    norm: str = ""
+
+
+@dataclass(frozen=True)
 class Method:
     """A row of the methods table.
 
     ``heads`` names the suite's heads that the method works under; it is empty for a single-shot
     detector, which brings its own. ``deviations`` is what the method must do differently from the
-    suite, printed with its row.
+    suite, printed with its row. ``module`` is imported to build the network and has
+    ``build(backbone, blueprint, switches) -> Detector``; empty, it is the method's own file in
+    ``models/methods/``. ``source`` is the package, with its version, that a method from elsewhere
+    comes from; ``methods()`` fills it in.
     """
 
     title: str
     paper: str
     heads: tuple[str, ...] = ()
     switches: dict[str, Switch] = field(default_factory=dict)
-    deviations: tuple[str, ...] = ()
+    deviations: tuple[str | When, ...] = ()
+    module: str = ""
+    source: str = ""
+
+    def deviating(
+        self, switches: Mapping[str, str | int | float | bool], head: str, norm: str
+    ) -> tuple[str, ...]:
+        """The deviations of a row with these switches, under the suite's head and norm."""
+        cases = [When(case) if isinstance(case, str) else case for case in self.deviations]
+        return tuple(
+            case.text
+            for case in cases
+            if case.head in ("", head)
+            and case.norm in ("", norm)
+            and case.switches.items() <= switches.items()
+        )
 
 
 METHODS: dict[str, Method] = {
@@ -52,28 +97,200 @@ METHODS: dict[str, Method] = {
     "fpn": Method(
         title="Feature Pyramid Network",
         paper="Lin et al., CVPR 2017, arXiv:1612.03144",
-        heads=("retinanet",),
+        heads=("retinanet", "faster_rcnn"),
         switches={
             "fuse": Switch(
                 True, (True, False), "false leaves out the top-down sum: laterals and 3x3 only"
             ),
         },
     ),
+    "pafpn": Method(
+        title="Path Aggregation Network",
+        paper="Liu et al., CVPR 2018, arXiv:1803.01534",
+        heads=("retinanet", "faster_rcnn"),
+        switches={
+            "act": Switch(
+                "none",
+                ("none", "relu"),
+                "relu behind the bottom-up convolutions, as in the paper; MMDetection has none",
+            ),
+        },
+    ),
+    "nas_fpn": Method(
+        title="Pyramid found by architecture search, seven merging cells",
+        paper="Ghiasi et al., CVPR 2019, arXiv:1904.07392",
+        heads=("retinanet", "faster_rcnn"),
+        switches={
+            "stack": Switch(7, (1, 2, 3, 4, 5, 6, 7), "how often the cell is repeated"),
+            "pool": Switch(
+                "mean",
+                ("mean", "max"),
+                "global pooling of the attention: mean in MMDetection, max in the authors' code",
+            ),
+            "separate_bn": Switch(
+                False,
+                (True, False),
+                "RetinaNet towers with batch normalisation of their own for every level",
+            ),
+        },
+        deviations=(
+            When("batch normalisation in the pyramid", norm="none"),
+            When("batch normalisation in the towers, for every level", {"separate_bn": True}),
+        ),
+    ),
+    "libra": Method(
+        title="Libra R-CNN: balanced pyramid, loss and sampling",
+        paper="Pang et al., CVPR 2019, arXiv:1904.02701",
+        heads=("retinanet", "faster_rcnn"),
+        switches={
+            "balanced_pyramid": Switch(True, (True, False), "the balanced feature pyramid"),
+            "refine": Switch(
+                "non_local",
+                ("none", "conv", "non_local"),
+                "how the balanced pyramid refines the mean of its levels",
+            ),
+            "zero_init": Switch(False, (True, False), "start the non-local block as the identity"),
+            "balanced_l1": Switch(True, (True, False), "balanced L1 instead of L1"),
+            "balanced_sampling": Switch(
+                True, (True, False), "IoU-balanced negatives (faster_rcnn only)"
+            ),
+            "code_compat": Switch(
+                False, (True, False), "IoU bins as in the authors' code, not as in the paper"
+            ),
+        },
+        deviations=(
+            When("own box loss: balanced L1", {"balanced_l1": True}),
+            When(
+                "own sampling of regions: IoU-balanced negatives",
+                {"balanced_sampling": True},
+                "faster_rcnn",
+            ),
+        ),
+    ),
+    "refinedet": Method(
+        title="Single-Shot Refinement Neural Network",
+        paper="Zhang et al., CVPR 2018, arXiv:1711.06897",
+        switches={
+            "filter_negatives": Switch(
+                True, (True, False), "drop negatives that the anchor refinement is sure of"
+            ),
+            "cascade": Switch(
+                True, (True, False), "detect from refined anchors, not from the tiled ones"
+            ),
+            "tcb": Switch(
+                True,
+                (True, False),
+                "transfer connection blocks; false detects from the sources, as SSD does",
+            ),
+            "clip_anchors": Switch(False, (True, False), "clip the tiled anchors to the input"),
+        },
+        deviations=(
+            "own head: anchor refinement and object detection modules",
+            "own anchors: one scale of 4 strides, three ratios",
+            "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
+        ),
+    ),
+    "ta_fpn": Method(
+        title="Two-layer Attention Feature Pyramid Network",
+        paper="Xiang et al., CMES 141(1), 2024, doi:10.32604/cmes.2024.052759",
+        heads=("retinanet", "faster_rcnn"),
+        switches={
+            "tam": Switch(True, (True, False), "two-layer attention in the top-down path"),
+            "sodem": Switch(True, (True, False), "small-object detail enhancement from C2"),
+            "dilations": Switch(
+                "1-3-5", ("1-2-3", "1-3-5", "3-4-5"), "of the three branches of the attention"
+            ),
+            "levels": Switch(
+                "2-3-4-5",
+                tuple(
+                    "-".join(chosen)
+                    for count in (1, 2, 3, 4)
+                    for chosen in combinations("2345", count)
+                ),
+                "pyramid levels that the detail enhancement works on",
+            ),
+            "tam_input": Switch(
+                "cascade",
+                ("cascade", "lateral"),
+                "what the attention reads from above: the enhanced level, or its lateral",
+            ),
+            "reduction": Switch(1, (1, 4), "channel reduction inside both attentions"),
+            "downsample": Switch(
+                "max", ("max", "avg", "nearest"), "how C2 comes to the size of a level"
+            ),
+        },
+        deviations=(When("batch normalisation in the pyramid", norm="none"),),
+    ),
+    "mrae": Method(
+        title="Multi-Resolution Attention Extractor",
+        paper="Zhang et al., 2020, arXiv:2006.05941",
+        heads=("retinanet", "faster_rcnn"),
+        switches={
+            "mode": Switch(
+                "mrae",
+                ("mrae", "soft", "hard"),
+                "weights of the levels: similarity to a template, softmax of maxima, one level",
+            ),
+            "template": Switch(2, (1, 2, 3), "level that the others are compared with (mrae)"),
+            "level": Switch(1, (1, 2, 3), "the only level that is used (hard)"),
+            "anchors": Switch(
+                "clustered",
+                ("clustered", "fixed", "suite"),
+                "k-means on the training boxes; 8, 16, 24 and 32 px; or the suite's",
+            ),
+            "region_head": Switch(
+                "fc",
+                ("fc", "res5"),
+                "second stage under faster_rcnn: two layers as in the suite, or the paper's res5",
+            ),
+        },
+        deviations=(
+            "one map of stride 4 instead of a pyramid; the backbone's last stage is left out",
+            When(
+                "own anchors, clustered from the training boxes: four scales, three ratios",
+                {"anchors": "clustered"},
+            ),
+            When("own anchors: 8, 16, 24 and 32 px, three ratios", {"anchors": "fixed"}),
+            When(
+                "own second stage: the backbone's res5",
+                {"region_head": "res5"},
+                "faster_rcnn",
+            ),
+        ),
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Head:
-    """A row of the heads table."""
+    """A row of the heads table.
+
+    Attributes:
+        scale, octaves: of its anchors, where a suite does not pin them.
+        sections: of a suite, that it reads.
+    """
 
     title: str
     paper: str
+    scale: float
+    octaves: int
+    sections: tuple[str, ...]
 
 
 HEADS: dict[str, Head] = {
     "retinanet": Head(
         title="RetinaNet: two shared towers, focal loss",
         paper="Lin et al., ICCV 2017, arXiv:1708.02002",
+        scale=4.0,
+        octaves=3,
+        sections=("anchors",),
+    ),
+    "faster_rcnn": Head(
+        title="Faster R-CNN: region proposals, RoIAlign, two fully connected layers",
+        paper="Ren et al., NeurIPS 2015, arXiv:1506.01497; on a pyramid, arXiv:1612.03144",
+        scale=8.0,
+        octaves=1,
+        sections=("anchors", "regions"),
     ),
 }
 
@@ -159,3 +376,68 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 ENGINES = ("hotcoco", "pycocotools")
+
+
+@cache
+def methods() -> dict[str, Method]:
+    """Every method there is: our own, then those of other packages by name.
+
+    Raises:
+        RequestError: an entry point cannot be imported, is no proper row, or its name is taken.
+    """
+    found = dict(METHODS)
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        where = f"{GROUP}: {entry.name} = {entry.value!r} of {_package(entry)}"
+        if entry.name in found:
+            owner = found[entry.name].source or "sobench itself"
+            raise RequestError(
+                f"{where}: {owner} has a method of this name; name the entry point otherwise"
+            )
+        row = _load(entry, where)
+        problem = _problem(entry.name, row)
+        if problem:
+            raise RequestError(f"{where}: {problem}")
+        found[entry.name] = replace(row, source=_package(entry))
+    return found
+
+
+def _package(entry: EntryPoint) -> str:
+    """Name and version of the distribution that an entry point belongs to."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+
+
+def _load(entry: EntryPoint, where: str) -> Method:
+    try:
+        row = entry.load()
+    except Exception as error:  # whatever another package does while it is imported
+        why = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise RequestError(
+            f"{where}: cannot be imported ({why});\nmend the package or uninstall it"
+        ) from error
+    if not isinstance(row, Method):
+        raise RequestError(
+            f"{where}: is a {type(row).__name__}; let it name a sobench.catalog.Method"
+        )
+    return row
+
+
+def _problem(name: str, row: Method) -> str:
+    """What is wrong with a row of another package, and the way out; empty if nothing is."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        return f"{name!r} names a folder of results; use letters, digits, '.', '_' and '-'"
+    if not row.module:
+        return "module is empty; name the module that has build(backbone, blueprint, switches)"
+    for key, texts in (("heads", row.heads), ("deviations", row.deviations)):
+        if not isinstance(texts, tuple):
+            return f"{key}: {texts!r} is no tuple; write ({texts!r},)"
+    for head in row.heads:
+        if head not in HEADS:
+            return f"heads: unknown {head!r};{did_you_mean(head, HEADS)}"
+    for key, switch in row.switches.items():
+        if key in ("name", "label", "deviations"):
+            return f"switches: {key!r} is a key of every row of a suite; call the switch otherwise"
+        if not isinstance(switch, Switch):
+            return f"switches: {key}: {switch!r} is no sobench.catalog.Switch; write one"
+        if switch.default not in switch.values:
+            return f"switches: {key}: its default {switch.default!r} is none of its values"
+    return ""

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 
 from sobench import catalog, checkpoint, record
 from sobench.data.cache import cached_images
-from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.dataset import Dataset, FloatArray, ImageArray
 from sobench.data.load import load
-from sobench.data.resize import canvas
+from sobench.data.resize import canvas, place
 from sobench.detect import detect
 from sobench.environment import cpu_name, describe
 from sobench.errors import DataError, Diverged, RequestError, SobenchError
@@ -33,6 +34,7 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.plan import Run
 from sobench.record import Cost, Epoch, Record, Scored
+from sobench.settings import Input
 from sobench.storage import held, write_whole
 from sobench.train import History, Progress, autocast, train
 
@@ -96,7 +98,8 @@ def _finish(
     environment = describe(device_name(device), torch.get_num_threads())
     train_split, val_split = _splits(run, watch)
     watch.stage("build")
-    detector = build_detector(run.suite, run.entry, len(val_split.dataset.classes), run.seed)
+    classes, sizes = val_split.dataset.classes, box_sizes(train_split.dataset, run.suite.input)
+    detector = build_detector(run.suite, run.entry, len(classes), run.seed, sizes)
     detector = detector.to(device).to(memory_format=torch.channels_last)
     with held(folder):
         record.write_run(run, folder)
@@ -128,6 +131,16 @@ def _finish(
         environment=environment,
         finished=_now(),
     )
+
+
+def box_sizes(dataset: Dataset, settings: Input) -> FloatArray | None:
+    """``[N, 2]`` width and height of all objects in pixels of the input; ``None`` without any."""
+    sizes = [
+        (image.boxes[:, 2:] - image.boxes[:, :2]) * place(settings, image.width, image.height).scale
+        for image in dataset.images
+    ]
+    found = np.concatenate(sizes) if sizes else np.empty((0, 2))
+    return found if len(found) else None
 
 
 def has_detections(run: Run, results: Path) -> bool:

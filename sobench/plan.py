@@ -19,7 +19,6 @@ RESULTS_VERSION = 1
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
 
 _ALWAYS = ("input", "augment", "neck", "schedule", "precision", "detect")
-_WITH_HEAD = ("head", "anchors")
 
 
 @dataclass(frozen=True)
@@ -45,21 +44,29 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """All that can change the result, apart from the dataset's content."""
         suite = self.suite.model_dump(mode="json")
-        method = catalog.METHODS[self.entry.name]
-        settings = {key: suite[key] for key in _ALWAYS + (_WITH_HEAD if method.heads else ())}
+        method = catalog.methods()[self.entry.name]
+        # A method with a head of its own reads nothing of the suite's.
+        of_head = ("head", *catalog.HEADS[self.suite.head].sections) if method.heads else ()
+        settings = {key: suite[key] for key in (*_ALWAYS, *of_head)}
         dataset = {k: v for k, v in suite["dataset"].items() if k != "root"}
         backbone = dict(suite["backbone"])
         if backbone["weights"] not in ("none", "imagenet"):
             backbone["weights"] = _file_digest(Path(backbone["weights"]))
-        return settings | {
-            "version": RESULTS_VERSION,
-            "method": self.entry.name,
-            "switches": self.entry.switches,
-            "seed": self.seed,
-            "limit": self.limit,
-            "dataset": dataset,
-            "backbone": backbone,
-        }
+        # Another version of a method's package is another method; our own have RESULTS_VERSION.
+        source = {"source": method.source} if method.source else {}
+        return (
+            settings
+            | source
+            | {
+                "version": RESULTS_VERSION,
+                "method": self.entry.name,
+                "switches": self.entry.switches,
+                "seed": self.seed,
+                "limit": self.limit,
+                "dataset": dataset,
+                "backbone": backbone,
+            }
+        )
 
     @property
     def settings_id(self) -> str:
@@ -78,10 +85,15 @@ class Run:
     @property
     def deviations(self) -> tuple[str, ...]:
         """What differs from the suite: by the method's nature, and by this row's wish."""
+        anchors = self.suite.anchors
+        with_head = f", with anchors of scale {anchors.scale:g} and octaves {anchors.octaves}"
         wished = tuple(
-            f"{key}: {value} ({self.entry.reason})" for key, value in self.entry.deviations.items()
+            f"{key}: {value}{with_head if key == 'head' else ''} ({self.entry.reason})"
+            for key, value in self.entry.deviations.items()
         )
-        return catalog.METHODS[self.entry.name].deviations + wished
+        method = catalog.methods()[self.entry.name]
+        suite = self.suite
+        return method.deviating(self.entry.switches, suite.head, suite.neck.norm) + wished
 
 
 def plan(
@@ -127,7 +139,7 @@ def plan(
 
 
 def _check_head(suite: Suite, row: MethodEntry) -> None:
-    heads = catalog.METHODS[row.name].heads
+    heads = catalog.methods()[row.name].heads
     if heads and suite.head not in heads:
         raise RequestError(
             f"{suite.name}: methods: {row.name} has no form for head {suite.head!r};"

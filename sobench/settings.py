@@ -17,7 +17,12 @@ class Section(BaseModel):
 
 
 class CocoData(Section):
-    """COCO JSON: ``train`` and ``val`` are annotation files, with an image folder each."""
+    """COCO JSON: ``train`` and ``val`` are annotation files, with an image folder each.
+
+    ``max_area`` makes a subset of small objects: of each split it keeps the objects whose box is
+    smaller than so many square pixels of the original image, and the images with at least one.
+    Larger objects on these become background, as in MRAE's subset of COCO (arXiv:2006.05941).
+    """
 
     format: Literal["coco"]
     root: str
@@ -25,6 +30,7 @@ class CocoData(Section):
     val: str
     train_images: str = "images"
     val_images: str = "images"
+    max_area: float | None = Field(None, gt=0)
 
 
 class VisDroneData(Section):
@@ -154,11 +160,31 @@ class Neck(Section):
 
 
 class Anchors(Section):
-    """Anchors of the suite's head: ``scale`` times the stride, times the octave steps."""
+    """Anchors of the suite's head: ``scale`` times the stride, times the octave steps.
+
+    Where a suite pins no scale or octaves, they are those of the head's row in ``catalog.HEADS``.
+    """
 
     scale: float = Field(4.0, gt=0)
     octaves: int = Field(3, ge=1, le=6)
     ratios: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1.0, 2.0)
+
+
+class Regions(Section):
+    """Proposals and samples of a two-stage head, an image.
+
+    Attributes:
+        candidates: best anchors of each level before suppression; ``nms``: its overlap.
+        proposals: kept of all levels; the second stage classifies these.
+        samples: proposals that the second stage trains on, a quarter of them objects at most.
+        channels: width of the two fully connected layers.
+    """
+
+    candidates: int = Field(2000, gt=0)
+    nms: float = Field(0.7, gt=0, le=1)
+    proposals: int = Field(1000, gt=0)
+    samples: int = Field(512, ge=4)
+    channels: int = Field(1024, gt=0)
 
 
 class Warmup(Section):
@@ -229,6 +255,7 @@ class Suite(Section):
     neck: Neck = Neck()
     head: str = "retinanet"
     anchors: Anchors = Anchors()
+    regions: Regions = Regions()
     schedule: Schedule
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -238,6 +265,18 @@ class Suite(Section):
     engine: Literal["hotcoco", "pycocotools"] = "hotcoco"
     evaluate_every: int = Field(0, ge=0)
     methods: tuple[MethodEntry, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _anchors_of_the_head(cls, content: Any) -> Any:
+        """Fill in what the suite does not pin of the anchors."""
+        if not isinstance(content, dict):
+            return content
+        head, anchors = content.get("head", "retinanet"), content.get("anchors", {})
+        if head not in catalog.HEADS or not isinstance(anchors, dict):
+            return content
+        row = catalog.HEADS[head]
+        return content | {"anchors": {"scale": row.scale, "octaves": row.octaves} | anchors}
 
     @model_validator(mode="after")
     def _names(self) -> Self:

@@ -54,6 +54,8 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
 def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
     """The suite as this row runs it: with the row's declared deviations laid over.
 
+    A row with another head takes that head's anchors wherever the suite has those of its own head.
+
     Raises:
         SuiteError: a deviation is unknown, wrong, or of a key that is one for all rows.
     """
@@ -61,6 +63,8 @@ def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
         return suite
     source = f"{path}: methods: {entry.label}: deviations"
     content = suite.model_dump(mode="json")
+    if "head" in entry.deviations:
+        content["anchors"] = _not_of_the_head(suite)
     for key, value in entry.deviations.items():
         if key.partition(".")[0] in _ONE_FOR_ALL:
             raise SuiteError(
@@ -69,6 +73,13 @@ def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
         _override(content, key, value, source)
     _check_keys(content, Suite, "", source)
     return _validate(content, source)
+
+
+def _not_of_the_head(suite: Suite) -> dict[str, Any]:
+    """What the suite pins of its anchors, without what its head would have had anyway."""
+    head, anchors = catalog.HEADS[suite.head], suite.anchors.model_dump(mode="json")
+    own = {"scale": head.scale, "octaves": head.octaves}
+    return {key: value for key, value in anchors.items() if own.get(key) != value}
 
 
 def _validate(content: dict[str, Any], source: str) -> Suite:
@@ -154,10 +165,9 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
         )
     row = dict(row)
     name = row.pop("name")
-    if name not in catalog.METHODS:
-        raise SuiteError(
-            f"{path}: methods: unknown method {name!r};{did_you_mean(name, catalog.METHODS)}"
-        )
+    known = catalog.methods()
+    if name not in known:
+        raise SuiteError(f"{path}: methods: unknown method {name!r};{did_you_mean(name, known)}")
     deviations = row.pop("deviations", {})
     if not isinstance(deviations, dict) or (deviations and not deviations.get("reason")):
         raise SuiteError(
@@ -171,7 +181,7 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
 
 
 def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
-    known = catalog.METHODS[name].switches
+    known = catalog.methods()[name].switches
     for key, value in given.items():
         if key not in known:
             options = (*known, "label", "deviations")

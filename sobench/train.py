@@ -212,7 +212,7 @@ def _state(
         "history": json.dumps(asdict(history)),
         "model": detector.state_dict(),
         "optimizer": optimizer.state_dict() if optimizer else None,
-        "random": torch.get_rng_state(),
+        "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
     }
 
 
@@ -234,7 +234,10 @@ def _resume(
     if state["optimizer"] is not None:
         optimizer.load_state_dict(state["optimizer"])
     torch.manual_seed(run.seed)
-    torch.set_rng_state(state["random"])
+    on_cpu, *on_cuda = state["random"]
+    torch.set_rng_state(on_cpu)
+    if len(on_cuda) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(on_cuda)
     return History(**json.loads(state["history"]))
 
 

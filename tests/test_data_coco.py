@@ -13,7 +13,9 @@ from sobench.data import coco
 from sobench.data.dataset import Dataset
 from sobench.data.rows import PARTLY_OUTSIDE
 from sobench.errors import DataError
+from sobench.plan import Run
 from sobench.settings import CocoData
+from tests.tiny import tiny_suite
 
 SPEC = CocoData(format="coco", root=".", train="train.json", val="val.json")
 
@@ -169,6 +171,86 @@ def test_what_is_no_coco_file_is_refused(tmp_path: Path) -> None:
     assert "has no list 'images'" in refused(tmp_path, "[]")
     with pytest.raises(DataError, match=r"train\.json: no such annotation file; correct"):
         coco.read(tmp_path, SPEC, "train")
+
+
+SMALL = SPEC.model_copy(update={"max_area": 1024})
+
+
+def small(root: Path, rows: list[dict[str, Any]], spec: CocoData = SMALL) -> Dataset:
+    """Images 1 to 4, of which the file lists the last one first."""
+    images = [
+        {"id": number, "file_name": f"{number}.jpg", "width": 200, "height": 100}
+        for number in (4, 1, 2, 3)
+    ]
+    (root / "val.json").write_text(json.dumps(content(images=images, annotations=rows)))
+    return coco.read(root, spec, "val")
+
+
+def test_a_subset_of_small_objects(tmp_path: Path) -> None:
+    rows = [
+        annotation(1, image_id=1, bbox=[0, 0, 32, 31.9]),
+        annotation(2, image_id=1, bbox=[5, 5, 32, 32], area=500),  # the box counts, not the mask
+        annotation(3, image_id=1, bbox=[9, 9, 90, 80]),
+        annotation(4, image_id=1, bbox=[0, 0, 150, 90], iscrowd=1),
+        annotation(5, image_id=2, bbox=[5, 5, 90, 80]),
+        annotation(6, image_id=3, bbox=[5, 5, 9, 8], iscrowd=1),
+        annotation(7, image_id=4, bbox=[5, 5, 16, 63.9], category_id=9, area=2000),
+    ]
+    dataset = small(tmp_path, rows)
+
+    assert [image.id for image in dataset.images] == [4, 1]
+    last, first = dataset.images
+    assert first.boxes.tolist() == [[0, 0, 32, 31.9]]
+    assert first.ignore.tolist() == [[0, 0, 150, 90]]
+    assert (last.boxes.tolist(), last.labels.tolist()) == ([[5, 5, 21, 68.9]], [0])
+    assert last.areas.tolist() == [2000]
+    assert dataset.notes == {coco.CROWDS: 1, coco.LARGE: 2, coco.WITHOUT_SMALL: 2}
+    with pytest.raises(DataError, match=r"images.4\.jpg"):
+        dataset.read_image(0)
+    with pytest.raises(DataError, match=r"images.1\.jpg"):
+        dataset.read_image(1)
+
+
+def test_without_max_area_all_images_stay(tmp_path: Path) -> None:
+    rows = [annotation(1, image_id=3, bbox=[5, 5, 90, 80])]
+    dataset = small(tmp_path, rows, SPEC)
+    assert [image.id for image in dataset.images] == [4, 1, 2, 3]
+    assert dataset.notes == {}
+
+
+def test_a_subset_without_any_image_is_refused(tmp_path: Path) -> None:
+    rows = [
+        annotation(1, image_id=1, bbox=[5, 5, 32, 32]),
+        annotation(2, image_id=2, bbox=[5, 5, 0, 3]),  # no area, so no object
+    ]
+    with pytest.raises(
+        DataError, match=r"val\.json: has no object whose box is smaller than .*1024"
+    ):
+        small(tmp_path, rows)
+
+
+def test_max_area_is_part_of_a_runs_identity() -> None:
+    suite = tiny_suite()
+    runs = [
+        Run(suite.model_copy(update={"dataset": spec}), suite.methods[0], 0, "")
+        for spec in (SPEC, SMALL, SPEC.model_copy(update={"max_area": 100.0}))
+    ]
+    assert len({run.settings_id for run in runs}) == 3
+
+
+def test_small_objects_of_coco(shared_data: Path) -> None:
+    name = "instances_val2014_100.json"
+    spec = CocoData(format="coco", root=".", train=name, val=name)
+    root = shared_data / "eval_reference" / "coco_val2014_100"
+    whole = coco.read(root, spec, "val")
+    subset = coco.read(root, spec.model_copy(update={"max_area": 1024}), "val")
+    expected = {}
+    for image in whole.images:
+        sides = image.boxes[:, 2:] - image.boxes[:, :2]
+        if len(found := image.boxes[sides.prod(axis=1) < 1024]):
+            expected[image.id] = found.tolist()
+    assert 0 < len(expected) < 100
+    assert {image.id: image.boxes.tolist() for image in subset.images} == expected
 
 
 def test_sources_follow_the_split(tmp_path: Path) -> None:

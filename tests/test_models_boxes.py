@@ -15,6 +15,7 @@ from sobench.models import boxes as module
 from sobench.models.boxes import (
     IGNORED,
     NEGATIVE,
+    AnchorShapes,
     Detections,
     assign,
     candidates,
@@ -22,11 +23,12 @@ from sobench.models.boxes import (
     encode,
     flat,
     matched,
+    octave_shapes,
     pairwise_overlap,
     pyramid_anchors,
     suppress,
 )
-from sobench.settings import Detect
+from sobench.settings import Anchors, Detect
 
 CPU = torch.device("cpu")
 Rows = list[tuple[float, float, float, float]]
@@ -64,8 +66,28 @@ def assigned(target: Targets, anchors: Rows, rescue: bool = True) -> list[list[i
 # ------------------------------------------------------------------------------------- anchors
 
 
+def octave_anchors(
+    sizes: tuple[tuple[int, int], ...],
+    strides: tuple[int, ...],
+    scale: float,
+    octaves: int,
+    ratios: tuple[float, ...],
+) -> Tensor:
+    settings = Anchors(scale=scale, octaves=octaves, ratios=ratios)
+    return pyramid_anchors(sizes, strides, octave_shapes(settings, strides), CPU)
+
+
+def test_anchors_may_be_centred_in_the_middle_of_their_cells() -> None:
+    shapes = AnchorShapes(((4.0, 8.0), (16.0, 32.0)), (1.0,), offset=0.5)
+    assert shapes.per_cell == 2
+    anchors = pyramid_anchors(((1, 2), (1, 1)), (8, 16), shapes, CPU)
+    centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).tolist()
+    assert centres == [[4, 4], [4, 4], [12, 4], [12, 4], [8, 8], [8, 8]]
+    assert (anchors[:, 2] - anchors[:, 0]).tolist() == [4, 8, 4, 8, 16, 32]
+
+
 def test_anchors_of_one_cell_are_ratio_major_and_octave_minor() -> None:
-    anchors = pyramid_anchors(((1, 1),), (8,), 4.0, 2, (0.25, 1.0, 4.0), CPU)
+    anchors = octave_anchors(((1, 1),), (8,), 4.0, 2, (0.25, 1.0, 4.0))
     small, large = 32.0, 32.0 * sqrt(2)
     expected = [
         (2 * small, small / 2),
@@ -82,7 +104,7 @@ def test_anchors_of_one_cell_are_ratio_major_and_octave_minor() -> None:
 
 
 def test_anchors_run_row_by_row_and_level_by_level() -> None:
-    anchors = pyramid_anchors(((2, 3), (1, 2)), (8, 16), 4.0, 1, (1.0,), CPU)
+    anchors = octave_anchors(((2, 3), (1, 2)), (8, 16), 4.0, 1, (1.0,))
     centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).tolist()
     fine = [[0, 0], [8, 0], [16, 0], [0, 8], [8, 8], [16, 8]]
     assert centres == [*fine, [0, 0], [16, 0]]
@@ -91,7 +113,7 @@ def test_anchors_run_row_by_row_and_level_by_level() -> None:
 
 
 def test_all_shapes_of_an_octave_cover_the_same_area() -> None:
-    anchors = pyramid_anchors(((1, 1),), (16,), 3.0, 3, (0.5, 1.0, 2.0), CPU).double()
+    anchors = octave_anchors(((1, 1),), (16,), 3.0, 3, (0.5, 1.0, 2.0)).double()
     area = (anchors[:, 2:] - anchors[:, :2]).prod(dim=1).reshape(3, 3)
     expected = (48 * 2 ** (torch.arange(3).double() / 3)) ** 2
     assert torch.allclose(area, expected.expand(3, 3), rtol=1e-5)
@@ -101,7 +123,7 @@ def test_all_shapes_of_an_octave_cover_the_same_area() -> None:
 
 def test_anchors_cached_by_detection_can_be_trained_with() -> None:
     pyramid_anchors.cache_clear()
-    arguments = (((2, 2),), (8,), 4.0, 1, (1.0,), CPU)
+    arguments = (((2, 2),), (8,), AnchorShapes(((32.0,),), (1.0,)), CPU)
     with torch.inference_mode():
         first = pyramid_anchors(*arguments)
     again = pyramid_anchors(*arguments)
@@ -257,7 +279,7 @@ def crowded() -> tuple[Targets, Tensor]:
         labels,
         random_boxes(2, 40, seed=4, extent=256, side=25),
     )
-    return target, pyramid_anchors(((8, 8), (4, 4)), (32, 64), 1.0, 1, (0.5, 1.0, 2.0), CPU)
+    return target, octave_anchors(((8, 8), (4, 4)), (32, 64), 1.0, 1, (0.5, 1.0, 2.0))
 
 
 @pytest.mark.parametrize(("pairs", "count"), [(1, 60), (2000, 900), (12_345, 900)])
@@ -297,7 +319,7 @@ def test_assignment_is_torchvisions_matcher(rescue: bool) -> None:
     torchvision leaves it with the object that the anchor overlaps most, so that the object in need
     may still go without; here, as in MMDetection, it goes to an object that has no better anchor.
     """
-    anchors = pyramid_anchors(((16, 16), (8, 8)), (16, 32), 1.5, 2, (0.5, 1.0, 2.0), CPU)
+    anchors = octave_anchors(((16, 16), (8, 8)), (16, 32), 1.5, 2, (0.5, 1.0, 2.0))
     boxes = random_boxes(1, 60, seed=5, extent=250, side=60)
     target = Targets(boxes, torch.zeros(1, 60, dtype=torch.int64), torch.zeros(1, 0, 4))
     iou = pairwise_overlap(boxes, anchors)[0]
@@ -327,7 +349,7 @@ def test_flat_takes_cells_row_by_row_without_a_copy() -> None:
     anchors, width, height, wide = 3, 2, 2, 5
     channel = torch.arange(anchors * width).view(1, -1, 1, 1)
     cell = torch.arange(height * wide).view(1, 1, height, wide)
-    x = (channel + 100 * cell).contiguous(memory_format=torch.channels_last)
+    x = (channel + 100 * cell).float().contiguous(memory_format=torch.channels_last)
     rows = flat(x, width)
     assert rows.shape == (1, height * wide * anchors, width)
     assert rows[0, 7 * anchors + 2].tolist() == [704, 705]

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from sobench import catalog
 from sobench import settings as sections
 from sobench.metrics.cost import count_parameters
 from sobench.models.backbone import build_backbone
 from sobench.models.detector import Blueprint, Detector, HeadOutput
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.heads.ssd import SsdHead
-from sobench.models.methods import fpn, ssd
+from sobench.models.methods import fpn, libra, nas_fpn, pafpn, ssd, ta_fpn
 
 
 def build(
@@ -24,17 +25,29 @@ def build(
     size: tuple[int, int],
     classes: int,
     freeze: tuple[Any, ...] = (),
+    head: str = "retinanet",
     **switches: Any,
 ) -> Detector:
     """A detector without storage; ``model_construct`` lets random layers be frozen."""
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "frozen"}
     settings = sections.Backbone.model_construct(**content, freeze=freeze)
-    blueprint = Blueprint(
-        classes, size, sections.Neck(), "retinanet", sections.Anchors(), sections.Detect()
-    )
+    row = catalog.HEADS[head]
+    anchors = sections.Anchors(scale=row.scale, octaves=row.octaves)
+    blueprint = Blueprint(classes, size, sections.Neck(), head, anchors, sections.Detect())
+    name = method.__name__.rpartition(".")[2]
+    defaults = {key: value.default for key, value in catalog.METHODS[name].switches.items()}
     with torch.device("meta"):
-        detector: Detector = method.build(build_backbone(settings), blueprint, switches)
+        detector: Detector = method.build(build_backbone(settings), blueprint, defaults | switches)
     return detector
+
+
+def convolutions(detector: Detector, size: tuple[int, int]) -> float:
+    """Multiply-adds of one image in 1e9, matrix products of feature maps left out."""
+    with FlopCounterMode(display=False) as counter:
+        detector.head.workload(detector.predict(torch.zeros(1, 3, *size, device="meta")))
+    by_operation = counter.get_flop_counts()["Global"]
+    attention = by_operation.get(torch.ops.aten.bmm, 0)
+    return float(sum(by_operation.values()) - attention) / 2e9
 
 
 def predict(detector: Detector, size: tuple[int, int]) -> tuple[float, HeadOutput]:
@@ -70,6 +83,52 @@ def test_retinanet_on_fpn(
     assert len(detector.head.anchors(output)) == anchors
     assert sum(x[0].numel() for x in output["offsets"]) == 4 * anchors
     assert sum(x[0].numel() for x in output["logits"]) == classes * anchors
+
+
+FROZEN = ("stem", "layer1")
+SMALL, LARGE = ((512, 512), 10), ((800, 1280), 80)
+SEPARATE = {"separate_bn": True}
+
+
+@pytest.mark.parametrize(
+    ("method", "head", "case", "switches", "total", "trainable", "gmacs"),
+    [
+        (fpn, "faster_rcnn", SMALL, {}, 41.394, None, 63.293),
+        (fpn, "faster_rcnn", LARGE, {}, 41.753, 41.528, 207.065),
+        (pafpn, "faster_rcnn", SMALL, {}, 44.935, None, 69.637),
+        (pafpn, "faster_rcnn", LARGE, {}, 45.294, 45.068, 231.849),
+        (libra, "faster_rcnn", SMALL, {}, 41.657, None, 63.562),
+        (libra, "faster_rcnn", LARGE, {}, 42.016, 41.791, 208.118),
+        (pafpn, "retinanet", SMALL, {}, 38.877, None, 54.811),
+        (pafpn, "retinanet", LARGE, {}, 40.329, None, 245.217),
+        (libra, "retinanet", SMALL, {}, 36.780, None, 53.569),
+        (libra, "retinanet", LARGE, {}, 38.232, None, 240.369),
+        (nas_fpn, "retinanet", SMALL, SEPARATE, 58.515, None, 80.875),
+        (nas_fpn, "retinanet", ((640, 640), 80), SEPARATE, 59.967, None, 138.747),
+        (ta_fpn, "faster_rcnn", SMALL, {"tam": False, "sodem": False}, 41.394, None, 63.293),
+        (ta_fpn, "faster_rcnn", SMALL, {"tam": False}, 41.923, None, 71.966),
+        (ta_fpn, "faster_rcnn", SMALL, {"sodem": False}, 50.643, None, 82.004),
+        (ta_fpn, "faster_rcnn", SMALL, {}, 51.172, None, 90.678),
+        (ta_fpn, "faster_rcnn", SMALL, {"reduction": 4}, 48.220, None, 83.792),
+    ],
+)
+def test_pyramids_under_both_heads(
+    method: ModuleType,
+    head: str,
+    case: tuple[tuple[int, int], int],
+    switches: dict[str, Any],
+    total: float,
+    trainable: float | None,
+    gmacs: float,
+) -> None:
+    """ResNet-50. The reference figures also count biases, norms and ReLUs, hence half a percent."""
+    size, classes = case
+    detector = build(method, "resnet50", size, classes, FROZEN, head, **switches)
+    counted = [n / 1e6 for n in count_parameters(detector)]
+    assert counted[0] == pytest.approx(total, abs=6e-4)
+    if trainable is not None:
+        assert counted[1] == pytest.approx(trainable, abs=6e-4)
+    assert convolutions(detector, size) == pytest.approx(gmacs, rel=5e-3)
 
 
 def test_leaving_out_the_sum_costs_the_same() -> None:

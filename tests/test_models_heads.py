@@ -13,6 +13,7 @@ from sobench import settings as sections
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
 from sobench.models.backbone import build_backbone
+from sobench.models.boxes import AnchorShapes
 from sobench.models.build import blueprint as pinned
 from sobench.models.detector import (
     IMAGENET_MEAN,
@@ -20,14 +21,16 @@ from sobench.models.detector import (
     Blueprint,
     Detector,
     Head,
+    HeadOptions,
     HeadOutput,
 )
 from sobench.models.heads import build_head, levels
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.methods import ssd
-from sobench.models.methods.ssd import L2Norm, default_boxes
-from sobench.models.pyramid import FeaturePyramid
+from sobench.models.methods.ssd import default_boxes
+from sobench.models.norms import L2Norm
+from sobench.models.pyramid import Levels
 from tests.tiny import tiny_suite
 
 CLASSES = 3
@@ -61,7 +64,7 @@ def targets(rows: list[list[tuple[float, ...]]], labels: list[list[int]]) -> Tar
 
 def retinanet(octaves: int = 2) -> RetinaNetHead:
     anchors = sections.Anchors(scale=2, octaves=octaves, ratios=(0.25, 1, 4))
-    return RetinaNetHead(blueprint(anchors=anchors), (8, 16))
+    return RetinaNetHead(blueprint(anchors=anchors), (8, 16), HeadOptions())
 
 
 def retinanet_output(batch: int = 1, low: float = -12.0, octaves: int = 2) -> HeadOutput:
@@ -81,10 +84,56 @@ def set_values(output: HeadOutput, name: str, level: int, values: list[Any]) -> 
 
 
 def test_levels_and_strides() -> None:
-    assert levels("retinanet") == (3, 7)
+    assert levels("retinanet") == Levels(3, 7, "convolution")
+    assert levels("retinanet").strides == (8, 16, 32, 64, 128)
     head = build_head(blueprint(), (8, 16, 32, 64, 128))
     assert isinstance(head, RetinaNetHead)
     assert head.strides == (8, 16, 32, 64, 128)
+
+
+def test_towers_with_the_suites_norm() -> None:
+    group = sections.Neck(channels=16, norm="group")
+    head = RetinaNetHead(blueprint(neck=group), (8, 16), HeadOptions())
+    norms = [m for m in head.modules() if isinstance(m, nn.GroupNorm)]
+    assert len(norms) == 4 + 4
+    assert {(m.num_groups, m.num_channels) for m in norms} == {(2, 16)}
+    assert head.class_logits.bias is not None
+
+
+def test_towers_with_a_norm_for_every_level() -> None:
+    head = RetinaNetHead(blueprint(), (8, 16), HeadOptions(level_norm=True))
+    norms = [m for m in head.modules() if isinstance(m, nn.BatchNorm2d)]
+    convs = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
+    assert len(norms) == 2 * (4 + 4)
+    assert len(convs) == 4 + 4 + 2
+    head.train()
+    head([torch.randn(2, 8, 8, 12), 5 + 3 * torch.randn(2, 8, 4, 6)])
+    first, second = (norm.running_mean for norm in norms[:2])  # of the first convolution
+    assert first is not None
+    assert second is not None
+    assert not torch.allclose(first, second)
+    # In evaluation a level must be normed by its own statistics.
+    head.eval()
+    x = torch.randn(1, 8, 4, 6)
+    output = head([x, x])["logits"]
+    assert not torch.allclose(output[0], output[1])
+
+
+def test_options_replace_anchors_loss_and_width() -> None:
+    shapes = AnchorShapes(((8.0, 10.0), (12.0, 14.0)), (1.0,), 0.5)
+
+    def no_loss(prediction: Tensor, target: Tensor, positive: Tensor) -> Tensor:
+        assert prediction.shape == target.shape == (*positive.shape, 4)
+        return 7.0 * positive.sum()
+
+    options = HeadOptions(channels=24, anchors=shapes, box_loss=no_loss)
+    head = RetinaNetHead(blueprint(), (8, 16), options)
+    output = head([torch.zeros(1, 24, 8, 12), torch.zeros(1, 24, 4, 6)])
+    assert output["offsets"][0].shape == (1, 2 * 4, 8, 12)
+    anchors = head.anchors(output)
+    assert anchors[0].tolist() == [0, 0, 8, 8]
+    found = head.loss(output, targets([[(0, 0, 8, 8)]], [[0]]))
+    assert found["box"].item() == pytest.approx(7.0)
 
 
 def test_retinanet_starts_with_rare_objects() -> None:
@@ -379,87 +428,6 @@ def test_l2norm_scales_every_channel() -> None:
         norm.scale.copy_(torch.tensor([1.0, 10.0]))
     assert torch.allclose(norm(x.bfloat16())[0, :, 0, 1], torch.tensor([0.6, 8.0]))
     assert norm(torch.zeros(1, 2, 1, 1)).isfinite().all()
-
-
-# ----------------------------------------------------------------------------------------- FPN
-
-
-class FourMaps(nn.Module):
-    """Stands for a backbone of one channel a map."""
-
-    channels = (1, 1, 1, 1)
-
-
-def pyramid(fuse: bool = True) -> FeaturePyramid:
-    """One channel; laterals, outputs and extra levels pass on what they get."""
-    settings = sections.Neck.model_construct(channels=1, norm="none")
-    neck = FeaturePyramid(FourMaps(), settings, fuse=fuse)  # type: ignore[arg-type]
-    for conv in neck.modules():
-        if isinstance(conv, nn.Conv2d):
-            assert conv.bias is not None
-            assert conv.bias.tolist() == [0.0]
-            nn.init.dirac_(conv.weight)
-    return neck
-
-
-def maps() -> list[Tensor]:
-    """C2 (unused) to C5 of an input whose sides halve to odd numbers."""
-    rows = [
-        [[9.0]],
-        [[100.0, 200, 300, 400, 500], [600, 700, 800, 900, 1000], [1, 2, 3, 4, 5]],
-        [[10.0, 20, 30], [40, 50, 60]],
-        [[1.0, -2]],
-    ]
-    return [torch.tensor(row)[None, None] for row in rows]
-
-
-def test_top_down_sum_by_hand() -> None:
-    neck = pyramid()
-    assert neck.strides == (8, 16, 32, 64, 128)
-    p3, p4, p5, p6, p7 = (x[0, 0].tolist() for x in neck(maps()))
-    assert p5 == [[1, -2]]
-    # Nearest neighbour from 1 x 2 to 2 x 3: columns 0, 0, 1. From 2 x 3 to 3 x 5: rows 0, 0, 1 and
-    # columns 0, 0, 1, 1, 2.
-    assert p4 == [[11, 21, 28], [41, 51, 58]]
-    assert p3 == [
-        [111, 211, 321, 421, 528],
-        [611, 711, 821, 921, 1028],
-        [42, 43, 54, 55, 63],
-    ]
-    # P6 is made from C5, not from P5, and P7 from P6: every second cell.
-    assert p6 == [[1]]
-    assert p7 == [[1]]
-
-
-def test_extra_levels_start_from_c5_without_relu() -> None:
-    neck = pyramid()
-    with torch.no_grad():
-        neck.lateral[2].weight.fill_(7.0)  # type: ignore[operator]
-    features = maps()
-    features[3] = torch.tensor([[-1.0, 2, -3]])[None, None]
-    p5, p6, p7 = (x[0, 0].tolist() for x in neck(features)[2:])
-    assert p5 == [[-7, 14, -21]]
-    assert p6 == [[-1, -3]]
-    assert p7 == [[-1]]
-
-
-def test_without_the_sum_every_level_is_its_own() -> None:
-    features = maps()
-    levels = pyramid(fuse=False)(features)
-    for found, expected in zip(levels[:3], features[1:], strict=True):
-        assert torch.equal(found, expected)
-
-
-def test_group_norm_takes_the_place_of_biases() -> None:
-    settings = sections.Neck(channels=16, norm="group")
-    neck = FeaturePyramid(FourMaps(), settings)  # type: ignore[arg-type]
-    head = RetinaNetHead(blueprint(neck=settings), neck.strides)
-    norms = [m for part in (neck, head) for m in part.modules() if isinstance(m, nn.GroupNorm)]
-    assert len(norms) == 3 + 3 + 2 + 4 + 4
-    assert {(m.num_groups, m.num_channels) for m in norms} == {(2, 16)}
-    biased = [name for name, p in neck.named_modules() if getattr(p, "bias", None) is not None]
-    assert all(isinstance(neck.get_submodule(name), nn.GroupNorm) for name in biased)
-    assert head.class_logits.bias is not None
 
 
 def test_the_suite_reaches_the_network() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.tiny import CONTENT, tiny_suite
 
 DATA = "0123456789ab"
 BOTH = ["fpn", "ssd"]
+OTHER = Head("Another head", "", scale=4.0, octaves=3, sections=())
 VOC = {"format": "voc", "root": "/a", "train": "x", "val": "y"}
 
 
@@ -117,20 +119,18 @@ def test_anchors_concern_only_who_has_the_suites_head(changes: dict[str, Any]) -
 
 def test_head_concerns_only_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     before = ids()
-    monkeypatch.setitem(catalog.HEADS, "other", Head("", ""))
+    monkeypatch.setitem(catalog.HEADS, "other", OTHER)
     with pytest.raises(RequestError, match="fpn has no form for head 'other'; it works with ret"):
         ids(head="other")
-    entry = catalog.METHODS["fpn"]
-    monkeypatch.setitem(
-        catalog.METHODS, "fpn", catalog.Method(entry.title, "", ("other",), entry.switches)
-    )
+    other_fpn = replace(catalog.methods()["fpn"], heads=("other",))
+    monkeypatch.setitem(catalog.methods(), "fpn", other_fpn)
     after = ids(head="other")
     assert after["fpn"] != before["fpn"]
     assert after["ssd"] == before["ssd"]
 
 
 def test_head_of_a_deviation_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(catalog.HEADS, "other", Head("", ""))
+    monkeypatch.setitem(catalog.HEADS, "other", OTHER)
     with pytest.raises(RequestError, match="fpn has no form for head 'other'"):
         run_of({"name": "fpn", "deviations": {"head": "other", "reason": "a try"}})
 
@@ -199,6 +199,18 @@ def test_deviations_are_told() -> None:
     assert runs["fpn"].deviations == ()
     assert runs["fast"].deviations == ("schedule.lr: 0.5 (its paper does)",)
     assert runs["ssd"].deviations == catalog.METHODS["ssd"].deviations != ()
+
+
+def test_head_of_a_deviation_is_told_with_its_anchors() -> None:
+    row = {"name": "fpn", "deviations": {"head": "faster_rcnn", "reason": "two stages"}}
+    run = run_of(row, anchors={"scale": 1.5, "octaves": 3})
+    assert run.deviations == (
+        "head: faster_rcnn, with anchors of scale 1.5 and octaves 1 (two stages)",
+    )
+    assert run.settings["anchors"] == {"scale": 1.5, "octaves": 1, "ratios": [0.5, 1.0, 2.0]}
+    assert run.settings["regions"]["proposals"] == 1000
+    pinned = run_of(head="faster_rcnn", anchors={"scale": 1.5})
+    assert run.settings == pinned.settings  # it is that training
 
 
 # --- a part of the matrix --------------------------------------------------------------------

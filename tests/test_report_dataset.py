@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from sobench.data import coco
 from sobench.data.cache import cache_folder
 from sobench.data.load import fingerprint
+from sobench.report.dataset import ids_digest
+from sobench.settings import CocoData
 from sobench.suite import load
 from tests.handmade import invoke, isolate
 from tests.tiny import CONTENT, write_tiny
@@ -55,6 +60,31 @@ def test_drawn_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             assert sum(counts) == total > 0
     assert "train: 9 images readable, cache 0 MiB\nval: 3 images readable" in out
     assert [name.name.partition("-")[0] for name in cached()] == ["train", "val"]
+
+
+def test_two_people_can_compare_their_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = invoke(capsys, "data", write_tiny(tmp_path, dataset=SCENES), "--no-cache")
+    for split, count in (("train", 9), ("val", 3)):
+        ids = "\n".join(str(n) for n in range(1, count + 1))  # drawn scenes count from 1
+        digest = hashlib.sha256(ids.encode()).hexdigest()[:16]
+        assert f"\n{split}: {count} images, sha256 of their ids {digest}\n" in out
+
+
+def test_ids_are_sorted_as_numbers(tmp_path: Path) -> None:
+    rows = [(10, "b.jpg"), (9, "a.jpg"), (100, "c.jpg")]
+    content = {
+        "images": [{"id": n, "file_name": f, "width": 8, "height": 8} for n, f in rows],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (tmp_path / "t.json").write_text(json.dumps(content))
+    spec = CocoData(format="coco", root=".", train="t.json", val="t.json")
+    dataset = coco.read(tmp_path, spec, "train")
+    # printf '9\n10\n100' | sha256sum
+    assert ids_digest(dataset) == "8c1e0bc9a51ebe8d"
+    assert ids_digest(dataset.first(2)) != ids_digest(dataset)
 
 
 def test_a_part_of_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,8 @@ def test_methods_have_their_papers_switches_and_deviations() -> None:
             assert f"{name}  {key}: " in text
             assert switch.meaning in text
         for deviation in method.deviations:
-            assert f"{name} deviates: {deviation}" in text
+            said = deviation if isinstance(deviation, str) else deviation.text
+            assert f": {said}" in text
     assert "fpn  fuse: true, false (default true): " in text
 
 

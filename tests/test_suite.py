@@ -4,12 +4,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 from sobench import catalog
+from sobench.data.resize import canvas
 from sobench.errors import SuiteError
-from sobench.settings import CocoData, SyntheticData, VocData
+from sobench.models.build import build_detector
+from sobench.settings import Backbone, CocoData, SyntheticData, VocData
 from sobench.suite import deviating, load
 from tests.tiny import CONTENT, tiny_suite
 
@@ -257,6 +261,12 @@ def test_no_file(tmp_path: Path) -> None:
         load(path)
 
 
+def test_shipped_suites_of_every_folder() -> None:
+    names = {path.stem for path in SHIPPED}
+    assert {"smoke", "visdrone", "coco", "voc", "refinedet_table2"} <= names
+    assert len(names) == len(SHIPPED)  # a name is a folder of results
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_suites_load(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOBENCH_DATA", raising=False)
@@ -265,8 +275,30 @@ def test_shipped_suites_load(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert suite.title
 
 
-def test_there_are_shipped_suites() -> None:
-    assert {"smoke", "visdrone"} <= {path.stem for path in SHIPPED}
+@pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if path.parent.name == "ablations"], ids=lambda p: p.stem
+)
+def test_rows_of_an_ablation_have_labels(path: Path) -> None:
+    rows = yaml.safe_load(path.read_text())["methods"]
+    assert all(row.get("label") for row in rows)
+    # `--methods` takes them apart at commas.
+    assert not [row["label"] for row in rows if "," in row["label"]]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_rows_of_shipped_suites_build(path: Path) -> None:
+    suite = load(path)
+    sizes = np.random.default_rng(0).uniform(4, 30, (50, 2))
+    predicted: set[str] = set()
+    for row in suite.methods:
+        pinned = deviating(suite, row, path)
+        weights = Backbone(name=pinned.backbone.name, weights="none", norm="train")
+        pinned = pinned.model_copy(update={"backbone": weights})
+        with torch.device("meta"):  # shapes alone: which switches and sizes go together
+            detector = build_detector(pinned, row, classes=20, seed=0, box_sizes=sizes)
+            if row.name not in predicted:
+                assert detector.predict(torch.empty(1, 3, *canvas(pinned.input)))
+        predicted.add(row.name)
 
 
 def test_rows_are_spelt_out() -> None:
@@ -359,3 +391,44 @@ def test_deviations_are_laid_over(tmp_path: Path) -> None:
     assert (other.schedule.lr, other.schedule.warmup.steps) == (0.5, 9)
     assert other.schedule.epochs == suite.schedule.epochs
     assert other.input == suite.input
+
+
+@pytest.mark.parametrize(
+    ("anchors", "deviations", "expected"),
+    [
+        # anchors of a RetinaNet suite, beside `head: faster_rcnn` -> scale and octaves of the row
+        ({}, {}, (8.0, 1)),
+        ({"ratios": [1]}, {}, (8.0, 1)),
+        ({"scale": 3}, {}, (3.0, 1)),
+        ({"octaves": 2}, {}, (8.0, 2)),
+        ({"scale": 4, "octaves": 3}, {}, (8.0, 1)),  # RetinaNet's own, written out
+        ({}, {"anchors.scale": 4}, (4.0, 1)),
+        ({"scale": 3}, {"anchors.scale": 4, "anchors.octaves": 3}, (4.0, 3)),
+        ({}, {"anchors": {"octaves": 2}}, (8.0, 2)),
+    ],
+    ids=str,
+)
+def test_anchors_follow_the_head_of_a_deviation(
+    tmp_path: Path,
+    anchors: dict[str, Any],
+    deviations: dict[str, Any],
+    expected: tuple[float, int],
+) -> None:
+    for changes in (deviations | {"head": "faster_rcnn"}, {"head": "faster_rcnn"} | deviations):
+        path = tmp_path / "a.yaml"
+        rows = ["fpn", {"name": "fpn", "label": "b", "deviations": changes | {"reason": "why not"}}]
+        path.write_text(text_of(anchors=anchors, methods=rows))
+        suite = load(path)
+        plain, other = (deviating(suite, row, path) for row in suite.methods)
+        assert plain is suite
+        assert (other.anchors.scale, other.anchors.octaves) == expected
+        assert other.anchors.ratios == suite.anchors.ratios
+
+
+def test_anchors_stay_with_the_head(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        text_of(anchors={"scale": 3}, methods=fpn(**{"neck.channels": 8, "reason": "x"}))
+    )
+    suite = load(path)
+    assert deviating(suite, suite.methods[0], path).anchors == suite.anchors

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sobench.data.dataset import Dataset
+from sobench.data.dataset import AnnotatedImage, Dataset
 from sobench.data.images import ImageFiles
 from sobench.data.rows import Box, Findings, Row, Split, annotated
 from sobench.errors import DataError
 from sobench.settings import CocoData
 
 CROWDS = "crowd regions, ignored for their class"
+LARGE = "objects of max_area and more, background on the images kept"
+WITHOUT_SMALL = "images without an object below max_area, left out"
 
 
 def sources(root: Path, spec: CocoData, split: Split) -> tuple[list[Path], list[Path]]:
@@ -30,8 +33,11 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
     Labels follow the order of the file's ``categories``; image and category ids are kept. A crowd
     becomes an ignore region of its class. Sizes are those that the file states.
 
+    With ``spec.max_area`` larger objects are left out, which makes background of them, and so are
+    the images without a smaller one, crowds or not; crowds of any size stay on the others.
+
     Raises:
-        DataError: the file is missing, is no COCO JSON, or contradicts itself.
+        DataError: the file is missing, is no COCO JSON, contradicts itself, or has no small object.
     """
     (file,), (folder,) = sources(root, spec, split)
     content = _content(file)
@@ -43,12 +49,14 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
     for position, annotation in enumerate(content["annotations"]):
         image_id, row = _row(annotation, position, entries, labels, file)
         rows[image_id].append(row)
-        if row.ignore:
-            findings.notes[CROWDS] += 1
+    kept = rows if spec.max_area is None else _small(rows, spec.max_area)
     images = tuple(
-        annotated(image_id, name, image_size, rows.get(image_id, ()), file, findings)
+        annotated(image_id, name, image_size, kept.get(image_id, ()), file, findings)
         for image_id, (name, image_size) in entries.items()
     )
+    if spec.max_area is not None:
+        images = _with_objects(images, file, spec.max_area, findings.notes)
+    _count(images, rows, kept, findings.notes)
     return Dataset(
         title=f"COCO {spec.train if split == 'train' else spec.val}",
         classes=tuple(classes.values()),
@@ -152,6 +160,47 @@ def _row(
     if crowd not in (0, 1):
         raise DataError(f"{place}: iscrowd is {crowd!r}; write 0 or 1")
     return image_id, Row(where, box, labels[category], bool(crowd), area)
+
+
+def _small(rows: Mapping[int, Sequence[Row]], max_area: float) -> dict[int, list[Row]]:
+    """Image id -> its crowds, and its objects whose box is smaller than ``max_area``."""
+
+    def stays(row: Row) -> bool:
+        x1, y1, x2, y2 = row.box
+        return row.ignore or (x2 - x1) * (y2 - y1) < max_area
+
+    return {image_id: list(filter(stays, found)) for image_id, found in rows.items()}
+
+
+def _with_objects(
+    images: Sequence[AnnotatedImage], file: Path, max_area: float, notes: Counter[str]
+) -> tuple[AnnotatedImage, ...]:
+    """The images that hold an object."""
+    found = tuple(image for image in images if len(image.boxes))
+    if not found:
+        raise DataError(
+            f"{file}: has no object whose box is smaller than dataset.max_area, {max_area:g} "
+            "square pixels; write a larger one or leave it out"
+        )
+    if len(found) < len(images):
+        notes[WITHOUT_SMALL] += len(images) - len(found)
+    return found
+
+
+def _count(
+    images: Sequence[AnnotatedImage],
+    rows: Mapping[int, Sequence[Row]],
+    kept: Mapping[int, Sequence[Row]],
+    notes: Counter[str],
+) -> None:
+    """Note the crowds, and the rows that are not kept, of these images."""
+    for image in images:
+        found, left = rows.get(image.id, ()), kept.get(image.id, ())
+        notes[CROWDS] += sum(row.ignore for row in left)
+        notes[LARGE] += len(found) - len(left)
+    for note in (CROWDS, LARGE):
+        if not notes[note]:
+            del notes[note]
 
 
 def _box(box: Any, place: str) -> Box:

@@ -26,8 +26,8 @@ class _Predict(nn.Module):
         self.detector = detector
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The raw predictions as a flat list, as tracing wants them."""
-        return [x for maps in self.detector.predict(images).values() for x in maps]
+        """A flat list of tensors, as tracing wants them."""
+        return self.detector.head.workload(self.detector.predict(images))
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:

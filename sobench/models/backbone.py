@@ -34,10 +34,10 @@ class Backbone(nn.Module):
     conv4_3, conv5_3 and pool5; its poolings round up, as in SSD's Caffe model.
 
     Attributes:
-        channels, strides: of C2..C5, in order.
+        channels, strides: of C2..C5, in order, or of those that ``take_last`` has left.
     """
 
-    strides = (4, 8, 16, 32)
+    strides: tuple[int, ...] = (4, 8, 16, 32)
 
     def __init__(
         self,
@@ -57,13 +57,25 @@ class Backbone(nn.Module):
             self.get_submodule(name).requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """``[B, 3, H, W]`` -> C2..C5."""
+        """``[B, 3, H, W]`` -> C2..C5, or as many maps as there are stages left."""
         maps = []
         x = self.stem(images)
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
+        for number in range(1, len(self.channels) + 1):
+            x = self.get_submodule(f"layer{number}")(x)
             maps.append(x)
         return maps
+
+    def take_last(self) -> nn.Module:
+        """Take the last stage off and return it: what no neck reads should not be computed.
+
+        A frozen stage keeps frozen weights, but its mode is from then on its owner's business.
+        """
+        name = f"layer{len(self.channels)}"
+        last = self.get_submodule(name)
+        delattr(self, name)
+        self.channels, self.strides = self.channels[:-1], self.strides[:-1]
+        self.freeze = tuple(frozen for frozen in self.freeze if frozen != name)
+        return last
 
     def train(self, mode: bool = True) -> Backbone:
         """As in ``nn.Module``, but frozen stages and frozen statistics stay in eval mode."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from sobench.data.targets import Targets
-from sobench.settings import Detect
+from sobench.settings import Anchors, Detect
 
 NEGATIVE = -1
 """Assignment of an anchor that is background."""
@@ -40,39 +40,60 @@ class Detections:
     labels: Tensor
 
 
+@dataclass(frozen=True)
+class AnchorShapes:
+    """The anchors of a cell, for every level.
+
+    Attributes:
+        sides: of each level, finest first, the square roots of the anchors' areas in pixels.
+        ratios: height over width.
+        offset: where in its cell an anchor is centred: 0 its corner (MMDetection 2 and later), .5
+            its middle.
+    """
+
+    sides: tuple[tuple[float, ...], ...]
+    ratios: tuple[float, ...]
+    offset: float = 0.0
+
+    @property
+    def per_cell(self) -> int:
+        """Anchors to a cell; every level has as many."""
+        return len(self.sides[0]) * len(self.ratios)
+
+
+def octave_shapes(settings: Anchors, strides: Sequence[int]) -> AnchorShapes:
+    """Sides of ``scale * stride * 2^(o / octaves)``; RetinaNet, arXiv:1708.02002, section 4."""
+    steps = [2.0 ** (octave / settings.octaves) for octave in range(settings.octaves)]
+    sides = tuple(tuple(settings.scale * stride * step for step in steps) for stride in strides)
+    return AnchorShapes(sides, settings.ratios)
+
+
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)  # else training could not use what detection has cached
 def pyramid_anchors(
     sizes: tuple[tuple[int, int], ...],
     strides: tuple[int, ...],
-    scale: float,
-    octaves: int,
-    ratios: tuple[float, ...],
+    shapes: AnchorShapes,
     device: torch.device,
 ) -> Tensor:
-    """Anchors of all levels, level by level, row by row, ``octaves * len(ratios)`` to a cell.
-
-    An anchor of level ``l`` covers ``(scale * stride * 2^(o / octaves))^2`` pixels and is centred
-    on ``(column * stride, row * stride)``, without a half-cell offset (MMDetection 2 and later).
+    """Anchors of all levels, level by level, row by row, ``shapes.per_cell`` to a cell.
 
     Args:
         sizes: height and width of each level's map.
-        ratios: height over width.
 
     Returns:
-        ``[sum(h * w) * octaves * len(ratios), 4]`` float32.
+        ``[sum(h * w) * per_cell, 4]`` float32.
     """
     levels = []
-    for (height, width), stride in zip(sizes, strides, strict=True):
-        octave = 2.0 ** (torch.arange(octaves, dtype=torch.float64, device=device) / octaves)
-        root = torch.tensor(ratios, dtype=torch.float64, device=device).sqrt()
-        side = scale * stride * octave
-        # Ratio-major, octave-minor within a cell.
+    for (height, width), stride, sides in zip(sizes, strides, shapes.sides, strict=True):
+        root = torch.tensor(shapes.ratios, dtype=torch.float64, device=device).sqrt()
+        side = torch.tensor(sides, dtype=torch.float64, device=device)
+        # Ratio-major, side-minor within a cell.
         w = (side[None, :] / root[:, None]).flatten()
         h = (side[None, :] * root[:, None]).flatten()
         cell = torch.stack((-w, -h, w, h), dim=1) / 2
-        y = torch.arange(height, dtype=torch.float64, device=device) * stride
-        x = torch.arange(width, dtype=torch.float64, device=device) * stride
+        y = (torch.arange(height, dtype=torch.float64, device=device) + shapes.offset) * stride
+        x = (torch.arange(width, dtype=torch.float64, device=device) + shapes.offset) * stride
         y, x = torch.meshgrid(y, x, indexing="ij")
         centre = torch.stack((x, y, x, y), dim=-1).reshape(-1, 1, 4)
         levels.append((centre + cell).reshape(-1, 4))
@@ -177,8 +198,12 @@ def matched(targets: Targets, assigned: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def flat(x: Tensor, width: int) -> Tensor:
-    """``[B, A * width, h, w]`` -> ``[B, h * w * A, width]``; no copy for channels-last maps."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, width)
+    """``[B, A * width, h, w]`` -> ``[B, h * w * A, width]`` float32.
+
+    Assignment, losses and pixel coordinates need full precision; channels-last float32 maps are
+    not copied.
+    """
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, width).float()
 
 
 def candidates(
@@ -187,7 +212,8 @@ def candidates(
     """The best ``top_k`` pairs of anchor and class of one level, decoded.
 
     Args:
-        scores: ``[B, A, K]``; offsets: ``[B, A, 4]``; anchors: ``[A, 4]``.
+        scores: ``[B, A, K]``; offsets: ``[B, A, 4]``.
+        anchors: ``[A, 4]``, or ``[B, A, 4]`` where every image has its own.
 
     Returns:
         boxes ``[B, N, 4]``, scores ``[B, N]``, labels ``[B, N]``, with ``N <= top_k``.
@@ -195,8 +221,9 @@ def candidates(
     classes = scores.shape[-1]
     score, index = scores.flatten(1).topk(min(top_k, scores[0].numel()))
     anchor = index // classes
-    chosen = offsets.gather(1, anchor.unsqueeze(-1).expand(-1, -1, 4))
-    return decode(chosen, anchors[anchor], stds), score, index % classes
+    rows = anchor.unsqueeze(-1).expand(-1, -1, 4)
+    own = anchors.gather(1, rows) if anchors.dim() == 3 else anchors[anchor]
+    return decode(offsets.gather(1, rows), own, stds), score, index % classes
 
 
 def suppress(

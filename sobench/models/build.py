@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 
 import torch
 
+from sobench import catalog
+from sobench.data.dataset import FloatArray
 from sobench.data.resize import canvas
+from sobench.errors import RequestError
 from sobench.models.backbone import build_backbone
 from sobench.models.detector import Blueprint, Detector
 from sobench.settings import MethodEntry, Suite
 
 
-def build_detector(suite: Suite, entry: MethodEntry, classes: int, seed: int) -> Detector:
+def build_detector(
+    suite: Suite,
+    entry: MethodEntry,
+    classes: int,
+    seed: int,
+    box_sizes: FloatArray | None = None,
+) -> Detector:
     """The detector of one row, initialised from ``seed`` without touching the global generator.
 
     The backbone draws first and from the seed alone, so every method of a suite starts from the
     same backbone weights.
+
+    Args:
+        box_sizes: ``[N, 2]`` width and height of the training boxes in pixels of the input.
 
     Raises:
         RequestError: the method cannot be built under this suite.
@@ -25,13 +38,46 @@ def build_detector(suite: Suite, entry: MethodEntry, classes: int, seed: int) ->
         torch.default_generator.manual_seed(seed)
         backbone = build_backbone(suite.backbone)
         torch.default_generator.manual_seed(seed + 1)
-        method = import_module(f"sobench.models.methods.{entry.name}")
-        detector: Detector = method.build(backbone, blueprint(suite, classes), entry.switches)
-    return detector
+        pinned = blueprint(suite, classes, box_sizes)
+        return builder(entry.name)(backbone, pinned, entry.switches)
 
 
-def blueprint(suite: Suite, classes: int) -> Blueprint:
+def builder(name: str) -> Callable[..., Detector]:
+    """The ``build`` of a method: of our own file, or of the module that its package names.
+
+    Raises:
+        RequestError: the module of another package cannot be imported or has no ``build``.
+    """
+    method = catalog.methods()[name]
+    if not method.module:
+        build: Callable[..., Detector] = import_module(f"sobench.models.methods.{name}").build
+        return build
+    where = f"methods: {name} of {method.source}: module {method.module}"
+    try:
+        module = import_module(method.module)
+    except Exception as error:  # whatever another package does while it is imported
+        why = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise RequestError(
+            f"{where} cannot be imported ({why});\nmend the package or leave the method out"
+        ) from error
+    found: Callable[..., Detector] | None = getattr(module, "build", None)
+    if not callable(found):
+        raise RequestError(
+            f"{where} has no function build(backbone, blueprint, switches); write one, or name "
+            f"the module that has it in the row of {name}"
+        )
+    return found
+
+
+def blueprint(suite: Suite, classes: int, box_sizes: FloatArray | None = None) -> Blueprint:
     """What the suite pins for every network."""
     return Blueprint(
-        classes, canvas(suite.input), suite.neck, suite.head, suite.anchors, suite.detect
+        classes,
+        canvas(suite.input),
+        suite.neck,
+        suite.head,
+        suite.anchors,
+        suite.detect,
+        suite.regions,
+        box_sizes,
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, overload
 
 import torch
 from torch import Tensor, nn
 
+from sobench.data.dataset import FloatArray
 from sobench.data.targets import Targets
-from sobench.models.boxes import Detections
-from sobench.settings import Anchors, Detect, Neck
+from sobench.models.boxes import AnchorShapes, Detections
+from sobench.models.losses import BoxLoss
+from sobench.models.sampling import Sampler
+from sobench.settings import Anchors, Detect, Neck, Regions
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -28,6 +31,9 @@ class Blueprint:
         size: height and width of the network input.
         neck: channels and normalisation of the pyramid and of the head's towers.
         head: key of ``catalog.HEADS``.
+        regions: proposals and samples of a two-stage head.
+        box_sizes: ``[N, 2]`` width and height of the training boxes in pixels of the input, for
+            anchors that are fitted to them; ``None`` where no data are at hand.
     """
 
     classes: int
@@ -36,6 +42,45 @@ class Blueprint:
     head: str
     anchors: Anchors
     detect: Detect
+    regions: Regions = field(default_factory=Regions)
+    box_sizes: FloatArray | None = field(default=None, compare=False)
+
+
+class RegionHead(Protocol):
+    """What a two-stage head asks of its second stage; region heads are ``nn.Module``.
+
+    Attributes:
+        resolution: side of the pooled map that it takes.
+        outputs: length of the vector that it gives.
+    """
+
+    resolution: int
+    outputs: int
+
+    def __call__(self, pooled: Tensor) -> Tensor:
+        """``[N, C, resolution, resolution]`` -> ``[N, outputs]``."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """What a method may change in the suite's head; everything else is the suite's.
+
+    Attributes:
+        channels: of the pyramid, where they are not the suite's.
+        anchors: of every level, instead of the suite's.
+        box_loss: summed over the encoded boxes of positives, instead of the head's own.
+        sampler: chooses the regions that a second stage trains on, instead of at random.
+        region_head: second stage, instead of two fully connected layers.
+        level_norm: batch normalisation in the towers, of its own for every level.
+    """
+
+    channels: int | None = None
+    anchors: AnchorShapes | None = None
+    box_loss: BoxLoss | None = None
+    sampler: Sampler | None = None
+    region_head: RegionHead | None = None
+    level_norm: bool = False
 
 
 class Head(Protocol):
@@ -51,6 +96,10 @@ class Head(Protocol):
 
     def detect(self, output: HeadOutput) -> Detections:
         """Detections in pixels of the network input."""
+        ...
+
+    def workload(self, output: HeadOutput) -> list[Tensor]:
+        """Tensors that depend on every product that one image may cost, for counting them."""
         ...
 
 
@@ -89,7 +138,4 @@ class Detector(nn.Module):
             targets: padded ground truth in pixels of the input.
         """
         output = self.predict(images)
-        # Assignment, losses and pixel coordinates need full precision.
-        with torch.autocast(images.device.type, enabled=False):
-            output = {name: [m.float() for m in maps] for name, maps in output.items()}
-            return self.head.detect(output) if targets is None else self.head.loss(output, targets)
+        return self.head.detect(output) if targets is None else self.head.loss(output, targets)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from math import exp
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+class BoxLoss(Protocol):
+    """Loss of encoded boxes, summed over the positives."""
+
+    def __call__(self, prediction: Tensor, target: Tensor, positive: Tensor) -> Tensor:
+        """From ``[..., 4]``, ``[..., 4]`` and ``[...]`` bool to a scalar."""
+        ...
 
 
 def focal_loss(
@@ -38,10 +49,38 @@ def smooth_l1(prediction: Tensor, target: Tensor, positive: Tensor, beta: float 
     """Smooth L1 over the positives, summed; ``beta`` 0 is plain L1. Fast R-CNN, Eq. 3.
 
     Args:
-        prediction, target: ``[B, A, 4]``; positive: ``[B, A]`` bool.
+        prediction, target: ``[..., 4]``; positive: ``[...]`` bool.
     """
     loss = F.smooth_l1_loss(prediction, target, beta=beta, reduction="none").sum(dim=-1)
     return torch.where(positive, loss, 0.0).sum()
+
+
+def balanced_l1(
+    prediction: Tensor,
+    target: Tensor,
+    positive: Tensor,
+    alpha: float = 0.5,
+    gamma: float = 1.5,
+    beta: float = 1.0,
+) -> Tensor:
+    """Balanced L1 over the positives, summed; Libra R-CNN, arXiv:1904.02701, Eq. 6 to 9.
+
+    The gradient of inliers is ``alpha * ln(b * d + 1)``, that of outliers ``gamma``, and with
+    ``alpha * ln(b + 1) = gamma`` both meet at 1. The paper has no ``beta``; for another than 1 this
+    is the form of the authors' code, whose value is continuous at ``beta`` but whose slope is not.
+
+    Args:
+        prediction, target: ``[..., 4]``; positive: ``[...]`` bool.
+        beta: where inliers end.
+    """
+    b = exp(gamma / alpha) - 1
+    difference = (prediction - target).abs()
+    # The logarithm's branch must stay finite where it is not taken.
+    inlier = difference.clamp(max=beta)
+    curve = alpha / b * (b * inlier + 1) * (b * inlier / beta + 1).log() - alpha * inlier
+    line = gamma * difference + gamma / b - alpha * beta
+    loss = torch.where(difference < beta, curve, line)
+    return torch.where(positive, loss.sum(dim=-1), 0.0).sum()
 
 
 def mined_cross_entropy(

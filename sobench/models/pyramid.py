@@ -1,12 +1,42 @@
-"""The feature pyramid that several necks start from."""
+"""The feature pyramid, and the parts that several necks share."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.models.backbone import Backbone
 from sobench.settings import Neck
+
+TOP = 5
+"""The backbone's last level; what lies above it are extra levels."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The pyramid levels of a head; level ``l`` has stride ``2^l``.
+
+    Attributes:
+        extra: how levels above the backbone's come to be: 3x3 ``convolution`` of stride 2, the
+            first on C5 (RetinaNet), or ``subsample``, every second cell of the level below (FPN).
+    """
+
+    first: int
+    last: int
+    extra: Literal["convolution", "subsample"]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Finest first."""
+        return tuple(2**level for level in range(self.first, self.last + 1))
+
+    @property
+    def of_backbone(self) -> slice:
+        """Those of C2..C5 that the pyramid is built on."""
+        return slice(self.first - 2, TOP - 1)
 
 
 def convolution(
@@ -15,66 +45,106 @@ def convolution(
     """A convolution that keeps the map's size, with the suite's norm behind it.
 
     Args:
-        norm: ``none``, which gives the convolution a bias, or ``group``: GroupNorm, eight channels
-            to a group as in the 32 groups of 256 channels (arXiv:1803.08494).
+        norm: ``none``, which gives the convolution a bias, or ``group``.
     """
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=norm == "none")
-    return conv if norm == "none" else nn.Sequential(conv, nn.GroupNorm(outputs // 8, outputs))
+    return conv if norm == "none" else nn.Sequential(conv, group_norm(outputs))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Eight channels to a group, as in the 32 groups of 256 channels (arXiv:1803.08494)."""
+    return nn.GroupNorm(channels // 8, channels)
+
+
+def own_norm(channels: int, norm: str) -> nn.Module:
+    """Where a paper has batch normalisation: that, or the suite's ``group`` in its place."""
+    return group_norm(channels) if norm == "group" else nn.BatchNorm2d(channels)
+
+
+def upsampled(x: Tensor, like: Tensor) -> Tensor:
+    """``x`` by nearest neighbour at the height and width of ``like``."""
+    return F.interpolate(x, size=like.shape[-2:], mode="nearest")
+
+
+def init_xavier(module: nn.Module) -> None:
+    """Xavier uniform weights and zero biases for every convolution in ``module``."""
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            nn.init.xavier_uniform_(conv.weight)
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
+
+
+class Laterals(nn.ModuleList):
+    """A 1x1 convolution for each level of the backbone; FPN, arXiv:1612.03144, section 3."""
+
+    def __init__(self, backbone: Backbone, settings: Neck, levels: Levels) -> None:
+        inputs = backbone.channels[levels.of_backbone]
+        super().__init__(convolution(c, settings.channels, 1, settings.norm) for c in inputs)
+        self.chosen = levels.of_backbone
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C2..C5 -> maps of equal channels, finest first."""
+        return [conv(x) for conv, x in zip(self, features[self.chosen], strict=True)]
+
+
+class ExtraLevels(nn.Module):
+    """The levels above the backbone's, without an activation between them.
+
+    RetinaNet, arXiv:1708.02002, has a ReLU before P7; without it the published parameter and
+    multiply-add counts of MMDetection's models come out.
+    """
+
+    def __init__(self, backbone: Backbone, settings: Neck, levels: Levels) -> None:
+        super().__init__()
+        self.count = levels.last - TOP
+        channels = settings.channels
+        inputs = [backbone.channels[-1], *[channels] * self.count][: self.count]
+        convs = inputs if levels.extra == "convolution" else []
+        self.convs = nn.ModuleList(
+            convolution(c, channels, 3, settings.norm, stride=2) for c in convs
+        )
+
+    def forward(self, top: Tensor, pyramid: list[Tensor]) -> list[Tensor]:
+        """C5 and the pyramid so far -> the whole pyramid."""
+        pyramid = list(pyramid)
+        if not self.convs:
+            for _ in range(self.count):
+                pyramid.append(F.max_pool2d(pyramid[-1], 1, stride=2))
+        for conv in self.convs:
+            top = conv(top)
+            pyramid.append(top)
+        return pyramid
 
 
 class FeaturePyramid(nn.Module):
     """Top-down pyramid; FPN, arXiv:1612.03144, section 3.
 
     Laterals are 1x1, the top-down path upsamples by nearest neighbour and adds, the outputs are
-    3x3; all with bias (or the suite's norm), without activation, Xavier uniform. Above the
-    backbone, further levels are 3x3 convolutions of stride 2, the first on C5, without an
-    activation between them. (RetinaNet, arXiv:1708.02002, has a ReLU before P7; without it the
-    published parameter and multiply-add counts of MMDetection's models come out.)
+    3x3; all with bias (or the suite's norm), without activation, Xavier uniform.
 
-    Attributes:
-        strides: of the levels, finest first.
+    Args:
+        fuse: false leaves out the top-down sum.
     """
 
     def __init__(
-        self,
-        backbone: Backbone,
-        settings: Neck,
-        first: int = 3,
-        last: int = 7,
-        fuse: bool = True,
+        self, backbone: Backbone, settings: Neck, levels: Levels, fuse: bool = True
     ) -> None:
         super().__init__()
-        self.first = first
         self.fuse = fuse
         channels = settings.channels
-        self.strides = tuple(2**level for level in range(first, last + 1))
-        inputs = backbone.channels[first - 2 :]
-        self.lateral = nn.ModuleList(convolution(c, channels, 1, settings.norm) for c in inputs)
+        self.lateral = Laterals(backbone, settings, levels)
         self.output = nn.ModuleList(
-            convolution(channels, channels, 3, settings.norm) for _ in inputs
+            convolution(channels, channels, 3, settings.norm) for _ in self.lateral
         )
-        self.extra = nn.ModuleList(
-            convolution(
-                inputs[-1] if level == 6 else channels, channels, 3, settings.norm, stride=2
-            )
-            for level in range(6, last + 1)
-        )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        self.extra = ExtraLevels(backbone, settings, levels)
+        init_xavier(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C2..C5 -> P_first..P_last."""
-        inner = [conv(x) for conv, x in zip(self.lateral, features[self.first - 2 :], strict=True)]
+        """C2..C5 -> the levels of the head, finest first."""
+        inner = self.lateral(features)
         if self.fuse:
             for i in range(len(inner) - 1, 0, -1):
-                up = F.interpolate(inner[i], size=inner[i - 1].shape[-2:], mode="nearest")
-                inner[i - 1] = inner[i - 1] + up
+                inner[i - 1] = inner[i - 1] + upsampled(inner[i], inner[i - 1])
         pyramid = [conv(x) for conv, x in zip(self.output, inner, strict=True)]
-        x = features[-1]
-        for conv in self.extra:
-            x = conv(x)
-            pyramid.append(x)
-        return pyramid
+        return self.extra(features[-1], pyramid)  # type: ignore[no-any-return]

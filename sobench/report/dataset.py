@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from sobench.data.cache import cached_images
-from sobench.data.dataset import Skipped
+from sobench.data.dataset import Dataset, Skipped
 from sobench.data.load import fingerprint, load
 from sobench.data.rows import Split
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
@@ -31,6 +32,9 @@ def print_dataset(suite: Suite, limit: int | None, console: Console, build_cache
     names: tuple[Split, ...] = ("train", "val")
     splits = {name: load(suite.dataset, name).first(limit) for name in names}
     numbers = {name: describe(dataset) for name, dataset in splits.items()}
+    for name, dataset in splits.items():
+        text = f"{name}: {len(dataset.images)} images, sha256 of their ids {ids_digest(dataset)}"
+        console.print(text, highlight=False)
     _print_totals(numbers, console)
     _print_boxes(splits["train"].classes, numbers, console)
     for name, dataset in splits.items():
@@ -47,6 +51,16 @@ def print_dataset(suite: Suite, limit: int | None, console: Console, build_cache
         console.print(
             f"{name}: {len(images)} images readable, cache {size:.0f} MiB", highlight=False
         )
+
+
+def ids_digest(dataset: Dataset) -> str:
+    """By which two people see that they have the same images, whatever their order.
+
+    The first 16 hexadecimal digits of the SHA-256 of the image ids, as decimal numbers in rising
+    order with a line feed between them.
+    """
+    ids = sorted(image.id for image in dataset.images)
+    return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()[:16]
 
 
 def _advance(bars: Progress, bar: TaskID, done: int, total: int) -> None:

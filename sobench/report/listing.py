@@ -24,7 +24,10 @@ def print_list(what: str, console: Console) -> None:
     headings, rows = tables[what]()
     print_table(console, headings, rows)
     if what == "methods":
-        for name, method in catalog.METHODS.items():
+        for name, method in catalog.methods().items():
+            if method.source:
+                text = f"{name} comes from {method.source}, {method.module}"
+                console.print(text, markup=False, highlight=False)
             for key, switch in method.switches.items():
                 values = ", ".join(map(_yaml, switch.values))
                 text = (
@@ -32,13 +35,24 @@ def print_list(what: str, console: Console) -> None:
                 )
                 console.print(text, style="dim", markup=False, highlight=False)
             for deviation in method.deviations:
-                console.print(f"{name} deviates: {deviation}", markup=False, highlight=False)
+                text = f"{name} deviates{_condition(deviation)}"
+                console.print(text, markup=False, highlight=False)
+
+
+def _condition(deviation: str | catalog.When) -> str:
+    """When a deviation holds, and the deviation."""
+    if isinstance(deviation, str):
+        return f": {deviation}"
+    when = [f"{key}: {_yaml(value)}" for key, value in deviation.switches.items()]
+    when += [f"neck.norm: {deviation.norm}"] if deviation.norm else []
+    under = f" under {deviation.head}" if deviation.head else ""
+    return f"{under}{' with ' if when else ''}{', '.join(when)}: {deviation.text}"
 
 
 def _methods() -> tuple[list[str], list[list[str]]]:
     rows = [
         [name, method.title, ", ".join(method.heads) or "its own", method.paper]
-        for name, method in catalog.METHODS.items()
+        for name, method in catalog.methods().items()
     ]
     return ["method", "title", "heads", "paper"], rows
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sobench.leaderboard import Leaderboard
-from sobench.report import tables
+if TYPE_CHECKING:
+    from sobench.leaderboard import Leaderboard
 
 _GAP = 2
 """Columns of the terminal between two of a table, at most."""
@@ -19,6 +19,8 @@ _GAP = 2
 
 def print_leaderboard(board: Leaderboard, console: Console) -> None:
     """The table, the AP by class, and what stands beneath."""
+    from sobench.report import tables  # which needs pandas, and lists need no leaderboard
+
     headings, rows = tables.columns(board)
     _print_blocks(console, headings, rows, board.title, repeated=2)
     headings, rows = tables.class_columns(board)

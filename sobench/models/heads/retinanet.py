@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
@@ -16,16 +17,17 @@ from sobench.models.boxes import (
     encode,
     flat,
     matched,
+    octave_shapes,
     pyramid_anchors,
     suppress,
 )
-from sobench.models.detector import Blueprint, HeadOutput
+from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
 from sobench.models.losses import focal_loss, smooth_l1
-from sobench.models.pyramid import convolution
+from sobench.models.pyramid import Levels, convolution
 from sobench.settings import Neck
 
-LEVELS = (3, 7)
-"""First and last pyramid level that the head reads."""
+LEVELS = Levels(3, 7, extra="convolution")
+"""The pyramid levels that the head reads."""
 
 _STDS = (1.0, 1.0, 1.0, 1.0)
 _PRIOR = 0.01
@@ -35,19 +37,23 @@ class RetinaNetHead(nn.Module):
     """Classes and boxes from every cell of every level.
 
     Towers of 3x3 convolutions (four, if the suite does not pin another depth) with its norm and
-    ReLU; anchors as the suite pins them;
-    IoU of .5 and more is an object, below .4 background; focal loss (alpha .25, gamma 2) and L1,
-    both over the number of matched anchors of the batch.
+    ReLU; anchors as the suite pins them; IoU of .5 and more is an object, below .4 background;
+    focal loss (alpha .25, gamma 2) and L1, both over the number of matched anchors of the batch.
     """
 
-    def __init__(self, blueprint: Blueprint, strides: tuple[int, ...]) -> None:
+    def __init__(
+        self, blueprint: Blueprint, strides: tuple[int, ...], options: HeadOptions
+    ) -> None:
         super().__init__()
         self.blueprint = blueprint
         self.strides = strides
-        anchors = blueprint.anchors.octaves * len(blueprint.anchors.ratios)
-        channels = blueprint.neck.channels
-        self.class_tower = _tower(blueprint.neck)
-        self.box_tower = _tower(blueprint.neck)
+        self.shapes = options.anchors or octave_shapes(blueprint.anchors, strides)
+        self.box_loss = options.box_loss or smooth_l1
+        anchors = self.shapes.per_cell
+        channels = options.channels or blueprint.neck.channels
+        levels = len(strides) if options.level_norm else 0
+        self.class_tower = Tower(channels, blueprint.neck, levels)
+        self.box_tower = Tower(channels, blueprint.neck, levels)
         self.class_logits = nn.Conv2d(channels, anchors * blueprint.classes, 3, padding=1)
         self.box_offsets = nn.Conv2d(channels, anchors * 4, 3, padding=1)
         for module in self.modules():
@@ -61,22 +67,14 @@ class RetinaNetHead(nn.Module):
     def forward(self, pyramid: list[Tensor]) -> HeadOutput:
         """``[B, C, h, w]`` -> ``logits`` ``[B, A*K, h, w]``, ``offsets`` ``[B, A*4, h, w]``."""
         return {
-            "logits": [self.class_logits(self.class_tower(x)) for x in pyramid],
-            "offsets": [self.box_offsets(self.box_tower(x)) for x in pyramid],
+            "logits": [self.class_logits(x) for x in self.class_tower(pyramid)],
+            "offsets": [self.box_offsets(x) for x in self.box_tower(pyramid)],
         }
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
         sizes = tuple((x.shape[-2], x.shape[-1]) for x in output["logits"])
-        settings = self.blueprint.anchors
-        return pyramid_anchors(
-            sizes,
-            self.strides,
-            settings.scale,
-            settings.octaves,
-            settings.ratios,
-            output["logits"][0].device,
-        )
+        return pyramid_anchors(sizes, self.strides, self.shapes, output["logits"][0].device)
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the batch's matched anchors."""
@@ -87,7 +85,7 @@ class RetinaNetHead(nn.Module):
         positive = assigned >= 0
         boxes, labels = matched(targets, assigned)
         count = positive.sum().clamp(min=1)
-        box_loss = smooth_l1(offsets, encode(boxes, anchors, _STDS), positive)
+        box_loss = self.box_loss(offsets, encode(boxes, anchors, _STDS), positive)
         class_loss = focal_loss(logits, labels, positive, assigned != IGNORED)
         return {"class": class_loss / count, "box": box_loss / count}
 
@@ -103,15 +101,46 @@ class RetinaNetHead(nn.Module):
         ]
         return suppress(found, self.blueprint.size, settings)
 
-
-def _tower(settings: Neck) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for _ in range(settings.tower_convs):
-        layers += [convolution(settings.channels, settings.channels, 3, settings.norm)]
-        layers += [nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+    def workload(self, output: HeadOutput) -> list[Tensor]:
+        """All predictions."""
+        return [x for maps in output.values() for x in maps]
 
 
-def build(blueprint: Blueprint, strides: tuple[int, ...]) -> RetinaNetHead:
+class Tower(nn.Module):
+    """3x3 convolutions with ReLU, shared over the levels.
+
+    Args:
+        levels: of the pyramid if each has batch normalisation of its own (NAS-FPN, section 4), else
+            0 for the suite's norm, shared as well.
+    """
+
+    def __init__(self, channels: int, settings: Neck, levels: int) -> None:
+        super().__init__()
+        count = range(settings.tower_convs)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+            if levels
+            else convolution(channels, channels, 3, settings.norm)
+            for _ in count
+        )
+        self.norms = nn.ModuleList(
+            nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(levels)) for _ in count
+        )
+        self.own_norms = levels > 0
+
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
+        """``[B, C, h, w]`` of every level -> the same shapes."""
+        return [self._level(x, level) for level, x in enumerate(pyramid)]
+
+    def _level(self, x: Tensor, level: int) -> Tensor:
+        for conv, norms in zip(self.convs, self.norms, strict=True):
+            x = conv(x)
+            if self.own_norms:
+                x = norms[level](x)  # type: ignore[index]
+            x = F.relu(x, inplace=True)
+        return x
+
+
+def build(blueprint: Blueprint, strides: tuple[int, ...], options: HeadOptions) -> RetinaNetHead:
     """The head as ``build_head`` finds it."""
-    return RetinaNetHead(blueprint, strides)
+    return RetinaNetHead(blueprint, strides, options)

@@ -20,6 +20,7 @@ from sobench.models.boxes import (
 )
 from sobench.models.detector import Blueprint, HeadOutput
 from sobench.models.losses import mined_cross_entropy, smooth_l1
+from sobench.models.pyramid import init_xavier
 
 _STDS = (0.1, 0.1, 0.2, 0.2)
 
@@ -86,11 +87,6 @@ class SsdHead(nn.Module):
         ]
         return suppress(found, self.blueprint.size, settings)
 
-
-def init_xavier(module: nn.Module) -> None:
-    """Xavier uniform weights and zero biases for every convolution in ``module``."""
-    for conv in module.modules():
-        if isinstance(conv, nn.Conv2d):
-            nn.init.xavier_uniform_(conv.weight)
-            if conv.bias is not None:
-                nn.init.zeros_(conv.bias)
+    def workload(self, output: HeadOutput) -> list[Tensor]:
+        """All predictions."""
+        return [x for maps in output.values() for x in maps]

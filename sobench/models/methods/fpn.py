@@ -17,6 +17,6 @@ from sobench.models.pyramid import FeaturePyramid
 
 def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
     """Backbone, pyramid, and the head of the suite."""
-    first, last = levels(blueprint.head)
-    neck = FeaturePyramid(backbone, blueprint.neck, first, last, fuse=switches["fuse"])
-    return Detector(backbone, neck, build_head(blueprint, neck.strides))
+    wanted = levels(blueprint.head)
+    neck = FeaturePyramid(backbone, blueprint.neck, wanted, fuse=switches["fuse"])
+    return Detector(backbone, neck, build_head(blueprint, wanted.strides))

@@ -18,13 +18,14 @@ from math import ceil, sqrt
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.errors import SuiteError
 from sobench.models.backbone import Backbone
 from sobench.models.detector import Blueprint, Detector
-from sobench.models.heads.ssd import SsdHead, init_xavier
+from sobench.models.heads.ssd import SsdHead
+from sobench.models.norms import L2Norm
+from sobench.models.pyramid import init_xavier
 
 # Default-box sizes in pixels of the papers' models; the last one only widens the last level.
 _SIZES = {
@@ -40,18 +41,6 @@ _SHARES = {
     ("large", "voc"): (0.07, 0.15),
     ("large", "coco"): (0.04, 0.1),
 }
-
-
-class L2Norm(nn.Module):
-    """Channel-wise L2 normalisation with a learnt scale; ParseNet, arXiv:1506.04579, Eq. 3."""
-
-    def __init__(self, channels: int, scale: float) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.full((channels,), scale))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, h, w]`` -> the same shape, unit length over channels times the scale."""
-        return F.normalize(x.float(), dim=1) * self.scale.view(1, -1, 1, 1)
 
 
 Stage = tuple[int, int, int, int, int]

@@ -1,0 +1,201 @@
+"""RefineDet's head: tiled anchors are refined, then detected from; arXiv:1711.06897."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sobench.data.targets import Targets
+from sobench.models.boxes import (
+    NEGATIVE,
+    AnchorShapes,
+    Detections,
+    assign,
+    candidates,
+    decode,
+    encode,
+    flat,
+    matched,
+    pyramid_anchors,
+    suppress,
+)
+from sobench.models.detector import Blueprint, HeadOutput
+from sobench.models.losses import mined_cross_entropy, smooth_l1
+from sobench.models.pyramid import init_xavier
+
+THETA = 0.99
+"""Background confidence above which the ODM does not see an anchor; section 3."""
+
+_SCALE = 4
+_RATIOS = (1.0, 2.0, 0.5)
+_STDS = (0.1, 0.1, 0.2, 0.2)
+
+
+class RefineDetHead(nn.Module):
+    """The anchor refinement module (ARM) and the object detection module (ODM).
+
+    The ARM tells objects from background on the source maps and moves the tiled anchors (one of
+    four strides a level, three ratios); the ODM finds classes and boxes on the maps of the transfer
+    connection blocks, starting from the moved anchors.
+
+    Args:
+        strides: of the source maps, finest first.
+        sources: channels of the source maps.
+        filter_negatives: false puts the threshold ``THETA`` to 1, in training and detection.
+        cascade: false matches, encodes and decodes the ODM by the tiled anchors; the ARM is then
+            trained all the same, as a second task and for the filter.
+        tcb: false has no ARM: the classes are predicted on the source maps from the tiled anchors.
+        clip_anchors: cuts the tiled anchors off at the borders of the input.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        strides: tuple[int, ...],
+        sources: Sequence[int],
+        *,
+        filter_negatives: bool = True,
+        cascade: bool = True,
+        tcb: bool = True,
+        clip_anchors: bool = False,
+    ) -> None:
+        super().__init__()
+        self.blueprint = blueprint
+        self.strides = strides
+        self.shapes = AnchorShapes(tuple((float(_SCALE * s),) for s in strides), _RATIOS, 0.5)
+        self.theta = THETA if filter_negatives else 1.0
+        self.cascade = cascade
+        self.clip_anchors = clip_anchors
+        maps = [blueprint.neck.channels] * len(strides) if tcb else sources
+        self.arm = Predictors(sources, 2) if tcb else None
+        self.odm = Predictors(maps, blueprint.classes + 1)
+
+    def forward(self, pyramid: list[Tensor]) -> HeadOutput:
+        """Source maps, then (with an ARM) the ODM's maps -> raw predictions.
+
+        Returns:
+            ``logits`` ``[B, 3*(K+1), h, w]`` and ``offsets`` ``[B, 3*4, h, w]`` of the ODM;
+            ``arm_logits`` ``[B, 3*2, h, w]`` and ``arm_offsets`` of the ARM. Class 0 is the
+            background.
+        """
+        levels = len(self.strides)
+        logits, offsets = self.odm(pyramid[-levels:])
+        output: HeadOutput = {"logits": logits, "offsets": offsets}
+        if self.arm is not None:
+            output["arm_logits"], output["arm_offsets"] = self.arm(pyramid[:levels])
+        return output
+
+    def anchors(self, output: HeadOutput) -> Tensor:
+        """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""
+        sizes = tuple((x.shape[-2], x.shape[-1]) for x in output["logits"])
+        anchors = pyramid_anchors(sizes, self.strides, self.shapes, output["logits"][0].device)
+        if not self.clip_anchors:
+            return anchors
+        height, width = self.blueprint.size
+        x, y = anchors[:, 0::2].clamp(0, width), anchors[:, 1::2].clamp(0, height)
+        return torch.stack((x, y), dim=-1).flatten(1)
+
+    def refine(self, output: HeadOutput, tiled: Tensor) -> tuple[Tensor, Tensor]:
+        """What the ARM hands to the ODM; no gradient flows back through it.
+
+        Returns:
+            anchors, ``[B, A, 4]`` moved or ``[A, 4]`` as they were tiled, and ``[B, A]`` bool,
+            those that the ARM is sure to be background.
+        """
+        logits, offsets = _joined(output, "arm_", 2)
+        sure = logits.detach().softmax(dim=-1)[..., 0] > self.theta
+        return decode(offsets.detach(), tiled, _STDS) if self.cascade else tiled, sure
+
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """The four sums of section 4, "Loss Function", each over the positives of its module.
+
+        ``class`` and ``box`` are the ODM's, ``arm_class`` and ``arm_box`` the ARM's.
+        """
+        anchors, losses = self.anchors(output), {}
+        sure = None
+        if self.arm is not None:
+            objects = Targets(targets.boxes, targets.labels.clamp(max=0), targets.ignore)
+            arm = step_loss(*_joined(output, "arm_", 2), anchors, objects)
+            losses = {"arm_class": arm[0], "arm_box": arm[1]}
+            anchors, sure = self.refine(output, anchors)
+        predicted = _joined(output, "", self.blueprint.classes + 1)
+        losses["class"], losses["box"] = step_loss(*predicted, anchors, targets, sure)
+        return losses
+
+    def detect(self, output: HeadOutput) -> Detections:
+        """The best ``top_k`` of the whole image, as in section 4, decoded and suppressed."""
+        settings = self.blueprint.detect
+        logits, offsets = _joined(output, "", self.blueprint.classes + 1)
+        scores = logits.softmax(dim=-1)[..., 1:]
+        anchors = self.anchors(output)
+        if self.arm is not None:
+            anchors, sure = self.refine(output, anchors)
+            scores = scores.masked_fill(sure.unsqueeze(-1), 0.0)
+        found = candidates(scores, offsets, anchors, _STDS, settings.top_k)
+        return suppress([found], self.blueprint.size, settings)
+
+    def workload(self, output: HeadOutput) -> list[Tensor]:
+        """All predictions."""
+        return [x for maps in output.values() for x in maps]
+
+
+class Predictors(nn.Module):
+    """For every map one 3x3 convolution for classes and one for boxes, Xavier uniform.
+
+    Args:
+        channels: of each map.
+        classes: with the background.
+    """
+
+    def __init__(self, channels: Sequence[int], classes: int) -> None:
+        super().__init__()
+        count = len(_RATIOS)
+        self.class_logits = nn.ModuleList(
+            nn.Conv2d(c, count * classes, 3, padding=1) for c in channels
+        )
+        self.box_offsets = nn.ModuleList(nn.Conv2d(c, count * 4, 3, padding=1) for c in channels)
+        init_xavier(self)
+
+    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """``[B, C, h, w]`` maps -> logits ``[B, 3*classes, h, w]``, offsets ``[B, 3*4, h, w]``."""
+        logits = [conv(x) for conv, x in zip(self.class_logits, maps, strict=True)]
+        offsets = [conv(x) for conv, x in zip(self.box_offsets, maps, strict=True)]
+        return logits, offsets
+
+
+def step_loss(
+    logits: Tensor,
+    offsets: Tensor,
+    anchors: Tensor,
+    targets: Targets,
+    sure: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Class and box loss of one module over its positives in the batch; 0 without any.
+
+    An object takes the anchors that it overlaps most and all with IoU of .5 and more;
+    cross-entropy with three hard negatives for each positive, smooth L1 with beta 1.
+
+    Args:
+        logits: ``[B, A, K + 1]``; offsets: ``[B, A, 4]``; anchors: ``[A, 4]`` or ``[B, A, 4]``.
+        sure: ``[B, A]`` bool, anchors that may not be negatives. Positives they may be: the paper
+            passes on "refined positive anchor boxes", and its authors' code keeps all of them.
+    """
+    assigned = assign(targets, anchors, positive=0.5, negative=0.5)
+    positive, negative = assigned >= 0, assigned == NEGATIVE
+    if sure is not None:
+        negative = negative & ~sure
+    boxes, labels = matched(targets, assigned)
+    classes = torch.where(positive, labels + 1, 0)
+    count = positive.sum().clamp(min=1)
+    class_loss = mined_cross_entropy(logits, classes, positive, negative)
+    box_loss = smooth_l1(offsets, encode(boxes, anchors, _STDS), positive, beta=1.0)
+    return class_loss / count, box_loss / count
+
+
+def _joined(output: HeadOutput, module: str, classes: int) -> tuple[Tensor, Tensor]:
+    """All levels' logits ``[B, A, classes]`` and offsets ``[B, A, 4]`` of one module."""
+    logits = torch.cat([flat(x, classes) for x in output[f"{module}logits"]], dim=1)
+    offsets = torch.cat([flat(x, 4) for x in output[f"{module}offsets"]], dim=1)
+    return logits, offsets

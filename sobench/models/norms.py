@@ -1,0 +1,19 @@
+"""Normalisations that torch does not bring."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class L2Norm(nn.Module):
+    """Channel-wise L2 normalisation with a learnt scale; ParseNet, arXiv:1506.04579, Eq. 3."""
+
+    def __init__(self, channels: int, scale: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, h, w]`` -> the same shape, unit length over channels times the scale."""
+        return F.normalize(x.float(), dim=1) * self.scale.view(1, -1, 1, 1)
