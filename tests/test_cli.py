@@ -506,10 +506,10 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     path = write_suite(methods=["ssd", wild, "fpn"])
     from sobench.models import build
 
-    def broken(suite: Suite, entry: MethodEntry, classes: int, seed: int) -> object:
+    def broken(suite: Suite, entry: MethodEntry, *others: Any) -> object:
         if entry.name == "ssd":
             raise RuntimeError("no such kernel\nand more")
-        return build.build_detector(suite, entry, classes, seed)
+        return build.build_detector(suite, entry, *others)
 
     monkeypatch.setattr("sobench.execute.build_detector", broken)
     code, out, err = invoke(capsys, "run", path, *TINY)

@@ -162,6 +162,12 @@ def test_a_fingerprint_does_not_depend_on_the_place(tmp_path: Path, name: str) -
     assert set(fingerprint(first)) <= set("0123456789abcdef")
 
 
+def test_a_subset_has_a_fingerprint_of_its_own(tmp_path: Path) -> None:
+    spec = MAKERS["coco"](tmp_path / "coco")
+    subsets = [spec, *(spec.model_copy(update={"max_area": area}) for area in (100.0, 1024.0))]
+    assert len({fingerprint(subset) for subset in subsets}) == 3
+
+
 def test_formats_do_not_share_fingerprints(tmp_path: Path) -> None:
     prints = {fingerprint(make(tmp_path / name)) for name, make in MAKERS.items()}
     assert len(prints) == len(MAKERS)

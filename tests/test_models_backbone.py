@@ -283,5 +283,5 @@ def test_a_seed_fixes_neck_and_head_and_leaves_the_global_generator_alone() -> N
     torch.rand(7)
     second = build("fpn", 0)
     assert all(torch.equal(first[key], second[key]) for key in first)
-    key = "head.class_tower.0.weight"
+    key = "head.class_tower.convs.0.weight"
     assert not torch.equal(first[key], build("fpn", 1)[key])

@@ -107,9 +107,9 @@ def check_images(dataset: Dataset) -> None:
 def fingerprint(spec: DataSpec) -> str:
     """12 hexadecimal digits that change with the annotations, the image files or the classes.
 
-    Covers the format, the class names where they stand apart from the annotations, and for each
-    split the content of the annotation files and the names and byte sizes of the image files;
-    never the place of the dataset on this machine.
+    Covers the format, the class names where they stand apart from the annotations, the limit of a
+    subset of small objects, and for each split the content of the annotation files and the names
+    and byte sizes of the image files; never the place of the dataset on this machine.
 
     Raises:
         DataError: a file or folder is missing.
@@ -129,6 +129,9 @@ def fingerprint(spec: DataSpec) -> str:
 
 def _content(root: Path, spec: FileData) -> Iterator[bytes]:
     yield spec.format.encode()
+    if spec.format == "coco" and spec.max_area is not None:
+        # Pixels are cached by fingerprint and number of images: a subset of equal size is another.
+        yield f"max_area {spec.max_area!r}".encode()
     for name in _class_override(root, spec):
         yield name.encode()
     splits: tuple[Split, ...] = ("train", "val")
