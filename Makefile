@@ -31,7 +31,7 @@ test: lint
 	$(BIN)/pytest
 
 test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume: minutes
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n 2
 
 benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's
 	$(BIN)/python -m tests.benchmarks.training_step

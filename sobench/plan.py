@@ -15,7 +15,7 @@ from sobench.errors import RequestError, did_you_mean
 from sobench.settings import MethodEntry, Suite
 from sobench.suite import deviating
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
 
 _ALWAYS = ("input", "augment", "neck", "schedule", "precision", "detect")

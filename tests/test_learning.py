@@ -28,7 +28,8 @@ ANCHORS: dict[str, dict[str, Any]] = {
     "retinanet": {"scale": 2},
     "faster_rcnn": {"scale": 3, "octaves": 2},
 }
-RATE = 0.002
+RATE, BATCH = 0.002, 2
+STEPS = {"retinanet": 240, "faster_rcnn": 360}
 
 
 def _overfit(
@@ -43,7 +44,7 @@ def _overfit(
         anchors=ANCHORS[head],
         regions={"candidates": 200, "proposals": 100, "samples": 64, "channels": 256},
         augment={"hflip": 0},
-        schedule={"batch_size": 4, "optimizer": "adamw", "lr": RATE},
+        schedule={"batch_size": BATCH, "optimizer": "adamw", "lr": RATE},
         methods=[method],
     )
     run = Run(suite, suite.methods[0], 0, "")
@@ -57,7 +58,7 @@ def _overfit(
     torch.manual_seed(0)
     while len(losses) < steps:
         for batch in training_batches(
-            dataset, pixels, suite.input, suite.augment, 4, 0, len(losses)
+            dataset, pixels, suite.input, suite.augment, BATCH, 0, len(losses)
         ):
             done = len(losses) / steps
             rate = RATE * min(1, (len(losses) + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))
@@ -76,6 +77,6 @@ def test_a_method_begins_to_learn(method: str, head: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "head"), CASES)
 def test_a_method_learns_eight_images_by_heart(method: str, head: str) -> None:
-    losses, ap50 = _overfit(method, head, images=8, side=144, steps=120)
+    losses, ap50 = _overfit(method, head, images=8, side=144, steps=STEPS[head])
     assert np.mean(losses[-3:]) < 0.2 * np.mean(losses[:3])
     assert ap50 >= 0.9

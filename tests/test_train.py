@@ -74,11 +74,20 @@ def test_the_same_run_twice_gives_bit_identical_losses_and_weights(tmp_path: Pat
     assert other[0].losses != first[0].losses
 
 
-@pytest.mark.parametrize(("stop_at", "optimizer"), [(3, "sgd"), (4, "adamw"), (7, "adamw")])
+@pytest.mark.parametrize(
+    ("stop_at", "optimizer", "head", "method"),
+    [
+        (3, "sgd", "retinanet", "fpn"),
+        (4, "adamw", "retinanet", "fpn"),
+        (7, "adamw", "retinanet", "fpn"),
+        (5, "sgd", "faster_rcnn", "libra"),  # whose samples are drawn at random
+    ],
+)
 def test_a_stopped_training_ends_as_if_it_had_not_been(
-    tmp_path: Path, stop_at: int, optimizer: str
+    tmp_path: Path, stop_at: int, optimizer: str, head: str, method: str
 ) -> None:
-    run = tiny_run(schedule={"optimizer": optimizer})
+    small = {"candidates": 50, "proposals": 20, "samples": 16, "channels": 16}
+    run = tiny_run(schedule={"optimizer": optimizer}, head=head, regions=small, methods=[method])
     whole, reference, _ = _train(run, tmp_path / "whole")
     with pytest.raises(StopError):
         _train(run, tmp_path / "cut", stop_at, every=0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -145,14 +146,19 @@ def pairwise_overlap(boxes: Tensor, anchors: Tensor, over: str = "union") -> Ten
 
 @torch.no_grad()
 def assign(
-    targets: Targets, anchors: Tensor, positive: float, negative: float, rescue: bool = True
+    targets: Targets,
+    anchors: Tensor,
+    positive: float,
+    negative: float,
+    rescue: Literal["every", "one", "none"] = "every",
 ) -> Tensor:
     """Give every anchor an object, the background, or nothing.
 
     An anchor takes the object that it overlaps most if that IoU is at least ``positive``; below
-    ``negative`` it is background. With ``rescue`` an object also takes the anchors that overlap it
-    most, however little (but not at all does not count); where several objects want one anchor, the
-    last of them gets it, as in MMDetection. Background anchors that lie by more than half in an
+    ``negative`` it is background. An object that is rescued also takes the anchors that overlap it
+    most, however little (but not at all does not count): ``every`` one of them, as in RetinaNet and
+    MMDetection, which is many where a small object lies inside of anchors of one size, or only
+    ``one``, the first, as in SSD. Where several objects want one anchor, the last gets it. Background anchors that lie by more than half in an
     ignore region take no part.
 
     Args:
@@ -174,11 +180,13 @@ def assign(
         better = value > best
         best = torch.where(better, value, best)
         owner = torch.where(better, index + start, owner)
-        if rescue:
-            top = iou.amax(dim=2, keepdim=True)
-            closest = (iou == top) & (top > 0)
+        if rescue != "none":
+            top, at = iou.max(dim=2, keepdim=True)
+            closest = iou == top
+            if rescue == "one":
+                closest = torch.zeros_like(closest).scatter_(2, at, True)
             order = torch.arange(start, start + iou.shape[1], device=iou.device)
-            found = torch.where(closest, order[None, :, None], -1).amax(dim=1)
+            found = torch.where(closest & (top > 0), order[None, :, None], -1).amax(dim=1)
             rescuer = torch.maximum(rescuer, found)
     assigned = torch.where(best < negative, NEGATIVE, IGNORED)
     assigned = torch.where(best >= positive, owner, assigned)

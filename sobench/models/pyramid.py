@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 from typing import Literal
 
 import torch.nn.functional as F
@@ -52,8 +53,11 @@ def convolution(
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Eight channels to a group, as in the 32 groups of 256 channels (arXiv:1803.08494)."""
-    return nn.GroupNorm(channels // 8, channels)
+    """Eight channels to a group, as in the 32 groups of 256 channels (arXiv:1803.08494).
+
+    Where that does not divide evenly, groups are larger.
+    """
+    return nn.GroupNorm(gcd(channels, max(1, channels // 8)), channels)
 
 
 def own_norm(channels: int, norm: str) -> nn.Module:

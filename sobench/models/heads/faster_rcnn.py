@@ -181,7 +181,7 @@ class FasterRcnnHead(nn.Module):
         self, output: HeadOutput, targets: Targets, regions: Proposals
     ) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the sampled regions of the batch."""
-        assigned = assign(targets, regions.boxes, positive=0.5, negative=0.5, rescue=False)
+        assigned = assign(targets, regions.boxes, positive=0.5, negative=0.5, rescue="none")
         assigned = torch.where(regions.real, assigned, IGNORED)
         overlap = best_overlap(targets, regions.boxes)
         samples = self.blueprint.regions.samples

@@ -174,7 +174,7 @@ def step_loss(
 ) -> tuple[Tensor, Tensor]:
     """Class and box loss of one module over its positives in the batch; 0 without any.
 
-    An object takes the anchors that it overlaps most and all with IoU of .5 and more;
+    An object takes the anchor that it overlaps most and all with IoU of .5 and more;
     cross-entropy with three hard negatives for each positive, smooth L1 with beta 1.
 
     Args:
@@ -182,7 +182,7 @@ def step_loss(
         sure: ``[B, A]`` bool, anchors that may not be negatives. Positives they may be: the paper
             passes on "refined positive anchor boxes", and its authors' code keeps all of them.
     """
-    assigned = assign(targets, anchors, positive=0.5, negative=0.5)
+    assigned = assign(targets, anchors, positive=0.5, negative=0.5, rescue="one")
     positive, negative = assigned >= 0, assigned == NEGATIVE
     if sure is not None:
         negative = negative & ~sure

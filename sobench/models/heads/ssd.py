@@ -66,7 +66,7 @@ class SsdHead(nn.Module):
         """``class`` and ``box`` loss, divided by the batch's positives."""
         logits = torch.cat([flat(x, self.blueprint.classes + 1) for x in output["logits"]], dim=1)
         offsets = torch.cat([flat(x, 4) for x in output["offsets"]], dim=1)
-        assigned = assign(targets, self.boxes, positive=0.5, negative=0.5)
+        assigned = assign(targets, self.boxes, positive=0.5, negative=0.5, rescue="one")
         positive = assigned >= 0
         boxes, labels = matched(targets, assigned)
         classes = torch.where(positive, labels + 1, 0)

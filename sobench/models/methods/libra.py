@@ -48,8 +48,9 @@ class NonLocal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, h, w]`` -> the same shape."""
         theta, phi, g = (conv(x).flatten(2) for conv in (self.theta, self.phi, self.g))
-        # A softmax over h * w cells: in float32, or bfloat16 would flatten it.
-        weights = (theta.transpose(1, 2).float() @ phi.float()).softmax(dim=-1)
+        # Unscaled products reach a hundred, where bfloat16 has steps of a half.
+        with torch.autocast(x.device.type, enabled=False):
+            weights = (theta.transpose(1, 2).float() @ phi.float()).softmax(dim=-1)
         mixed = (weights.to(g.dtype) @ g.transpose(1, 2)).transpose(1, 2).reshape(x.shape)
         refined: Tensor = x + self.output(mixed)
         return refined

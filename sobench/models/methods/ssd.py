@@ -5,9 +5,11 @@ conv4_3 behind an L2 normalisation, fc6 and fc7 as convolutions, four or five ex
 fc7 start from Xavier weights, since a detector's VGG-16 weights come without its classifier.
 
 On ResNets the form is ours, made to be compared under uniform conditions: the sources are C3, C4
-and C5, then extra stages as in the paper halve the map until it is a single cell.
+and C5, then extra stages as in the paper halve the map until it is a single cell; ``neck.norm:
+group`` puts GroupNorm behind their convolutions.
 
-Both keep the paper's default boxes, matching, mining and losses; candidates, overlap and number of
+Both keep the paper's default boxes, matching, mining and losses (an object whose best default box
+goes to another gets no second one, unlike in the authors' code); candidates, overlap and number of
 detections are the suite's.
 """
 
@@ -25,7 +27,7 @@ from sobench.models.backbone import Backbone
 from sobench.models.detector import Blueprint, Detector
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.norms import L2Norm
-from sobench.models.pyramid import init_xavier
+from sobench.models.pyramid import group_norm, init_xavier
 
 # Default-box sizes in pixels of the papers' models; the last one only widens the last level.
 _SIZES = {
@@ -48,16 +50,25 @@ Stage = tuple[int, int, int, int, int]
 
 
 class ExtraStages(nn.ModuleList):
-    """Stages of 1x1 and 3x3 convolutions with ReLU, each on the one before."""
+    """Stages of 1x1 and 3x3 convolutions with ReLU, each on the one before.
 
-    def __init__(self, inputs: int, stages: Sequence[Stage]) -> None:
+    Args:
+        norm: ``none``, as in the paper, or the suite's ``group`` behind every convolution.
+    """
+
+    def __init__(self, inputs: int, stages: Sequence[Stage], norm: str = "none") -> None:
         super().__init__()
+        bias = norm == "none"
+
+        def normed(conv: nn.Conv2d) -> nn.Module:
+            return conv if bias else nn.Sequential(conv, group_norm(conv.out_channels))
+
         for middle, outputs, kernel, stride, padding in stages:
             self.append(
                 nn.Sequential(
-                    nn.Conv2d(inputs, middle, 1),
+                    normed(nn.Conv2d(inputs, middle, 1, bias=bias)),
                     nn.ReLU(inplace=True),
-                    nn.Conv2d(middle, outputs, kernel, stride, padding),
+                    normed(nn.Conv2d(middle, outputs, kernel, stride, padding, bias=bias)),
                     nn.ReLU(inplace=True),
                 )
             )
@@ -106,7 +117,7 @@ class VggSources(nn.Module):
 class ResNetSources(nn.Module):
     """C3, C4, C5, and extra stages of stride 2 until the map is a single cell."""
 
-    def __init__(self, backbone: Backbone, size: tuple[int, int]) -> None:
+    def __init__(self, backbone: Backbone, size: tuple[int, int], norm: str) -> None:
         super().__init__()
         stages: list[Stage] = []
         longest, stride = max(size), 32
@@ -115,7 +126,7 @@ class ResNetSources(nn.Module):
             stride *= 2
         self.strides = tuple(2**level for level in range(3, 6 + len(stages)))
         self.channels = (*backbone.channels[1:], *(stage[1] for stage in stages))
-        self.extra = ExtraStages(backbone.channels[-1], stages)
+        self.extra = ExtraStages(backbone.channels[-1], stages, norm)
         init_xavier(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
@@ -191,7 +202,7 @@ def _uniform_form(
     backbone: Backbone, blueprint: Blueprint, boxes: str
 ) -> tuple[ResNetSources, SsdHead]:
     height, width = blueprint.size
-    neck = ResNetSources(backbone, blueprint.size)
+    neck = ResNetSources(backbone, blueprint.size, blueprint.neck.norm)
     count = len(neck.strides)
     per_cell = (4, *(6,) * (count - 3), 4, 4)
     tiles = default_boxes(

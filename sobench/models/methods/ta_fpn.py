@@ -95,7 +95,9 @@ class DetailEnhancement(nn.Module):
     def forward(self, c2: Tensor, level: Tensor) -> Tensor:
         """``[B, C2, H, W]`` and ``F_i`` ``[B, C, h, w]`` -> ``P_i``, like ``F_i``."""
         c2 = self.adapt(c2)
-        details = self.downsample(self.texture(c2) + c2, level.shape[-2:])  # Eq. 6
+        details = self.texture(c2) + c2  # Eq. 6
+        if details.shape[-2:] != level.shape[-2:]:
+            details = self.downsample(details, level.shape[-2:])
         enhanced: Tensor = self.output(details + level) + level  # Eq. 7 and 8
         return enhanced
 
