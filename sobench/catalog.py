@@ -22,11 +22,22 @@ GROUP = "sobench.methods"
 
 @dataclass(frozen=True)
 class Switch:
-    """One option of a method: its default, the values it may take, and what it does."""
+    """One option of a method: its default, the values it may take, and what it does.
+
+    ``needs`` are values that other switches must have for it to have any effect, and ``head`` is
+    the suite's head if it has one only under that.
+    """
 
     default: str | int | float | bool
     values: tuple[str | int | float | bool, ...]
     meaning: str
+    needs: dict[str, str | int | float | bool] = field(default_factory=dict)
+    head: str = ""
+
+
+def as_written(value: object) -> str:
+    """A switch's value as it stands in a suite."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
@@ -70,13 +81,14 @@ class Method:
     ) -> tuple[str, ...]:
         """The deviations of a row with these switches, under the suite's head and norm."""
         cases = [When(case) if isinstance(case, str) else case for case in self.deviations]
-        return tuple(
+        held = [
             case.text
             for case in cases
             if case.head in ("", head)
             and case.norm in ("", norm)
             and case.switches.items() <= switches.items()
-        )
+        ]
+        return tuple(dict.fromkeys(held))  # two cases may be of one text
 
 
 METHODS: dict[str, Method] = {
@@ -131,6 +143,7 @@ METHODS: dict[str, Method] = {
                 False,
                 (True, False),
                 "RetinaNet towers with batch normalisation of their own for every level",
+                head="retinanet",
             ),
         },
         deviations=(
@@ -148,14 +161,24 @@ METHODS: dict[str, Method] = {
                 "non_local",
                 ("none", "conv", "non_local"),
                 "how the balanced pyramid refines the mean of its levels",
+                {"balanced_pyramid": True},
             ),
-            "zero_init": Switch(False, (True, False), "start the non-local block as the identity"),
+            "zero_init": Switch(
+                False,
+                (True, False),
+                "start the non-local block as the identity",
+                {"balanced_pyramid": True, "refine": "non_local"},
+            ),
             "balanced_l1": Switch(True, (True, False), "balanced L1 instead of L1"),
             "balanced_sampling": Switch(
-                True, (True, False), "IoU-balanced negatives (faster_rcnn only)"
+                True, (True, False), "IoU-balanced negatives", head="faster_rcnn"
             ),
             "code_compat": Switch(
-                False, (True, False), "IoU bins as in the authors' code, not as in the paper"
+                False,
+                (True, False),
+                "IoU bins as in the authors' code, not as in the paper",
+                {"balanced_sampling": True},
+                "faster_rcnn",
             ),
         },
         deviations=(
@@ -188,6 +211,8 @@ METHODS: dict[str, Method] = {
             "own head: anchor refinement and object detection modules",
             "own anchors: one scale of 4 strides, three ratios",
             "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
+            "detect.top_k counts over the image, not over each level",
+            When("batch normalisation in its new layers, on a ResNet", norm="none"),
         ),
     ),
     "ta_fpn": Method(
@@ -198,7 +223,10 @@ METHODS: dict[str, Method] = {
             "tam": Switch(True, (True, False), "two-layer attention in the top-down path"),
             "sodem": Switch(True, (True, False), "small-object detail enhancement from C2"),
             "dilations": Switch(
-                "1-3-5", ("1-2-3", "1-3-5", "3-4-5"), "of the three branches of the attention"
+                "1-3-5",
+                ("1-2-3", "1-3-5", "3-4-5"),
+                "of the three branches of the attention",
+                {"tam": True},
             ),
             "levels": Switch(
                 "2-3-4-5",
@@ -208,18 +236,28 @@ METHODS: dict[str, Method] = {
                     for chosen in combinations("2345", count)
                 ),
                 "pyramid levels that the detail enhancement works on",
+                {"sodem": True},
             ),
             "tam_input": Switch(
                 "cascade",
                 ("cascade", "lateral"),
                 "what the attention reads from above: the enhanced level, or its lateral",
+                {"tam": True},
             ),
-            "reduction": Switch(1, (1, 4), "channel reduction inside both attentions"),
+            "reduction": Switch(
+                1, (1, 4), "channel reduction inside both attentions", {"tam": True}
+            ),
             "downsample": Switch(
-                "max", ("max", "avg", "nearest"), "how C2 comes to the size of a level"
+                "max",
+                ("max", "avg", "nearest"),
+                "how C2 comes to the size of a level",
+                {"sodem": True},
             ),
         },
-        deviations=(When("batch normalisation in the pyramid", norm="none"),),
+        deviations=(
+            When("batch normalisation in the pyramid", {"tam": True}, norm="none"),
+            When("batch normalisation in the pyramid", {"sodem": True}, norm="none"),
+        ),
     ),
     "mrae": Method(
         title="Multi-Resolution Attention Extractor",
@@ -231,8 +269,10 @@ METHODS: dict[str, Method] = {
                 ("mrae", "soft", "hard"),
                 "weights of the levels: similarity to a template, softmax of maxima, one level",
             ),
-            "template": Switch(2, (1, 2, 3), "level that the others are compared with (mrae)"),
-            "level": Switch(1, (1, 2, 3), "the only level that is used (hard)"),
+            "template": Switch(
+                2, (1, 2, 3), "level that the others are compared with", {"mode": "mrae"}
+            ),
+            "level": Switch(1, (1, 2, 3), "the only level that is used", {"mode": "hard"}),
             "anchors": Switch(
                 "clustered",
                 ("clustered", "fixed", "suite"),
@@ -241,11 +281,17 @@ METHODS: dict[str, Method] = {
             "region_head": Switch(
                 "fc",
                 ("fc", "res5"),
-                "second stage under faster_rcnn: two layers as in the suite, or the paper's res5",
+                "second stage: two layers as in the suite, or the paper's res5",
+                head="faster_rcnn",
             ),
         },
         deviations=(
-            "one map of stride 4 instead of a pyramid; the backbone's last stage is left out",
+            "one map of stride 4 instead of a pyramid",
+            When("no C5 of the backbone", {"mode": "mrae", "region_head": "fc"}),
+            When("no C5 of the backbone", {"mode": "soft", "region_head": "fc"}),
+            When("no C5 of the backbone", {"mode": "hard", "level": 3, "region_head": "fc"}),
+            When("neither C4 nor C5 of the backbone", {"mode": "hard", "level": 2}),
+            When("of the backbone only C2", {"mode": "hard", "level": 1}),
             When(
                 "own anchors, clustered from the training boxes: four scales, three ratios",
                 {"anchors": "clustered"},

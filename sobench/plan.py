@@ -84,16 +84,25 @@ class Run:
 
     @property
     def deviations(self) -> tuple[str, ...]:
-        """What differs from the suite: by the method's nature, and by this row's wish."""
+        """Switches that are not as the method has them, and what differs from the suite.
+
+        That is by the method's nature, and by this row's wish.
+        """
         anchors = self.suite.anchors
         with_head = f", with anchors of scale {anchors.scale:g} and octaves {anchors.octaves}"
         wished = tuple(
             f"{key}: {value}{with_head if key == 'head' else ''} ({self.entry.reason})"
             for key, value in self.entry.deviations.items()
         )
-        method = catalog.methods()[self.entry.name]
-        suite = self.suite
-        return method.deviating(self.entry.switches, suite.head, suite.neck.norm) + wished
+        method, chosen = catalog.methods()[self.entry.name], self.entry.switches
+        written = catalog.as_written
+        switched = tuple(
+            f"switch {key}: {written(chosen[key])} (default {written(switch.default)})"
+            for key, switch in method.switches.items()
+            if chosen[key] != switch.default
+        )
+        by_nature = method.deviating(chosen, self.suite.head, self.suite.neck.norm)
+        return switched + by_nature + wished
 
 
 def plan(
@@ -145,6 +154,12 @@ def _check_head(suite: Suite, row: MethodEntry) -> None:
             f"{suite.name}: methods: {row.name} has no form for head {suite.head!r};"
             f" it works with {', '.join(heads)}"
         )
+    for key, switch in catalog.methods()[row.name].switches.items():
+        if switch.head not in ("", suite.head) and row.switches[key] != switch.default:
+            raise RequestError(
+                f"{suite.name}: methods: {row.label}: {key} has no effect under head "
+                f"{suite.head!r}, only under {switch.head}; leave it out"
+            )
 
 
 def _check_distinct(runs: Sequence[Run]) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from sobench import catalog, record
 from sobench.execute import Watcher, execute, has_detections, rescore
+from sobench.models.build import check_detector
 from sobench.plan import Run
 from sobench.record import Record
 
@@ -36,7 +37,12 @@ def run_matrix(
     What is done is not done again; only its scores are brought up to the suite's protocol. A run
     that diverged would do so again, so it stays as it is until its folder is deleted; one that
     failed for another reason is tried again.
+
+    Raises:
+        RequestError: a row that is to be trained cannot be built; before any other is.
     """
+    for run in {run.entry.label: run for run in runs if not _trained(run, results)}.values():
+        check_detector(run.suite, run.entry)
     for number, run in enumerate(runs, 1):
         watch.begin(run, number, len(runs))
         before = record.read(run.folder(results))
@@ -48,6 +54,11 @@ def run_matrix(
             outcome = execute(run, results, device, watch, checkpoint_seconds)
         watch.end(run, outcome, fresh=outcome is not before)
         yield outcome
+
+
+def _trained(run: Run, results: Path) -> bool:
+    before = record.read(run.folder(results))
+    return before is not None and (before.status == "diverged" or before.scored is not None)
 
 
 def _scored_as_wanted(run: Run, outcome: Record) -> bool:

@@ -194,7 +194,15 @@ def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
                 f"{path}: methods: {name}: {key}: {_yaml(value)} is not one of "
                 f"{', '.join(map(_yaml, values))}"
             )
-    return {key: given.get(key, switch.default) for key, switch in known.items()}
+    chosen = {key: given.get(key, switch.default) for key, switch in known.items()}
+    for key in given:
+        for other, needed in known[key].needs.items():
+            if chosen[other] != needed:
+                raise SuiteError(
+                    f"{path}: methods: {name}: {key} has no effect with {other}: "
+                    f"{_yaml(chosen[other])}; leave it out, or write {other}: {_yaml(needed)}"
+                )
+    return chosen
 
 
 def _check_keys(content: Any, model: type[BaseModel], where: str, source: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log, sqrt
+from typing import Literal
 
 import pytest
 import torch
@@ -32,6 +33,7 @@ from sobench.settings import Anchors, Detect
 
 CPU = torch.device("cpu")
 Rows = list[tuple[float, float, float, float]]
+Rescue = Literal["every", "one", "none"]
 
 
 def random_boxes(*shape: int, seed: int, extent: float = 200.0, side: float = 40.0) -> Tensor:
@@ -57,7 +59,7 @@ def targets(
     )
 
 
-def assigned(target: Targets, anchors: Rows, rescue: bool = True) -> list[list[int]]:
+def assigned(target: Targets, anchors: Rows, rescue: Rescue = "every") -> list[list[int]]:
     found = assign(target, torch.tensor(anchors), positive=0.5, negative=0.4, rescue=rescue)
     rows: list[list[int]] = found.tolist()
     return rows
@@ -201,18 +203,18 @@ def test_thresholds() -> None:
         (0, 0, 10, 4), (0, 0, 10, 3.9), (50, 50, 60, 60),
     ]  # fmt: skip
     expected = [0, 0, IGNORED, IGNORED, NEGATIVE, NEGATIVE]
-    assert assigned(target, anchors, rescue=False) == [expected]
+    assert assigned(target, anchors, rescue="none") == [expected]
     assert assigned(target, anchors) == [expected]
 
 
 def test_an_anchor_takes_the_object_that_it_overlaps_most() -> None:
     target = targets([[(0, 0, 10, 6), (0, 0, 10, 9), (0, 0, 10, 7)]])
-    assert assigned(target, [(0, 0, 10, 10)], rescue=False) == [[1]]
+    assert assigned(target, [(0, 0, 10, 10)], rescue="none") == [[1]]
 
 
 def test_of_equal_objects_the_first_is_taken() -> None:
     target = targets([[(0, 0, 10, 9), (0, 1, 10, 10)]])
-    assert assigned(target, [(0, 0, 10, 10)], rescue=False) == [[0]]
+    assert assigned(target, [(0, 0, 10, 10)], rescue="none") == [[0]]
 
 
 def test_an_object_below_the_threshold_is_rescued_by_all_its_best_anchors() -> None:
@@ -220,7 +222,7 @@ def test_an_object_below_the_threshold_is_rescued_by_all_its_best_anchors() -> N
     anchors: Rows = [(98, 98, 108, 108), (96, 96, 106, 106), (99, 99, 119, 119), (0, 0, 10, 10)]
     # Overlaps .16, .16, .04 and 0.
     assert assigned(target, anchors) == [[0, 0, NEGATIVE, NEGATIVE]]
-    assert assigned(target, anchors, rescue=False) == [[NEGATIVE] * 4]
+    assert assigned(target, anchors, rescue="none") == [[NEGATIVE] * 4]
 
 
 def test_of_two_objects_that_want_one_anchor_the_last_gets_it() -> None:
@@ -228,6 +230,19 @@ def test_of_two_objects_that_want_one_anchor_the_last_gets_it() -> None:
     assert assigned(targets([[(0, 0, 4, 4), (6, 6, 10, 10)]]), anchor) == [[1]]
     assert assigned(targets([[(0, 0, 10, 9), (0, 0, 3, 3)]]), anchor) == [[1]]  # IoU .9 and .09
     assert assigned(targets([[(0, 0, 3, 3), (0, 0, 10, 9)]]), anchor) == [[1]]
+
+
+def test_an_object_may_be_rescued_by_one_of_its_best_anchors_only() -> None:
+    # Both objects lie inside of all three anchors; the second prefers none over the others either.
+    target = targets([[(10, 10, 14, 14), (20, 20, 22, 22)]])
+    anchors: Rows = [(100, 100, 130, 130), (0, 0, 30, 30), (1, 1, 31, 31), (2, 2, 32, 32)]
+    assert assigned(target, anchors) == [[NEGATIVE, 1, 1, 1]]
+    assert assigned(target, anchors, rescue="one") == [[NEGATIVE, 1, NEGATIVE, NEGATIVE]]
+    # The first has its own best anchor.
+    anchors[3] = (8, 8, 18, 18)
+    assert assigned(target, anchors, rescue="one") == [[NEGATIVE, 1, NEGATIVE, 0]]
+    nothing = targets([[(300, 300, 310, 310)]])
+    assert assigned(nothing, anchors, rescue="one") == [[NEGATIVE] * 4]
 
 
 def test_an_object_that_no_anchor_touches_is_not_rescued() -> None:
@@ -312,8 +327,8 @@ def test_a_batch_is_assigned_like_its_images() -> None:
         assert torch.equal(assign(alone, anchors, 0.5, 0.4)[0], whole[index])
 
 
-@pytest.mark.parametrize("rescue", [True, False])
-def test_assignment_is_torchvisions_matcher(rescue: bool) -> None:
+@pytest.mark.parametrize("rescue", ["every", "none"])
+def test_assignment_is_torchvisions_matcher(rescue: Rescue) -> None:
     """They agree on all but the owner of a rescued anchor.
 
     torchvision leaves it with the object that the anchor overlaps most, so that the object in need
@@ -323,9 +338,9 @@ def test_assignment_is_torchvisions_matcher(rescue: bool) -> None:
     boxes = random_boxes(1, 60, seed=5, extent=250, side=60)
     target = Targets(boxes, torch.zeros(1, 60, dtype=torch.int64), torch.zeros(1, 0, 4))
     iou = pairwise_overlap(boxes, anchors)[0]
-    theirs = Matcher(0.5, 0.4, allow_low_quality_matches=rescue)(iou)
+    theirs = Matcher(0.5, 0.4, allow_low_quality_matches=rescue == "every")(iou)
     ours = assign(target, anchors, 0.5, 0.4, rescue)[0]
-    rescued = (iou == iou.amax(dim=1, keepdim=True)).any(dim=0) & rescue
+    rescued = (iou == iou.amax(dim=1, keepdim=True)).any(dim=0) & (rescue == "every")
     assert torch.equal(ours[~rescued], theirs[~rescued])
     assert torch.equal(ours >= 0, theirs >= 0)
     assert (ours >= 0).sum() > 60

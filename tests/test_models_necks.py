@@ -58,6 +58,12 @@ def centre(conv: nn.Module, weight: float, bias: float = 0.0) -> None:
             conv.bias.fill_(bias)
 
 
+def shift(norm: nn.Module, bias: float) -> None:
+    """Let a norm add something, so that its place is seen."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    nn.init.constant_(norm.bias, bias)
+
+
 def pass_on(module: nn.Module) -> None:
     """Let every convolution pass its input on, and every norm leave it alone."""
     module.eval()
@@ -280,11 +286,18 @@ def test_attention_with_an_open_relu_by_hand() -> None:
     for branch, weight in zip(module.branches, (0.25, 0.5, 0.75), strict=True):
         centre(branch, weight)
     centre(module.residual_attention[3], -3.0)
+    shift(module.residual_attention[1], 0.3)
+    shift(module.residual_attention[4], -0.2)
+    shift(module.local_attention[1], -1.5)
+    shift(module.local_attention[4], 0.1)
     found = module(plane([0.5]), plane([1.0, 2.0])).flatten().tolist()
     semantic = 0.5 * 1.5
-    enhanced = sigmoid(semantic - 3.0 * semantic) * semantic
+    residual = -3.0 * max(0.0, semantic + 0.3) - 0.2
+    enhanced = sigmoid(semantic + residual) * semantic
     fused = [1.0 + enhanced, 2.0 + enhanced]
-    assert found == pytest.approx([sigmoid(f) * f for f in fused], rel=1e-5)
+    local = [max(0.0, f - 1.5) + 0.1 for f in fused]
+    expected = [sigmoid(a) * f for a, f in zip(local, fused, strict=True)]
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_branches_see_as_far_as_their_dilation() -> None:
@@ -306,9 +319,11 @@ def test_detail_enhancement_by_hand() -> None:
     centre(module.texture[0], 2.0)
     centre(module.texture[3], 3.0)
     centre(module.output, 0.5, bias=0.25)
+    shift(module.texture[1], 1.0)
+    shift(module.texture[4], -2.0)
     found = module(row(-4, 1, 2, -3), row(10, 20)).flatten().tolist()
-    # X before its size changes: 3 relu(2 c) + c, which is c where c is negative, else 7 c.
-    details = [max(-4.0, 7.0), max(14.0, -3.0)]
+    # X before its size changes: 3 relu(2 c + 1) - 2 + c, which is 7 c + 1, or c - 2 below zero.
+    details = [max(-6.0, 8.0), max(15.0, -5.0)]
     levels = [10.0, 20.0]
     expected = [0.5 * (x + f) + 0.25 + f for x, f in zip(details, levels, strict=True)]
     assert found == pytest.approx(expected)

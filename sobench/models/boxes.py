@@ -158,8 +158,8 @@ def assign(
     ``negative`` it is background. An object that is rescued also takes the anchors that overlap it
     most, however little (but not at all does not count): ``every`` one of them, as in RetinaNet and
     MMDetection, which is many where a small object lies inside of anchors of one size, or only
-    ``one``, the first, as in SSD. Where several objects want one anchor, the last gets it. Background anchors that lie by more than half in an
-    ignore region take no part.
+    ``one``, the first, as in SSD. Where several objects want one anchor, the last gets it, as in
+    MMDetection. Background anchors that lie by more than half in an ignore region take no part.
 
     Args:
         anchors: ``[A, 4]``, or ``[B, A, 4]`` where every image has its own.

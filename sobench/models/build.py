@@ -42,6 +42,30 @@ def build_detector(
         return builder(entry.name)(backbone, pinned, entry.switches)
 
 
+def check_detector(suite: Suite, entry: MethodEntry) -> None:
+    """Build one row without storage and send one batch through it, as training would.
+
+    Raises:
+        RequestError: the row cannot be built or run under this suite.
+    """
+    plain = suite.backbone.model_copy(update={"weights": "none"})
+    images = torch.empty(suite.schedule.batch_size, 3, *canvas(suite.input), device="meta")
+    try:
+        with torch.device("meta"):
+            pinned = blueprint(suite, classes=1)
+            detector = builder(entry.name)(build_backbone(plain), pinned, entry.switches)
+        detector.train().predict(images)
+    except (ValueError, RuntimeError) as error:
+        why = str(error).partition("\n")[0]
+        if "meta" in why:  # an operation that looks at values cannot be tried without them
+            return
+        raise RequestError(
+            f"{suite.name}: methods: {entry.label} does not run with input.size "
+            f"{list(canvas(suite.input))} and schedule.batch_size {len(images)}:\n"
+            f"{why}; change these, or leave the row out"
+        ) from error
+
+
 def builder(name: str) -> Callable[..., Detector]:
     """The ``build`` of a method: of our own file, or of the module that its package names.
 

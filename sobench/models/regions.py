@@ -47,14 +47,16 @@ def propose(
     boxes, scores = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
     limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
     boxes = torch.minimum(boxes.clamp(min=0), limit)
-    level = torch.cat([scores.new_full(s.shape[1:], i) for i, (_, s) in enumerate(levels)]).long()
-    image = torch.arange(len(boxes), device=boxes.device).unsqueeze(1)
-    groups = image * len(levels) + level
+    level = torch.cat([scores.new_full(s.shape[1:], i) for i, (_, s) in enumerate(levels)])
     real = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)  # so numbers that are none are not
-    # In double precision the group offsets of batched_nms do not blur boxes of a few pixels.
-    kept = batched_nms(boxes[real].double(), scores[real].double(), groups[real], settings.nms)
-    survives = torch.zeros_like(scores, dtype=torch.bool)
-    survives[tuple(real.nonzero()[kept].T)] = True
+    survives = torch.zeros_like(real)
+    # Image by image, as batched_nms leaves its single kernel where boxes are many. In double
+    # precision its group offsets do not blur boxes of a few pixels.
+    for box, score, usable, row in zip(
+        boxes.double(), scores.double(), real, survives, strict=True
+    ):
+        kept = batched_nms(box[usable], score[usable], level[usable], settings.nms)
+        row[usable.nonzero().squeeze(1)[kept]] = True
     scores = torch.where(survives, scores, -torch.inf)
     scores, best = scores.topk(min(settings.proposals, scores.shape[1]))
     real = scores > -torch.inf

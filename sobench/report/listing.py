@@ -29,21 +29,27 @@ def print_list(what: str, console: Console) -> None:
                 text = f"{name} comes from {method.source}, {method.module}"
                 console.print(text, markup=False, highlight=False)
             for key, switch in method.switches.items():
-                values = ", ".join(map(_yaml, switch.values))
-                text = (
-                    f"{name}  {key}: {values} (default {_yaml(switch.default)}): {switch.meaning}"
-                )
+                values = ", ".join(map(catalog.as_written, switch.values))
+                default = f"(default {catalog.as_written(switch.default)})"
+                text = f"{name}  {key}: {values} {default}: {switch.meaning}{_needs(switch)}"
                 console.print(text, style="dim", markup=False, highlight=False)
             for deviation in method.deviations:
                 text = f"{name} deviates{_condition(deviation)}"
                 console.print(text, markup=False, highlight=False)
 
 
+def _needs(switch: catalog.Switch) -> str:
+    """When a switch has an effect, if not always."""
+    needs = [f"{key}: {catalog.as_written(value)}" for key, value in switch.needs.items()]
+    needs += [f"head: {switch.head}"] if switch.head else []
+    return f" (with {', '.join(needs)})" if needs else ""
+
+
 def _condition(deviation: str | catalog.When) -> str:
     """When a deviation holds, and the deviation."""
     if isinstance(deviation, str):
         return f": {deviation}"
-    when = [f"{key}: {_yaml(value)}" for key, value in deviation.switches.items()]
+    when = [f"{key}: {catalog.as_written(value)}" for key, value in deviation.switches.items()]
     when += [f"neck.norm: {deviation.norm}"] if deviation.norm else []
     under = f" under {deviation.head}" if deviation.head else ""
     return f"{under}{' with ' if when else ''}{', '.join(when)}: {deviation.text}"
@@ -108,7 +114,3 @@ def _suite_files() -> list[Path]:
 
 def _side(area: float) -> str:
     return "inf" if area >= catalog.INFINITE_AREA else f"{area**0.5:g}"
-
-
-def _yaml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
