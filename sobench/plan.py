@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sobench import catalog
+from sobench import catalog, plugins
 from sobench.errors import RequestError, did_you_mean
 from sobench.settings import MethodEntry, Suite
 from sobench.suite import deviating
@@ -44,7 +44,7 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """All that can change the result, apart from the dataset's content."""
         suite = self.suite.model_dump(mode="json")
-        method = catalog.methods()[self.entry.name]
+        method = plugins.methods()[self.entry.name]
         # A method with a head of its own reads nothing of the suite's.
         of_head = ("head", *catalog.HEADS[self.suite.head].sections) if method.heads else ()
         settings = {key: suite[key] for key in (*_ALWAYS, *of_head)}
@@ -94,7 +94,7 @@ class Run:
             f"{key}: {value}{with_head if key == 'head' else ''} ({self.entry.reason})"
             for key, value in self.entry.deviations.items()
         )
-        method, chosen = catalog.methods()[self.entry.name], self.entry.switches
+        method, chosen = plugins.methods()[self.entry.name], self.entry.switches
         written = catalog.as_written
         switched = tuple(
             f"switch {key}: {written(chosen[key])} (default {written(switch.default)})"
@@ -148,13 +148,13 @@ def plan(
 
 
 def _check_head(suite: Suite, row: MethodEntry) -> None:
-    heads = catalog.methods()[row.name].heads
+    heads = plugins.methods()[row.name].heads
     if heads and suite.head not in heads:
         raise RequestError(
             f"{suite.name}: methods: {row.name} has no form for head {suite.head!r};"
             f" it works with {', '.join(heads)}"
         )
-    for key, switch in catalog.methods()[row.name].switches.items():
+    for key, switch in plugins.methods()[row.name].switches.items():
         if switch.head not in ("", suite.head) and row.switches[key] != switch.default:
             raise RequestError(
                 f"{suite.name}: methods: {row.label}: {key} has no effect under head "

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from sobench import catalog
+from sobench import catalog, plugins
 from sobench.errors import SuiteError, did_you_mean
 from sobench.settings import MethodEntry, Section, Suite
 
@@ -165,7 +165,7 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
         )
     row = dict(row)
     name = row.pop("name")
-    known = catalog.methods()
+    known = plugins.methods()
     if name not in known:
         raise SuiteError(f"{path}: methods: unknown method {name!r};{did_you_mean(name, known)}")
     deviations = row.pop("deviations", {})
@@ -181,7 +181,7 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
 
 
 def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
-    known = catalog.methods()[name].switches
+    known = plugins.methods()[name].switches
     for key, value in given.items():
         if key not in known:
             options = (*known, "label", "deviations")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sobench import catalog, plan
+from sobench import catalog, plan, plugins
 from sobench.catalog import Head
 from sobench.errors import RequestError
 from sobench.plan import Run
@@ -122,8 +122,8 @@ def test_head_concerns_only_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(catalog.HEADS, "other", OTHER)
     with pytest.raises(RequestError, match="fpn has no form for head 'other'; it works with ret"):
         ids(head="other")
-    other_fpn = replace(catalog.methods()["fpn"], heads=("other",))
-    monkeypatch.setitem(catalog.methods(), "fpn", other_fpn)
+    other_fpn = replace(plugins.methods()["fpn"], heads=("other",))
+    monkeypatch.setitem(plugins.methods(), "fpn", other_fpn)
     after = ids(head="other")
     assert after["fpn"] != before["fpn"]
     assert after["ssd"] == before["ssd"]

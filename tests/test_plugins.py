@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from sobench import catalog, plan
+from sobench import plan, plugins
 from sobench.catalog import METHODS
 from sobench.errors import RequestError
 from sobench.models.build import build_detector
@@ -48,9 +48,9 @@ def files_of_the_readme() -> dict[str, str]:
 def forgotten() -> Iterator[None]:
     """No test sees the packages of another."""
     before = set(sys.modules)
-    catalog.methods.cache_clear()
+    plugins.methods.cache_clear()
     yield
-    catalog.methods.cache_clear()
+    plugins.methods.cache_clear()
     for name in set(sys.modules) - before:
         if name.split(".")[0].endswith("_package"):
             del sys.modules[name]
@@ -78,7 +78,7 @@ def install(
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_text(content)
     monkeypatch.syspath_prepend(site)
-    catalog.methods.cache_clear()
+    plugins.methods.cache_clear()
 
 
 def install_the_readme(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str = "") -> None:
@@ -112,7 +112,7 @@ def test_it_is_listed(
     assert any(line.startswith("my_neck  pool: avg, max (default avg): how") for line in lines)
     assert any(re.match(r"my_neck +Pyramid pooled .* retinanet, faster_rcnn", x) for x in lines)
     assert not any(line.startswith("fpn comes from") for line in lines)
-    assert list(catalog.methods()) == [*METHODS, "my_neck"]
+    assert list(plugins.methods()) == [*METHODS, "my_neck"]
     assert "my_package.neck" not in sys.modules  # built only, never listed
 
 
@@ -268,7 +268,7 @@ def test_wrong_row(
 def test_cause_is_kept_for_debugging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, WRONG["import that fails"][0])
     with pytest.raises(RequestError) as caught:
-        catalog.methods()
+        plugins.methods()
     assert isinstance(caught.value.__cause__, OSError)
 
 
@@ -282,7 +282,7 @@ def test_name_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(
         RequestError, match=r"fpn = .* of my-package 1.2: sobench itself has a meth"
     ):
-        catalog.methods()
+        plugins.methods()
 
 
 def test_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +294,7 @@ def test_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         RequestError, match=r"my_neck = .* of your-package 0.1: my-package 1.2 has a method of thi"
     ):
-        catalog.methods()
+        plugins.methods()
 
 
 def test_name_that_leaves_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +303,7 @@ def test_name_that_leaves_the_results(tmp_path: Path, monkeypatch: pytest.Monkey
         points={"../neck": "my_package:METHOD"},
     )  # fmt: skip
     with pytest.raises(RequestError, match=r"'../neck' names a folder of results; use letters"):
-        catalog.methods()
+        plugins.methods()
 
 
 NO_BUILD: dict[str, tuple[dict[str, str], str]] = {

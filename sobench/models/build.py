@@ -7,7 +7,7 @@ from importlib import import_module
 
 import torch
 
-from sobench import catalog
+from sobench import plugins
 from sobench.data.dataset import FloatArray
 from sobench.data.resize import canvas
 from sobench.errors import RequestError
@@ -72,7 +72,7 @@ def builder(name: str) -> Callable[..., Detector]:
     Raises:
         RequestError: the module of another package cannot be imported or has no ``build``.
     """
-    method = catalog.methods()[name]
+    method = plugins.methods()[name]
     if not method.module:
         build: Callable[..., Detector] = import_module(f"sobench.models.methods.{name}").build
         return build

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sobench import catalog
+from sobench import catalog, plugins
 from sobench.errors import SuiteError
 from sobench.report.terminal import print_table
 from sobench.suite import load
@@ -24,7 +24,7 @@ def print_list(what: str, console: Console) -> None:
     headings, rows = tables[what]()
     print_table(console, headings, rows)
     if what == "methods":
-        for name, method in catalog.methods().items():
+        for name, method in plugins.methods().items():
             if method.source:
                 text = f"{name} comes from {method.source}, {method.module}"
                 console.print(text, markup=False, highlight=False)
@@ -58,7 +58,7 @@ def _condition(deviation: str | catalog.When) -> str:
 def _methods() -> tuple[list[str], list[list[str]]]:
     rows = [
         [name, method.title, ", ".join(method.heads) or "its own", method.paper]
-        for name, method in catalog.methods().items()
+        for name, method in plugins.methods().items()
     ]
     return ["method", "title", "heads", "paper"], rows
 
