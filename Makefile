@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo install lint format test test-slow benchmark clean
 
-demo: .venv/installed  ## install, train both methods on drawn scenes, show the leaderboard
+demo: .venv/installed  ## install, train every method on drawn scenes, show the leaderboard
 	$(BIN)/sobench run suites/smoke.yaml
 
 install: .venv/installed
@@ -35,6 +35,7 @@ test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume
 
 benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's
 	$(BIN)/python -m tests.benchmarks.training_step
+	$(BIN)/python -m tests.benchmarks.training_step --head faster_rcnn
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from sobench import checkpoint
@@ -159,9 +159,9 @@ def autocast(run: Run, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=run.suite.precision == "bf16")
 
 
-def make_optimizer(detector: Detector, schedule: Schedule) -> Optimizer:
+def make_optimizer(network: nn.Module, schedule: Schedule) -> Optimizer:
     """The suite's optimizer over everything that trains; weight decay on all of it."""
-    weights = [p for p in detector.parameters() if p.requires_grad]
+    weights = [p for p in network.parameters() if p.requires_grad]
     if schedule.optimizer == "adamw":
         return AdamW(weights, schedule.lr, weight_decay=schedule.weight_decay, fused=True)
     return SGD(

@@ -42,7 +42,7 @@ def _overfit(
         neck={"channels": 64, "norm": "group", "tower_convs": 1},
         head=head,
         anchors=ANCHORS[head],
-        regions={"candidates": 200, "proposals": 100, "samples": 64, "channels": 256},
+        regions={"candidates": 600, "proposals": 100, "samples": 64, "channels": 256},
         augment={"hflip": 0},
         schedule={"batch_size": BATCH, "optimizer": "adamw", "lr": RATE},
         methods=[method],

@@ -1,13 +1,15 @@
-"""The training step of FPN-RetinaNet beside torchvision's RetinaNet and beside the bare network.
+"""The training step of FPN beside torchvision's detector of the same head and the bare network.
 
 Run with ``make benchmark``. The three take turns in one process, so that whatever else the machine
 does falls on all of them; printed are medians over the rounds of the ratios within a round.
 
 * ours: ``sobench.train.train_step`` on a ready batch, with targets, losses, clipping and optimizer.
-* torchvision: its RetinaNet with the same backbone, widths, anchors to a cell and levels, its own
-  matching and losses, the same clipping and optimizer; its resizing is switched off.
+* torchvision: its RetinaNet or Faster R-CNN with the same backbone, widths, anchors to a cell,
+  levels, proposals and samples, its own matching and losses, the same clipping and optimizer; its
+  resizing is switched off.
 * bare: our network's forward and backward from the sum of its outputs, with the same clipping and
-  optimizer, but without targets, matching or losses.
+  optimizer, but without targets, matching or losses. Only for RetinaNet: what Faster R-CNN's second
+  stage costs follows from its proposals.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ import click
 import torch
 import torchvision
 from torch import Tensor, nn
-from torchvision.models.detection import RetinaNet
+from torchvision.models.detection import FasterRCNN, RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
 from sobench import environment
 from sobench.data.targets import Batch, Targets
@@ -39,13 +41,14 @@ from sobench.train import autocast, make_optimizer, train_step
 CLASSES = 10
 
 
-def make_run(backbone: str, size: int, batch: int, precision: str) -> Run:
+def make_run(head: str, backbone: str, size: int, batch: int, precision: str) -> Run:
     """A run that pins what is measured."""
     content = {
         "name": "benchmark",
         "dataset": {"format": "synthetic", "train": batch, "val": 1, "size": [size, size]},
         "input": {"size": [size, size]},
         "backbone": {"name": backbone, "weights": "none", "norm": "train"},
+        "head": head,
         "schedule": {"epochs": 1, "batch_size": batch, "lr": 1e-3, "clip_norm": 35},
         "precision": precision,
         "methods": ["fpn"],
@@ -79,14 +82,33 @@ def torchvision_retinanet(backbone: str, size: int) -> RetinaNet:
     )
 
 
+def torchvision_faster_rcnn(backbone: str, size: int) -> FasterRCNN:
+    """torchvision's Faster R-CNN with one scale of 8 strides to a level, as ours has it."""
+    body = torchvision.models.get_model(backbone, weights=None)
+    finest = 64 if backbone in ("resnet18", "resnet34") else 256
+    widths = [finest * 2**level for level in range(4)]
+    layers = {f"layer{level + 1}": str(level) for level in range(4)}
+    pyramid = BackboneWithFPN(body, layers, widths, 256, LastLevelMaxPool())
+    sides = tuple((8 * stride,) for stride in (4, 8, 16, 32, 64))
+    anchors = AnchorGenerator(sides, ((0.5, 1.0, 2.0),) * 5)
+    return FasterRCNN(
+        pyramid, CLASSES + 1, min_size=size, max_size=size, rpn_anchor_generator=anchors,
+        rpn_post_nms_top_n_train=1000, _skip_resize=True,
+    )  # fmt: skip
+
+
+PEERS = {"retinanet": torchvision_retinanet, "faster_rcnn": torchvision_faster_rcnn}
+
+
 def torchvision_step(
-    model: RetinaNet, batch: Batch, run: Run, device: torch.device
+    model: nn.Module, batch: Batch, run: Run, device: torch.device
 ) -> Callable[[], None]:
     """torchvision's step on the same images and boxes, as its reference training does it."""
     optimizer = make_optimizer(model, run.suite.schedule)
     images = [x.contiguous() for x in batch.images.float().div(255)]
+    first = 1 if isinstance(model, FasterRCNN) else 0  # where 0 is its background
     targets = [
-        {"boxes": b, "labels": k}
+        {"boxes": b, "labels": k + first}
         for b, k in zip(batch.targets.boxes, batch.targets.labels, strict=True)
     ]
 
@@ -139,6 +161,7 @@ def measure(
 
 
 @click.command()
+@click.option("--head", default="retinanet", type=click.Choice(list(PEERS)))
 @click.option("--backbone", default="resnet18")
 @click.option("--size", default=256)
 @click.option("--batch", default=4)
@@ -147,34 +170,41 @@ def measure(
 @click.option("--precision", default="fp32", type=click.Choice(["fp32", "bf16"]))
 @click.option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]))
 def main(
-    backbone: str, size: int, batch: int, boxes: int, rounds: int, precision: str, device: str
+    head: str,
+    backbone: str,
+    size: int,
+    batch: int,
+    boxes: int,
+    rounds: int,
+    precision: str,
+    device: str,
 ) -> None:
     """Print the seconds of a step and the ratios."""
     place = choose_device(device)
-    run = make_run(backbone, size, batch, precision)
+    run = make_run(head, backbone, size, batch, precision)
     data = make_batch(size, batch, boxes, place)
     ours, bare = (build_detector(run.suite, run.entry, CLASSES, 0) for _ in range(2))
-    peer = torchvision_retinanet(backbone, size)
+    peer = PEERS[head](backbone, size)
     for model in (ours, bare, peer):
         model.to(place).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(ours, run.suite.schedule)
-    seconds = measure(
-        {
-            "ours": lambda: train_step(ours, optimizer, data, 1e-3, run, place),
-            "torchvision": torchvision_step(peer, data, run, place),
-            "bare": bare_step(bare, data, run, place),
-        },
-        rounds,
-        place,
-    )
+    steps: dict[str, Callable[[], object]] = {
+        "ours": lambda: train_step(ours, optimizer, data, 1e-3, run, place),
+        "torchvision": torchvision_step(peer, data, run, place),
+    }
+    if head == "retinanet":
+        steps["bare"] = bare_step(bare, data, run, place)
+    seconds = measure(steps, rounds, place)
     click.echo(f"{device_name(place)}, torch {environment.package_version('torch')}, {precision}")
-    click.echo(f"{backbone}, {size}x{size}, batch {batch}, {boxes} boxes an image, {rounds} rounds")
+    click.echo(
+        f"{head}, {backbone}, {size}x{size}, batch {batch}, {boxes} boxes an image, {rounds} rounds"
+    )
     for name, values in seconds.items():
         middle = median(values)
         click.echo(
             f"{name:12} {1000 * middle:8.1f} ms a step, {batch / middle:8.1f} images a second"
         )
-    for name in ("torchvision", "bare"):
+    for name in list(seconds)[1:]:
         ratio = median(a / b for a, b in zip(seconds["ours"], seconds[name], strict=True))
         click.echo(f"ours / {name}: {ratio:.3f}")
 
