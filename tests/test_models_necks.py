@@ -404,3 +404,33 @@ def test_enhancing_a_level_that_the_head_does_not_read() -> None:
     blueprint: Any = type("Blueprint", (), {"head": run.suite.head})
     with pytest.raises(SuiteError, match="retinanet reads no level below 3"):
         ta_fpn.build(FourMaps(), blueprint, run.entry.switches)  # type: ignore[arg-type]
+
+
+def test_attention_of_the_balanced_pyramid_keeps_its_precision_under_bfloat16() -> None:
+    """Two products of about 100 that bfloat16 cannot tell apart decide between two cells."""
+    block = NonLocal(1)
+    for conv, weight in ((block.theta, 1.0), (block.phi, 1.0), (block.g, 1.0), (block.output, 1.0)):
+        centre(conv, weight)
+    x = row(10.0, 10.0625)  # both are bfloat16 numbers
+    plain = block(x) - x
+    with torch.autocast("cpu", torch.bfloat16):
+        found = block(x) - x
+    assert plain.flatten().tolist() == pytest.approx([10.0407, 10.0407], abs=1e-3)
+    weights = block_weights(block, x)
+    assert weights[0, 0, 1].item() == pytest.approx(sigmoid(10 * 0.0625), abs=1e-3)
+    assert found.flatten().tolist() == pytest.approx([10.0407, 10.0407], abs=0.07)
+
+
+def block_weights(block: NonLocal, x: Tensor) -> Tensor:
+    """What the softmax of a block gives under bfloat16."""
+    seen: list[Tensor] = []
+    original = Tensor.softmax
+
+    def watched(self: Tensor, dim: int) -> Tensor:
+        seen.append(original(self, dim))
+        return seen[-1]
+
+    with pytest.MonkeyPatch.context() as patch, torch.autocast("cpu", torch.bfloat16):
+        patch.setattr(Tensor, "softmax", watched)
+        block(x)
+    return seen[0].float()

@@ -184,7 +184,7 @@ def assign(
             top, at = iou.max(dim=2, keepdim=True)
             closest = iou == top
             if rescue == "one":
-                closest = torch.zeros_like(closest).scatter_(2, at, True)
+                closest = torch.arange(count, device=iou.device) == at
             order = torch.arange(start, start + iou.shape[1], device=iou.device)
             found = torch.where(closest & (top > 0), order[None, :, None], -1).amax(dim=1)
             rescuer = torch.maximum(rescuer, found)

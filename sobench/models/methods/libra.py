@@ -49,7 +49,7 @@ class NonLocal(nn.Module):
         """``[B, C, h, w]`` -> the same shape."""
         theta, phi, g = (conv(x).flatten(2) for conv in (self.theta, self.phi, self.g))
         # Unscaled products reach a hundred, where bfloat16 has steps of a half.
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast("cuda" if x.is_cuda else "cpu", enabled=False):
             weights = (theta.transpose(1, 2).float() @ phi.float()).softmax(dim=-1)
         mixed = (weights.to(g.dtype) @ g.transpose(1, 2)).transpose(1, 2).reshape(x.shape)
         refined: Tensor = x + self.output(mixed)
