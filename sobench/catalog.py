@@ -1,4 +1,4 @@
-"""Literal tables of what exists: methods, heads, dataset formats, protocols. Imports nothing heavy.
+"""Literal tables of what exists: methods, heads, dataset formats. Imports nothing heavy.
 
 A new method is one file in ``models/methods/`` and one row in ``METHODS``; the row's key is the
 file name, the name in a suite and the name on the leaderboard. Other packages bring rows of their
@@ -25,11 +25,6 @@ class Switch:
     meaning: str
     needs: dict[str, str | int | float | bool] = field(default_factory=dict)
     head: str = ""
-
-
-def as_written(value: object) -> str:
-    """A switch's value as it stands in a suite."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
@@ -187,15 +182,22 @@ METHODS: dict[str, Method] = {
         paper="Zhang et al., CVPR 2018, arXiv:1711.06897",
         switches={
             "filter_negatives": Switch(
-                True, (True, False), "drop negatives that the anchor refinement is sure of"
+                True,
+                (True, False),
+                "drop negatives that the anchor refinement is sure of",
+                {"tcb": True},
             ),
             "cascade": Switch(
-                True, (True, False), "detect from refined anchors, not from the tiled ones"
+                True,
+                (True, False),
+                "detect from refined anchors, not from the tiled ones",
+                {"tcb": True},
             ),
             "tcb": Switch(
                 True,
                 (True, False),
-                "transfer connection blocks; false detects from the sources, as SSD does",
+                "transfer connection blocks; false leaves the anchor refinement out with them and "
+                "detects from the sources, as SSD does",
             ),
             "clip_anchors": Switch(False, (True, False), "clip the tiled anchors to the input"),
         },
@@ -350,67 +352,3 @@ DATASETS: dict[str, DatasetFormat] = {
     "yolo": DatasetFormat("YOLO txt", "data.yaml, images/ and labels/ with one txt per image"),
     "synthetic": DatasetFormat("drawn scenes of tiny objects", "none: drawn from a seed"),
 }
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How stored detections are scored.
-
-    Attributes:
-        title: one line for people.
-        version: raised whenever a number could change.
-        max_dets: AR is given at each; the last one is also the limit for AP. Per image and class.
-        bins: name -> area range in square pixels of the original image, both ends inclusive.
-        ignore_regions: what class-less ignore regions become: ``drop`` (detections on them count
-            as false) or ``crowd`` (a crowd region of every class).
-    """
-
-    title: str
-    version: int
-    max_dets: tuple[int, ...]
-    bins: dict[str, tuple[float, float]]
-    ignore_regions: str = "drop"
-
-
-INFINITE_AREA = 1e10
-_COCO_BINS = {"S": (0.0, 32.0**2), "M": (32.0**2, 96.0**2), "L": (96.0**2, INFINITE_AREA)}
-
-PROTOCOLS: dict[str, Protocol] = {
-    "coco": Protocol("COCO AP and AR, 100 detections", 1, (1, 10, 100), _COCO_BINS),
-    "visdrone-coco": Protocol(
-        "VisDrone as papers use it: COCO metrics, 500 detections", 1, (1, 10, 100, 500), _COCO_BINS
-    ),
-    "visdrone-coco100": Protocol(
-        "VisDrone with COCO metrics and 100 detections", 1, (1, 10, 100), _COCO_BINS
-    ),
-    "visdrone-crowd": Protocol(
-        "VisDrone, COCO metrics, 500 detections, ignored regions as crowd",
-        1,
-        (1, 10, 100, 500),
-        _COCO_BINS,
-        "crowd",
-    ),
-    "aitod": Protocol(
-        "AI-TOD size bins, 1500 detections",
-        1,
-        (1, 100, 1500),
-        {
-            "VT": (0.0, 8.0**2),
-            "T": (8.0**2, 16.0**2),
-            "S": (16.0**2, 32.0**2),
-            "M": (32.0**2, INFINITE_AREA),
-        },
-    ),
-    "tiny": Protocol(
-        "COCO metrics with bins for objects of 6 to 24 px",
-        1,
-        (1, 10, 100),
-        {
-            "XS": (0.0, 10.0**2),
-            "S": (10.0**2, 16.0**2),
-            "M": (16.0**2, INFINITE_AREA),
-        },
-    ),
-}
-
-ENGINES = ("hotcoco", "pycocotools")

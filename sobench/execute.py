@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
 import torch
 
-from sobench import catalog, checkpoint, record
+from sobench import checkpoint, record
 from sobench.data.cache import cached_images
-from sobench.data.dataset import Dataset, FloatArray, ImageArray
+from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.load import load
-from sobench.data.resize import canvas, place
+from sobench.data.resize import box_sizes, canvas
 from sobench.detect import detect
 from sobench.environment import cpu_name, describe
 from sobench.errors import DataError, Diverged, RequestError, SobenchError
@@ -33,8 +32,8 @@ from sobench.metrics.rows import read_rows, write_rows
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.plan import Run
+from sobench.protocols import PROTOCOLS
 from sobench.record import Cost, Epoch, Record, Scored
-from sobench.settings import Input
 from sobench.storage import held, write_whole
 from sobench.train import History, Progress, autocast, train
 
@@ -133,16 +132,6 @@ def _finish(
     )
 
 
-def box_sizes(dataset: Dataset, settings: Input) -> FloatArray | None:
-    """``[N, 2]`` width and height of all objects in pixels of the input; ``None`` without any."""
-    sizes = [
-        (image.boxes[:, 2:] - image.boxes[:, :2]) * place(settings, image.width, image.height).scale
-        for image in dataset.images
-    ]
-    found = np.concatenate(sizes) if sizes else np.empty((0, 2))
-    return found if len(found) else None
-
-
 def has_detections(run: Run, results: Path) -> bool:
     """Whether a run's stored detections are there to be scored."""
     return (run.folder(results) / DETECTIONS).exists()
@@ -160,7 +149,7 @@ def rescore(run: Run, results: Path, old: Record) -> Record:
 
 def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
     """Metrics of the detections in a file, under the suite's protocol."""
-    protocol = catalog.PROTOCOLS[run.suite.protocol]
+    protocol = PROTOCOLS[run.suite.protocol]
     scores = detection.score(dataset, read_rows(stored), protocol, run.suite.engine)
     return Scored.model_validate(
         record.finite(
@@ -231,7 +220,7 @@ def _interim(
     run: Run, detector: Detector, split: Split, device: torch.device
 ) -> dict[str, float | None]:
     rows = detect(run, detector, split.dataset, split.images, device)
-    protocol = catalog.PROTOCOLS[run.suite.protocol]
+    protocol = PROTOCOLS[run.suite.protocol]
     metrics = detection.score(split.dataset, rows, protocol, run.suite.engine).metrics
     return record.finite({"ap": metrics["AP"], "ap50": metrics["AP50"]})  # type: ignore[no-any-return]
 

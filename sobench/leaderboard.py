@@ -10,9 +10,10 @@ from statistics import mean, median, stdev
 
 import pandas as pd
 
-from sobench import catalog, record
+from sobench import record
 from sobench.errors import NothingToCompare
 from sobench.plan import Run
+from sobench.protocols import PROTOCOLS
 from sobench.record import Record, Scored
 
 _NOT_RUN = "not run yet"
@@ -100,7 +101,7 @@ def build(runs: Sequence[Run], records: Sequence[Record]) -> Leaderboard:
 
 
 def _metric_names(protocol: str) -> tuple[str, ...]:
-    rules = catalog.PROTOCOLS[protocol]
+    rules = PROTOCOLS[protocol]
     sizes = tuple(f"AP_{name}" for name in rules.bins)
     recalls = tuple(f"AR@{n}" for n in rules.max_dets)
     return ("AP", "AP50", "AP75", *sizes, *recalls, *(f"AR_{name}" for name in rules.bins))
@@ -150,13 +151,13 @@ def _missing(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
 
 
 def _outdated(scored: Scored, protocol: str) -> bool:
-    version = catalog.PROTOCOLS[protocol].version
+    version = PROTOCOLS[protocol].version
     return (scored.protocol, scored.protocol_version) != (protocol, version)
 
 
 def _provenance(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
     suite = runs[0].suite
-    protocol = catalog.PROTOCOLS[suite.protocol]
+    protocol = PROTOCOLS[suite.protocol]
     places = [r.environment for r in records if r.environment]
     packages = [f"torch {p.packages.get('torch', '?')}" for p in places]
     return {

@@ -13,7 +13,7 @@ from typing import Any
 from sobench import catalog, plugins
 from sobench.errors import RequestError, did_you_mean
 from sobench.settings import MethodEntry, Suite
-from sobench.suite import deviating
+from sobench.suite import as_written, deviating
 
 RESULTS_VERSION = 2
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
@@ -95,9 +95,8 @@ class Run:
             for key, value in self.entry.deviations.items()
         )
         method, chosen = plugins.methods()[self.entry.name], self.entry.switches
-        written = catalog.as_written
         switched = tuple(
-            f"switch {key}: {written(chosen[key])} (default {written(switch.default)})"
+            f"switch {key}: {as_written(chosen[key])} (default {as_written(switch.default)})"
             for key, switch in method.switches.items()
             if chosen[key] != switch.default
         )

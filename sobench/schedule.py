@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 
-from sobench import catalog, record
+from sobench import record
 from sobench.execute import Watcher, execute, has_detections, rescore
 from sobench.models.build import check_detector
 from sobench.plan import Run
+from sobench.protocols import PROTOCOLS
 from sobench.record import Record
 
 
@@ -41,24 +42,27 @@ def run_matrix(
     Raises:
         RequestError: a row that is to be trained cannot be built; before any other is.
     """
-    for run in {run.entry.label: run for run in runs if not _trained(run, results)}.values():
+    untrained = [run for run in runs if _to_do(run, results)[1] == "train"]
+    for run in {run.entry.label: run for run in untrained}.values():
         check_detector(run.suite, run.entry)
     for number, run in enumerate(runs, 1):
         watch.begin(run, number, len(runs))
-        before = record.read(run.folder(results))
-        if before and (before.status == "diverged" or _scored_as_wanted(run, before)):
-            outcome = before
-        elif before and before.scored and has_detections(run, results):
-            outcome = rescore(run, results, before)
-        else:
+        before, to_do = _to_do(run, results)
+        if to_do == "train" or before is None:
             outcome = execute(run, results, device, watch, checkpoint_seconds)
+        else:
+            outcome = rescore(run, results, before) if to_do == "score" else before
         watch.end(run, outcome, fresh=outcome is not before)
         yield outcome
 
 
-def _trained(run: Run, results: Path) -> bool:
+def _to_do(run: Run, results: Path) -> tuple[Record | None, Literal["train", "score", "nothing"]]:
+    """The record that there is, and what a run still needs."""
     before = record.read(run.folder(results))
-    return before is not None and (before.status == "diverged" or before.scored is not None)
+    if before and (before.status == "diverged" or _scored_as_wanted(run, before)):
+        return before, "nothing"
+    rescorable = before is not None and before.scored and has_detections(run, results)
+    return before, "score" if rescorable else "train"
 
 
 def _scored_as_wanted(run: Run, outcome: Record) -> bool:
@@ -66,6 +70,6 @@ def _scored_as_wanted(run: Run, outcome: Record) -> bool:
     return (
         scored is not None
         and scored.protocol == run.suite.protocol
-        and scored.protocol_version == catalog.PROTOCOLS[run.suite.protocol].version
+        and scored.protocol_version == PROTOCOLS[run.suite.protocol].version
         and scored.engine.startswith(run.suite.engine + " ")
     )

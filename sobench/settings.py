@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sobench import catalog
 from sobench.errors import did_you_mean
+from sobench.protocols import PROTOCOLS
 
 
 class Section(BaseModel):
@@ -281,7 +282,7 @@ class Suite(Section):
     @model_validator(mode="after")
     def _names(self) -> Self:
         _known("head", self.head, catalog.HEADS)
-        protocol = catalog.PROTOCOLS[_known("protocol", self.protocol, catalog.PROTOCOLS)]
+        protocol = PROTOCOLS[_known("protocol", self.protocol, PROTOCOLS)]
         if self.detect.max_detections < protocol.max_dets[-1]:
             raise ValueError(
                 f"detect.max_detections: {self.detect.max_detections} is fewer than protocol "

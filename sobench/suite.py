@@ -191,8 +191,8 @@ def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
         values = known[key].values
         if not any(value == v and type(value) is type(v) for v in values):
             raise SuiteError(
-                f"{path}: methods: {name}: {key}: {_yaml(value)} is not one of "
-                f"{', '.join(map(_yaml, values))}"
+                f"{path}: methods: {name}: {key}: {as_written(value)} is not one of "
+                f"{', '.join(map(as_written, values))}"
             )
     chosen = {key: given.get(key, switch.default) for key, switch in known.items()}
     for key in given:
@@ -200,7 +200,8 @@ def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
             if chosen[other] != needed:
                 raise SuiteError(
                     f"{path}: methods: {name}: {key} has no effect with {other}: "
-                    f"{_yaml(chosen[other])}; leave it out, or write {other}: {_yaml(needed)}"
+                    f"{as_written(chosen[other])}; leave it out, "
+                    f"or write {other}: {as_written(needed)}"
                 )
     return chosen
 
@@ -244,7 +245,7 @@ def _first_problem(error: ValidationError) -> str:
         return f"{key}.{message}" if key else message
     if problem["type"] == "missing":
         if isinstance(problem["loc"][-1], int):
-            return f"{'.'.join(keys[:-1])}: {_yaml(given)} has too few values"
+            return f"{'.'.join(keys[:-1])}: {as_written(given)} has too few values"
         return f"{key} is missing"
     if problem["type"] == "union_tag_invalid":
         tag = str(limits["tag"])
@@ -256,7 +257,7 @@ def _first_problem(error: ValidationError) -> str:
         return f"{key}: unknown {str(given)!r};{did_you_mean(str(given), known)}"
     wanted = _EXPECTED.get(problem["type"])
     expected = wanted.format(**limits) if wanted else str(problem["msg"])
-    return f"{key}: {_yaml(given)} is wrong; {expected}"
+    return f"{key}: {as_written(given)} is wrong; {expected}"
 
 
 _EXPECTED = {
@@ -282,7 +283,7 @@ _EXPECTED = {
 """What pydantic expected, by its type of error, in words that fit a YAML file."""
 
 
-def _yaml(value: Any) -> str:
+def as_written(value: Any) -> str:
     """A value as it stands in the file, on one line."""
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
     return text.removesuffix("...\n").strip()

@@ -207,12 +207,14 @@ def _close_epoch(history: History, epoch: int) -> dict[str, Any]:
 def _state(
     run: Run, detector: Detector, optimizer: Optimizer | None, history: History
 ) -> dict[str, Any]:
+    device = detector.mean.device
     return {
         "run": run.id,
         "history": json.dumps(asdict(history)),
         "model": detector.state_dict(),
         "optimizer": optimizer.state_dict() if optimizer else None,
-        "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
+        "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
 
 
@@ -234,10 +236,10 @@ def _resume(
     if state["optimizer"] is not None:
         optimizer.load_state_dict(state["optimizer"])
     torch.manual_seed(run.seed)
-    on_cpu, *on_cuda = state["random"]
-    torch.set_rng_state(on_cpu)
-    if len(on_cuda) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(on_cuda)
+    torch.set_rng_state(state["random"])
+    device = detector.mean.device
+    if device.type == "cuda" and state["random_cuda"] is not None:
+        torch.cuda.set_rng_state(state["random_cuda"], device)
     return History(**json.loads(state["history"]))
 
 

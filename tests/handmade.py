@@ -7,16 +7,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sobench import catalog, record
+from sobench import record
 from sobench.cli import main
 from sobench.environment import Environment
 from sobench.plan import Run
+from sobench.protocols import PROTOCOLS
 from sobench.record import Cost, Record, Scored
 
 
 def metrics_of(protocol: str, ap: float | None) -> dict[str, float | None]:
     """Every metric of a protocol, each of another value that follows from ``ap``."""
-    rules = catalog.PROTOCOLS[protocol]
+    rules = PROTOCOLS[protocol]
     names = ["AP", "AP50", "AP75", *(f"AP_{name}" for name in rules.bins)]
     names += [f"AR@{n}" for n in rules.max_dets] + [f"AR_{name}" for name in rules.bins]
     return {name: None if ap is None else ap + i / 1000 for i, name in enumerate(names)}
@@ -26,7 +27,7 @@ def scored(ap: float | None, protocol: str = "coco", **changes: Any) -> Scored:
     """Scores in which cars are found better than buses by 0.2."""
     values: dict[str, Any] = {
         "protocol": protocol,
-        "protocol_version": catalog.PROTOCOLS[protocol].version,
+        "protocol_version": PROTOCOLS[protocol].version,
         "engine": "hotcoco 1.0",
         "metrics": metrics_of(protocol, ap),
         "per_class": {

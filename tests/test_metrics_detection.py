@@ -11,12 +11,12 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytest
 
-from sobench.catalog import INFINITE_AREA, PROTOCOLS, Protocol
 from sobench.data import coco
 from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, as_boxes, as_labels
 from sobench.errors import DataError, RequestError
 from sobench.metrics.detection import Scores, score
 from sobench.metrics.rows import DetectionRow, read_rows, write_rows
+from sobench.protocols import INFINITE_AREA, PROTOCOLS, Protocol
 from sobench.settings import CocoData
 
 Engine = Literal["hotcoco", "pycocotools"]

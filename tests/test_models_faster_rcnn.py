@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sobench import settings as sections
-from sobench.catalog import PROTOCOLS
 from sobench.data import synthetic
 from sobench.data.batches import training_batches
-from sobench.data.targets import Targets
 from sobench.detect import detect
 from sobench.metrics.cost import count_gflops, count_parameters
 from sobench.metrics.detection import score
@@ -37,42 +35,22 @@ from sobench.models.regions import (
     region_levels,
 )
 from sobench.plan import Run
+from sobench.protocols import PROTOCOLS
 from sobench.settings import Regions, SyntheticData
 from sobench.train import make_optimizer, train_step
+from tests import planted
+from tests.planted import CLASSES, SIZE, targets
 from tests.tiny import tiny_suite
 
-CLASSES = 3
-SIZE = (64, 96)
 CPU = torch.device("cpu")
 SMALL = Regions(candidates=50, proposals=20, samples=8, channels=16)
 
 
 def blueprint(size: tuple[int, int] = SIZE, **changes: Any) -> Blueprint:
-    content: dict[str, Any] = {
-        "classes": CLASSES,
-        "size": size,
-        "neck": sections.Neck(channels=8),
-        "head": "faster_rcnn",
-        "anchors": sections.Anchors(scale=2, octaves=1, ratios=(1,)),
-        "detect": sections.Detect(),
-        "regions": SMALL,
-    }
-    return Blueprint(**(content | changes))
-
-
-def targets(
-    rows: list[list[tuple[float, ...]]],
-    labels: list[list[int]],
-    ignore: list[list[tuple[float, ...]]] | None = None,
-) -> Targets:
-    """Padded to the longest row, and at least to one, with label -1."""
-    longest = max(1, *(len(row) for row in rows))
-    regions = torch.tensor(ignore) if ignore else torch.zeros(len(rows), 0, 4)
-    return Targets(
-        torch.tensor([[*row, *[(0.0,) * 4] * (longest - len(row))] for row in rows]),
-        torch.tensor([[*row, *[-1] * (longest - len(row))] for row in labels]),
-        regions,
-    )
+    """Small proposals, and one square anchor of two strides to a cell."""
+    anchors = sections.Anchors(scale=2, octaves=1, ratios=(1,))
+    own: dict[str, Any] = {"head": "faster_rcnn", "anchors": anchors, "regions": SMALL}
+    return planted.blueprint(size=size, **(own | changes))
 
 
 class Constant(nn.Module):

@@ -18,7 +18,6 @@ from sobench.models.build import blueprint as pinned
 from sobench.models.detector import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    Blueprint,
     Detector,
     Head,
     HeadOptions,
@@ -29,34 +28,12 @@ from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.methods import ssd
 from sobench.models.methods.ssd import default_boxes
-from sobench.models.norms import L2Norm
 from sobench.models.pyramid import Levels
+from sobench.models.vgg import L2Norm
+from tests.planted import CLASSES, blueprint, targets
 from tests.tiny import tiny_suite
 
-CLASSES = 3
-SIZE = (64, 96)
-
-
-def blueprint(size: tuple[int, int] = SIZE, **changes: Any) -> Blueprint:
-    content: dict[str, Any] = {
-        "classes": CLASSES,
-        "size": size,
-        "neck": sections.Neck(channels=8),
-        "head": "retinanet",
-        "anchors": sections.Anchors(scale=2, octaves=2, ratios=(0.25, 1, 4)),
-        "detect": sections.Detect(),
-    }
-    return Blueprint(**(content | changes))
-
-
-def targets(rows: list[list[tuple[float, ...]]], labels: list[list[int]]) -> Targets:
-    """Padded to the longest row, with label -1."""
-    longest = max(len(row) for row in rows)
-    return Targets(
-        torch.tensor([[*row, *[(0.0,) * 4] * (longest - len(row))] for row in rows]),
-        torch.tensor([[*row, *[-1] * (longest - len(row))] for row in labels]),
-        torch.zeros(len(rows), 0, 4),
-    )
+ANCHORS = sections.Anchors(scale=2, octaves=2, ratios=(0.25, 1, 4))
 
 
 # ----------------------------------------------------------------------------------- RetinaNet
@@ -86,14 +63,14 @@ def set_values(output: HeadOutput, name: str, level: int, values: list[Any]) -> 
 def test_levels_and_strides() -> None:
     assert levels("retinanet") == Levels(3, 7, "convolution")
     assert levels("retinanet").strides == (8, 16, 32, 64, 128)
-    head = build_head(blueprint(), (8, 16, 32, 64, 128))
+    head = build_head(blueprint(anchors=ANCHORS), (8, 16, 32, 64, 128))
     assert isinstance(head, RetinaNetHead)
     assert head.strides == (8, 16, 32, 64, 128)
 
 
 def test_towers_with_the_suites_norm() -> None:
     group = sections.Neck(channels=16, norm="group")
-    head = RetinaNetHead(blueprint(neck=group), (8, 16), HeadOptions())
+    head = RetinaNetHead(blueprint(neck=group, anchors=ANCHORS), (8, 16), HeadOptions())
     norms = [m for m in head.modules() if isinstance(m, nn.GroupNorm)]
     assert len(norms) == 4 + 4
     assert {(m.num_groups, m.num_channels) for m in norms} == {(2, 16)}
@@ -101,7 +78,7 @@ def test_towers_with_the_suites_norm() -> None:
 
 
 def test_towers_with_a_norm_for_every_level() -> None:
-    head = RetinaNetHead(blueprint(), (8, 16), HeadOptions(level_norm=True))
+    head = RetinaNetHead(blueprint(anchors=ANCHORS), (8, 16), HeadOptions(level_norm=True))
     norms = [m for m in head.modules() if isinstance(m, nn.BatchNorm2d)]
     convs = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
     assert len(norms) == 2 * (4 + 4)
@@ -127,7 +104,7 @@ def test_options_replace_anchors_loss_and_width() -> None:
         return 7.0 * positive.sum()
 
     options = HeadOptions(channels=24, anchors=shapes, box_loss=no_loss)
-    head = RetinaNetHead(blueprint(), (8, 16), options)
+    head = RetinaNetHead(blueprint(anchors=ANCHORS), (8, 16), options)
     output = head([torch.zeros(1, 24, 8, 12), torch.zeros(1, 24, 4, 6)])
     assert output["offsets"][0].shape == (1, 2 * 4, 8, 12)
     anchors = head.anchors(output)
@@ -344,7 +321,7 @@ def method(size: tuple[int, int], backbone: str = "resnet18", boxes: str = "coco
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "train"}
     settings = sections.Backbone.model_construct(**content, freeze=())
     with torch.device("meta"):
-        return ssd.build(build_backbone(settings), blueprint(size), {"boxes": boxes})
+        return ssd.build(build_backbone(settings), blueprint(size=size), {"boxes": boxes})
 
 
 def sizes(boxes: Tensor) -> list[tuple[float, float]]:

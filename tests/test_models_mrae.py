@@ -19,8 +19,9 @@ from sobench import settings as sections
 from sobench.data import synthetic
 from sobench.data.batches import training_batches
 from sobench.data.dataset import Dataset, FloatArray
+from sobench.data.resize import box_sizes
 from sobench.data.targets import Batch
-from sobench.errors import SuiteError
+from sobench.errors import RequestError, SuiteError
 from sobench.models import build
 from sobench.models.backbone import build_backbone
 from sobench.models.boxes import AnchorShapes, octave_shapes
@@ -33,7 +34,7 @@ from sobench.models.methods.mrae import (
     TemplateSimilarity,
 )
 from sobench.models.regions import Res5
-from sobench.plan import Run
+from sobench.plan import Run, plan
 from sobench.settings import Suite, SyntheticData
 from sobench.train import Progress, make_optimizer, train_step
 from tests.tiny import tiny_run, tiny_suite
@@ -325,9 +326,13 @@ def test_res5_stays_as_frozen_as_it_was() -> None:
         assert all(p.requires_grad for p in stage.parameters()) == ("norm" in changes)
 
 
-def test_res5_needs_a_second_stage_and_a_resnet() -> None:
-    with pytest.raises(SuiteError, match=r"head retinanet has not; write `head: faster_rcnn`"):
-        detector(region_head="res5")
+def test_res5_needs_a_second_stage() -> None:
+    suite = tiny_suite(methods=[{"name": "mrae", "region_head": "res5"}])
+    with pytest.raises(RequestError, match=r"region_head has no effect under head 'retinanet'"):
+        plan(suite, "data")
+
+
+def test_res5_needs_a_resnet() -> None:
     with torch.device("meta"), pytest.raises(SuiteError, match=r"write `backbone: \{name: resnet"):
         detector(region_head="res5", head="faster_rcnn", backbone={"name": "vgg16"})
 
@@ -413,8 +418,8 @@ def test_a_run_clusters_its_training_boxes(tmp_path: Path, monkeypatch: pytest.M
 def test_images_without_objects_give_no_sizes() -> None:
     suite = tiny_suite()
     dataset = training_scenes(suite)
-    assert execute.box_sizes(dataset.first(0), suite.input) is None
-    found = execute.box_sizes(dataset.first(2), suite.input)
+    assert box_sizes(dataset.first(0), suite.input) is None
+    found = box_sizes(dataset.first(2), suite.input)
     assert found is not None
     assert len(found) == sum(len(image.boxes) for image in dataset.images[:2])
 
@@ -428,7 +433,7 @@ def test_the_loss_falls() -> None:
         methods=["mrae"],
     )
     run = Run(suite, suite.methods[0], 0, "")
-    sizes = execute.box_sizes(training_scenes(suite), suite.input)
+    sizes = box_sizes(training_scenes(suite), suite.input)
     network = build.build_detector(suite, run.entry, 5, 0, sizes)
     network = network.to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(network, suite.schedule)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sobench import settings as sections
 from sobench.errors import SuiteError
-from sobench.models.methods import nas_fpn, ta_fpn
+from sobench.models.build import build_detector
+from sobench.models.methods import ta_fpn
 from sobench.models.methods.libra import BalancedPyramid, NonLocal
 from sobench.models.methods.nas_fpn import Cell, GlobalPooling, Merge, SearchedPyramid, resized
 from sobench.models.methods.pafpn import PathAggregation
@@ -129,7 +130,7 @@ def test_resizing_upwards_repeats_and_downwards_takes_the_greatest() -> None:
 
 @pytest.mark.parametrize(("pool", "pooled"), [("mean", -0.5), ("max", 1.0)])
 def test_global_pooling_by_hand(pool: str, pooled: float) -> None:
-    merge = GlobalPooling(1, "none", pool, convolves=False)
+    merge = GlobalPooling(1, "batch", pool, convolves=False)
     x, y = row(10, 20), row(-2, 1)
     found = merge(x, y, like=y).flatten().tolist()
     weight = sigmoid(pooled)
@@ -137,20 +138,20 @@ def test_global_pooling_by_hand(pool: str, pooled: float) -> None:
 
 
 def test_global_pooling_of_nothing_is_the_second_input() -> None:
-    merge = GlobalPooling(3, "none", "mean", convolves=False)
+    merge = GlobalPooling(3, "batch", "mean", convolves=False)
     y = torch.randn(2, 3, 4, 4)
     assert torch.equal(merge(torch.zeros_like(y), y, like=y), y)
 
 
 def test_a_merge_convolves_behind_its_relu() -> None:
-    merge = Merge(1, "none")
+    merge = Merge(1, "batch")
     pass_on(merge)
     assert merge(row(1, -5), row(2, 3), like=row(0, 0)).flatten().tolist() == [3, 0]
 
 
 def test_the_cells_wiring_by_hand() -> None:
     """Levels of one cell each: no resizing, so that only the graph counts."""
-    cell = Cell(1, "none", "mean")
+    cell = Cell(1, "batch", "mean")
     pass_on(cell)
     p3, p4, p5, p6, p7 = 1.0, 2.0, 3.0, 4.0, 5.0
 
@@ -171,7 +172,7 @@ def test_the_cells_wiring_by_hand() -> None:
 def test_every_output_reaches_as_far_as_the_graph_says() -> None:
     """Which inputs an output depends on, for maps of real sizes."""
     torch.manual_seed(0)
-    cell = Cell(8, "none", "mean").eval()
+    cell = Cell(8, "batch", "mean").eval()
     maps = [torch.randn(1, 8, side, side, requires_grad=True) for side in (16, 8, 4, 2, 1)]
     outputs = cell(maps)
     assert [x.shape for x in outputs] == [x.shape for x in maps]
@@ -201,11 +202,10 @@ def test_group_norm_takes_the_place_of_batch_norm() -> None:
     assert len([m for m in neck.modules() if isinstance(m, nn.GroupNorm)]) == 3 + 2 + 7 * 7
 
 
-def test_separate_norms_need_retinanets_towers() -> None:
-    run = tiny_run(head="faster_rcnn", methods=[{"name": "nas_fpn", "separate_bn": True}])
-    blueprint: Any = type("Blueprint", (), {"head": run.suite.head})
-    with pytest.raises(SuiteError, match="separate_bn: true concerns the towers of retinanet"):
-        nas_fpn.build(FourMaps(), blueprint, run.entry.switches)  # type: ignore[arg-type]
+def test_separate_norms_need_towers() -> None:
+    run = tiny_run(neck={"tower_convs": 0}, methods=[{"name": "nas_fpn", "separate_bn": True}])
+    with pytest.raises(SuiteError, match=r"separate_bn: true concerns .* neck.tower_convs: 0"):
+        build_detector(run.suite, run.entry, 2, 0)
 
 
 # ---------------------------------------------------------------------------------------- Libra
@@ -264,10 +264,10 @@ def test_two_layer_attention_by_hand() -> None:
     pass_on(module)
     for branch, weight in zip(module.branches, (1.0, 2.0, -5.0), strict=True):
         centre(branch, weight, bias=0.5)
-    centre(module.residual_attention[0], 2.0)
-    centre(module.residual_attention[3], 3.0)
-    centre(module.local_attention[0], 0.5)
-    centre(module.local_attention[3], -1.0)
+    centre(module.get_submodule("residual_attention.0.0"), 2.0)
+    centre(module.get_submodule("residual_attention.2.0"), 3.0)
+    centre(module.get_submodule("local_attention.0.0"), 0.5)
+    centre(module.get_submodule("local_attention.2.0"), -1.0)
     found = module(plane([2.0]), plane([0.25, -4.0])).flatten().tolist()
     semantic = 2.0 * (1 + 2 - 5) + 3 * 0.5  # Eq. 1: -2.5
     residual = 3.0 * max(0.0, 2.0 * semantic)  # Eq. 2: 0, the ReLU closes
@@ -285,11 +285,11 @@ def test_attention_with_an_open_relu_by_hand() -> None:
     pass_on(module)
     for branch, weight in zip(module.branches, (0.25, 0.5, 0.75), strict=True):
         centre(branch, weight)
-    centre(module.residual_attention[3], -3.0)
-    shift(module.residual_attention[1], 0.3)
-    shift(module.residual_attention[4], -0.2)
-    shift(module.local_attention[1], -1.5)
-    shift(module.local_attention[4], 0.1)
+    centre(module.get_submodule("residual_attention.2.0"), -3.0)
+    shift(module.get_submodule("residual_attention.0.1"), 0.3)
+    shift(module.get_submodule("residual_attention.2.1"), -0.2)
+    shift(module.get_submodule("local_attention.0.1"), -1.5)
+    shift(module.get_submodule("local_attention.2.1"), 0.1)
     found = module(plane([0.5]), plane([1.0, 2.0])).flatten().tolist()
     semantic = 0.5 * 1.5
     residual = -3.0 * max(0.0, semantic + 0.3) - 0.2
@@ -316,11 +316,11 @@ def test_detail_enhancement_by_hand() -> None:
     """Eq. 6 to 8: two cells of C2 for one of the level."""
     module = DetailEnhancement(1, 1, "none", "max")
     pass_on(module)
-    centre(module.texture[0], 2.0)
-    centre(module.texture[3], 3.0)
+    centre(module.get_submodule("texture.0.0"), 2.0)
+    centre(module.get_submodule("texture.2.0"), 3.0)
     centre(module.output, 0.5, bias=0.25)
-    shift(module.texture[1], 1.0)
-    shift(module.texture[4], -2.0)
+    shift(module.get_submodule("texture.0.1"), 1.0)
+    shift(module.get_submodule("texture.2.1"), -2.0)
     found = module(row(-4, 1, 2, -3), row(10, 20)).flatten().tolist()
     # X before its size changes: 3 relu(2 c + 1) - 2 + c, which is 7 c + 1, or c - 2 below zero.
     details = [max(-6.0, 8.0), max(15.0, -5.0)]
@@ -335,8 +335,8 @@ def test_detail_enhancement_by_hand() -> None:
 def test_ways_to_the_size_of_a_level(downsample: str, expected: list[float]) -> None:
     module = DetailEnhancement(1, 1, "none", downsample)
     pass_on(module)
-    centre(module.texture[0], 2.0)
-    centre(module.texture[3], 3.0)
+    centre(module.get_submodule("texture.0.0"), 2.0)
+    centre(module.get_submodule("texture.2.0"), 3.0)
     found = module(row(-4, 1, 2, -3), row(0, 0)).flatten().tolist()
     assert found == pytest.approx(expected)
 

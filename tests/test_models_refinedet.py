@@ -16,7 +16,6 @@ from sobench.catalog import METHODS
 from sobench.data import synthetic
 from sobench.data.batches import training_batches
 from sobench.data.targets import Targets
-from sobench.errors import SuiteError
 from sobench.models.backbone import build_backbone
 from sobench.models.boxes import assign, encode
 from sobench.models.build import build_detector
@@ -25,27 +24,14 @@ from sobench.models.heads.refinedet import RefineDetHead
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.methods import refinedet
 from sobench.models.methods.refinedet import RefineDetNeck, TransferConnection, VggSources
-from sobench.models.norms import L2Norm
+from sobench.models.vgg import L2Norm
+from tests.planted import CLASSES, SIZE, blueprint, targets
 from tests.tiny import tiny_suite
 
-CLASSES = 3
-SIZE = (64, 96)
 MAPS = ((8, 12), (4, 6), (2, 3), (1, 2))
 STDS = (0.1, 0.1, 0.2, 0.2)
 SWITCHES = {name: switch.default for name, switch in METHODS["refinedet"].switches.items()}
-WITHOUT_TCB: dict[str, Any] = {"tcb": False, "cascade": False, "filter_negatives": False}
-
-
-def blueprint(**changes: Any) -> Blueprint:
-    content: dict[str, Any] = {
-        "classes": CLASSES,
-        "size": SIZE,
-        "neck": sections.Neck(channels=8),
-        "head": "retinanet",
-        "anchors": sections.Anchors(),
-        "detect": sections.Detect(),
-    }
-    return Blueprint(**(content | changes))
+WITHOUT_TCB: dict[str, Any] = {"tcb": False}
 
 
 def shapes_only(backbone: str, pinned: Blueprint, **switches: Any) -> Detector:
@@ -279,12 +265,7 @@ def index_of(level: int, row: int, column: int, anchor: int) -> int:
 
 def make_targets(*rows: list[tuple[float, ...]], label: int = 1) -> Targets:
     """One list of boxes for each image, all of one class."""
-    longest = max(1, *(len(row) for row in rows))
-    return Targets(
-        torch.tensor([[*row, *[(0.0,) * 4] * (longest - len(row))] for row in rows]),
-        torch.tensor([[label] * len(row) + [-1] * (longest - len(row)) for row in rows]),
-        torch.zeros(len(rows), 0, 4),
-    )
+    return targets(list(rows), [[label] * len(row) for row in rows])
 
 
 # The square of level 0, row 3, column 4, whose cells are 8 and whose anchors 32 pixels wide.
@@ -538,14 +519,6 @@ def test_without_tcb_it_is_an_ssd() -> None:
     assert set(losses) == {"class", "box"}
     for name, value in losses.items():
         assert value.item() == pytest.approx(expected[name].item())
-
-
-@pytest.mark.parametrize("idle", ["cascade", "filter_negatives"])
-def test_without_tcb_nothing_refines(idle: str) -> None:
-    with pytest.raises(SuiteError, match=f"which {idle} would need; write `{idle}: false` beside"):
-        shapes_only("resnet18", blueprint(), **(WITHOUT_TCB | {idle: True}))
-    with pytest.raises(SuiteError, match="`filter_negatives: false` and `cascade: false` beside"):
-        shapes_only("resnet18", blueprint(), tcb=False)
 
 
 # ------------------------------------------------------------------------------------ training

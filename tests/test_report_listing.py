@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from sobench import catalog
+from sobench.protocols import PROTOCOLS
 from sobench.report.listing import print_list
 from tests.test_suite import SHIPPED
 from tests.tiny import write_tiny
@@ -15,7 +16,7 @@ TABLES = {
     "methods": catalog.METHODS,
     "heads": catalog.HEADS,
     "datasets": catalog.DATASETS,
-    "protocols": catalog.PROTOCOLS,
+    "protocols": PROTOCOLS,
 }
 
 

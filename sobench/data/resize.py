@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from sobench.data.dataset import FloatArray, ImageArray
+from sobench.data.dataset import Dataset, FloatArray, ImageArray
 from sobench.settings import Input
 
 FILL = (124, 116, 104)
@@ -60,6 +60,16 @@ def place(settings: Input, width: int, height: int) -> Placement:
             scale = min(shorter / min(width, height), longer / max(width, height))
         new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
     return Placement(new_width, new_height, (new_width / width, new_height / height))
+
+
+def box_sizes(dataset: Dataset, settings: Input) -> FloatArray | None:
+    """``[N, 2]`` width and height of all objects in pixels of the input; ``None`` without any."""
+    sizes = [
+        (image.boxes[:, 2:] - image.boxes[:, :2]) * place(settings, image.width, image.height).scale
+        for image in dataset.images
+    ]
+    found = np.concatenate(sizes) if sizes else np.empty((0, 2))
+    return found if len(found) else None
 
 
 def resize(image: ImageArray, settings: Input) -> ImageArray:

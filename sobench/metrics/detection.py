@@ -21,10 +21,10 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sobench.catalog import INFINITE_AREA, Protocol
 from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, FloatArray, IntArray
 from sobench.errors import DataError, RequestError
 from sobench.metrics.rows import DetectionRow, DetectionTable, tabulate
+from sobench.protocols import INFINITE_AREA, Protocol
 
 RECALL_POINTS = 101
 

@@ -65,6 +65,11 @@ class Backbone(nn.Module):
             maps.append(x)
         return maps
 
+    @property
+    def has_norm(self) -> bool:
+        """Whether it has batch normalisation, as ResNets have and VGG-16 has not."""
+        return any(isinstance(module, nn.BatchNorm2d) for module in self.modules())
+
     def take_last(self) -> nn.Module:
         """Take the last stage off and return it: what no neck reads should not be computed.
 

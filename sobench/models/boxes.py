@@ -101,6 +101,12 @@ def pyramid_anchors(
     return torch.cat(levels).float()
 
 
+def map_anchors(maps: Sequence[Tensor], strides: tuple[int, ...], shapes: AnchorShapes) -> Tensor:
+    """``pyramid_anchors`` of ``[B, C, h, w]`` maps, in the order of their flattened predictions."""
+    sizes = tuple((x.shape[-2], x.shape[-1]) for x in maps)
+    return pyramid_anchors(sizes, strides, shapes, maps[0].device)
+
+
 def encode(boxes: Tensor, anchors: Tensor, stds: Sequence[float]) -> Tensor:
     """Boxes as offsets from anchors, ``(dx, dy, dw, dh) / stds``; R-CNN, arXiv:1311.2524, App. C.
 
@@ -181,10 +187,11 @@ def assign(
         best = torch.where(better, value, best)
         owner = torch.where(better, index + start, owner)
         if rescue != "none":
-            top, at = iou.max(dim=2, keepdim=True)
-            closest = iou == top
-            if rescue == "one":
-                closest = torch.arange(count, device=iou.device) == at
+            top = iou.amax(dim=2, keepdim=True)
+            if rescue == "every":
+                closest = iou == top
+            else:
+                closest = torch.arange(count, device=iou.device) == iou.argmax(dim=2, keepdim=True)
             order = torch.arange(start, start + iou.shape[1], device=iou.device)
             found = torch.where(closest & (top > 0), order[None, :, None], -1).amax(dim=1)
             rescuer = torch.maximum(rescuer, found)
@@ -232,6 +239,19 @@ def candidates(
     rows = anchor.unsqueeze(-1).expand(-1, -1, 4)
     own = anchors.gather(1, rows) if anchors.dim() == 3 else anchors[anchor]
     return decode(offsets.gather(1, rows), own, stds), score, index % classes
+
+
+def level_candidates(
+    scores: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    anchors: Tensor,
+    stds: Sequence[float],
+    top_k: int,
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """``candidates`` of each level; ``anchors`` ``[A, 4]`` are those of all, level by level."""
+    own = torch.split(anchors, [x.shape[1] for x in offsets])
+    levels = zip(scores, offsets, own, strict=True)
+    return [candidates(*level, stds, top_k) for level in levels]
 
 
 def suppress(

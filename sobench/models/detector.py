@@ -22,6 +22,11 @@ HeadOutput = dict[str, list[Tensor]]
 """Raw predictions by name, a map for each level."""
 
 
+def all_maps(output: HeadOutput) -> list[Tensor]:
+    """Every raw prediction: the workload of a head without a second stage."""
+    return [x for maps in output.values() for x in maps]
+
+
 @dataclass(frozen=True)
 class Blueprint:
     """What a suite pins for every method's network.

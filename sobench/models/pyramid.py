@@ -41,28 +41,38 @@ class Levels:
 
 
 def convolution(
-    inputs: int, outputs: int, kernel: int, norm: str, stride: int = 1
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    norm: str,
+    stride: int = 1,
+    padding: int | None = None,
 ) -> nn.Conv2d | nn.Sequential:
-    """A convolution that keeps the map's size, with the suite's norm behind it.
+    """A convolution with a norm behind it.
 
     Args:
-        norm: ``none``, which gives the convolution a bias, or ``group``.
+        norm: ``none``, which gives the convolution a bias, ``group`` or ``batch``.
+        padding: if not given, a stride of 1 keeps the map's size.
     """
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=norm == "none")
-    return conv if norm == "none" else nn.Sequential(conv, group_norm(outputs))
+    padding = kernel // 2 if padding is None else padding
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=norm == "none")
+    return conv if norm == "none" else nn.Sequential(conv, norm_layer(outputs, norm))
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Eight channels to a group, as in the 32 groups of 256 channels (arXiv:1803.08494).
+def norm_layer(channels: int, norm: str) -> nn.Module:
+    """The layer of ``group`` or ``batch``.
 
-    Where that does not divide evenly, groups are larger.
+    Groups are of eight channels, as in the 32 groups of 256 channels (arXiv:1803.08494), or larger
+    where that does not divide evenly.
     """
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
     return nn.GroupNorm(gcd(channels, max(1, channels // 8)), channels)
 
 
-def own_norm(channels: int, norm: str) -> nn.Module:
-    """Where a paper has batch normalisation: that, or the suite's ``group`` in its place."""
-    return group_norm(channels) if norm == "group" else nn.BatchNorm2d(channels)
+def or_batch(norm: str) -> str:
+    """The suite's norm where a paper has batch normalisation, which only ``group`` replaces."""
+    return "batch" if norm == "none" else norm
 
 
 def upsampled(x: Tensor, like: Tensor) -> Tensor:
@@ -82,9 +92,9 @@ def init_xavier(module: nn.Module) -> None:
 class Laterals(nn.ModuleList):
     """A 1x1 convolution for each level of the backbone; FPN, arXiv:1612.03144, section 3."""
 
-    def __init__(self, backbone: Backbone, settings: Neck, levels: Levels) -> None:
+    def __init__(self, backbone: Backbone, channels: int, norm: str, levels: Levels) -> None:
         inputs = backbone.channels[levels.of_backbone]
-        super().__init__(convolution(c, settings.channels, 1, settings.norm) for c in inputs)
+        super().__init__(convolution(c, channels, 1, norm) for c in inputs)
         self.chosen = levels.of_backbone
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
@@ -137,7 +147,7 @@ class FeaturePyramid(nn.Module):
         super().__init__()
         self.fuse = fuse
         channels = settings.channels
-        self.lateral = Laterals(backbone, settings, levels)
+        self.lateral = Laterals(backbone, channels, settings.norm, levels)
         self.output = nn.ModuleList(
             convolution(channels, channels, 3, settings.norm) for _ in self.lateral
         )

@@ -29,13 +29,11 @@ class Sampler(Protocol):
         ...
 
 
-def random_sample(assigned: Tensor, overlap: Tensor | None, count: int, share: float) -> Tensor:
+def random_sample(assigned: Tensor, count: int, share: float) -> Tensor:
     """Positives at random, then negatives at random to fill up; Fast R-CNN, section 2.3.
 
-    Args:
-        overlap: not read.
+    Args and result are those of a ``Sampler``, which also knows how much the regions overlap.
     """
-    del overlap
     quota = torch.full_like(assigned[:, 0], int(count * share))
     chosen = _draw(assigned >= 0, quota, count)
     return chosen | _draw(assigned == NEGATIVE, count - chosen.sum(dim=1), count)

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from sobench import catalog, plugins
 from sobench.errors import SuiteError
+from sobench.protocols import INFINITE_AREA, PROTOCOLS
 from sobench.report.terminal import print_table
-from sobench.suite import load
+from sobench.suite import as_written, load
 
 
 def print_list(what: str, console: Console) -> None:
@@ -29,8 +30,8 @@ def print_list(what: str, console: Console) -> None:
                 text = f"{name} comes from {method.source}, {method.module}"
                 console.print(text, markup=False, highlight=False)
             for key, switch in method.switches.items():
-                values = ", ".join(map(catalog.as_written, switch.values))
-                default = f"(default {catalog.as_written(switch.default)})"
+                values = ", ".join(map(as_written, switch.values))
+                default = f"(default {as_written(switch.default)})"
                 text = f"{name}  {key}: {values} {default}: {switch.meaning}{_needs(switch)}"
                 console.print(text, style="dim", markup=False, highlight=False)
             for deviation in method.deviations:
@@ -40,7 +41,7 @@ def print_list(what: str, console: Console) -> None:
 
 def _needs(switch: catalog.Switch) -> str:
     """When a switch has an effect, if not always."""
-    needs = [f"{key}: {catalog.as_written(value)}" for key, value in switch.needs.items()]
+    needs = [f"{key}: {as_written(value)}" for key, value in switch.needs.items()]
     needs += [f"head: {switch.head}"] if switch.head else []
     return f" (with {', '.join(needs)})" if needs else ""
 
@@ -49,7 +50,7 @@ def _condition(deviation: str | catalog.When) -> str:
     """When a deviation holds, and the deviation."""
     if isinstance(deviation, str):
         return f": {deviation}"
-    when = [f"{key}: {catalog.as_written(value)}" for key, value in deviation.switches.items()]
+    when = [f"{key}: {as_written(value)}" for key, value in deviation.switches.items()]
     when += [f"neck.norm: {deviation.norm}"] if deviation.norm else []
     under = f" under {deviation.head}" if deviation.head else ""
     return f"{under}{' with ' if when else ''}{', '.join(when)}: {deviation.text}"
@@ -84,7 +85,7 @@ def _protocols() -> tuple[list[str], list[list[str]]]:
                 f"{size} {_side(low)}-{_side(high)}" for size, (low, high) in entry.bins.items()
             ),
         ]
-        for name, entry in catalog.PROTOCOLS.items()
+        for name, entry in PROTOCOLS.items()
     ]
     return ["protocol", "version", "title", "detections", "sizes (side in px)"], rows
 
@@ -113,4 +114,4 @@ def _suite_files() -> list[Path]:
 
 
 def _side(area: float) -> str:
-    return "inf" if area >= catalog.INFINITE_AREA else f"{area**0.5:g}"
+    return "inf" if area >= INFINITE_AREA else f"{area**0.5:g}"

@@ -12,13 +12,13 @@ from sobench.models.boxes import (
     IGNORED,
     Detections,
     assign,
-    candidates,
     decode,
     encode,
     flat,
+    level_candidates,
+    map_anchors,
     matched,
     octave_shapes,
-    pyramid_anchors,
     suppress,
 )
 from sobench.models.detector import Blueprint, HeadOptions, HeadOutput, RegionHead
@@ -92,7 +92,7 @@ class FasterRcnnHead(nn.Module):
         self.pooled_strides = pooled_strides(strides)
         self.shapes = options.anchors or octave_shapes(blueprint.anchors, strides)
         self.box_loss = options.box_loss or smooth_l1
-        self.sampler = options.sampler or random_sample
+        self.sampler = options.sampler
         channels = options.channels or blueprint.neck.channels
         self.proposal_network = ProposalNetwork(channels, self.shapes.per_cell)
         self.region_head: RegionHead = options.region_head or TwoFullyConnected(
@@ -115,8 +115,7 @@ class FasterRcnnHead(nn.Module):
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
-        sizes = tuple((x.shape[-2], x.shape[-1]) for x in output["objectness"])
-        return pyramid_anchors(sizes, self.strides, self.shapes, output["objectness"][0].device)
+        return map_anchors(output["objectness"], self.strides, self.shapes)
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``objectness`` and ``proposal`` loss of the first stage, ``class`` and ``box`` loss."""
@@ -154,12 +153,8 @@ class FasterRcnnHead(nn.Module):
         most = self.blueprint.regions.candidates
         offsets = [flat(x.detach(), 4) for x in output["offsets"]]
         scores = [flat(x.detach(), 1) for x in output["objectness"]]
-        anchors = torch.split(self.anchors(output), [x.shape[1] for x in offsets])
-        levels = [
-            candidates(*level, _ANCHOR_STDS, most)[:2]
-            for level in zip(scores, offsets, anchors, strict=True)
-        ]
-        return propose(levels, self.blueprint.size, self.blueprint.regions)
+        levels = level_candidates(scores, offsets, self.anchors(output), _ANCHOR_STDS, most)
+        return propose([level[:2] for level in levels], self.blueprint.size, self.blueprint.regions)
 
     def anchor_loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``objectness`` and ``proposal`` loss, divided by the sampled anchors of the batch."""
@@ -167,7 +162,7 @@ class FasterRcnnHead(nn.Module):
         logits = torch.cat([flat(x, 1).squeeze(-1) for x in output["objectness"]], dim=1)
         offsets = torch.cat([flat(x, 4) for x in output["offsets"]], dim=1)
         assigned = assign(targets, anchors, positive=0.7, negative=0.3)
-        sampled = random_sample(assigned, None, _ANCHOR_SAMPLES, _ANCHOR_SHARE)
+        sampled = random_sample(assigned, _ANCHOR_SAMPLES, _ANCHOR_SHARE)
         positive = sampled & (assigned >= 0)
         boxes, _ = matched(targets, assigned)
         count = sampled.sum().clamp(min=1)
@@ -183,9 +178,12 @@ class FasterRcnnHead(nn.Module):
         """``class`` and ``box`` loss, divided by the sampled regions of the batch."""
         assigned = assign(targets, regions.boxes, positive=0.5, negative=0.5, rescue="none")
         assigned = torch.where(regions.real, assigned, IGNORED)
-        overlap = best_overlap(targets, regions.boxes)
         samples = self.blueprint.regions.samples
-        sampled = self.sampler(assigned, overlap, samples, _REGION_SHARE)
+        if self.sampler is None:
+            sampled = random_sample(assigned, samples, _REGION_SHARE)
+        else:
+            overlap = best_overlap(targets, regions.boxes)
+            sampled = self.sampler(assigned, overlap, samples, _REGION_SHARE)
         boxes, labels = (x[sampled] for x in matched(targets, assigned))
         positive = assigned[sampled] >= 0
         logits, offsets = self.second_stage(output, regions.boxes, sampled)

@@ -9,20 +9,16 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.boxes import (
-    NEGATIVE,
     AnchorShapes,
     Detections,
-    assign,
     candidates,
     decode,
-    encode,
     flat,
-    matched,
-    pyramid_anchors,
+    map_anchors,
     suppress,
 )
-from sobench.models.detector import Blueprint, HeadOutput
-from sobench.models.losses import mined_cross_entropy, smooth_l1
+from sobench.models.detector import Blueprint, HeadOutput, all_maps
+from sobench.models.multibox import STDS, multibox_loss
 from sobench.models.pyramid import init_xavier
 
 THETA = 0.99
@@ -30,7 +26,6 @@ THETA = 0.99
 
 _SCALE = 4
 _RATIOS = (1.0, 2.0, 0.5)
-_STDS = (0.1, 0.1, 0.2, 0.2)
 
 
 class RefineDetHead(nn.Module):
@@ -89,8 +84,7 @@ class RefineDetHead(nn.Module):
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""
-        sizes = tuple((x.shape[-2], x.shape[-1]) for x in output["logits"])
-        anchors = pyramid_anchors(sizes, self.strides, self.shapes, output["logits"][0].device)
+        anchors = map_anchors(output["logits"], self.strides, self.shapes)
         if not self.clip_anchors:
             return anchors
         height, width = self.blueprint.size
@@ -106,22 +100,24 @@ class RefineDetHead(nn.Module):
         """
         logits, offsets = _joined(output, "arm_", 2)
         sure = logits.detach().softmax(dim=-1)[..., 0] > self.theta
-        return decode(offsets.detach(), tiled, _STDS) if self.cascade else tiled, sure
+        return decode(offsets.detach(), tiled, STDS) if self.cascade else tiled, sure
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """The four sums of section 4, "Loss Function", each over the positives of its module.
 
-        ``class`` and ``box`` are the ODM's, ``arm_class`` and ``arm_box`` the ARM's.
+        ``class`` and ``box`` are the ODM's, ``arm_class`` and ``arm_box`` the ARM's. What the ARM
+        is sure of may still be positive: the paper passes on "refined positive anchor boxes", and
+        its authors' code keeps all of them.
         """
         anchors, losses = self.anchors(output), {}
         sure = None
         if self.arm is not None:
             objects = Targets(targets.boxes, targets.labels.clamp(max=0), targets.ignore)
-            arm = step_loss(*_joined(output, "arm_", 2), anchors, objects)
+            arm = multibox_loss(*_joined(output, "arm_", 2), anchors, objects)
             losses = {"arm_class": arm[0], "arm_box": arm[1]}
             anchors, sure = self.refine(output, anchors)
         predicted = _joined(output, "", self.blueprint.classes + 1)
-        losses["class"], losses["box"] = step_loss(*predicted, anchors, targets, sure)
+        losses["class"], losses["box"] = multibox_loss(*predicted, anchors, targets, sure)
         return losses
 
     def detect(self, output: HeadOutput) -> Detections:
@@ -133,12 +129,12 @@ class RefineDetHead(nn.Module):
         if self.arm is not None:
             anchors, sure = self.refine(output, anchors)
             scores = scores.masked_fill(sure.unsqueeze(-1), 0.0)
-        found = candidates(scores, offsets, anchors, _STDS, settings.top_k)
+        found = candidates(scores, offsets, anchors, STDS, settings.top_k)
         return suppress([found], self.blueprint.size, settings)
 
     def workload(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
-        return [x for maps in output.values() for x in maps]
+        return all_maps(output)
 
 
 class Predictors(nn.Module):
@@ -163,35 +159,6 @@ class Predictors(nn.Module):
         logits = [conv(x) for conv, x in zip(self.class_logits, maps, strict=True)]
         offsets = [conv(x) for conv, x in zip(self.box_offsets, maps, strict=True)]
         return logits, offsets
-
-
-def step_loss(
-    logits: Tensor,
-    offsets: Tensor,
-    anchors: Tensor,
-    targets: Targets,
-    sure: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Class and box loss of one module over its positives in the batch; 0 without any.
-
-    An object takes the anchor that it overlaps most and all with IoU of .5 and more;
-    cross-entropy with three hard negatives for each positive, smooth L1 with beta 1.
-
-    Args:
-        logits: ``[B, A, K + 1]``; offsets: ``[B, A, 4]``; anchors: ``[A, 4]`` or ``[B, A, 4]``.
-        sure: ``[B, A]`` bool, anchors that may not be negatives. Positives they may be: the paper
-            passes on "refined positive anchor boxes", and its authors' code keeps all of them.
-    """
-    assigned = assign(targets, anchors, positive=0.5, negative=0.5, rescue="one")
-    positive, negative = assigned >= 0, assigned == NEGATIVE
-    if sure is not None:
-        negative = negative & ~sure
-    boxes, labels = matched(targets, assigned)
-    classes = torch.where(positive, labels + 1, 0)
-    count = positive.sum().clamp(min=1)
-    class_loss = mined_cross_entropy(logits, classes, positive, negative)
-    box_loss = smooth_l1(offsets, encode(boxes, anchors, _STDS), positive, beta=1.0)
-    return class_loss / count, box_loss / count
 
 
 def _joined(output: HeadOutput, module: str, classes: int) -> tuple[Tensor, Tensor]:

@@ -13,15 +13,15 @@ from sobench.models.boxes import (
     IGNORED,
     Detections,
     assign,
-    candidates,
     encode,
     flat,
+    level_candidates,
+    map_anchors,
     matched,
     octave_shapes,
-    pyramid_anchors,
     suppress,
 )
-from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
+from sobench.models.detector import Blueprint, HeadOptions, HeadOutput, all_maps
 from sobench.models.losses import focal_loss, smooth_l1
 from sobench.models.pyramid import Levels, convolution
 from sobench.settings import Neck
@@ -73,8 +73,7 @@ class RetinaNetHead(nn.Module):
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
-        sizes = tuple((x.shape[-2], x.shape[-1]) for x in output["logits"])
-        return pyramid_anchors(sizes, self.strides, self.shapes, output["logits"][0].device)
+        return map_anchors(output["logits"], self.strides, self.shapes)
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the batch's matched anchors."""
@@ -94,16 +93,12 @@ class RetinaNetHead(nn.Module):
         settings, classes = self.blueprint.detect, self.blueprint.classes
         scores = [flat(x, classes).sigmoid() for x in output["logits"]]
         offsets = [flat(x, 4) for x in output["offsets"]]
-        anchors = torch.split(self.anchors(output), [x.shape[1] for x in offsets])
-        found = [
-            candidates(*level, _STDS, settings.top_k)
-            for level in zip(scores, offsets, anchors, strict=True)
-        ]
+        found = level_candidates(scores, offsets, self.anchors(output), _STDS, settings.top_k)
         return suppress(found, self.blueprint.size, settings)
 
     def workload(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
-        return [x for maps in output.values() for x in maps]
+        return all_maps(output)
 
 
 class Tower(nn.Module):
@@ -126,7 +121,6 @@ class Tower(nn.Module):
         self.norms = nn.ModuleList(
             nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(levels)) for _ in count
         )
-        self.own_norms = levels > 0
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         """``[B, C, h, w]`` of every level -> the same shapes."""
@@ -135,8 +129,8 @@ class Tower(nn.Module):
     def _level(self, x: Tensor, level: int) -> Tensor:
         for conv, norms in zip(self.convs, self.norms, strict=True):
             x = conv(x)
-            if self.own_norms:
-                x = norms[level](x)  # type: ignore[index]
+            if isinstance(norms, nn.ModuleList) and len(norms):
+                x = norms[level](x)
             x = F.relu(x, inplace=True)
         return x
 

@@ -8,21 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.boxes import (
-    NEGATIVE,
-    Detections,
-    assign,
-    candidates,
-    encode,
-    flat,
-    matched,
-    suppress,
-)
-from sobench.models.detector import Blueprint, HeadOutput
-from sobench.models.losses import mined_cross_entropy, smooth_l1
+from sobench.models.boxes import Detections, flat, level_candidates, suppress
+from sobench.models.detector import Blueprint, HeadOutput, all_maps
+from sobench.models.multibox import STDS, multibox_loss
 from sobench.models.pyramid import init_xavier
-
-_STDS = (0.1, 0.1, 0.2, 0.2)
 
 
 class SsdHead(nn.Module):
@@ -66,27 +55,17 @@ class SsdHead(nn.Module):
         """``class`` and ``box`` loss, divided by the batch's positives."""
         logits = torch.cat([flat(x, self.blueprint.classes + 1) for x in output["logits"]], dim=1)
         offsets = torch.cat([flat(x, 4) for x in output["offsets"]], dim=1)
-        assigned = assign(targets, self.boxes, positive=0.5, negative=0.5, rescue="one")
-        positive = assigned >= 0
-        boxes, labels = matched(targets, assigned)
-        classes = torch.where(positive, labels + 1, 0)
-        count = positive.sum().clamp(min=1)
-        box_loss = smooth_l1(offsets, encode(boxes, self.boxes, _STDS), positive, beta=1.0)
-        class_loss = mined_cross_entropy(logits, classes, positive, assigned == NEGATIVE)
-        return {"class": class_loss / count, "box": box_loss / count}
+        class_loss, box_loss = multibox_loss(logits, offsets, self.boxes, targets)
+        return {"class": class_loss, "box": box_loss}
 
     def detect(self, output: HeadOutput) -> Detections:
         """The best ``top_k`` of each source map, decoded, clipped to the input and suppressed."""
         settings, width = self.blueprint.detect, self.blueprint.classes + 1
         scores = [flat(x, width).softmax(dim=-1)[..., 1:] for x in output["logits"]]
         offsets = [flat(x, 4) for x in output["offsets"]]
-        boxes = torch.split(self.boxes, [x.shape[1] for x in offsets])
-        found = [
-            candidates(*level, _STDS, settings.top_k)
-            for level in zip(scores, offsets, boxes, strict=True)
-        ]
+        found = level_candidates(scores, offsets, self.boxes, STDS, settings.top_k)
         return suppress(found, self.blueprint.size, settings)
 
     def workload(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
-        return [x for maps in output.values() for x in maps]
+        return all_maps(output)

@@ -153,13 +153,12 @@ def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any])
     """Backbone without its last stage, one attention map, and the head of the suite.
 
     Raises:
-        SuiteError: ``region_head: res5`` under another head than ``faster_rcnn``, or without a
-            stage that could be it.
+        SuiteError: ``region_head: res5`` without a stage that could be it.
     """
     stage = _last_stage(backbone)
     paper_form = switches["region_head"] == "res5"
     if paper_form:
-        _check_paper_form(blueprint, stage)
+        _check_stage(stage)
     channels = backbone.channels
     options = HeadOptions(
         channels=channels[-1] if paper_form else None,
@@ -194,12 +193,7 @@ def _last_stage(backbone: Backbone) -> Res5:
     return Res5(backbone.take_last(), outputs, frozen)
 
 
-def _check_paper_form(blueprint: Blueprint, stage: Res5) -> None:
-    if blueprint.head != "faster_rcnn":
-        raise SuiteError(
-            f"methods: mrae: region_head: res5 is a second stage, which head {blueprint.head} has "
-            "not; write `head: faster_rcnn` or leave region_head out"
-        )
+def _check_stage(stage: Res5) -> None:
     if next(stage.parameters(), None) is None:
         raise SuiteError(
             "methods: mrae: region_head: res5 is the last stage of a ResNet, which this backbone "

@@ -24,7 +24,7 @@ from sobench.errors import SuiteError
 from sobench.models.backbone import Backbone
 from sobench.models.detector import Blueprint, Detector, HeadOptions
 from sobench.models.heads import build_head, levels
-from sobench.models.pyramid import TOP, Levels, init_xavier, own_norm
+from sobench.models.pyramid import TOP, Laterals, Levels, convolution, init_xavier, or_batch
 from sobench.settings import Neck
 
 
@@ -39,14 +39,17 @@ def resized(x: Tensor, like: Tensor) -> Tensor:
 
 
 class Merge(nn.Module):
-    """Two levels into one: ``Conv-BN`` behind a ReLU, unless it only passes its sum on."""
+    """Two levels into one: ``Conv-BN`` behind a ReLU, unless it only passes its sum on.
+
+    Args:
+        norm: ``batch``, as in the paper, or ``group``.
+    """
 
     def __init__(self, channels: int, norm: str, convolves: bool = True) -> None:
         super().__init__()
         self.output: nn.Module = nn.Identity()
         if convolves:
-            conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-            self.output = nn.Sequential(nn.ReLU(), conv, own_norm(channels, norm))
+            self.output = nn.Sequential(nn.ReLU(), convolution(channels, channels, 3, norm))
 
     def forward(self, x: Tensor, y: Tensor, like: Tensor) -> Tensor:
         """Both at the size of ``like``, combined and convolved."""
@@ -106,21 +109,17 @@ class SearchedPyramid(nn.Module):
         self, backbone: Backbone, settings: Neck, levels: Levels, stack: int, pool: str
     ) -> None:
         super().__init__()
-        channels, norm = settings.channels, settings.norm
-        self.chosen = levels.of_backbone
-
-        def lateral(inputs: int) -> nn.Sequential:
-            conv = nn.Conv2d(inputs, channels, 1, bias=False)
-            return nn.Sequential(conv, own_norm(channels, norm))
-
-        self.lateral = nn.ModuleList(lateral(c) for c in backbone.channels[self.chosen])
-        self.above = nn.ModuleList(lateral(channels) for _ in range(TOP, levels.last))
+        channels, norm = settings.channels, or_batch(settings.norm)
+        self.lateral = Laterals(backbone, channels, norm, levels)
+        self.above = nn.ModuleList(
+            convolution(channels, channels, 1, norm) for _ in range(TOP, levels.last)
+        )
         self.cells = nn.ModuleList(Cell(channels, norm, pool) for _ in range(stack))
         init_xavier(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C2..C5 -> the levels of the head, finest first."""
-        pyramid = [conv(x) for conv, x in zip(self.lateral, features[self.chosen], strict=True)]
+        pyramid: list[Tensor] = self.lateral(features)
         for conv in self.above:
             pyramid.append(F.max_pool2d(conv(pyramid[-1]), 2, ceil_mode=True))
         for cell in self.cells:
@@ -132,13 +131,13 @@ def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any])
     """Backbone, stacked cells, and the head of the suite.
 
     Raises:
-        SuiteError: ``separate_bn`` under a head without towers.
+        SuiteError: ``separate_bn`` without towers.
     """
     separate = bool(switches["separate_bn"])
-    if separate and blueprint.head != "retinanet":
+    if separate and not blueprint.neck.tower_convs:
         raise SuiteError(
-            "methods: nas_fpn: separate_bn: true concerns the towers of retinanet, and the head "
-            f"is {blueprint.head}; leave it out"
+            "methods: nas_fpn: separate_bn: true concerns the head's towers, and the suite has "
+            "neck.tower_convs: 0; leave it out, or write 1 to 8"
         )
     wanted = levels(blueprint.head)
     neck = SearchedPyramid(

@@ -23,12 +23,11 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
-from sobench.errors import SuiteError
 from sobench.models.backbone import Backbone
 from sobench.models.detector import Blueprint, Detector
 from sobench.models.heads.refinedet import RefineDetHead
-from sobench.models.norms import L2Norm
-from sobench.models.pyramid import own_norm
+from sobench.models.pyramid import convolution, norm_layer, or_batch
+from sobench.models.vgg import L2Norm, convolutional_fc
 
 STRIDES = (8, 16, 32, 64)
 """Of the sources, section 4, "Anchors Design and Matching"."""
@@ -42,12 +41,7 @@ class VggSources(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.norms = nn.ModuleList([L2Norm(512, 10.0), L2Norm(512, 8.0)])
-        self.fc = nn.Sequential(
-            nn.Conv2d(512, 1024, 3, padding=3, dilation=3),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(1024, 1024, 1),
-            nn.ReLU(inplace=True),
-        )
+        self.fc = convolutional_fc(3)
         self.conv6 = nn.Sequential(
             nn.Conv2d(1024, 256, 1),
             nn.ReLU(inplace=True),
@@ -64,17 +58,19 @@ class VggSources(nn.Module):
 
 
 class ResNetSources(nn.Module):
-    """C3, C4, C5 and res6, a bottleneck of 128, 128 and 512 channels and stride 2."""
+    """C3, C4, C5 and res6, a bottleneck of 128, 128 and 512 channels and stride 2.
+
+    Args:
+        norm: ``batch``, as in the paper, or ``group``.
+    """
 
     def __init__(self, backbone: Backbone, norm: str) -> None:
         super().__init__()
         inputs = backbone.channels[-1]
         self.channels = (*backbone.channels[1:], 512)
-        projection = nn.Sequential(
-            nn.Conv2d(inputs, 512, 1, stride=2, bias=False), own_norm(512, norm)
-        )
+        projection = convolution(inputs, 512, 1, norm, stride=2)
         self.res6 = Bottleneck(
-            inputs, 128, stride=2, downsample=projection, norm_layer=lambda c: own_norm(c, norm)
+            inputs, 128, stride=2, downsample=projection, norm_layer=lambda c: norm_layer(c, norm)
         )
         init(self)
 
@@ -94,22 +90,19 @@ class TransferConnection(nn.Module):
 
     def __init__(self, inputs: int, channels: int, norm: str, top: bool) -> None:
         super().__init__()
-        bias = norm == "none"
-
-        def normed(conv: nn.Module) -> nn.Module:
-            return conv if bias else nn.Sequential(conv, own_norm(channels, norm))
-
         self.transfer = nn.Sequential(
-            normed(nn.Conv2d(inputs, channels, 3, padding=1, bias=bias)),
+            convolution(inputs, channels, 3, norm),
             nn.ReLU(inplace=True),
-            normed(nn.Conv2d(channels, channels, 3, padding=1, bias=bias)),
+            convolution(channels, channels, 3, norm),
         )
-        self.enlarge = (
-            None if top else normed(nn.ConvTranspose2d(channels, channels, 2, stride=2, bias=bias))
-        )
+        self.enlarge: nn.Module | None = None
+        if not top:
+            deconv = nn.ConvTranspose2d(channels, channels, 2, stride=2, bias=norm == "none")
+            plain = norm == "none"
+            self.enlarge = deconv if plain else nn.Sequential(deconv, norm_layer(channels, norm))
         self.output = nn.Sequential(
             nn.ReLU(inplace=True),
-            normed(nn.Conv2d(channels, channels, 3, padding=1, bias=bias)),
+            convolution(channels, channels, 3, norm),
             nn.ReLU(inplace=True),
         )
         init(self)
@@ -174,27 +167,10 @@ def init(module: nn.Module) -> None:
 
 
 def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
-    """The paper's network on VGG-16 or on a ResNet.
-
-    Raises:
-        SuiteError: switches that need the anchor refinement, which goes with the TCBs.
-    """
-    if not switches["tcb"]:
-        _check_without_refinement(switches)
+    """The paper's network on VGG-16 or on a ResNet."""
     settings = blueprint.neck
-    resnet = any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
-    sources = ResNetSources(backbone, settings.norm) if resnet else VggSources()
-    norm = "batch" if resnet and settings.norm == "none" else settings.norm
+    norm = or_batch(settings.norm) if backbone.has_norm else settings.norm
+    sources = ResNetSources(backbone, norm) if backbone.has_norm else VggSources()
     neck = RefineDetNeck(sources, settings.channels, norm, switches["tcb"])
     head = RefineDetHead(blueprint, STRIDES, sources.channels, **switches)
     return Detector(backbone, neck, head)
-
-
-def _check_without_refinement(switches: Mapping[str, Any]) -> None:
-    """Without TCBs the network detects as SSD does, the last column of the paper's table 2."""
-    idle = [name for name in ("filter_negatives", "cascade") if switches[name]]
-    if idle:
-        raise SuiteError(
-            f"methods: refinedet: tcb: false has no anchor refinement, which {' and '.join(idle)} "
-            f"would need; write {' and '.join(f'`{name}: false`' for name in idle)} beside it"
-        )

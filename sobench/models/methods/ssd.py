@@ -26,8 +26,8 @@ from sobench.errors import SuiteError
 from sobench.models.backbone import Backbone
 from sobench.models.detector import Blueprint, Detector
 from sobench.models.heads.ssd import SsdHead
-from sobench.models.norms import L2Norm
-from sobench.models.pyramid import group_norm, init_xavier
+from sobench.models.pyramid import convolution, init_xavier
+from sobench.models.vgg import L2Norm, convolutional_fc
 
 # Default-box sizes in pixels of the papers' models; the last one only widens the last level.
 _SIZES = {
@@ -58,17 +58,12 @@ class ExtraStages(nn.ModuleList):
 
     def __init__(self, inputs: int, stages: Sequence[Stage], norm: str = "none") -> None:
         super().__init__()
-        bias = norm == "none"
-
-        def normed(conv: nn.Conv2d) -> nn.Module:
-            return conv if bias else nn.Sequential(conv, group_norm(conv.out_channels))
-
         for middle, outputs, kernel, stride, padding in stages:
             self.append(
                 nn.Sequential(
-                    normed(nn.Conv2d(inputs, middle, 1, bias=bias)),
+                    convolution(inputs, middle, 1, norm),
                     nn.ReLU(inplace=True),
-                    normed(nn.Conv2d(middle, outputs, kernel, stride, padding, bias=bias)),
+                    convolution(middle, outputs, kernel, norm, stride, padding),
                     nn.ReLU(inplace=True),
                 )
             )
@@ -89,13 +84,7 @@ class VggSources(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.norm = L2Norm(512, 20.0)
-        self.fc = nn.Sequential(
-            nn.MaxPool2d(3, stride=1, padding=1),
-            nn.Conv2d(512, 1024, 3, padding=6, dilation=6),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(1024, 1024, 1),
-            nn.ReLU(inplace=True),
-        )
+        self.fc = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), *convolutional_fc(6))
         stages: list[Stage] = [(256, 512, 3, 2, 1), (128, 256, 3, 2, 1)]
         self.sides: tuple[int, ...]
         if size == 300:
@@ -172,8 +161,7 @@ def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any])
     Raises:
         SuiteError: VGG-16 with an input that the paper has no model for.
     """
-    resnet = any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
-    build_form = _uniform_form if resnet else _paper_form
+    build_form = _uniform_form if backbone.has_norm else _paper_form
     neck, head = build_form(backbone, blueprint, switches["boxes"])
     return Detector(backbone, neck, head)
 

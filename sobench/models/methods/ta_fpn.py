@@ -31,7 +31,7 @@ from sobench.models.pyramid import (
     Levels,
     convolution,
     init_xavier,
-    own_norm,
+    or_batch,
     upsampled,
 )
 from sobench.settings import Neck
@@ -39,13 +39,11 @@ from sobench.settings import Neck
 
 def _two_convolutions(channels: int, kernel: int, norm: str, reduction: int = 1) -> nn.Sequential:
     """``B(Conv2(R(B(Conv1(x)))))``, as it stands in Eq. 2, 4 and 6; a norm needs no bias."""
-    middle = channels // reduction
+    middle, norm = channels // reduction, or_batch(norm)
     return nn.Sequential(
-        nn.Conv2d(channels, middle, kernel, padding=kernel // 2, bias=False),
-        own_norm(middle, norm),
+        convolution(channels, middle, kernel, norm),
         nn.ReLU(),
-        nn.Conv2d(middle, channels, kernel, padding=kernel // 2, bias=False),
-        own_norm(channels, norm),
+        convolution(middle, channels, kernel, norm),
     )
 
 
@@ -133,7 +131,7 @@ class TwoLayerAttentionPyramid(nn.Module):
         super().__init__()
         channels, norm = settings.channels, settings.norm
         self.cascade = cascade
-        self.lateral = Laterals(backbone, settings, levels)
+        self.lateral = Laterals(backbone, channels, norm, levels)
         steps = 0 if dilations is None else len(self.lateral) - 1
         self.attention = nn.ModuleList(
             TwoLayerAttention(channels, norm, dilations or (), reduction) for _ in range(steps)

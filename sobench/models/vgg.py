@@ -1,4 +1,4 @@
-"""Normalisations that torch does not bring."""
+"""What detectors on VGG-16 share behind its convolutions."""
 
 from __future__ import annotations
 
@@ -17,3 +17,13 @@ class L2Norm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, h, w]`` -> the same shape, unit length over channels times the scale."""
         return F.normalize(x.float(), dim=1) * self.scale.view(1, -1, 1, 1)
+
+
+def convolutional_fc(dilation: int) -> nn.Sequential:
+    """fc6 and fc7 as convolutions, 512 channels to 1024; DeepLab-LargeFOV, arXiv:1412.7062."""
+    return nn.Sequential(
+        nn.Conv2d(512, 1024, 3, padding=dilation, dilation=dilation),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(1024, 1024, 1),
+        nn.ReLU(inplace=True),
+    )
