@@ -44,15 +44,33 @@ class When:
 
 
 @dataclass(frozen=True)
+class Need:
+    """A finished run that a method starts from or learns from.
+
+    It is a run of ``method`` with its default switches under the row's own suite and seed.
+
+    Attributes:
+        role: what it is needed as; the detector's ``receive`` gets it under this name.
+        scale: its input is so many times as high and wide as the suite's.
+        switches: values that the row's switches must have for the need to arise.
+    """
+
+    role: str
+    method: str
+    scale: int = 1
+    switches: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Method:
     """A row of the methods table.
 
     ``heads`` names the suite's heads that the method works under; it is empty for a single-shot
     detector, which brings its own. ``deviations`` is what the method must do differently from the
-    suite, printed with its row. ``module`` is imported to build the network and has
-    ``build(backbone, blueprint, switches) -> Detector``; empty, it is the method's own file in
-    ``models/methods/``. ``source`` is the package, with its version, that a method from elsewhere
-    comes from; ``plugins.methods()`` fills it in.
+    suite, printed with its row; ``needs`` are runs that must be done before. ``module`` is imported
+    to build the network and has ``build(backbone, blueprint, switches) -> Detector``; empty, it is
+    the method's own file in ``models/methods/``. ``source`` is the package, with its version, that
+    a method from elsewhere comes from; ``plugins.methods()`` fills it in.
     """
 
     title: str
@@ -60,6 +78,7 @@ class Method:
     heads: tuple[str, ...] = ()
     switches: dict[str, Switch] = field(default_factory=dict)
     deviations: tuple[str | When, ...] = ()
+    needs: tuple[Need, ...] = ()
     module: str = ""
     source: str = ""
 

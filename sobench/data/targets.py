@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,21 +17,26 @@ class Targets:
         boxes: ``[B, G, 4]`` float ``x1, y1, x2, y2``; ``G`` is at least 1.
         labels: ``[B, G]`` int64 in ``0..K-1``, ``-1`` for padding.
         ignore: ``[B, I, 4]`` float regions that are neither object nor background; padding is 0.
+        large: ``[B, 3, 2H, 2W]`` uint8, the images at twice the size, where a teacher looks at
+            them.
     """
 
     boxes: Tensor
     labels: Tensor
     ignore: Tensor
+    large: Tensor | None = None
 
     def to(self, device: torch.device) -> Targets:
         """The same targets on another device."""
-        return Targets(
-            *(t.to(device, non_blocking=True) for t in (self.boxes, self.labels, self.ignore))
-        )
+        return self._each(lambda t: t.to(device, non_blocking=True))
 
     def pin_memory(self) -> Targets:
         """The same targets in page-locked memory, from which copies to a GPU need no waiting."""
-        return Targets(*(t.pin_memory() for t in (self.boxes, self.labels, self.ignore)))
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
+        large = None if self.large is None else change(self.large)
+        return Targets(change(self.boxes), change(self.labels), change(self.ignore), large)
 
 
 @dataclass(frozen=True)

@@ -108,24 +108,69 @@ class Head(Protocol):
         ...
 
 
-class Detector(nn.Module):
-    """Images in; losses out while targets are given, detections otherwise."""
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training, with an optimizer and a course of the learning rate of its own.
 
+    Attributes:
+        name: in the log and in the progress.
+        share: of the suite's epochs, rounded up.
+        large: the targets carry the images at twice the size as well.
+    """
+
+    name: str = "train"
+    share: float = 1.0
+    large: bool = False
+
+
+class Detector(nn.Module):
+    """Images in; losses out while targets are given, detections otherwise.
+
+    Attributes:
+        stages: of its training, in order.
+        measured: scalars of the last losses that a method wants logged beside them; they are no
+            part of the sum.
+    """
+
+    stages: tuple[Stage, ...] = (Stage(),)
     mean: Tensor
     std: Tensor
 
     def __init__(self, backbone: nn.Module, neck: nn.Module, head: Head) -> None:
         super().__init__()
+        self.measured: dict[str, Tensor] = {}
         self.backbone = backbone
         self.neck = neck
         self.head = head
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
+    def enter(self, stage: Stage) -> None:
+        """Make ready for a stage: what trains, what stays as it is, and which losses are on.
+
+        Called once before the first step of the stage, and again where a training is picked up in
+        it. With a single stage there is nothing to do.
+        """
+
+    def receive(self, role: str, network: Detector) -> None:
+        """Take over what a finished run has learnt; called before the first stage.
+
+        Args:
+            role: ``init_from``, which takes all its weights, or one of the method's ``needs``.
+            network: of that run, with its trained weights.
+        """
+        if role != "init_from":
+            raise ValueError(f"{type(self).__name__} has no use for a {role}")
+        self.load_state_dict(network.state_dict())
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """What the neck makes of ``[B, 3, H, W]`` pixels in 0..255, finest level first."""
+        maps: list[Tensor] = self.neck(self.backbone((images - self.mean) / self.std))
+        return maps
+
     def predict(self, images: Tensor) -> HeadOutput:
         """Raw predictions of the head from ``[B, 3, H, W]`` pixels in 0..255."""
-        pixels = (images - self.mean) / self.std
-        return self.head(self.neck(self.backbone(pixels)))
+        return self.head(self.pyramid(images))
 
     @overload
     def forward(self, images: Tensor, targets: Targets) -> dict[str, Tensor]: ...
