@@ -11,7 +11,7 @@ import torch
 
 from sobench.data.batches import inference_batches, steps_per_epoch, training_batches
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
-from sobench.data.resize import FILL, resize
+from sobench.data.resize import FILL, doubled, resize
 from sobench.data.targets import Batch
 from sobench.settings import Augment, Input
 
@@ -236,6 +236,87 @@ def test_page_locked_batches_are_equal() -> None:
     assert pinned.targets.boxes.is_pinned()
     assert pinned.images.is_contiguous(memory_format=torch.channels_last)
     assert same(pinned, batch)
+
+
+def test_page_locked_large_images_are_equal() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device: memory is locked for its sake")
+    data, plain, twice = pictures(WIDE)
+    (batch, *_) = batches(data, plain, RICH, settings=WIDE, large=twice)
+    (before,), (after,) = large([batch]), large([batch.pin_memory()])
+    assert after.is_pinned()
+    assert after.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(before, after)
+
+
+# ------------------------------------------------------------------------ at twice the size too
+
+WIDE = Input(size=(SIDE, 96), resize="letterbox")
+
+
+def pictures(settings: Input) -> tuple[Dataset, ImageArray, ImageArray]:
+    """Nine pictures of noise at the size of the canvas and at twice that."""
+    rows: list[Rows] = [[(8.0 + i, 8, 90, 60)] * (i % 3) for i in range(9)]
+    data = dataset(rows, ignore=[[(0, 0, 30, 9)]] * 9, size=(150, 90))
+    raw = np.random.default_rng(0).integers(0, 256, (9, 90, 150, 3), dtype=np.uint8)
+    plain = np.stack([resize(image, settings) for image in raw])
+    return data, plain, np.stack([resize(image, doubled(settings)) for image in raw])
+
+
+def large(found: list[Batch]) -> list[torch.Tensor]:
+    given = [batch.targets.large for batch in found]
+    assert None not in given
+    return [tensor for tensor in given if tensor is not None]
+
+
+@pytest.mark.parametrize("augment", [PLAIN, RICH])
+@pytest.mark.parametrize(
+    "settings", [INPUT, WIDE, Input(size=(40, 70), resize="shorter_side")], ids=lambda s: s.resize
+)
+def test_large_images_change_nothing_else(settings: Input, augment: Augment) -> None:
+    data, plain, twice = pictures(settings)
+    without = batches(data, plain, augment, settings=settings)
+    found = batches(data, plain, augment, settings=settings, large=twice)
+    assert len(without) == len(found) == 4
+    assert all(map(same, without, found))
+    assert all(batch.targets.large is None for batch in without)
+
+
+def test_shape_and_type_of_large_images() -> None:
+    data, plain, twice = pictures(WIDE)
+    for image in large(batches(data, plain, RICH, settings=WIDE, large=twice)):
+        assert image.shape == (2, 3, 2 * SIDE, 192)
+        assert image.dtype == torch.uint8
+        assert image.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_smaller_doubled_canvas_is_padded_to_twice_the_plain_one() -> None:
+    settings = Input(size=(100, 130), resize="shorter_side")
+    data, plain, twice = pictures(settings)
+    assert (plain.shape[1:3], twice.shape[1:3]) == ((160, 160), (288, 288))
+    (image, *_) = large(batches(data, plain, settings=settings, large=twice))
+    assert image.shape == (2, 3, 320, 320)
+    # 150 x 90 becomes 130 x 78 and 260 x 156.
+    mean = torch.tensor(FILL, dtype=torch.uint8)[:, None, None]
+    assert (image[:, :, 156:] == mean).all()
+    assert (image[:, :, :, 260:] == mean).all()
+    order = np.random.default_rng((0, 0)).permutation(9)
+    assert np.array_equal(image[0, :, :288, :288].permute(1, 2, 0), twice[order[0]])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_large_images_are_a_pure_function_too() -> None:
+    data, plain, twice = pictures(WIDE)
+    whole = large(batches(data, plain, RICH, settings=WIDE, large=twice))
+    torch.manual_seed(99)
+    for changes in ({"start": 0}, {"start": 1}, {"start": 3}, {"workers": 2}):
+        found = batches(data, plain, RICH, settings=WIDE, large=twice, **changes)
+        tail = whole[changes.get("start", 0) :]
+        assert len(found) == len(tail)
+        assert all(map(torch.equal, tail, large(found)))
+    assert not torch.equal(
+        whole[0], large(batches(data, plain, RICH, settings=WIDE, large=twice, epoch=1))[0]
+    )
 
 
 # -------------------------------------------------------------------------------- augmentation

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sobench.data.dataset import FloatArray, ImageArray
-from sobench.data.resize import FILL, canvas, place, resize
+from sobench.data.resize import FILL, canvas, doubled, place, resize
 from sobench.settings import Input
 
 STRETCH = Input(size=(64, 96), resize="stretch")
@@ -23,6 +23,24 @@ def test_canvas() -> None:
     # A square of the longer side, up to the next multiple of 32, for upright and wide images.
     assert canvas(SHORTER) == (128, 128)
     assert canvas(Input(size=(600, 1024), resize="shorter_side")) == (1024, 1024)
+
+
+def test_doubled() -> None:
+    assert doubled(STRETCH) == Input(size=(128, 192), resize="stretch")
+    assert canvas(doubled(LETTERBOX)) == (128, 192)
+    odd = Input(size=(100, 130), resize="shorter_side")
+    assert doubled(odd) == Input(size=(200, 260), resize="shorter_side")
+    assert (canvas(odd), canvas(doubled(odd))) == ((160, 160), (288, 288))
+
+
+@given(st.sampled_from(WAYS), st.integers(1, 5000), st.integers(1, 5000))
+def test_doubled_images_are_twice_as_large(settings: Input, width: int, height: int) -> None:
+    plain, large = place(settings, width, height), place(doubled(settings), width, height)
+    assert abs(large.width - 2 * plain.width) <= (settings is not STRETCH)
+    assert abs(large.height - 2 * plain.height) <= (settings is not STRETCH)
+    high, wide = canvas(doubled(settings))
+    assert 2 * plain.width <= wide
+    assert 2 * plain.height <= high
 
 
 @pytest.mark.parametrize(
