@@ -16,7 +16,15 @@ from PIL import Image
 
 from sobench.data.load import check_images, expand_root, fingerprint, load, read_annotations
 from sobench.errors import DataError
-from sobench.settings import CocoData, DataSpec, SyntheticData, VisDroneData, VocData, YoloData
+from sobench.settings import (
+    CocoData,
+    DataSpec,
+    SyntheticData,
+    Tt100kData,
+    VisDroneData,
+    VocData,
+    YoloData,
+)
 
 
 def coco_at(root: Path, boxes: bool = True) -> CocoData:
@@ -68,11 +76,25 @@ def yolo_at(root: Path) -> YoloData:
     return YoloData(format="yolo", root=str(root))
 
 
+def tt100k_at(root: Path) -> Tt100kData:
+    corners = {"xmin": 1, "ymin": 1, "xmax": 4, "ymax": 4}
+    images = {}
+    for key, split in (("1", "train"), ("2", "test")):
+        (root / split).mkdir(parents=True)
+        (root / split / "ids.txt").write_text(f"{key}\n")
+        Image.new("RGB", (8, 6)).save(root / split / f"{key}.jpg")
+        sign = {"category": "wo", "bbox": corners}
+        images[key] = {"path": f"{split}/{key}.jpg", "objects": [sign]}
+    (root / "annotations.json").write_text(json.dumps({"imgs": images, "types": ["wo"]}))
+    return Tt100kData(format="tt100k", root=str(root), classes=("wo",))
+
+
 MAKERS: dict[str, Callable[[Path], DataSpec]] = {
     "coco": coco_at,
     "visdrone": visdrone_at,
     "voc": voc_at,
     "yolo": yolo_at,
+    "tt100k": tt100k_at,
 }
 
 
@@ -185,6 +207,9 @@ def test_formats_do_not_share_fingerprints(tmp_path: Path) -> None:
         ("voc", "JPEGImages/val1.jpg"),
         ("yolo", "labels/val/a.txt"),
         ("yolo", "images/train/a.png"),
+        ("tt100k", "annotations.json"),
+        ("tt100k", "test/ids.txt"),
+        ("tt100k", "train/1.jpg"),
     ],
 )
 def test_a_fingerprint_sees_every_file(tmp_path: Path, name: str, file: str) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sobench.data import coco, visdrone, voc, yolo
+from sobench.data import coco, tt100k, visdrone, voc, yolo
 from sobench.data.dataset import Dataset
 from sobench.data.images import ImageFiles, list_images
 from sobench.data.rows import Split
@@ -81,6 +81,8 @@ def read_annotations(spec: DataSpec, split: Split) -> Dataset:
             return voc.read(root, spec, split)
         case "yolo":
             return yolo.read(root, spec, split)
+        case "tt100k":
+            return tt100k.read(root, spec, split)
 
 
 def check_images(dataset: Dataset) -> None:
@@ -148,6 +150,8 @@ def _content(root: Path, spec: FileData) -> Iterator[bytes]:
 def _class_override(root: Path, spec: FileData) -> tuple[str, ...]:
     if spec.format == "voc":
         return spec.classes or ()
+    if spec.format == "tt100k":
+        return (spec.classes,) if spec.classes == "all" else spec.classes or ()
     if spec.format == "yolo":
         return tuple(f"{number} {name}" for number, name in yolo.class_names(root).items())
     return ()
@@ -163,6 +167,8 @@ def _sources(root: Path, spec: FileData, split: Split) -> tuple[list[Path], list
             return voc.sources(root, spec, split)
         case "yolo":
             return yolo.sources(root, spec, split)
+        case "tt100k":
+            return tt100k.sources(root, spec, split)
 
 
 def _relative(file: Path, root: Path) -> str:
