@@ -185,6 +185,7 @@ def plan(results: Path, **suite: Any) -> None:
     from sobench import record
     from sobench.data.load import fingerprint
     from sobench.errors import DataError
+    from sobench.plan import with_required
     from sobench.report.terminal import print_table
 
     problem: DataError | None = None
@@ -193,17 +194,24 @@ def plan(results: Path, **suite: Any) -> None:
         data = fingerprint(request.suite.dataset)
     except DataError as error:
         problem = error
-    rows = []
-    for number, planned in enumerate(request.runs(data), 1):
-        state = record.state(planned, results) if data else "no data"
-        identity = planned.id if data else "-"
-        rows.append(
-            [str(number), planned.entry.label, str(planned.seed), state, identity,
-             str(len(planned.deviations))]
-        )  # fmt: skip
+    due = with_required(request.runs(data))
+    number = {planned.settings_id: str(n) for n, planned in enumerate(due, 1)}
+    rows = [
+        [
+            number[planned.settings_id],
+            planned.entry.label,
+            str(planned.seed),
+            record.state(planned, results) if data else "no data",
+            planned.id if data else "-",
+            ", ".join(f"{role} {number[r.settings_id]}" for role, r in planned.requires) or "-",
+            str(len(planned.deviations)),
+        ]
+        for planned in due
+    ]
     console = _stdout()
     title = f"{request.suite.title or request.suite.name}: {len(rows)} runs"
-    print_table(console, ["#", "method", "seed", "state", "run", "deviations"], rows, title)
+    headings = ["#", "method", "seed", "state", "run", "requires", "deviations"]
+    print_table(console, headings, rows, title)
     for reason in request.partial:
         console.print(f"partial: {reason}", style="dim", markup=False, highlight=False)
     if problem is not None:

@@ -12,14 +12,15 @@ from typing import Literal, Protocol
 
 import torch
 
-from sobench import checkpoint, record
+from sobench import checkpoint, network, record
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.load import load
-from sobench.data.resize import box_sizes, canvas
+from sobench.data.resize import canvas, doubled
 from sobench.detect import detect
 from sobench.environment import cpu_name, describe
 from sobench.errors import DataError, Diverged, RequestError, SobenchError
+from sobench.evaluate import detections_file, score_sizes, score_stored
 from sobench.metrics import detection
 from sobench.metrics.cost import (
     count_gflops,
@@ -28,16 +29,13 @@ from sobench.metrics.cost import (
     peak_memory_mb,
     reset_peak_memory,
 )
-from sobench.metrics.rows import read_rows, write_rows
-from sobench.models.build import build_detector
+from sobench.metrics.rows import write_rows
 from sobench.models.detector import Detector
 from sobench.plan import Run
 from sobench.protocols import PROTOCOLS
-from sobench.record import Cost, Epoch, Record, Scored
+from sobench.record import Cost, Epoch, Record
 from sobench.storage import held, write_whole
 from sobench.train import History, Progress, autocast, train
-
-DETECTIONS = "detections.json.gz"
 
 
 class Watcher(Protocol):
@@ -77,7 +75,7 @@ def execute(
     """
     folder = run.folder(results)
     try:
-        outcome = _finish(run, folder, device, watch, checkpoint_seconds)
+        outcome = _finish(run, results, device, watch, checkpoint_seconds)
     except RequestError:
         raise
     except Exception as error:
@@ -90,31 +88,34 @@ def execute(
 
 
 def _finish(
-    run: Run, folder: Path, device: torch.device, watch: Watcher, checkpoint_seconds: float
+    run: Run, results: Path, device: torch.device, watch: Watcher, checkpoint_seconds: float
 ) -> Record:
+    folder = run.folder(results)
     reset_peak_memory(device)
     # Taken now: a checkout may change under a long training.
     environment = describe(device_name(device), torch.get_num_threads())
     train_split, val_split = _splits(run, watch)
     watch.stage("build")
-    classes, sizes = val_split.dataset.classes, box_sizes(train_split.dataset, run.suite.input)
-    detector = build_detector(run.suite, run.entry, len(classes), run.seed, sizes)
-    detector = detector.to(device).to(memory_format=torch.channels_last)
+    detector = network.build(run, train_split.dataset, device)
+    for role, required in run.requires:
+        detector.receive(role, network.trained(required, results, train_split.dataset, device))
+    large = _large(run, detector, train_split.dataset, watch)
     with held(folder):
         record.write_run(run, folder)
         watch.stage("train")
         history = train(
-            run, detector, train_split.dataset, train_split.images, folder, device,
+            run, detector, train_split.dataset, train_split.images, folder, device, large=large,
             score=lambda: _interim(run, detector, val_split, device),
             watch=watch.step, warn=watch.warn,
             checkpoint_seconds=checkpoint_seconds, workers=_workers(device),
         )  # fmt: skip
     watch.stage("detect")
     found = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
-    stored = folder / DETECTIONS
+    stored = detections_file(run, results)
     write_rows(stored, found)
     watch.stage("score")
     scored = score_stored(run, val_split.dataset, stored)
+    sizes = score_sizes(run, results, val_split.dataset, device, watch.images)
     watch.stage("measure cost")
     return Record(
         **record.identity(run),
@@ -126,43 +127,21 @@ def _finish(
         last_loss=history.last,
         history=tuple(Epoch.model_validate(row) for row in history.epochs),
         scored=scored,
-        cost=_cost(run, detector, val_split, device, history),
+        sizes=sizes,
+        cost=_cost(run, results, detector, val_split, device, history),
         environment=environment,
         finished=_now(),
     )
 
 
-def has_detections(run: Run, results: Path) -> bool:
-    """Whether a run's stored detections are there to be scored."""
-    return (run.folder(results) / DETECTIONS).exists()
-
-
-def rescore(run: Run, results: Path, old: Record) -> Record:
-    """The record of a finished run under the suite's present protocol and engine."""
-    folder = run.folder(results)
+def rescore(run: Run, results: Path, old: Record, device: torch.device, watch: Watcher) -> Record:
+    """The record of a finished run under the suite's present protocol, engine and sizes."""
     dataset = load(run.suite.dataset, "val").first(run.limit)
-    scored = score_stored(run, dataset, folder / DETECTIONS)
-    outcome = old.model_copy(update={"scored": scored})
-    record.write(outcome, folder)
+    scored = score_stored(run, dataset, detections_file(run, results))
+    sizes = score_sizes(run, results, dataset, device, watch.images)
+    outcome = old.model_copy(update={"scored": scored, "sizes": sizes})
+    record.write(outcome, run.folder(results))
     return outcome
-
-
-def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
-    """Metrics of the detections in a file, under the suite's protocol."""
-    protocol = PROTOCOLS[run.suite.protocol]
-    scores = detection.score(dataset, read_rows(stored), protocol, run.suite.engine)
-    return Scored.model_validate(
-        record.finite(
-            {
-                "protocol": run.suite.protocol,
-                "protocol_version": protocol.version,
-                "engine": scores.engine,
-                "metrics": scores.metrics,
-                "per_class": scores.per_class,
-                "curves": scores.curves,
-            }
-        )
-    )
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -216,6 +195,14 @@ def _splits(run: Run, watch: Watcher) -> tuple[Split, Split]:
     return train_split, val_split
 
 
+def _large(run: Run, detector: Detector, dataset: Dataset, watch: Watcher) -> ImageArray | None:
+    """The training images at twice the size, if a stage of the detector wants them."""
+    if not any(stage.large for stage in detector.stages):
+        return None
+    watch.stage("read train images at twice the size")
+    return cached_images(dataset, "train", run.data, doubled(run.suite.input), watch.images)
+
+
 def _interim(
     run: Run, detector: Detector, split: Split, device: torch.device
 ) -> dict[str, float | None]:
@@ -226,12 +213,21 @@ def _interim(
 
 
 def _cost(
-    run: Run, detector: Detector, split: Split, device: torch.device, history: History
+    run: Run,
+    results: Path,
+    detector: Detector,
+    split: Split,
+    device: torch.device,
+    history: History,
 ) -> Cost:
     parameters, trainable = count_parameters(detector)
     peak = peak_memory_mb(device)
     sample = torch.from_numpy(split.images[:16].copy()).permute(0, 3, 1, 2)
     batch = min(run.suite.schedule.batch_size, split.images.shape[0])
+    before = {role: _training_seconds(required, results) for role, required in run.requires}
+    required = sum(before.values())
+    # One training is what every method has: a baseline's, where a method goes on from it.
+    one = before.get("baseline", history.seconds)
     return Cost(
         parameters=parameters,
         trainable=trainable,
@@ -239,8 +235,17 @@ def _cost(
         latency_ms=measure_latency(detector, sample, autocast(run, device)),
         train_images_s=history.step * batch / history.seconds if history.seconds else None,
         train_s=history.seconds,
+        required_s=required,
+        extra_s=required + history.seconds - one,
         peak_memory_mb=peak,
     )
+
+
+def _training_seconds(run: Run, results: Path) -> float:
+    """Of a finished run and of all that it required."""
+    outcome = record.read(run.folder(results))
+    cost = outcome.cost if outcome else None
+    return (cost.train_s or 0.0) + (cost.required_s or 0.0) if cost else 0.0
 
 
 def _failed(run: Run, device: torch.device, error: Exception) -> Record:

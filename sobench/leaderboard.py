@@ -15,6 +15,7 @@ from sobench.errors import NothingToCompare
 from sobench.plan import Run
 from sobench.protocols import PROTOCOLS
 from sobench.record import Record, Scored
+from sobench.settings import Suite
 
 _NOT_RUN = "not run yet"
 
@@ -29,6 +30,8 @@ class Leaderboard:
             the mean over seeds and ``<metric>_std`` (empty for one seed), then costs.
         metrics: names of the metric columns, the ranking one first.
         per_class: a row for each method, a column for each class: mean AP.
+        sizes: a row for each method and further input size: ``method``, ``input``, ``seeds``, and
+            metrics as in ``table``; empty if the suite has no ``eval_sizes``.
         deviations: label -> what differs from the suite.
         missing: rows without a result, with the reason.
         provenance: line by line.
@@ -39,6 +42,7 @@ class Leaderboard:
     table: pd.DataFrame
     metrics: tuple[str, ...]
     per_class: pd.DataFrame
+    sizes: pd.DataFrame
     deviations: dict[str, tuple[str, ...]]
     missing: dict[str, str]
     provenance: dict[str, str]
@@ -74,8 +78,9 @@ def build(runs: Sequence[Run], records: Sequence[Record]) -> Leaderboard:
     labels = {run.settings_id: run.entry.label for run in runs}
     good: dict[str, list[Record]] = defaultdict(list)
     for found in records:
-        if found.scored is not None and not _outdated(found.scored, suite.protocol):
-            good[labels.get(found.settings_id, found.label)].append(found)
+        label = labels.get(found.settings_id)  # a teacher that is no row has none
+        if label and found.scored is not None and not _outdated(found.scored, suite.protocol):
+            good[label].append(found)
     if not good:
         known = [f"; {n}: {r}" for n, r in _missing(runs, records).items() if r != _NOT_RUN]
         raise NothingToCompare(
@@ -93,6 +98,7 @@ def build(runs: Sequence[Run], records: Sequence[Record]) -> Leaderboard:
         table=pd.DataFrame(rows).set_index("rank").reset_index(),
         metrics=metrics,
         per_class=per_class,
+        sizes=pd.DataFrame(_size_rows(suite, [str(r["method"]) for r in rows], good, metrics)),
         deviations={run.entry.label: run.deviations for run in runs if run.deviations},
         missing=_missing(runs, records),
         provenance=_provenance(runs, [r for group in good.values() for r in group]),
@@ -109,20 +115,49 @@ def _metric_names(protocol: str) -> tuple[str, ...]:
 
 def _row(label: str, group: Sequence[Record], metrics: Sequence[str]) -> dict[str, object]:
     row: dict[str, object] = {"method": label, "seeds": len(group)}
-    for name in metrics:
-        values = [r.scored.metrics.get(name) for r in group if r.scored]
-        known = [value for value in values if value is not None]
-        row[name] = mean(known) if known else None
-        row[f"{name}_std"] = stdev(known) if len(known) > 1 else None
+    row |= _averaged([r.scored for r in group if r.scored], metrics)
     costs = [r.cost for r in group if r.cost]
     if costs:
         row["params_m"] = costs[0].parameters / 1e6
         row["gflops"] = costs[0].gflops
         row["latency_ms"] = _median([c.latency_ms for c in costs])
         row["train_img_s"] = _median([c.train_images_s for c in costs])
-        seconds = _median([c.train_s for c in costs])
-        row["train_min"] = None if seconds is None else seconds / 60
+        row["train_min"] = _minutes([_sum(c.train_s, c.required_s) for c in costs])
+        row["extra_min"] = _minutes([c.extra_s for c in costs]) or None
     return row
+
+
+def _averaged(scores: Sequence[Scored], metrics: Sequence[str]) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for name in metrics:
+        values = [scored.metrics.get(name) for scored in scores]
+        known = [value for value in values if value is not None]
+        row[name] = mean(known) if known else None
+        row[f"{name}_std"] = stdev(known) if len(known) > 1 else None
+    return row
+
+
+def _size_rows(
+    suite: Suite, ranked: Sequence[str], good: dict[str, list[Record]], metrics: Sequence[str]
+) -> list[dict[str, object]]:
+    """Best method first, and of each its input sizes in the suite's order."""
+    names = [f"{height}x{width}" for height, width in suite.eval_sizes]
+    return [
+        {"method": label, "input": name, "seeds": len(scores)} | _averaged(scores, metrics)
+        for label in ranked
+        for name in names
+        for scores in [[r.sizes[name] for r in good[label] if name in r.sizes]]
+        if scores
+    ]
+
+
+def _sum(own: float | None, before: float | None) -> float | None:
+    return None if own is None else own + (before or 0.0)
+
+
+def _minutes(seconds: Sequence[float | None]) -> float | None:
+    typical = _median(seconds)
+    return None if typical is None else typical / 60
 
 
 def _class_row(label: str, good: dict[str, list[Record]]) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,7 @@ class Run:
         entry: the row of the suite.
         data: fingerprint of the dataset.
         limit: images used of each split, or ``None`` for all.
+        requires: runs that must be done before, each with what it is needed as.
         partial: why the result is not one of the suite as it is written; empty if it is.
     """
 
@@ -39,6 +40,7 @@ class Run:
     data: str
     limit: int | None = None
     partial: tuple[str, ...] = ()
+    requires: tuple[tuple[str, Run], ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -54,9 +56,11 @@ class Run:
             backbone["weights"] = _file_digest(Path(backbone["weights"]))
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
+        required = {role: run.settings_id for role, run in self.requires}
         return (
             settings
             | source
+            | ({"requires": required} if required else {})
             | {
                 "version": RESULTS_VERSION,
                 "method": self.entry.name,
@@ -101,7 +105,9 @@ class Run:
             if chosen[key] != switch.default
         )
         by_nature = method.deviating(chosen, self.suite.head, self.suite.neck.norm)
-        return switched + by_nature + wished
+        origin = self.entry.init_from
+        started = (f"starts from the weights of {origin}",) if origin else ()
+        return switched + by_nature + started + wished
 
 
 def plan(
@@ -134,16 +140,69 @@ def plan(
                                f"{did_you_mean(name, sorted(known))}")  # fmt: skip
     if methods:
         rows = tuple(row for row in rows if row.label in methods or row.name in methods)
-    suites = {row.label: deviating(suite, row, Path(suite.name)) for row in rows}
-    for row in rows:
-        _check_head(suites[row.label], row)
     runs = [
-        Run(suites[row.label], row, seed, data, limit, tuple(partial))
+        _resolved(suite, row, seed, data, limit, tuple(partial))
         for seed in (seeds or suite.seeds)
         for row in rows
     ]
     _check_distinct(runs)
     return runs
+
+
+def with_required(runs: Sequence[Run], wanted: Callable[[Run], bool] = lambda _: True) -> list[Run]:
+    """The runs, and before each what it requires; every training once.
+
+    Args:
+        wanted: whether what a run requires is asked for.
+    """
+    planned = {run.settings_id: run for run in runs}
+    ordered: dict[str, Run] = {}
+
+    def add(run: Run) -> None:
+        for _, required in run.requires if wanted(run) else ():
+            add(planned.get(required.settings_id, required))
+        ordered.setdefault(run.settings_id, run)
+
+    for run in runs:
+        add(run)
+    return list(ordered.values())
+
+
+def _resolved(
+    suite: Suite,
+    row: MethodEntry,
+    seed: int,
+    data: str,
+    limit: int | None,
+    partial: tuple[str, ...],
+) -> Run:
+    own = deviating(suite, row, Path(suite.name))
+    _check_head(own, row)
+    rest = (seed, data, limit, partial)
+    requires = []
+    for need in plugins.methods()[row.name].needs:
+        if need.switches.items() <= row.switches.items():
+            plain = own.model_copy(update={"eval_sizes": ()})
+            requires.append((need.role, _resolved(plain, _needed(own, row, need), *rest)))
+    for origin in suite.methods:
+        if origin.label == row.init_from:
+            requires.append(("init_from", _resolved(suite, origin, *rest)))
+    return Run(own, row, *rest, requires=tuple(requires))
+
+
+def _needed(suite: Suite, row: MethodEntry, need: catalog.Need) -> MethodEntry:
+    """A needed run as if it were a row of the suite."""
+    switches = {k: v.default for k, v in plugins.methods()[need.method].switches.items()}
+    if need.scale == 1:
+        return MethodEntry(name=need.method, label=need.method, switches=switches)
+    size = [need.scale * side for side in suite.input.size]
+    return MethodEntry(
+        name=need.method,
+        label=f"{need.method} {size[0]}x{size[1]}",
+        switches=switches,
+        deviations={"input.size": size},
+        reason=f"the {need.role} of {row.label}",
+    )
 
 
 def _check_head(suite: Suite, row: MethodEntry) -> None:

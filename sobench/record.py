@@ -28,6 +28,8 @@ class Cost(BaseModel):
         latency_ms: median of single images, with suppression, in milliseconds; CPU or GPU as run.
         train_images_s: images a second while training, data loading included.
         train_s: seconds of training, all sessions of a resumed run added.
+        required_s: of training the runs that this one required, and those that they required.
+        extra_s: of all that, what is more than one training: teachers and further stages.
         peak_memory_mb: of the device on CUDA, of the process on a CPU, in MiB.
     """
 
@@ -39,6 +41,8 @@ class Cost(BaseModel):
     latency_ms: float | None = None
     train_images_s: float | None = None
     train_s: float | None = None
+    required_s: float | None = None
+    extra_s: float | None = None
     peak_memory_mb: float | None = None
 
 
@@ -67,6 +71,7 @@ class Epoch(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     epoch: int
+    stage: str = "train"
     step: int
     losses: dict[str, float]
     ap: float | None = None
@@ -74,7 +79,11 @@ class Epoch(BaseModel):
 
 
 class Record(BaseModel):
-    """All that is known of a finished run."""
+    """All that is known of a finished run.
+
+    ``requires`` are the ids of the runs that it built on, by what they were needed as; ``sizes``
+    the metrics at the suite's further input sizes, by ``<height>x<width>``.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -87,6 +96,7 @@ class Record(BaseModel):
     seed: int
     data: str
     settings: dict[str, Any]
+    requires: dict[str, str] = {}
     deviations: tuple[str, ...] = ()
     status: Literal["ok", "diverged", "failed", "partial"]
     reason: str = ""
@@ -96,6 +106,7 @@ class Record(BaseModel):
     last_loss: dict[str, float] = {}
     history: tuple[Epoch, ...] = ()
     scored: Scored | None = None
+    sizes: dict[str, Scored] = {}
     cost: Cost | None = None
     environment: Environment | None = None
     finished: str = ""
@@ -119,6 +130,7 @@ def identity(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "data": run.data,
         "settings": run.settings,
+        "requires": {role: required.id for role, required in run.requires},
         "deviations": run.deviations,
     }
 

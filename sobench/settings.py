@@ -65,6 +65,35 @@ class YoloData(Section):
     val: str = "val"
 
 
+class Tt100kData(Section):
+    """Tsinghua-Tencent 100K: ``train`` and ``val`` are split folders with ``ids.txt``.
+
+    ``annotations`` is ``annotations_all.json`` in the release of 2021. ``classes`` replaces the 45
+    signs that the field evaluates; ``all`` are the types of the annotation file, in its order.
+    """
+
+    format: Literal["tt100k"]
+    root: str
+    annotations: str = "annotations.json"
+    train: str = "train"
+    val: str = "test"
+    classes: Literal["all"] | tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_or_different_names(cls, content: Any) -> Any:
+        given = content.get("classes") if isinstance(content, dict) else None
+        if given is None or given == "all":
+            return content
+        names = given if isinstance(given, list | tuple) else ()
+        texts = {name for name in names if isinstance(name, str)}
+        if not names or len(texts) < len(names):
+            raise ValueError(
+                f"classes: {given!r} is wrong; write all, or a list of different names"
+            )
+        return content
+
+
 class SyntheticData(Section):
     """Drawn scenes: ``train`` and ``val`` are numbers of images, ``size`` is height and width."""
 
@@ -84,7 +113,7 @@ class SyntheticData(Section):
         return self
 
 
-FileData = CocoData | VisDroneData | VocData | YoloData
+FileData = CocoData | VisDroneData | VocData | YoloData | Tt100kData
 DataSpec = Annotated[FileData | SyntheticData, Field(discriminator="format")]
 
 
@@ -235,17 +264,24 @@ class Detect(Section):
 
 
 class MethodEntry(Section):
-    """One row of the matrix: a method, its switches, and what it may do differently."""
+    """One row of the matrix: a method, its switches, and what it may do differently.
+
+    ``init_from`` is the label of another row, from whose trained weights this one starts.
+    """
 
     name: str
     label: str = ""
+    init_from: str = ""
     switches: dict[str, str | int | float | bool] = Field(default_factory=dict)
     deviations: dict[str, Any] = Field(default_factory=dict)
     reason: str = ""
 
 
 class Suite(Section):
-    """A suite file, checked. What stands here is the same for every method."""
+    """A suite file, checked. What stands here is the same for every method.
+
+    ``eval_sizes`` are further input sizes at which every trained network is tested.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     title: str = ""
@@ -265,6 +301,7 @@ class Suite(Section):
     protocol: str = "coco"
     engine: Literal["hotcoco", "pycocotools"] = "hotcoco"
     evaluate_every: int = Field(0, ge=0)
+    eval_sizes: tuple[tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]], ...] = ()
     methods: tuple[MethodEntry, ...] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -294,6 +331,31 @@ class Suite(Section):
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"methods: two rows are called {label!r}; give one a label")
+        for size in self.eval_sizes:
+            Input(size=size, resize=self.input.resize)
+            if self.eval_sizes.count(size) > 1:
+                raise ValueError(f"eval_sizes: {list(size)} stands twice")
+        return self
+
+    @model_validator(mode="after")
+    def _origins(self) -> Self:
+        """Every ``init_from`` names another row, and they lead to an end."""
+        rows = {entry.label: entry for entry in self.methods}
+        for entry in self.methods:
+            seen, row = [entry.label], entry
+            while row.init_from:
+                if row.init_from not in rows:
+                    raise ValueError(
+                        f"methods: {row.label}: init_from: no row is called {row.init_from!r};"
+                        f"{did_you_mean(row.init_from, rows)}"
+                    )
+                row = rows[row.init_from]
+                if row.label in seen:
+                    raise ValueError(
+                        f"methods: {entry.label}: init_from: {' <- '.join([*seen, row.label])} "
+                        "has no beginning; leave one out"
+                    )
+                seen.append(row.label)
         return self
 
 

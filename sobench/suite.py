@@ -16,7 +16,7 @@ from sobench.settings import MethodEntry, Section, Suite
 
 _ONE_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
-    "protocol", "engine", "evaluate_every", "methods",
+    "protocol", "engine", "evaluate_every", "eval_sizes", "methods",
 )  # fmt: skip
 """Keys from which no row may deviate, or rows would no longer compare."""
 
@@ -177,6 +177,7 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
     deviations = dict(deviations)
     reason = deviations.pop("reason", "")
     entry = {"name": name, "label": row.pop("label", name), "deviations": deviations}
+    entry["init_from"] = row.pop("init_from", "")
     return entry | {"reason": reason, "switches": _switches(name, row, path)}
 
 
@@ -184,7 +185,7 @@ def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
     known = plugins.methods()[name].switches
     for key, value in given.items():
         if key not in known:
-            options = (*known, "label", "deviations")
+            options = (*known, "label", "init_from", "deviations")
             raise SuiteError(
                 f"{path}: methods: {name}: unknown key {key!r};{did_you_mean(key, options)}"
             )

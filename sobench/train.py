@@ -1,11 +1,11 @@
-"""The training loop: one, for every method."""
+"""The training loop: one, for every method and stage."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sobench.data.batches import steps_per_epoch, training_batches
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.targets import Batch
 from sobench.errors import CheckpointError, Diverged
-from sobench.models.detector import Detector
+from sobench.models.detector import Detector, Stage
 from sobench.plan import Run
 from sobench.settings import Schedule
 
@@ -29,8 +29,12 @@ LOG_INTERVAL = 10
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: ``step`` of ``steps``, counted over all epochs from 1."""
+    """Where a training stands: ``step`` of ``steps``, counted over all stages from 1.
 
+    ``stage`` is empty where there is only one.
+    """
+
+    stage: str
     epoch: int
     epochs: int
     step: int
@@ -62,6 +66,23 @@ class History:
     log_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Course:
+    """A stage as a run goes through it.
+
+    Attributes:
+        schedule: the suite's, shortened to the stage's share.
+        first, end: step that it begins with and step that it ends before, counted over all stages.
+        per_epoch: steps in an epoch.
+    """
+
+    stage: Stage
+    schedule: Schedule
+    first: int
+    end: int
+    per_epoch: int
+
+
 def train(
     run: Run,
     detector: Detector,
@@ -70,6 +91,7 @@ def train(
     folder: Path,
     device: torch.device,
     *,
+    large: ImageArray | None = None,
     score: Callable[[], dict[str, float | None]],
     watch: Callable[[Progress], None],
     warn: Callable[[str], None],
@@ -82,6 +104,7 @@ def train(
     threads, an interrupted and resumed training gives bit for bit the weights of one in one piece.
 
     Args:
+        large: the images at twice the size, if a stage of the detector wants them.
         score: called at the end of every ``evaluate_every``-th epoch; returns ``ap`` and ``ap50``.
         watch: called after every step.
         warn: told of damaged checkpoints.
@@ -90,43 +113,65 @@ def train(
         Diverged: a loss is not finite; the message names the step and the parts.
     """
     schedule = run.suite.schedule
-    per_epoch = steps_per_epoch(len(images), schedule.batch_size)
-    total = per_epoch * schedule.epochs
-    optimizer = make_optimizer(detector, schedule)
-    history = _resume(run, detector, optimizer, folder, warn)
+    stages = courses(detector, schedule, len(images))
+    history, saved_optimizer = _resume(run, detector, folder, warn)
     log = _Log(folder / "log.jsonl", history)
     saved, started = time.monotonic(), time.monotonic()
     seconds_before, first = history.seconds, history.step
-    while history.step < total:
-        epoch = history.step // per_epoch
-        batches = training_batches(
-            dataset, images, run.suite.input, run.suite.augment, schedule.batch_size,
-            run.seed, epoch, start=history.step % per_epoch, workers=workers,
-        )  # fmt: skip
-        detector.train()
-        for batch in batches:
-            rate = learning_rate(schedule, history.step, per_epoch)
-            losses = train_step(detector, optimizer, batch, rate, run, device)
-            _count(history, losses)
-            elapsed = time.monotonic() - started
-            history.seconds = seconds_before + elapsed
-            speed = (history.step - first) * len(batch.images) / elapsed
-            watch(Progress(epoch + 1, schedule.epochs, history.step, total, losses, rate, speed))
-            if history.step % LOG_INTERVAL == 0 or history.step == total:
-                log.write(step=history.step, epoch=epoch + 1, lr=rate, losses=losses)
-            if time.monotonic() - saved >= checkpoint_seconds and history.step % per_epoch:
-                checkpoint.save(folder, history.step, _state(run, detector, optimizer, history))
-                saved = time.monotonic()
-        pause = time.monotonic()
-        row = _close_epoch(history, epoch + 1)
-        if run.suite.evaluate_every and (epoch + 1) % run.suite.evaluate_every == 0:
-            row |= score()
-        log.write(**row)
-        started += time.monotonic() - pause  # scoring is no training
-        last = optimizer if history.step < total else None
-        checkpoint.save(folder, history.step, _state(run, detector, last, history))
-        saved = time.monotonic()
+    for course in stages:
+        if history.step >= course.end:
+            continue
+        detector.enter(course.stage)
+        optimizer = make_optimizer(detector, schedule)
+        if saved_optimizer is not None:
+            optimizer.load_state_dict(saved_optimizer)
+            saved_optimizer = None
+        while history.step < course.end:
+            epoch, done = divmod(history.step, course.per_epoch)
+            batches = training_batches(
+                dataset, images, run.suite.input, run.suite.augment, schedule.batch_size,
+                run.seed, epoch, start=done, workers=workers,
+                large=large if course.stage.large else None,
+            )  # fmt: skip
+            detector.train()
+            for batch in batches:
+                step = history.step - course.first
+                rate = learning_rate(course.schedule, step, course.per_epoch)
+                losses = train_step(detector, optimizer, batch, rate, run, device)
+                _count(history, losses)
+                elapsed = time.monotonic() - started
+                history.seconds = seconds_before + elapsed
+                speed = (history.step - first) * len(batch.images) / elapsed
+                watch(_progress(stages, course, history.step, losses, rate, speed))
+                if history.step % LOG_INTERVAL == 0 or history.step == stages[-1].end:
+                    log.write(step=history.step, epoch=epoch + 1, lr=rate, losses=losses)
+                due = time.monotonic() - saved >= checkpoint_seconds
+                if due and history.step % course.per_epoch:
+                    checkpoint.save(folder, history.step, _state(run, detector, optimizer, history))
+                    saved = time.monotonic()
+            pause = time.monotonic()
+            row = _close_epoch(history, epoch + 1, course.stage)
+            if run.suite.evaluate_every and (epoch + 1) % run.suite.evaluate_every == 0:
+                row |= score()
+            log.write(**row)
+            started += time.monotonic() - pause  # scoring is no training
+            last = optimizer if history.step < course.end else None
+            checkpoint.save(folder, history.step, _state(run, detector, last, history))
+            saved = time.monotonic()
     return history
+
+
+def courses(detector: Detector, schedule: Schedule, images: int) -> list[Course]:
+    """The stages of a training, one after the other; epochs count on over all of them."""
+    per_epoch = steps_per_epoch(images, schedule.batch_size)
+    found: list[Course] = []
+    for stage in detector.stages:
+        epochs = math.ceil(schedule.epochs * stage.share)
+        milestones = tuple(m * epochs / schedule.epochs for m in schedule.milestones)
+        own = schedule.model_copy(update={"epochs": epochs, "milestones": milestones})
+        first = found[-1].end if found else 0
+        found.append(Course(stage, own, first, first + per_epoch * epochs, per_epoch))
+    return found
 
 
 def train_step(
@@ -137,7 +182,7 @@ def train_step(
     run: Run,
     device: torch.device,
 ) -> dict[str, float]:
-    """One step of gradient descent; returns the loss parts and ``total``."""
+    """One step of gradient descent; returns the loss parts, ``total`` and what was measured."""
     images = batch.images.to(device, non_blocking=True)
     targets = batch.targets.to(device)
     for group in optimizer.param_groups:
@@ -150,8 +195,9 @@ def train_step(
     if run.suite.schedule.clip_norm is not None:
         torch.nn.utils.clip_grad_norm_(detector.parameters(), run.suite.schedule.clip_norm)
     optimizer.step()
-    values = torch.stack([*parts.values(), total]).detach().tolist()
-    return dict(zip((*parts, "total"), values, strict=True))
+    noted = parts | {"total": total} | detector.measured
+    values = torch.stack([value.detach().float() for value in noted.values()]).tolist()
+    return dict(zip(noted, values, strict=True))
 
 
 def autocast(run: Run, device: torch.device) -> torch.autocast:
@@ -196,9 +242,24 @@ def _count(history: History, losses: dict[str, float]) -> None:
         history.sums[name] = history.sums.get(name, 0.0) + value
 
 
-def _close_epoch(history: History, epoch: int) -> dict[str, Any]:
+def _progress(
+    stages: Sequence[Course],
+    course: Course,
+    step: int,
+    losses: dict[str, float],
+    rate: float,
+    speed: float,
+) -> Progress:
+    epoch, epochs = ((n - 1) // course.per_epoch + 1 for n in (step, stages[-1].end))
+    name = course.stage.name if len(stages) > 1 else ""
+    return Progress(name, epoch, epochs, step, stages[-1].end, losses, rate, speed)
+
+
+def _close_epoch(history: History, epoch: int, stage: Stage) -> dict[str, Any]:
     means = {name: value / history.counted for name, value in history.sums.items()}
-    row: dict[str, Any] = {"epoch": epoch, "step": history.step, "losses": means}
+    row: dict[str, Any] = {
+        "epoch": epoch, "stage": stage.name, "step": history.step, "losses": means,
+    }  # fmt: skip
     history.epochs.append(row)
     history.sums, history.counted = {}, 0
     return row
@@ -219,28 +280,26 @@ def _state(
 
 
 def _resume(
-    run: Run,
-    detector: Detector,
-    optimizer: Optimizer,
-    folder: Path,
-    warn: Callable[[str], None],
-) -> History:
-    """Lay the newest sound checkpoint over the fresh detector; the seed alone if there is none."""
+    run: Run, detector: Detector, folder: Path, warn: Callable[[str], None]
+) -> tuple[History, dict[str, Any] | None]:
+    """Lay the newest sound checkpoint over the fresh detector; the seed alone if there is none.
+
+    Returns:
+        what was done, and the state of the optimizer if the checkpoint stands within a stage.
+    """
     state = checkpoint.newest(folder, warn)
     if state is None:
         torch.manual_seed(run.seed)
-        return History()
+        return History(), None
     if state["run"] != run.id:
         raise CheckpointError(f"{folder}: holds checkpoints of run {state['run']}; move it away")
     detector.load_state_dict(state["model"])
-    if state["optimizer"] is not None:
-        optimizer.load_state_dict(state["optimizer"])
     torch.manual_seed(run.seed)
     torch.set_rng_state(state["random"])
     device = detector.mean.device
     if device.type == "cuda" and state["random_cuda"] is not None:
         torch.cuda.set_rng_state(state["random_cuda"], device)
-    return History(**json.loads(state["history"]))
+    return History(**json.loads(state["history"])), state["optimizer"]
 
 
 class _Log:

@@ -511,7 +511,7 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
             raise RuntimeError("no such kernel\nand more")
         return build.build_detector(suite, entry, *others)
 
-    monkeypatch.setattr("sobench.execute.build_detector", broken)
+    monkeypatch.setattr("sobench.network.build_detector", broken)
     code, out, err = invoke(capsys, "run", path, *TINY)
     assert code == 1
     assert "Traceback" not in err
@@ -539,7 +539,7 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
 
 
 def test_no_run_succeeds(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sobench.execute.build_detector", lambda *_: 1 / 0)
+    monkeypatch.setattr("sobench.network.build_detector", lambda *_: 1 / 0)
     code, out, err = invoke(capsys, "run", write_suite())
     assert (code, out) == (1, "")
     assert err.count("failed: division by zero") == 2
@@ -550,7 +550,7 @@ def test_interruption(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     path = write_suite()
-    monkeypatch.setattr("sobench.execute.build_detector", interrupted)
+    monkeypatch.setattr("sobench.network.build_detector", interrupted)
     code, out, err = invoke(capsys, "run", path)
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == (

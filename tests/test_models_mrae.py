@@ -300,7 +300,7 @@ def test_stages_that_no_one_reads_are_gone(mode: str, stages: int) -> None:
 def test_res5_is_the_backbones_last_stage() -> None:
     network = detector(head="faster_rcnn", region_head="res5")
     whole = build_backbone(tiny_suite().backbone)
-    stage = network.head.region_head  # type: ignore[attr-defined]
+    stage = network.head.classifier.region_head  # type: ignore[attr-defined]
     assert isinstance(stage, Res5)
     assert (stage.outputs, stage.frozen) == (512, False)
     assert [p.shape for p in stage.parameters()] == [
@@ -320,7 +320,7 @@ def test_res5_stays_as_frozen_as_it_was() -> None:
         suite = tiny_suite(head="faster_rcnn", methods=[{"name": "mrae", "region_head": "res5"}])
         backbone = build_backbone(sections.Backbone.model_construct(**content))
         network = mrae.build(backbone, build.blueprint(suite, 5), suite.methods[0].switches)
-        stage = network.train().head.region_head  # type: ignore[attr-defined]
+        stage = network.train().head.classifier.region_head  # type: ignore[attr-defined]
         assert isinstance(stage, Res5)
         assert not any(m.training for m in stage.modules() if isinstance(m, nn.BatchNorm2d))
         assert all(p.requires_grad for p in stage.parameters()) == ("norm" in changes)

@@ -45,7 +45,7 @@ def enhanced(detector: Any) -> list[bool]:
 
 
 def squeezed(detector: Any) -> set[int]:
-    return {m.residual_attention[0].out_channels for m in detector.neck.attention}
+    return {m.residual_attention[0][0].out_channels for m in detector.neck.attention}
 
 
 CASES: list[tuple[str, str, dict[str, Any], Callable[[Any], Any], Any]] = [

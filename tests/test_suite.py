@@ -69,7 +69,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "inner key of a row": (
         text_of(methods=[{"name": "fpn", "switches": {}}]),
-        ": methods: fpn: unknown key 'switches'; known: fuse, label, deviations",
+        ": methods: fpn: unknown key 'switches'; known: fuse, label, init_from, deviations",
     ),
     "unknown key in deviations": (
         text_of(methods=fpn(**{"schedule.epoch": 1, "reason": "it learns fast"})),
@@ -93,7 +93,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "no format": (
         text_of(dataset={"train": 1, "val": 1}),
-        ": dataset.format is missing; known: coco, visdrone, voc, yolo, synthetic",
+        ": dataset.format is missing; known: coco, visdrone, voc, yolo, tt100k, synthetic",
     ),
     "unknown engine": (
         text_of(engine="hotcocoa"),

@@ -67,6 +67,35 @@ def check_detector(suite: Suite, entry: MethodEntry) -> None:
         ) from error
 
 
+def check_fits(
+    suite: Suite, entry: MethodEntry, other: Suite, origin: MethodEntry, why: str
+) -> None:
+    """See whether the weights of ``origin`` under another suite fit the network of ``entry``.
+
+    Args:
+        why: the key of the suite that asks for it, with its value.
+
+    Raises:
+        RequestError: they do not; names the first that does not.
+    """
+    own, theirs = _shapes(suite, entry), _shapes(other, origin)
+    for name in sorted(own.keys() | theirs.keys()):
+        if own.get(name) != theirs.get(name):
+            raise RequestError(
+                f"{suite.name}: methods: {entry.label}: {why}: the weights of {origin.label} do "
+                f"not fit:\n{name} is {theirs.get(name, 'not')} there and {own.get(name, 'not')} "
+                "here; change the one or leave the other out"
+            )
+
+
+def _shapes(suite: Suite, entry: MethodEntry) -> dict[str, list[int]]:
+    plain = suite.backbone.model_copy(update={"weights": "none"})
+    with torch.device("meta"):
+        pinned = blueprint(suite, classes=1)
+        detector = builder(entry.name)(build_backbone(plain), pinned, entry.switches)
+    return {name: list(value.shape) for name, value in detector.state_dict().items()}
+
+
 def builder(name: str) -> Callable[..., Detector]:
     """The ``build`` of a method: of our own file, or of the module that its package names.
 

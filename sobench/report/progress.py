@@ -74,9 +74,11 @@ class MatrixProgress:
         now = time.monotonic()
         left = self._run_left(progress, now)
         losses = " ".join(f"{k} {v:.3f}" for k, v in progress.losses.items() if k != "total")
+        stage = f"{progress.stage} " if progress.stage else ""
         detail = (
-            f"epoch {progress.epoch}/{progress.epochs} step {progress.step}/{progress.steps} "
-            f"{progress.images_s:.1f} img/s {losses}; {duration(left)} left"
+            f"{stage}epoch {progress.epoch}/{progress.epochs} "
+            f"step {progress.step}/{progress.steps} {progress.images_s:.1f} img/s {losses}; "
+            f"{duration(left)} left"
         )
         suite_left = duration(left + (self.total - self.number) * self._typical(left, now))
         self.bars.update(

@@ -17,12 +17,14 @@ COST_FORMATS = {
     "latency_ms": ("ms", "{:.1f}"),
     "train_img_s": ("img/s", "{:.1f}"),
     "train_min": ("train min", "{:.1f}"),
+    "extra_min": ("of it extra", "{:.1f}"),
 }
+"""Columns of costs. What trained beyond one training, teachers and stages, is a part of it all."""
 
 
 def columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Headings and cells as people read them: three decimals, the spread behind the mean."""
-    costs = [name for name in COST_FORMATS if name in board.table]
+    costs = [n for n in COST_FORMATS if n in board.table and board.table[n].notna().any()]
     headings = ["#", "method", *board.metrics, *(COST_FORMATS[name][0] for name in costs)]
     rows = []
     for _, row in board.table.iterrows():
@@ -31,6 +33,15 @@ def columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
         cells += [_number(row[name], COST_FORMATS[name][1]) for name in costs]
         rows.append(cells)
     return headings, rows
+
+
+def size_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells of the metrics at further input sizes; no rows if there are none."""
+    rows = [
+        [str(row["method"]), str(row["input"]), *(_metric(row, name) for name in board.metrics)]
+        for _, row in board.sizes.iterrows()
+    ]
+    return ["method", "input", *board.metrics], rows
 
 
 def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
@@ -55,6 +66,8 @@ def remarks(board: Leaderboard) -> list[str]:
 def markdown(board: Leaderboard) -> str:
     """The table, the AP by class, and the remarks as a list."""
     parts = [f"## {board.title}", _pipes(*columns(board))]
+    if len(board.sizes):
+        parts += ["Tested at other input sizes:", _pipes(*size_columns(board))]
     parts += ["AP by class:", _pipes(*class_columns(board))]
     parts.append("\n".join(f"- {line}" for line in remarks(board)))
     return "\n\n".join(parts) + "\n"
@@ -77,6 +90,7 @@ def as_json(board: Leaderboard) -> str:
         "metrics": board.metrics,
         "rows": _rows(board.table),
         "per_class_ap": _rows(board.per_class),
+        "sizes": _rows(board.sizes),
         "deviations": board.deviations,
         "missing": board.missing,
         "provenance": board.provenance,

@@ -23,6 +23,9 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
 
     headings, rows = tables.columns(board)
     _print_blocks(console, headings, rows, board.title, repeated=2)
+    headings, rows = tables.size_columns(board)
+    if rows:
+        _print_blocks(console, headings, rows, "Tested at other input sizes", repeated=2)
     headings, rows = tables.class_columns(board)
     _print_blocks(console, headings, rows, "AP by class", repeated=1)
     for line in tables.remarks(board):

@@ -1,0 +1,97 @@
+"""From a trained network to metrics: detections are stored first, and scored from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sobench import network, record
+from sobench.data.cache import cached_images
+from sobench.data.dataset import Dataset
+from sobench.data.load import load
+from sobench.detect import detect
+from sobench.metrics import detection
+from sobench.metrics.rows import read_rows, write_rows
+from sobench.plan import Run
+from sobench.protocols import PROTOCOLS
+from sobench.record import Scored
+
+Watch = Callable[[int, int], None]
+"""Told of images done and images in all."""
+
+
+def detections_file(run: Run, results: Path, size: tuple[int, int] | None = None) -> Path:
+    """Where the detections of a run are stored, at its own input or at another size."""
+    name = "" if size in (None, run.suite.input.size) else f"-{size_name(size)}"
+    return run.folder(results) / f"detections{name}.json.gz"
+
+
+def size_name(size: tuple[int, int]) -> str:
+    """``<height>x<width>``."""
+    return f"{size[0]}x{size[1]}"
+
+
+def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
+    """Metrics of the detections in a file, under the suite's protocol."""
+    protocol = PROTOCOLS[run.suite.protocol]
+    scores = detection.score(dataset, read_rows(stored), protocol, run.suite.engine)
+    return Scored.model_validate(
+        record.finite(
+            {
+                "protocol": run.suite.protocol,
+                "protocol_version": protocol.version,
+                "engine": scores.engine,
+                "metrics": scores.metrics,
+                "per_class": scores.per_class,
+                "curves": scores.curves,
+            }
+        )
+    )
+
+
+def score_sizes(
+    run: Run, results: Path, dataset: Dataset, device: torch.device, watch: Watch
+) -> dict[str, Scored]:
+    """Metrics at the suite's further input sizes, of the weights that the run has left behind.
+
+    Sizes whose detections are stored are only scored.
+
+    Raises:
+        RunError: there are no weights to detect with.
+    """
+    found = {}
+    for size in run.suite.eval_sizes:
+        stored = detections_file(run, results, size)
+        if not stored.exists():
+            training = load(run.suite.dataset, "train").first(run.limit)
+            detector = network.build(run, training, device, size)
+            detector.load_state_dict(network.weights(run, results))
+            resized = network.at_size(run, size)
+            images = cached_images(dataset, "val", run.data, resized.suite.input, watch)
+            write_rows(stored, detect(resized, detector, dataset, images, device, watch))
+        found[size_name(size)] = score_stored(run, dataset, stored)
+    return found
+
+
+def is_evaluated(run: Run, outcome: record.Record) -> bool:
+    """Whether a finished run has scores by the suite's present protocol, engine and sizes."""
+    wanted = {size_name(size) for size in run.suite.eval_sizes}
+    scores = [outcome.scored, *(outcome.sizes.get(name) for name in wanted)]
+    return all(_as_wanted(run, scored) for scored in scores)
+
+
+def can_evaluate(run: Run, results: Path) -> bool:
+    """Whether what a run has left behind is enough to score it, without training."""
+    sizes = all(detections_file(run, results, size).exists() for size in run.suite.eval_sizes)
+    return detections_file(run, results).exists() and (sizes or network.has_weights(run, results))
+
+
+def _as_wanted(run: Run, scored: Scored | None) -> bool:
+    return (
+        scored is not None
+        and scored.protocol == run.suite.protocol
+        and scored.protocol_version == PROTOCOLS[run.suite.protocol].version
+        and scored.engine.startswith(run.suite.engine + " ")
+    )

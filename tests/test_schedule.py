@@ -1,0 +1,215 @@
+"""Runs that require runs: trained once, shared, and their failure is the dependant's reason."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sobench import checkpoint, leaderboard, record
+from sobench.data.load import fingerprint
+from sobench.errors import Diverged, RequestError
+from sobench.plan import Run, plan
+from sobench.record import Record
+from sobench.schedule import run_matrix
+from sobench.settings import Input, Suite
+from sobench.train import Progress, train
+from tests.tiny import tiny_suite
+
+CPU = torch.device("cpu")
+STUDENT = {"name": "zoominnet", "label": "student", "align": "la"}
+TEACHER = {"name": "fpn", "label": "big", "deviations": {"input.size": [64, 64], "reason": "a"}}
+
+
+class Watcher:
+    """Notes what is done, by label; says what else it is told to nobody."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.fresh: list[str] = []
+        self.trained: list[str] = []
+
+    def begin(self, run: Run, number: int, total: int) -> None:
+        assert 1 <= number <= total
+        self.order.append(run.entry.label)
+
+    def end(self, run: Run, outcome: Record, fresh: bool) -> None:
+        assert outcome.run_id == run.id
+        self.fresh += [run.entry.label] if fresh else []
+
+    def step(self, progress: Progress) -> None:
+        if progress.step == 1:
+            self.trained.append(self.order[-1])
+
+    def stage(self, text: str) -> None: ...
+    def images(self, done: int, total: int) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def small(*methods: Any, **changes: Any) -> Suite:
+    return tiny_suite(
+        dataset={"train": 4, "val": 2},
+        input={"size": [32, 32]},
+        schedule={"epochs": 1, "milestones": []},
+        methods=list(methods),
+        **changes,
+    )
+
+
+def planned(suite: Suite, **options: Any) -> list[Run]:
+    return plan(suite, fingerprint(suite.dataset), **options)
+
+
+def matrix(suite: Suite, results: Path, **options: Any) -> tuple[Watcher, dict[str, Record]]:
+    watch = Watcher()
+    found = run_matrix(planned(suite, **options), results, CPU, watch)
+    return watch, {outcome.label: outcome for outcome in found}
+
+
+def test_a_teacher_is_trained_once_before_its_students_and_not_again(tmp_path: Path) -> None:
+    suite = small(STUDENT, {"name": "zoominnet"}, "fpn")
+    watch, found = matrix(suite, tmp_path)
+    assert watch.trained == ["fpn 64x64", "student", "zoominnet", "fpn"]
+    assert {outcome.status for outcome in found.values()} == {"ok"}
+    teacher = found["fpn 64x64"]
+    for label in ("student", "zoominnet"):
+        assert found[label].requires == {"teacher": teacher.run_id}
+        cost, of_teacher = found[label].cost, teacher.cost
+        assert cost is not None
+        assert of_teacher is not None
+        assert cost.required_s == cost.extra_s == of_teacher.train_s
+    board = leaderboard.build(planned(suite), list(found.values()))
+    assert set(board.table["method"]) == {"student", "zoominnet", "fpn"}
+    again, same = matrix(suite, tmp_path)
+    assert again.order == ["student", "zoominnet", "fpn"]
+    assert again.fresh == []
+    assert same == {label: found[label] for label in same}
+
+
+def test_a_row_that_is_the_teacher_is_shared(tmp_path: Path) -> None:
+    watch, found = matrix(small(STUDENT, TEACHER), tmp_path)
+    assert watch.trained == ["big", "student"]
+    assert found["student"].requires == {"teacher": found["big"].run_id}
+    alone, _ = matrix(small(STUDENT), tmp_path)
+    assert alone.trained == []
+
+
+def test_a_teacher_is_not_asked_for_when_its_students_are_done(tmp_path: Path) -> None:
+    _, found = matrix(small(STUDENT), tmp_path)
+    shutil.rmtree(tmp_path / "tiny" / "fpn" / found["fpn 64x64"].run_id)
+    watch, _ = matrix(small(STUDENT), tmp_path)
+    assert watch.order == ["student"]
+    assert watch.fresh == []
+
+
+def test_a_finished_teacher_without_weights_is_trained_again_for_a_new_student(
+    tmp_path: Path,
+) -> None:
+    matrix(small(TEACHER), tmp_path)
+    (folder,) = (tmp_path / "tiny" / "fpn").iterdir()
+    for path in checkpoint.found(folder):
+        path.unlink()
+    assert matrix(small(TEACHER), tmp_path)[0].trained == []
+    watch, found = matrix(small(TEACHER, STUDENT), tmp_path)
+    assert watch.trained == ["big", "student"]
+    assert found["student"].status == "ok"
+
+
+def test_a_failed_teacher_fails_its_students_with_its_reason_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(run: Run, *others: Any, **more: Any) -> Any:
+        if run.entry.label == "fpn 64x64":
+            raise RuntimeError("out of memory")
+        return train(run, *others, **more)
+
+    monkeypatch.setattr("sobench.execute.train", failing)
+    suite = small(STUDENT, "fpn")
+    watch, found = matrix(suite, tmp_path)
+    assert watch.trained == ["fpn"]
+    assert {label: outcome.status for label, outcome in found.items()} == {
+        "fpn 64x64": "failed", "student": "failed", "fpn": "ok",
+    }  # fmt: skip
+    assert found["student"].reason.startswith(
+        "needs fpn 64x64 seed 0, which is not done: failed: out of memory"
+    )
+    monkeypatch.undo()
+    monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
+    watch, found = matrix(suite, tmp_path)
+    assert watch.trained == ["fpn 64x64", "student"]
+    assert found["student"].status == "ok"
+
+
+def test_a_diverged_teacher_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverging(run: Run, *_: Any, **__: Any) -> Any:
+        raise Diverged(f"the loss of {run.entry.label} is not finite")
+
+    monkeypatch.setattr("sobench.execute.train", diverging)
+    suite = small(STUDENT)
+    for _ in range(2):
+        _, found = matrix(suite, tmp_path)
+        assert found["fpn 64x64"].status == "diverged"
+        assert found["student"].status == "failed"
+        assert "which is not done: diverged: the loss of fpn 64x64" in found["student"].reason
+
+
+def test_a_row_starts_from_the_weights_of_another(tmp_path: Path) -> None:
+    tuned = {
+        "name": "fpn", "label": "tuned", "init_from": "big",
+        "deviations": {"schedule.lr": 1e-30, "schedule.weight_decay": 0, "reason": "a test"},
+    }  # fmt: skip
+    watch, found = matrix(small(tuned, TEACHER, backbone={"freeze": ()}), tmp_path)
+    assert watch.trained == ["big", "tuned"]
+    states = []
+    for label in ("big", "tuned"):
+        state = checkpoint.newest(tmp_path / "tiny" / "fpn" / found[label].run_id, print)
+        assert state is not None
+        states.append(state["model"])
+    for name, value in states[0].items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(value, states[1][name]), name
+    cost, origin = found["tuned"].cost, found["big"].cost
+    assert cost is not None
+    assert origin is not None
+    assert cost.extra_s == origin.train_s
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_trains(tmp_path: Path) -> None:
+    other = {"name": "pafpn", "init_from": "fpn"}
+    with pytest.raises(RequestError, match=r"pafpn: init_from: fpn: the weights of fpn do not f"):
+        matrix(small("fpn", other), tmp_path)
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_sizes_that_are_asked_for_later_need_no_training(tmp_path: Path) -> None:
+    _, found = matrix(small("fpn"), tmp_path)
+    suite = small("fpn", eval_sizes=[[32, 32], [64, 48]])
+    watch, later = matrix(suite, tmp_path)
+    assert watch.trained == []
+    assert watch.fresh == ["fpn"]
+    outcome = later["fpn"]
+    assert outcome.scored == found["fpn"].scored == outcome.sizes["32x32"]
+    assert outcome.sizes["64x48"].metrics.keys() == outcome.sizes["32x32"].metrics.keys()
+    folder = tmp_path / "tiny" / "fpn" / outcome.run_id
+    assert (folder / "detections-64x48.json.gz").exists()
+    assert record.read(folder) == outcome
+    board = leaderboard.build(planned(suite), [outcome])
+    assert list(board.sizes["input"]) == ["32x32", "64x48"]
+    assert matrix(suite, tmp_path)[0].fresh == []
+
+
+def test_a_size_that_the_weights_do_not_fit_is_refused_first(tmp_path: Path) -> None:
+    backbone = {"name": "vgg16", "norm": "frozen"}
+    suite = small("ssd", backbone=backbone, eval_sizes=[[512, 512]])
+    suite = suite.model_copy(update={"input": Input(size=(300, 300))})
+    words = r"ssd: eval_sizes: \[512, 512\]: the weights of ssd do not fit:\n\S+ is \[16\] there"
+    with pytest.raises(RequestError, match=words):
+        matrix(suite, tmp_path)
