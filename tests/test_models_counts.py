@@ -16,7 +16,7 @@ from sobench.models.backbone import build_backbone
 from sobench.models.detector import Blueprint, Detector, HeadOutput
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.heads.ssd import SsdHead
-from sobench.models.methods import fpn, libra, nas_fpn, pafpn, ssd, ta_fpn
+from sobench.models.methods import efpn, fpn, libra, nas_fpn, pafpn, ssd, ta_fpn, zoominnet
 
 
 def build(
@@ -61,6 +61,7 @@ def predict(detector: Detector, size: tuple[int, int]) -> tuple[float, HeadOutpu
     ("size", "classes", "total", "trainable", "gmacs", "anchors"),
     [
         ((512, 512), 10, 36.517, 36.291, 53.1036, 49_104),
+        ((1024, 1024), 10, 36.517, 36.291, 212.4143, 196_416),
         ((800, 1280), 80, 37.969, 37.743, 238.5361, 191_970),
     ],
 )
@@ -129,6 +130,84 @@ def test_pyramids_under_both_heads(
     if trainable is not None:
         assert counted[1] == pytest.approx(trainable, abs=6e-4)
     assert convolutions(detector, size) == pytest.approx(gmacs, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("switches", "total", "trainable", "gmacs", "anchors"),
+    [
+        ({"align": "none"}, 36.517, 36.291, 53.1036, 49_104),
+        ({"align": "la"}, 36.517, 36.291, 57.8553, 196_416),
+        ({"thin": True}, 34.222, 33.997, 94.3279, 196_416),
+        ({}, 36.582, 36.357, 145.8172, 196_416),
+    ],
+)
+def test_students_of_zoominnet(
+    switches: dict[str, Any], total: float, trainable: float, gmacs: float, anchors: int
+) -> None:
+    """Table 3: 53.3, 58.05, 94.56 and 146.09 G, with biases, norms and ReLUs."""
+    detector = build(zoominnet, "resnet50", (512, 512), 10, FROZEN, **switches)
+    assert [n / 1e6 for n in count_parameters(detector)] == pytest.approx(
+        [total, trainable], abs=6e-4
+    )
+    counted, output = predict(detector, (512, 512))
+    assert counted == pytest.approx(gmacs, abs=5e-5)
+    assert isinstance(detector.head, RetinaNetHead)
+    assert len(detector.head.anchors(output)) == anchors
+    assert sum(x[0].numel() for x in output["offsets"]) == 4 * anchors
+
+
+STEM = 49 * 3 * 64 * 256 * 256 / 1e9
+"""Of a ResNet at 512 x 512."""
+
+
+@pytest.mark.parametrize(
+    ("switches", "extension", "total", "gmacs"),
+    [
+        ({}, 8.916, 64.258, 198.44),
+        ({"preset": "author"}, 32.513, 87.855, 454.59),
+        ({"ftt": "espcn"}, 1.379, 56.722, 124.06),
+        ({"ftt": "nearest"}, 0.655, 55.998, 121.09),
+    ],
+)
+def test_efpn_on_faster_rcnn(
+    switches: dict[str, Any], extension: float, total: float, gmacs: float
+) -> None:
+    """The reference passes the stem once more for C2', and a thousand regions by either head."""
+    size, classes = SMALL
+    detector = build(efpn, "resnet50", size, classes, FROZEN, "faster_rcnn", **switches)
+    assert count_parameters(detector)[0] / 1e6 == pytest.approx(total, abs=6e-4)
+    own = detector.get_submodule("extension")
+    assert count_parameters(own)[0] / 1e6 == pytest.approx(extension, abs=6e-4)
+    assert convolutions(detector, size) + STEM == pytest.approx(gmacs, rel=5e-3)
+
+
+def test_what_efpn_adds_to_faster_rcnn() -> None:
+    """C2' and the extension, product by product; the regions part between the heads."""
+    size, classes = SMALL
+    plain = build(fpn, "resnet50", size, classes, FROZEN, "faster_rcnn")
+    detector = build(efpn, "resnet50", size, classes, FROZEN, "faster_rcnn")
+    cells, square = 128**2, 9 * 256 * 256
+    layer1 = 64 * 64 + 9 * 64 * 64 + 2 * 64 * 256 + 2 * (2 * 64 * 256 + 9 * 64 * 64)
+    expected = 4 * cells * (layer1 + 256 * 256 + square)
+    expected += cells // 4 * (4 * square + 4 * square) + cells * (2 * square + 4 * square)
+    added = convolutions(detector, size) - convolutions(plain, size)
+    assert round(added * 1e9) == expected
+    twice = build(efpn, "resnet50", size, classes, head="faster_rcnn", duplicate_small=True)
+    head = 1000 * (49 * 256 * 1024 + 1024 * 1024 + 1024 * 51)
+    assert round((convolutions(twice, size) - convolutions(detector, size)) * 1e9) == head
+
+
+def test_what_zoominnet_adds_to_the_products() -> None:
+    """Layer adaption predicts on four times the cells; a thin head saves four convolutions."""
+    size = (512, 512)
+    none, adapted, thin, full = (
+        predict(build(zoominnet, "resnet50", size, 10, **switches), size)[0]
+        for switches in ({"align": "none"}, {"align": "la"}, {"thin": True}, {})
+    )
+    cells = 64**2 + 32**2 + 16**2 + 8**2 + 4**2
+    kernel = 9 * 256
+    assert round((adapted - none) * 1e9) == 3 * cells * (90 + 36) * kernel
+    assert round((full - thin) * 1e9) == 4 * (4 * cells) * 256 * kernel
 
 
 def test_leaving_out_the_sum_costs_the_same() -> None:

@@ -113,6 +113,53 @@ def test_options_replace_anchors_loss_and_width() -> None:
     assert found["box"].item() == pytest.approx(7.0)
 
 
+def test_towers_of_another_depth() -> None:
+    pinned = blueprint(neck=sections.Neck(channels=8, tower_convs=3), anchors=ANCHORS)
+    for chosen, depth in ((None, 3), (1, 1), (0, 0)):
+        head = RetinaNetHead(pinned, (8, 16), HeadOptions(tower_convs=chosen))
+        assert len(head.class_tower.convs) == len(head.box_tower.convs) == depth
+
+
+def test_predictions_are_read_from_the_towers() -> None:
+    head = retinanet()
+    pyramid = [torch.randn(1, 8, 8, 12), torch.randn(1, 8, 4, 6)]
+    output = head(pyramid)
+    for tower, name, predict in (
+        (head.class_tower, "class_tower", head.class_logits),
+        (head.box_tower, "box_tower", head.box_offsets),
+    ):
+        for x, found in zip(tower(pyramid), output[name], strict=True):
+            assert torch.equal(x, found)
+        read = output["logits" if name == "class_tower" else "offsets"]
+        for x, found in zip(output[name], read, strict=True):
+            assert torch.equal(predict(x), found)
+    assert len(head.workload(output)) == 4  # not the towers again
+
+
+def test_towers_are_enlarged_before_the_prediction() -> None:
+    """An input of 60x92 has no cells beyond row 15 and column 23 at stride 4."""
+    plain = RetinaNetHead(blueprint(anchors=ANCHORS), (8, 16), HeadOptions())
+    enlarged = blueprint(size=(60, 92), anchors=ANCHORS)
+    head = RetinaNetHead(enlarged, (4, 8), HeadOptions(upsample=True))
+    head.load_state_dict(plain.state_dict())
+    pyramid = [torch.randn(1, 8, 8, 12), torch.randn(1, 8, 4, 6)]
+    before, after = plain(pyramid), head(pyramid)
+    assert [tuple(x.shape[-2:]) for x in after["logits"]] == [(15, 23), (8, 12)]
+    for name, predict in (("class_tower", head.class_logits), ("box_tower", head.box_offsets)):
+        read = after["logits" if name == "class_tower" else "offsets"]
+        for small, large, found in zip(before[name], after[name], read, strict=True):
+            height, width = large.shape[-2:]
+            rows, columns = torch.arange(height) // 2, torch.arange(width) // 2
+            assert torch.equal(large, small[:, :, rows][..., columns])
+            assert torch.equal(found, predict(large))
+    anchors = head.anchors(after)
+    assert len(anchors) == 6 * (15 * 23 + 8 * 12)
+    last = (anchors[-6, :2] + anchors[-6, 2:]) / 2
+    assert last.tolist() == pytest.approx([11 * 8, 7 * 8])
+    finest = anchors[2]  # the square: two strides of 4
+    assert finest.tolist() == pytest.approx([-4, -4, 4, 4])
+
+
 def test_retinanet_starts_with_rare_objects() -> None:
     head = retinanet()
     output = head([torch.zeros(1, 8, 8, 12), torch.zeros(1, 8, 4, 6)])

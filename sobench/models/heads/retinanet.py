@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import ceil, log
 
 import torch
 import torch.nn.functional as F
@@ -21,16 +21,20 @@ from sobench.models.boxes import (
     octave_shapes,
     suppress,
 )
-from sobench.models.detector import Blueprint, HeadOptions, HeadOutput, all_maps
+from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
 from sobench.models.losses import focal_loss, smooth_l1
 from sobench.models.pyramid import Levels, convolution
-from sobench.settings import Neck
 
 LEVELS = Levels(3, 7, extra="convolution")
 """The pyramid levels that the head reads."""
 
 _STDS = (1.0, 1.0, 1.0, 1.0)
 _PRIOR = 0.01
+
+
+def assign_anchors(targets: Targets, anchors: Tensor) -> Tensor:
+    """The object of each of ``[A, 4]`` anchors, as from ``assign``: ``[B, A]``."""
+    return assign(targets, anchors, positive=0.5, negative=0.4)
 
 
 class RetinaNetHead(nn.Module):
@@ -49,11 +53,14 @@ class RetinaNetHead(nn.Module):
         self.strides = strides
         self.shapes = options.anchors or octave_shapes(blueprint.anchors, strides)
         self.box_loss = options.box_loss or smooth_l1
+        self.upsample = options.upsample
         anchors = self.shapes.per_cell
         channels = options.channels or blueprint.neck.channels
         levels = len(strides) if options.level_norm else 0
-        self.class_tower = Tower(channels, blueprint.neck, levels)
-        self.box_tower = Tower(channels, blueprint.neck, levels)
+        pinned = blueprint.neck.tower_convs
+        depth = pinned if options.tower_convs is None else options.tower_convs
+        self.class_tower = Tower(channels, blueprint.neck.norm, depth, levels)
+        self.box_tower = Tower(channels, blueprint.neck.norm, depth, levels)
         self.class_logits = nn.Conv2d(channels, anchors * blueprint.classes, 3, padding=1)
         self.box_offsets = nn.Conv2d(channels, anchors * 4, 3, padding=1)
         for module in self.modules():
@@ -65,11 +72,31 @@ class RetinaNetHead(nn.Module):
         nn.init.constant_(self.class_logits.bias, -log((1 - _PRIOR) / _PRIOR))  # type: ignore[arg-type]
 
     def forward(self, pyramid: list[Tensor]) -> HeadOutput:
-        """``[B, C, h, w]`` -> ``logits`` ``[B, A*K, h, w]``, ``offsets`` ``[B, A*4, h, w]``."""
+        """``[B, C, h, w]`` -> ``logits`` ``[B, A*K, h, w]``, ``offsets`` ``[B, A*4, h, w]``.
+
+        ``class_tower`` and ``box_tower`` are the ``[B, C, h, w]`` maps that these were read from.
+        With ``upsample`` all are of the maps' size at the head's strides, half of the pyramid's.
+        """
+        class_tower = self._at_strides(self.class_tower(pyramid))
+        box_tower = self._at_strides(self.box_tower(pyramid))
         return {
-            "logits": [self.class_logits(x) for x in self.class_tower(pyramid)],
-            "offsets": [self.box_offsets(x) for x in self.box_tower(pyramid)],
+            "logits": [self.class_logits(x) for x in class_tower],
+            "offsets": [self.box_offsets(x) for x in box_tower],
+            "class_tower": class_tower,
+            "box_tower": box_tower,
         }
+
+    def _at_strides(self, tower: list[Tensor]) -> list[Tensor]:
+        """Enlarged if asked for, without the cells that then lie beyond the input."""
+        if not self.upsample:
+            return tower
+        height, width = self.blueprint.size
+        return [
+            F.interpolate(x, scale_factor=2, mode="nearest")[
+                ..., : ceil(height / stride), : ceil(width / stride)
+            ]
+            for x, stride in zip(tower, self.strides, strict=True)
+        ]
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
@@ -78,9 +105,18 @@ class RetinaNetHead(nn.Module):
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the batch's matched anchors."""
         anchors = self.anchors(output)
+        return self.assigned_loss(output, targets, anchors, assign_anchors(targets, anchors))
+
+    def assigned_loss(
+        self, output: HeadOutput, targets: Targets, anchors: Tensor, assigned: Tensor
+    ) -> dict[str, Tensor]:
+        """The losses where it is settled which object an anchor takes.
+
+        Args:
+            anchors: ``[A, 4]``; assigned: ``[B, A]``, as from ``assign_anchors``.
+        """
         logits = torch.cat([flat(x, self.blueprint.classes) for x in output["logits"]], dim=1)
         offsets = torch.cat([flat(x, 4) for x in output["offsets"]], dim=1)
-        assigned = assign(targets, anchors, positive=0.5, negative=0.4)
         positive = assigned >= 0
         boxes, labels = matched(targets, assigned)
         count = positive.sum().clamp(min=1)
@@ -90,32 +126,37 @@ class RetinaNetHead(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The best ``top_k`` of each level, decoded, clipped to the input and suppressed."""
-        settings, classes = self.blueprint.detect, self.blueprint.classes
-        scores = [flat(x, classes).sigmoid() for x in output["logits"]]
+        return suppress(self.candidates(output), self.blueprint.size, self.blueprint.detect)
+
+    def candidates(self, output: HeadOutput) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Of each level the best boxes ``[B, N, 4]``, scores ``[B, N]`` and labels ``[B, N]``."""
+        scores = [flat(x, self.blueprint.classes).sigmoid() for x in output["logits"]]
         offsets = [flat(x, 4) for x in output["offsets"]]
-        found = level_candidates(scores, offsets, self.anchors(output), _STDS, settings.top_k)
-        return suppress(found, self.blueprint.size, settings)
+        most = self.blueprint.detect.top_k
+        return level_candidates(scores, offsets, self.anchors(output), _STDS, most)
 
     def workload(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
-        return all_maps(output)
+        return [*output["logits"], *output["offsets"]]
 
 
 class Tower(nn.Module):
     """3x3 convolutions with ReLU, shared over the levels.
 
     Args:
+        norm: ``none`` or ``group``.
+        depth: number of convolutions.
         levels: of the pyramid if each has batch normalisation of its own (NAS-FPN, section 4), else
-            0 for the suite's norm, shared as well.
+            0 for ``norm``, shared as well.
     """
 
-    def __init__(self, channels: int, settings: Neck, levels: int) -> None:
+    def __init__(self, channels: int, norm: str, depth: int, levels: int) -> None:
         super().__init__()
-        count = range(settings.tower_convs)
+        count = range(depth)
         self.convs = nn.ModuleList(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False)
             if levels
-            else convolution(channels, channels, 3, settings.norm)
+            else convolution(channels, channels, 3, norm)
             for _ in count
         )
         self.norms = nn.ModuleList(
