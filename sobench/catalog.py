@@ -272,6 +272,67 @@ METHODS: dict[str, Method] = {
             When("batch normalisation in the pyramid", {"sodem": True}, norm="none"),
         ),
     ),
+    "efpn": Method(
+        title="Extended Feature Pyramid Network",
+        paper="Deng et al., IEEE Transactions on Multimedia 24, 2022, arXiv:2003.07021",
+        heads=("retinanet", "faster_rcnn"),
+        switches={
+            "ftt": Switch(
+                True,
+                (True, "espcn", "nearest"),
+                "feature texture transfer; or super-resolution or upsampling of one level alone",
+            ),
+            "preset": Switch(
+                "paper",
+                ("paper", "author"),
+                "the transfer with the pyramid's channels, or that of the authors' code with twice "
+                "as many",
+                {"ftt": True},
+            ),
+            "ftt_in": Switch(
+                "inner",
+                ("inner", "out"),
+                "what the transfer reads: the pyramid's sums before their 3x3, or its levels",
+                {"ftt": True},
+            ),
+            "distill": Switch(
+                True,
+                (True, False),
+                "learn from the image at twice its size; false trains the new level and its head "
+                "on the detection losses from the start",
+            ),
+            "balanced": Switch(
+                True, (True, False), "weigh objects in the distillation", {"distill": True}
+            ),
+            "lambda_pos": Switch(
+                1.0, (0.5, 1.0, 1.5), "by how much", {"distill": True, "balanced": True}
+            ),
+            "distill_ftt": Switch(
+                True, (True, False), "distil into the transfer's map too", {"distill": True}
+            ),
+            "duplicate_small": Switch(
+                False,
+                (True, False),
+                "what is small is detected from the original levels as well, as in the authors' "
+                "code",
+            ),
+            "small_below": Switch(
+                56,
+                (14, 28, 56, 112),
+                "side in pixels below which a region is small",
+                head="faster_rcnn",
+            ),
+        },
+        deviations=(
+            "starts from the finished fpn run, which it leaves as it is: it trains an extension "
+            "for the suite's epochs, and a head for it for half of them",
+            "own further pyramid level, of half the finest stride, and own head on it",
+            When("the extension distils from the images at twice the size", {"distill": True}),
+            When("the new head trains on the hardest small regions (OHEM)", head="faster_rcnn"),
+            When("a level higher than in the paper, which has only Faster R-CNN", head="retinanet"),
+        ),
+        needs=(Need("baseline", "fpn"),),
+    ),
     "mrae": Method(
         title="Multi-Resolution Attention Extractor",
         paper="Zhang et al., 2020, arXiv:2006.05941",
@@ -316,6 +377,46 @@ METHODS: dict[str, Method] = {
                 "faster_rcnn",
             ),
         ),
+    ),
+    "zoominnet": Method(
+        title="ZoomInNet: cross-scale knowledge distillation",
+        paper="Liu et al., Remote Sensing 2021, 13(6):1198",
+        heads=("retinanet",),
+        switches={
+            "align": Switch(
+                "fa",
+                ("none", "la", "fa"),
+                "with the teacher's maps: by finer pyramid levels (fa), by enlarging the towers' "
+                "maps (la), or not at all",
+            ),
+            "thin": Switch(
+                False, (True, False), "towers of half the suite's depth", {"align": "fa"}
+            ),
+            "distill": Switch(
+                True, (True, False), "learn from fpn trained at twice the input size"
+            ),
+            "distill_on": Switch(
+                "auto",
+                ("auto", "neck", "towers"),
+                "maps that are distilled; auto: of the towers with align: la, else of the neck",
+                {"distill": True},
+            ),
+            "lambda_mode": Switch(
+                "literal",
+                ("literal", "nonzero", "fixed"),
+                "threshold of the key positions: mean and deviation of all IoUs as in the paper, "
+                "of those that are not zero, or .5",
+                {"distill": True},
+            ),
+        },
+        deviations=(
+            When("pyramid levels 2 to 6 instead of 3 to 7", {"align": "fa"}),
+            When("anchors of half the size, half as far apart", {"align": "fa"}),
+            When("anchors of half the size, half as far apart", {"align": "la"}),
+            When("towers of half the depth", {"thin": True}),
+            When("distils from fpn trained at twice the input size", {"distill": True}),
+        ),
+        needs=(Need("teacher", "fpn", scale=2, switches={"distill": True}),),
     ),
 }
 
@@ -369,5 +470,8 @@ DATASETS: dict[str, DatasetFormat] = {
     ),
     "voc": DatasetFormat("PASCAL VOC", "Annotations/*.xml, ImageSets/Main/SPLIT.txt, JPEGImages/"),
     "yolo": DatasetFormat("YOLO txt", "data.yaml, images/ and labels/ with one txt per image"),
+    "tt100k": DatasetFormat(
+        "Tsinghua-Tencent 100K", "annotations.json, and SPLIT/*.jpg with SPLIT/ids.txt"
+    ),
     "synthetic": DatasetFormat("drawn scenes of tiny objects", "none: drawn from a seed"),
 }

@@ -22,15 +22,17 @@ LAYERS = (
     # data: one contract, one file for each layout
     "data/__init__.py data/dataset.py data/shapes.py data/targets.py",
     "data/images.py data/rows.py data/resize.py data/statistics.py",
-    "data/coco.py data/visdrone.py data/voc.py data/yolo.py data/synthetic.py",
+    "data/coco.py data/visdrone.py data/voc.py data/yolo.py data/tt100k.py data/synthetic.py",
+    "data/augment.py",
     "data/load.py data/cache.py data/batches.py",
     # models: backbone, neck and head meet in a method
     "models/__init__.py models/boxes.py models/losses.py models/backbone.py models/clusters.py",
-    "models/sampling.py models/pyramid.py models/vgg.py models/multibox.py",
+    "models/sampling.py models/pyramid.py models/vgg.py models/multibox.py models/distillation.py",
     "models/detector.py",
-    "models/regions.py",
+    "models/regions.py models/extension.py",
     "models/heads/[a-z]*.py",
     "models/heads/__init__.py",
+    "models/small_heads.py",
     "models/methods/*.py",
     "models/build.py",
     # one run
@@ -41,6 +43,8 @@ LAYERS = (
     "detect.py",
     "environment.py",
     "record.py",
+    "network.py",
+    "evaluate.py",
     "execute.py",
     # many runs
     "schedule.py",

@@ -267,11 +267,11 @@ def test_the_head_and_its_start() -> None:
     network = head.proposal_network
     assert network.hidden.weight.shape == (512, 520, 3, 3)
     assert network.hidden.weight.std().item() == pytest.approx(0.01, rel=0.01)
-    assert head.class_logits.weight.shape == (CLASSES + 1, 16)
-    assert head.class_logits.weight.std().item() == pytest.approx(0.01, rel=0.4)
-    assert head.box_offsets.weight.std().item() == pytest.approx(0.001, rel=0.2)
+    assert head.classifier.class_logits.weight.shape == (CLASSES + 1, 16)
+    assert head.classifier.class_logits.weight.std().item() == pytest.approx(0.01, rel=0.4)
+    assert head.classifier.box_offsets.weight.std().item() == pytest.approx(0.001, rel=0.2)
     layers = (network.hidden, network.objectness, network.box_offsets)
-    for layer in (*layers, head.class_logits, head.box_offsets):
+    for layer in (*layers, head.classifier.class_logits, head.classifier.box_offsets):
         assert layer.bias is not None
         assert not layer.bias.any()
     pyramid = [torch.rand(2, 520, 16, 24), torch.rand(2, 520, 8, 12)]
@@ -337,7 +337,7 @@ OBJECT: list[list[tuple[float, ...]]] = [[(36.0, 16.0, 60.0, 48.0)]]
 
 def test_regions_learn_their_class_and_its_box() -> None:
     head, output = blind_head(), blind_output()
-    set_bias(head.class_logits, [0.0, 1.0, 2.0, -1.0])
+    set_bias(head.classifier.class_logits, [0.0, 1.0, 2.0, -1.0])
     growth = log(24 / 32) / 0.2
     truth = targets(OBJECT, [[1]])
     loss = head.region_loss(output, truth, REGIONS)
@@ -346,7 +346,7 @@ def test_regions_learn_their_class_and_its_box() -> None:
     assert loss["box"].item() == pytest.approx(-growth / 3)
     # Boxes of other classes do not matter; with the class's own the first is right, and the
     # object itself is now as wrong as the first was.
-    set_bias(head.box_offsets, [9.0] * 4 + [0.5, 0, growth, 0] + [-9.0] * 4)
+    set_bias(head.classifier.box_offsets, [9.0] * 4 + [0.5, 0, growth, 0] + [-9.0] * 4)
     assert head.region_loss(output, truth, REGIONS)["box"].item() == pytest.approx(
         (2 * 0.5 - growth) / 3
     )
@@ -395,15 +395,15 @@ def test_the_second_stage_does_not_teach_the_first() -> None:
     assert list(loss) == ["objectness", "proposal", "class", "box"]
     (loss["class"] + loss["box"]).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is None for p in head.proposal_network.parameters())
-    assert isinstance(head.region_head, TwoFullyConnected)
-    assert head.region_head.first.weight.grad is not None
+    assert isinstance(head.classifier.region_head, TwoFullyConnected)
+    assert head.classifier.region_head.first.weight.grad is not None
     reached = [x.grad is not None and bool(x.grad.any()) for x in pyramid]
     assert reached[0]  # small regions are of the finest level
     assert not reached[4]  # which is for proposals alone
     head.zero_grad()
     (head.loss(head(pyramid), targets([*OBJECT, []], [[1], []]))["proposal"]).backward()  # type: ignore[no-untyped-call]
     assert head.proposal_network.box_offsets.weight.grad is not None
-    assert head.region_head.first.weight.grad is None
+    assert head.classifier.region_head.first.weight.grad is None
 
 
 @pytest.mark.parametrize("rows", [[[], []], [*OBJECT, []]])
@@ -435,8 +435,8 @@ def test_a_batch_without_a_single_region_trains() -> None:
 
 def test_padding_is_never_detected() -> None:
     head = blind_head(detect=sections.Detect(score_threshold=0, nms=1))
-    set_bias(head.class_logits, [-9.0, 5.0, 5.0, 5.0])
-    set_bias(head.box_offsets, [0.0, 0, 30, 30] * CLASSES)
+    set_bias(head.classifier.class_logits, [-9.0, 5.0, 5.0, 5.0])
+    set_bias(head.classifier.box_offsets, [0.0, 0, 30, 30] * CLASSES)
     output = blind_output(batch=2)
     with torch.no_grad():
         output["offsets"][0][:, 0] = 100
@@ -453,10 +453,10 @@ def test_detections_are_the_boxes_of_their_class() -> None:
     with torch.no_grad():
         output["offsets"][0][:, 0] = 100
         output["offsets"][0][0, 0, 2, 3] = 0  # (32, 16, 64, 48)
-    set_bias(head.class_logits, [2.0, -9.0, 3.0, 1.0])
+    set_bias(head.classifier.class_logits, [2.0, -9.0, 3.0, 1.0])
     # Class 1: a quarter to the right and half as high. Class 2: twice as wide, so it is clipped.
     half, double = -log(2) / 0.2, log(2) / 0.2
-    set_bias(head.box_offsets, [0.0] * 4 + [2.5, 0, 0, half] + [0.0, 0, 2 * double, 0])
+    set_bias(head.classifier.box_offsets, [0.0] * 4 + [2.5, 0, 0, half] + [0.0, 0, 2 * double, 0])
     found = head.detect(output)
     assert found.labels.tolist() == [[1, 2]]
     assert found.boxes[0, 0].tolist() == pytest.approx([40, 24, 72, 40])

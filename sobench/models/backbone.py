@@ -58,9 +58,28 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """``[B, 3, H, W]`` -> C2..C5, or as many maps as there are stages left."""
+        return self._stages(self.stem(images), len(self.channels))
+
+    def with_finer(self, images: Tensor, level: int) -> tuple[list[Tensor], Tensor]:
+        """C2..C5, and C_level at twice its resolution; EFPN, arXiv:2003.07021, Table I.
+
+        The same layers make it from a stem without max-pooling, whose convolution is shared. Only a
+        ResNet's stem ends in one.
+
+        Args:
+            level: 2 for C2' of stride 2, 3 for C3' of stride 4, ...
+        """
+        *convolution, pool = self.stem.children()
+        x = images
+        for module in convolution:
+            x = module(x)
+        finer = self._stages(x, level - 1)[-1]
+        return self._stages(pool(x), len(self.channels)), finer
+
+    def _stages(self, x: Tensor, count: int) -> list[Tensor]:
+        """What the stem gives -> the maps of the first ``count`` stages."""
         maps = []
-        x = self.stem(images)
-        for number in range(1, len(self.channels) + 1):
+        for number in range(1, count + 1):
             x = self.get_submodule(f"layer{number}")(x)
             maps.append(x)
         return maps

@@ -78,6 +78,9 @@ class HeadOptions:
         sampler: chooses the regions that a second stage trains on, instead of at random.
         region_head: second stage, instead of two fully connected layers.
         level_norm: batch normalisation in the towers, of its own for every level.
+        tower_convs: depth of the towers, where it is not the suite's.
+        upsample: the towers' maps are doubled before classes and boxes are read from them; the
+            head's strides are then half of the pyramid's.
     """
 
     channels: int | None = None
@@ -86,6 +89,8 @@ class HeadOptions:
     sampler: Sampler | None = None
     region_head: RegionHead | None = None
     level_norm: bool = False
+    tower_convs: int | None = None
+    upsample: bool = False
 
 
 class Head(Protocol):

@@ -156,9 +156,17 @@ class FeaturePyramid(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C2..C5 -> the levels of the head, finest first."""
-        inner = self.lateral(features)
+        return self.levels(self.fused(features), features[-1])
+
+    def fused(self, features: list[Tensor]) -> list[Tensor]:
+        """C2..C5 -> the top-down sums, before their 3x3 convolutions."""
+        inner: list[Tensor] = self.lateral(features)
         if self.fuse:
             for i in range(len(inner) - 1, 0, -1):
                 inner[i - 1] = inner[i - 1] + upsampled(inner[i], inner[i - 1])
+        return inner
+
+    def levels(self, inner: list[Tensor], top: Tensor) -> list[Tensor]:
+        """The sums and C5 -> the levels of the head."""
         pyramid = [conv(x) for conv, x in zip(self.output, inner, strict=True)]
-        return self.extra(features[-1], pyramid)  # type: ignore[no-any-return]
+        return self.extra(top, pyramid)  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from torchvision.ops import batched_nms, roi_align
 
 from sobench.data.targets import Targets
 from sobench.models.boxes import pairwise_overlap
+from sobench.models.detector import RegionHead
 from sobench.models.pyramid import TOP
 from sobench.settings import Regions
 
@@ -87,6 +88,12 @@ def pooled_strides(strides: Sequence[int]) -> tuple[int, ...]:
     return tuple(stride for stride in strides if stride <= 2**TOP)
 
 
+def box_sides(boxes: Tensor) -> Tensor:
+    """Square roots of the areas of ``[..., 4]`` boxes: ``[...]``."""
+    width, height = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).unbind(dim=-1)
+    return (width * height).sqrt()
+
+
 def region_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
     """Place in ``strides`` of level ``floor(4 + log2(sqrt(w * h) / 224))``; FPN, Eq. 1.
 
@@ -97,8 +104,7 @@ def region_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
     Returns:
         ``[N]`` int64.
     """
-    width, height = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).unbind(dim=1)
-    side = (width * height).sqrt()
+    side = box_sides(boxes)
     # The smallest of shifts keeps sides of just 112 or 224 from being rounded to a level below.
     level = (4 + (side / _CANONICAL).log2() + 1e-6).floor()
     return (level - log2(strides[0])).clamp(0, len(strides) - 1).long()
@@ -191,3 +197,54 @@ class Res5(nn.Module):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
+
+
+class RegionClassifier(nn.Module):
+    """Class and box of every region: what looks at it, then a linear layer for each.
+
+    Args:
+        classes: without the background, whose logit is the first.
+    """
+
+    def __init__(self, region_head: RegionHead, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.region_head: RegionHead = region_head
+        self.class_logits = nn.Linear(region_head.outputs, classes + 1)
+        self.box_offsets = nn.Linear(region_head.outputs, classes * 4)
+        for layer, std in ((self.class_logits, 0.01), (self.box_offsets, 0.001)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """``[N, C, r, r]`` -> logits ``[N, K+1]`` and offsets ``[N, K, 4]``, in float32."""
+        features = self.region_head(pooled)
+        logits, offsets = self.class_logits(features), self.box_offsets(features)
+        return logits.float(), offsets.float().view(-1, self.classes, 4)
+
+    def look(
+        self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives for the ``N`` chosen regions, each pooled from its level.
+
+        Args:
+            maps: ``[B, C, h, w]``, one for each of ``strides``.
+            boxes: ``[B, R, 4]``; chosen: ``[B, R]`` bool.
+        """
+        image = chosen.nonzero()[:, 0]
+        resolution = self.region_head.resolution
+        found: tuple[Tensor, Tensor] = self(
+            pool_regions(maps, strides, boxes[chosen], image, resolution)
+        )
+        return found
+
+    def most_work(self, finest: Tensor, regions: int) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives for so many regions of each image, for counting products.
+
+        Which regions they are, and so from which level, makes no difference to them.
+        """
+        rois = finest.new_zeros(len(finest) * regions, 5)
+        found: tuple[Tensor, Tensor] = self(
+            roi_align(finest, rois, self.region_head.resolution, sampling_ratio=2)
+        )
+        return found

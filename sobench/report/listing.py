@@ -34,6 +34,8 @@ def print_list(what: str, console: Console) -> None:
                 default = f"(default {as_written(switch.default)})"
                 text = f"{name}  {key}: {values} {default}: {switch.meaning}{_needs(switch)}"
                 console.print(text, style="dim", markup=False, highlight=False)
+            for need in method.needs:
+                console.print(f"{name} {_required(need)}", markup=False, highlight=False)
             for deviation in method.deviations:
                 text = f"{name} deviates{_condition(deviation)}"
                 console.print(text, markup=False, highlight=False)
@@ -44,6 +46,14 @@ def _needs(switch: catalog.Switch) -> str:
     needs = [f"{key}: {as_written(value)}" for key, value in switch.needs.items()]
     needs += [f"head: {switch.head}"] if switch.head else []
     return f" (with {', '.join(needs)})" if needs else ""
+
+
+def _required(need: catalog.Need) -> str:
+    """The run that a method needs, and when."""
+    size = f" at {need.scale} times the input size" if need.scale != 1 else ""
+    when = [f"{key}: {as_written(value)}" for key, value in need.switches.items()]
+    condition = f" with {', '.join(when)}" if when else ""
+    return f"requires{condition}: a run of {need.method}{size}, as {need.role}"
 
 
 def _condition(deviation: str | catalog.When) -> str:

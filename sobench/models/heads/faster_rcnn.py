@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from sobench.data.targets import Targets
 from sobench.models.boxes import (
@@ -21,14 +22,14 @@ from sobench.models.boxes import (
     octave_shapes,
     suppress,
 )
-from sobench.models.detector import Blueprint, HeadOptions, HeadOutput, RegionHead
+from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
 from sobench.models.losses import smooth_l1
 from sobench.models.pyramid import Levels
 from sobench.models.regions import (
     Proposals,
+    RegionClassifier,
     TwoFullyConnected,
     best_overlap,
-    pool_regions,
     pooled_strides,
     propose,
     with_objects,
@@ -41,7 +42,8 @@ LEVELS = Levels(2, 6, extra="subsample")
 _ANCHOR_STDS = (1.0, 1.0, 1.0, 1.0)
 _ANCHOR_SAMPLES, _ANCHOR_SHARE = 256, 0.5
 _REGION_STDS = (0.1, 0.1, 0.2, 0.2)
-_REGION_SHARE = 0.25
+REGION_SHARE = 0.25
+"""Of the regions that the second stage trains on, the most that may be objects."""
 
 
 class ProposalNetwork(nn.Module):
@@ -70,6 +72,26 @@ class ProposalNetwork(nn.Module):
         return [self.objectness(x) for x in hidden], [self.box_offsets(x) for x in hidden]
 
 
+@dataclass(frozen=True)
+class RegionTargets:
+    """What the second stage should make of the ``N`` regions that it trains on.
+
+    Attributes:
+        chosen: ``[B, R]`` bool, the regions; the rest is in their order.
+        classes: ``[N]`` int64 in ``0..K``, 0 is the background.
+        offsets: ``[N, 4]`` encoded box of the region's object; any if it has none.
+    """
+
+    chosen: Tensor
+    classes: Tensor
+    offsets: Tensor
+
+    def own(self, offsets: Tensor) -> Tensor:
+        """Of ``[N, K, 4]`` offsets those of each region's class ``[N, 4]``; any of background."""
+        index = (self.classes - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, 4)
+        return offsets.gather(1, index).squeeze(1)
+
+
 class FasterRcnnHead(nn.Module):
     """Two stages: anchors become proposals, and proposals are classified and refined.
 
@@ -95,15 +117,8 @@ class FasterRcnnHead(nn.Module):
         self.sampler = options.sampler
         channels = options.channels or blueprint.neck.channels
         self.proposal_network = ProposalNetwork(channels, self.shapes.per_cell)
-        self.region_head: RegionHead = options.region_head or TwoFullyConnected(
-            channels, blueprint.regions.channels
-        )
-        outputs = self.region_head.outputs
-        self.class_logits = nn.Linear(outputs, blueprint.classes + 1)
-        self.box_offsets = nn.Linear(outputs, blueprint.classes * 4)
-        for layer, std in ((self.class_logits, 0.01), (self.box_offsets, 0.001)):
-            nn.init.normal_(layer.weight, std=std)
-            nn.init.zeros_(layer.bias)
+        region_head = options.region_head or TwoFullyConnected(channels, blueprint.regions.channels)
+        self.classifier = RegionClassifier(region_head, blueprint.classes)
 
     def forward(self, pyramid: list[Tensor]) -> HeadOutput:
         """``[B, C, h, w]`` -> ``objectness`` ``[B, A, h, w]``, ``offsets`` ``[B, A*4, h, w]``.
@@ -124,29 +139,15 @@ class FasterRcnnHead(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The best ``top_k`` pairs of region and class, decoded, clipped and suppressed."""
-        settings, classes = self.blueprint.detect, self.blueprint.classes
         proposals = self.proposals(output)
-        batch, count = proposals.real.shape
-        logits, offsets = self.second_stage(output, proposals.boxes, proposals.real)
-        scores = logits.new_zeros(batch, count, classes)  # padding keeps 0, which is never enough
-        scores[proposals.real] = logits.softmax(dim=-1)[:, 1:]
-        boxes = offsets.new_zeros(batch, count, classes, 4)
-        regions = proposals.boxes[proposals.real].unsqueeze(1)
-        boxes[proposals.real] = decode(offsets, regions, _REGION_STDS)
-        score, pair = scores.flatten(1).topk(min(settings.top_k, count * classes))
-        best = boxes.flatten(1, 2).gather(1, pair.unsqueeze(-1).expand(-1, -1, 4))
-        return suppress([(best, score, pair % classes)], self.blueprint.size, settings)
+        judged = self.second_stage(output, proposals.boxes, proposals.real)
+        return self.best(*self.decoded(proposals.boxes, proposals.real, *judged))
 
     def workload(self, output: HeadOutput) -> list[Tensor]:
-        """The first stage, and the second on as many regions as there may be proposals.
-
-        Which regions they are, and so from which level, makes no difference to the products.
-        """
-        finest = output["pyramid"][0]
-        count = len(finest) * self.blueprint.regions.proposals
-        resolution = self.region_head.resolution
-        pooled = roi_align(finest, finest.new_zeros(count, 5), resolution, sampling_ratio=2)
-        return [*output["objectness"], *output["offsets"], *self.classify(pooled)]
+        """The first stage, and the second on as many regions as there may be proposals."""
+        most = self.blueprint.regions.proposals
+        second = self.classifier.most_work(output["pyramid"][0], most)
+        return [*output["objectness"], *output["offsets"], *second]
 
     def proposals(self, output: HeadOutput) -> Proposals:
         """The best anchors of each level, decoded and suppressed."""
@@ -176,25 +177,26 @@ class FasterRcnnHead(nn.Module):
         self, output: HeadOutput, targets: Targets, regions: Proposals
     ) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the sampled regions of the batch."""
+        wanted = self.sampled(targets, regions)
+        logits, offsets = self.second_stage(output, regions.boxes, wanted.chosen)
+        count = max(1, len(wanted.classes))
+        class_loss = F.cross_entropy(logits, wanted.classes, reduction="sum")
+        box_loss = self.box_loss(wanted.own(offsets), wanted.offsets, wanted.classes > 0)
+        return {"class": class_loss / count, "box": box_loss / count}
+
+    def sampled(self, targets: Targets, regions: Proposals) -> RegionTargets:
+        """Regions to train the second stage on, and what it should make of them."""
         assigned = assign(targets, regions.boxes, positive=0.5, negative=0.5, rescue="none")
         assigned = torch.where(regions.real, assigned, IGNORED)
         samples = self.blueprint.regions.samples
         if self.sampler is None:
-            sampled = random_sample(assigned, samples, _REGION_SHARE)
+            chosen = random_sample(assigned, samples, REGION_SHARE)
         else:
             overlap = best_overlap(targets, regions.boxes)
-            sampled = self.sampler(assigned, overlap, samples, _REGION_SHARE)
-        boxes, labels = (x[sampled] for x in matched(targets, assigned))
-        positive = assigned[sampled] >= 0
-        logits, offsets = self.second_stage(output, regions.boxes, sampled)
-        own = offsets.gather(1, labels.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
-        wanted = encode(boxes, regions.boxes[sampled], _REGION_STDS)
-        classes = torch.where(positive, labels + 1, 0)
-        count = max(1, len(positive))
-        return {
-            "class": F.cross_entropy(logits, classes, reduction="sum") / count,
-            "box": self.box_loss(own, wanted, positive) / count,
-        }
+            chosen = self.sampler(assigned, overlap, samples, REGION_SHARE)
+        boxes, labels = (x[chosen] for x in matched(targets, assigned))
+        classes = torch.where(assigned[chosen] >= 0, labels + 1, 0)
+        return RegionTargets(chosen, classes, encode(boxes, regions.boxes[chosen], _REGION_STDS))
 
     def second_stage(
         self, output: HeadOutput, boxes: Tensor, chosen: Tensor
@@ -205,17 +207,30 @@ class FasterRcnnHead(nn.Module):
             boxes: ``[B, R, 4]``; chosen: ``[B, R]`` bool.
         """
         maps = output["pyramid"][: len(self.pooled_strides)]
-        image = chosen.nonzero()[:, 0]
-        pooled = pool_regions(
-            maps, self.pooled_strides, boxes[chosen], image, self.region_head.resolution
-        )
-        return self.classify(pooled)
+        return self.classifier.look(maps, self.pooled_strides, boxes, chosen)
 
-    def classify(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """``[N, C, r, r]`` -> logits ``[N, K+1]`` and offsets ``[N, K, 4]``, in float32."""
-        features = self.region_head(pooled)
-        offsets = self.box_offsets(features).view(-1, self.blueprint.classes, 4)
-        return self.class_logits(features).float(), offsets.float()
+    def decoded(
+        self, boxes: Tensor, chosen: Tensor, logits: Tensor, offsets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes ``[B, R, K, 4]`` and scores ``[B, R, K]``; 0, which is never enough, if not chosen.
+
+        Args:
+            boxes: ``[B, R, 4]`` regions; chosen: ``[B, R]`` bool, ``N`` of them.
+            logits, offsets: of these, as from ``second_stage``.
+        """
+        shape = (*chosen.shape, self.blueprint.classes)
+        scores = logits.new_zeros(shape)
+        scores[chosen] = logits.softmax(dim=-1)[:, 1:]
+        refined = offsets.new_zeros(*shape, 4)
+        refined[chosen] = decode(offsets, boxes[chosen].unsqueeze(1), _REGION_STDS)
+        return refined, scores
+
+    def best(self, boxes: Tensor, scores: Tensor) -> Detections:
+        """The best ``top_k`` of ``[B, R, K, 4]`` boxes by ``[B, R, K]`` scores, suppressed."""
+        settings, (_, count, classes) = self.blueprint.detect, scores.shape
+        score, pair = scores.flatten(1).topk(min(settings.top_k, count * classes))
+        rows = boxes.flatten(1, 2).gather(1, pair.unsqueeze(-1).expand(-1, -1, 4))
+        return suppress([(rows, score, pair % classes)], self.blueprint.size, settings)
 
 
 def build(blueprint: Blueprint, strides: tuple[int, ...], options: HeadOptions) -> FasterRcnnHead:
