@@ -400,7 +400,7 @@ def test_a_run_clusters_its_training_boxes(tmp_path: Path, monkeypatch: pytest.M
         built.append(build.build_detector(*arguments))
         return built[0]
 
-    monkeypatch.setattr(execute, "build_detector", keep)
+    monkeypatch.setattr("sobench.network.build_detector", keep)
     run = tiny_run(
         input={"size": [128, 96]}, methods=["mrae"], schedule={"epochs": 1, "milestones": []}
     )
