@@ -124,7 +124,11 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert read_rows(path) == [row(1, A, 0.5)]
 
 
-PACKED = gzip.compress(b'[\n{"image_id":1,"category_id":1,"bbox":[1,2,3,4],"score":0.5}\n]\n')
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)  # the same bytes, and names of tests, in every process
+
+
+PACKED = packed(b'[\n{"image_id":1,"category_id":1,"bbox":[1,2,3,4],"score":0.5}\n]\n')
 
 
 @pytest.mark.parametrize(
@@ -134,11 +138,11 @@ PACKED = gzip.compress(b'[\n{"image_id":1,"category_id":1,"bbox":[1,2,3,4],"scor
         (PACKED[:20] + b"\xff" + PACKED[21:], "not readable as gzip JSON"),
         (b"[]", "not readable as gzip JSON"),
         (b"", "not readable as gzip JSON"),
-        (gzip.compress(b"[{"), "not readable as gzip JSON"),
-        (gzip.compress(b"\xff"), "not readable as gzip JSON"),
-        (gzip.compress(b"{}"), "holds a dict, not a list"),
-        (gzip.compress(b"[3]"), "row 1 of 1: 3 is not an object"),
-        (gzip.compress(b'[{"image_id":1}]'), "no 'category_id'"),
+        (packed(b"[{"), "not readable as gzip JSON"),
+        (packed(b"\xff"), "not readable as gzip JSON"),
+        (packed(b"{}"), "holds a dict, not a list"),
+        (packed(b"[3]"), "row 1 of 1: 3 is not an object"),
+        (packed(b'[{"image_id":1}]'), "no 'category_id'"),
     ],
 )
 def test_damaged_file(tmp_path: Path, content: bytes, words: str) -> None:
