@@ -293,7 +293,6 @@ METHODS: dict[str, Method] = {
                 "inner",
                 ("inner", "out"),
                 "what the transfer reads: the pyramid's sums before their 3x3, or its levels",
-                {"ftt": True},
             ),
             "distill": Switch(
                 True,
@@ -324,8 +323,16 @@ METHODS: dict[str, Method] = {
             ),
         },
         deviations=(
-            "starts from the finished fpn run, which it leaves as it is: it trains an extension "
-            "for the suite's epochs, and a head for it for half of them",
+            "starts from the finished fpn run, which it leaves as it is",
+            When(
+                "trains an extension for the suite's epochs, then this and a head for it for half "
+                "of them",
+                {"distill": True},
+            ),
+            When(
+                "trains an extension and a head for it for one and a half times the suite's epochs",
+                {"distill": False},
+            ),
             "own further pyramid level, of half the finest stride, and own head on it",
             When("the extension distils from the images at twice the size", {"distill": True}),
             When("the new head trains on the hardest small regions (OHEM)", head="faster_rcnn"),
@@ -397,7 +404,7 @@ METHODS: dict[str, Method] = {
             ),
             "distill_on": Switch(
                 "auto",
-                ("auto", "neck", "towers"),
+                ("auto", "towers"),
                 "maps that are distilled; auto: of the towers with align: la, else of the neck",
                 {"distill": True},
             ),

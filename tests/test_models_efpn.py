@@ -516,7 +516,6 @@ def test_what_cannot_be_built(row: dict[str, Any], backbone: dict[str, Any], pro
     "row",
     [
         {"ftt": "espcn", "preset": "author"},
-        {"ftt": "nearest", "ftt_in": "out"},
         {"distill": False, "balanced": False},
         {"balanced": False, "lambda_pos": 0.5},
         {"distill": False, "distill_ftt": False},
@@ -639,10 +638,11 @@ def test_the_hardest_are_kept() -> None:
 
 def test_the_loss_is_of_small_hard_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     head = blind()
-    output = propose(monkeypatch, head, [SMALL, LARGE, [0.0, 60, 30, 90], PADDING])
+    background = [[0.0, 60, 30, 90], [1.0, 60, 31, 90], [0.0, 61, 30, 91]]
+    output = propose(monkeypatch, head, [SMALL, LARGE, *background, PADDING])
     head.small.box_offsets.bias.data.copy_(torch.tensor([9.0] * 4 + [-0.5, 0, 0, 0] + [9.0] * 4))
-    # The large object is no region. Of the small one, its proposal and the background two are kept,
-    # a quarter of eight: the proposal, whose box is worse by 5 px, and the background.
+    # The large object is no region. Of the small one, its proposal and the three of background two
+    # are kept, a quarter of eight: the proposal, whose box is worse by 5 px, and one of background.
     nearly = (SMALL[0] + 5, SMALL[1], SMALL[2] + 5, SMALL[3])
     targets = planted.targets([[nearly, tuple(LARGE)]], [[1, 0]])
     losses = head.loss(output, targets)

@@ -189,6 +189,14 @@ def test_maps_are_compared_everywhere_and_once_more_over_objects() -> None:
         assert foreground_balanced_l1(student, target, cells, weight).item() == pytest.approx(0.5)
 
 
+def test_covered_cells_count_alike_in_whatever_image_of_the_batch() -> None:
+    target = torch.zeros(2, 1, 1, 4)
+    target[0, 0, 0, 0], target[1, 0, 0, :3] = 8.0, 4.0
+    covered = torch.tensor([[[True, False, False, False]], [[True, True, True, False]]])
+    loss = foreground_balanced_l1(torch.zeros_like(target), target, covered, 1.0)
+    assert loss.item() == pytest.approx(20 / 8 + 20 / 4)  # not the mean of 8 and 4
+
+
 def test_maps_are_compared_in_full_precision() -> None:
     student = torch.full((1, 1, 64, 64), 1.0, dtype=torch.bfloat16)
     target = torch.full((1, 1, 64, 64), 1.0078125, dtype=torch.bfloat16)

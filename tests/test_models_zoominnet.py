@@ -13,6 +13,7 @@ from torch import Tensor
 from sobench.catalog import METHODS
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
+from sobench.models.boxes import AnchorShapes, pyramid_anchors
 from sobench.models.build import build_detector, check_detector
 from sobench.models.detector import Detector, Stage
 from sobench.models.distillation import key_positions
@@ -309,11 +310,22 @@ def test_students_start_with_the_same_weights() -> None:
         assert all(torch.equal(other.state_dict()[k], v) for k, v in fpn.state_dict().items())
 
 
+def test_a_subsampled_teacher_has_the_students_cells() -> None:
+    """Every second cell lies where the student's does: half as far in half as large an image."""
+    shapes = AnchorShapes(((8.0,),), (1.0,))
+    of_teacher = pyramid_anchors(((8, 6),), (8,), shapes, torch.device("cpu")).view(8, 6, 4)[
+        ::2, ::2
+    ]
+    of_student = pyramid_anchors(((4, 3),), (8,), shapes, torch.device("cpu")).view(4, 3, 4)
+    centres = [(boxes[..., :2] + boxes[..., 2:]) / 2 for boxes in (of_teacher, of_student)]
+    assert torch.equal(centres[0] / 2, centres[1])
+
+
 @pytest.mark.parametrize(
     ("switches", "towers", "problem"),
     [
         ({"align": "none", "distill": False}, 4, "is nothing but fpn"),
-        ({"align": "la", "distill_on": "neck"}, 4, "write distill_on: towers"),
+        ({"align": "la", "distill_on": "towers"}, 4, "is what align: la does anyway"),
         ({"thin": True}, 1, r"neck.tower_convs: 1; .* 2 to 8"),
     ],
 )

@@ -45,7 +45,8 @@ def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
     The images of a split are the ids in its ``ids.txt``; without one, those whose path begins with
     the split's name. Corners are continuous pixels. A sign of a category that is none of the
     classes is neither object nor background: it becomes an ignore region of all classes. EFPN
-    (arXiv:2003.07021) trains on these signs as further classes, as ``classes: all`` does.
+    (arXiv:2003.07021) trains on these signs as further classes; ``classes: all`` does so too, and
+    scores them as well.
 
     Raises:
         DataError: a file or folder is missing, the annotation file is malformed, an id is not

@@ -51,7 +51,8 @@ def key_positions(
     for start in range(0, objects, step):
         real = (targets.labels[:, start : start + step] >= 0).unsqueeze(-1)
         iou = pairwise_overlap(targets.boxes[:, start : start + step], anchors).mul_(real)
-        moments += _moments(iou, iou > 0 if lambda_mode == "nonzero" else real.expand_as(iou))
+        if lambda_mode != "fixed":
+            moments += _moments(iou, real, only_nonzero=lambda_mode == "nonzero")
         # Divided by max_IOU, Eq. 16 compares with lambda_thresh alone, which is known at the end.
         best = iou.amax(dim=2, keepdim=True).clamp(min=torch.finfo(iou.dtype).tiny)
         nearness = torch.maximum(nearness, iou.div_(best).amax(dim=1))
@@ -61,11 +62,12 @@ def key_positions(
     return [level.view(batch, *size) for level, size in zip(levels, sizes, strict=True)]
 
 
-def _moments(iou: Tensor, counted: Tensor) -> Tensor:
+def _moments(iou: Tensor, real: Tensor, only_nonzero: bool) -> Tensor:
     """Number, sum and sum of squares of each image's IoUs: ``[B, 3]``."""
-    squares = iou.square()
-    parts = (x.sum(dim=(1, 2), dtype=torch.float64) for x in (counted, iou, squares))
-    return torch.stack(list(parts), dim=1)
+    pairs = (1, 2)
+    count = (iou > 0).sum(dim=pairs) if only_nonzero else real.sum(dim=pairs) * iou.shape[2]
+    sums = (x.sum(dim=pairs, dtype=torch.float64) for x in (iou, iou.square()))
+    return torch.stack([count.double(), *sums], dim=1)
 
 
 def _lambda_thresh(moments: Tensor, mode: LambdaMode) -> Tensor:

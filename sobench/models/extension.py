@@ -46,7 +46,9 @@ class SubPixel(nn.Module):
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         """``[B, C, h, w]`` -> ``[B, outputs, 2h, 2w]``, cut where ``like`` halved unevenly."""
         height, width = like.shape[-2:]
-        return F.pixel_shuffle(self.conv(x), 2)[..., :height, :width]
+        shuffled = F.pixel_shuffle(self.conv(x), 2)[..., :height, :width]
+        # On CUDA the shuffle forgets the order in memory that the convolutions want.
+        return shuffled.contiguous(memory_format=torch.channels_last)
 
 
 class FeatureTextureTransfer(nn.Module):

@@ -13,8 +13,10 @@ on Tsinghua-Tencent 100K, those below 112 on COCO.
 
 From the authors' code: the transfer reads the sums of the pyramid before their 3x3 convolutions
 (``ftt_in: out`` reads behind them), and its map is drawn to such a sum; a 1x1 convolution before
-and a 3x3 one behind the sum of Eq. 1, both without bias; the means of the loss. That code lets
-small regions pass the old head as well (``duplicate_small``), the paper does not.
+and a 3x3 one behind the sum of Eq. 1, both without bias; the means of the loss; an extension that
+goes on training with the new head. Its proposals come from the frozen layers alone, also where the
+paper names their network among what supervises a level without distillation. That code lets small
+regions pass the old head as well (``duplicate_small``), the paper does not.
 
 Ours, where both are silent: the lengths of the stages; how many hard regions there are; a new head
 that starts as a copy of the old one, since P2' is to become what that one reads. RetinaNet, which

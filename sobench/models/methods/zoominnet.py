@@ -46,6 +46,9 @@ _SHALLOW = Levels(2, 6, extra="convolution")
 
 _LAMBDA_DISTILL = 0.01
 
+_AUTO: dict[str, Place] = {"none": "neck", "la": "towers", "fa": "neck"}
+"""Where maps are distilled, by ``align``; the neck's are not enlarged under ``la``."""
+
 
 class ZoomInNet(Detector):
     """A student; its losses need the teacher, which ``receive`` takes, and ``Targets.large``.
@@ -148,7 +151,7 @@ def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any])
         SuiteError: switches that contradict each other or leave FPN as it is.
     """
     _check(blueprint, switches)
-    align, place = switches["align"], switches["distill_on"]
+    align = switches["align"]
     levels = _SHALLOW if align == "fa" else LEVELS
     options = HeadOptions(
         tower_convs=blueprint.neck.tower_convs // 2 if switches["thin"] else None,
@@ -159,8 +162,7 @@ def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any])
     head = RetinaNetHead(blueprint, strides, options)
     if not switches["distill"]:
         return Detector(backbone, neck, head)
-    if place == "auto":
-        place = "towers" if align == "la" else "neck"
+    place: Place = "towers" if "towers" in (switches["distill_on"], _AUTO[align]) else "neck"
     return ZoomInNet(backbone, neck, head, place, align != "none", switches["lambda_mode"])
 
 
@@ -171,10 +173,10 @@ def _check(blueprint: Blueprint, switches: Mapping[str, Any]) -> None:
             "methods: zoominnet: align: none with distill: false is nothing but fpn; "
             "name fpn instead, or turn one of them on"
         )
-    if align == "la" and distill and switches["distill_on"] == "neck":
+    if distill and switches["distill_on"] == _AUTO[align]:
         raise SuiteError(
-            "methods: zoominnet: distill_on: neck does not go with align: la, which enlarges only "
-            "the towers' maps; write distill_on: towers or leave it out"
+            f"methods: zoominnet: distill_on: {_AUTO[align]} is what align: {align} does anyway; "
+            "leave it out"
         )
     if switches["thin"] and blueprint.neck.tower_convs < 2:
         raise SuiteError(
