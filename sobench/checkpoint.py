@@ -49,6 +49,11 @@ def found(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*.pt"), key=lambda path: path.name)
 
 
+def step_of(path: Path) -> int:
+    """The step that a checkpoint was written after."""
+    return int(path.name.split("-")[1])
+
+
 def newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
     """The state of the newest sound checkpoint, or ``None`` if there is none.
 

@@ -171,7 +171,8 @@ def run(
         warn_of_precision(request.suite.precision, chosen, progress.warn)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
     bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
-    if len(bad) < len(outcomes):
+    rows = {planned.id for planned in runs}
+    if any(outcome.scored and outcome.run_id in rows for outcome in outcomes):
         print_leaderboard(leaderboard.build(runs, outcomes), _stdout())
     context.exit(1 if bad else 0)
 

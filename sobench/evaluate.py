@@ -16,7 +16,7 @@ from sobench.metrics import detection
 from sobench.metrics.rows import read_rows, write_rows
 from sobench.plan import Run
 from sobench.protocols import PROTOCOLS
-from sobench.record import Scored
+from sobench.record import Record, Scored, size_name
 
 Watch = Callable[[int, int], None]
 """Told of images done and images in all."""
@@ -28,9 +28,10 @@ def detections_file(run: Run, results: Path, size: tuple[int, int] | None = None
     return run.folder(results) / f"detections{name}.json.gz"
 
 
-def size_name(size: tuple[int, int]) -> str:
-    """``<height>x<width>``."""
-    return f"{size[0]}x{size[1]}"
+def forget_sizes(run: Run, results: Path) -> None:
+    """Delete what an earlier training has detected at other sizes."""
+    for path in run.folder(results).glob("detections-*.json.gz"):
+        path.unlink()
 
 
 def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
@@ -52,16 +53,20 @@ def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
 
 
 def score_sizes(
-    run: Run, results: Path, dataset: Dataset, device: torch.device, watch: Watch
+    run: Run, results: Path, old: Record, device: torch.device, watch: Watch
 ) -> dict[str, Scored]:
     """Metrics at the suite's further input sizes, of the weights that the run has left behind.
 
-    Sizes whose detections are stored are only scored.
+    Sizes whose detections are stored are only scored; those of another suite are kept while they
+    are by the present protocol.
 
     Raises:
         RunError: there are no weights to detect with.
     """
-    found = {}
+    found = {name: scored for name, scored in old.sizes.items() if _as_wanted(run, scored)}
+    if not run.suite.eval_sizes:
+        return found
+    dataset = load(run.suite.dataset, "val").first(run.limit)
     for size in run.suite.eval_sizes:
         stored = detections_file(run, results, size)
         if not stored.exists():
@@ -75,11 +80,18 @@ def score_sizes(
     return found
 
 
-def is_evaluated(run: Run, outcome: record.Record) -> bool:
+def lacking_sizes(run: Run, outcome: Record) -> list[tuple[int, int]]:
+    """Further input sizes of the suite that a finished run has no present scores at."""
+    return [
+        size
+        for size in run.suite.eval_sizes
+        if not _as_wanted(run, outcome.sizes.get(size_name(size)))
+    ]
+
+
+def is_evaluated(run: Run, outcome: Record) -> bool:
     """Whether a finished run has scores by the suite's present protocol, engine and sizes."""
-    wanted = {size_name(size) for size in run.suite.eval_sizes}
-    scores = [outcome.scored, *(outcome.sizes.get(name) for name in wanted)]
-    return all(_as_wanted(run, scored) for scored in scores)
+    return _as_wanted(run, outcome.scored) and not lacking_sizes(run, outcome)
 
 
 def can_evaluate(run: Run, results: Path) -> bool:

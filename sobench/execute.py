@@ -20,7 +20,7 @@ from sobench.data.resize import canvas, doubled
 from sobench.detect import detect
 from sobench.environment import cpu_name, describe
 from sobench.errors import DataError, Diverged, RequestError, SobenchError
-from sobench.evaluate import detections_file, score_sizes, score_stored
+from sobench.evaluate import detections_file, forget_sizes, score_sizes, score_stored
 from sobench.metrics import detection
 from sobench.metrics.cost import (
     count_gflops,
@@ -31,7 +31,7 @@ from sobench.metrics.cost import (
 )
 from sobench.metrics.rows import write_rows
 from sobench.models.detector import Detector
-from sobench.plan import Run
+from sobench.plan import Run, with_required
 from sobench.protocols import PROTOCOLS
 from sobench.record import Cost, Epoch, Record
 from sobench.storage import held, write_whole
@@ -81,10 +81,14 @@ def execute(
     except Exception as error:
         write_whole(folder / "error.txt", traceback.format_exc().encode())
         outcome = _failed(run, device, error)
+        before = record.read(folder)
+        if before is not None and before.scored is not None:
+            return outcome  # what was reached before, with other weights, still counts
     record.write(outcome, folder)
-    if outcome.scored is not None:
-        checkpoint.keep_newest(folder)
-    return outcome
+    if outcome.scored is None:
+        return outcome
+    checkpoint.keep_newest(folder)
+    return _with_sizes(run, results, outcome, device, watch)
 
 
 def _finish(
@@ -113,9 +117,9 @@ def _finish(
     found = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
     stored = detections_file(run, results)
     write_rows(stored, found)
+    forget_sizes(run, results)
     watch.stage("score")
     scored = score_stored(run, val_split.dataset, stored)
-    sizes = score_sizes(run, results, val_split.dataset, device, watch.images)
     watch.stage("measure cost")
     return Record(
         **record.identity(run),
@@ -127,7 +131,6 @@ def _finish(
         last_loss=history.last,
         history=tuple(Epoch.model_validate(row) for row in history.epochs),
         scored=scored,
-        sizes=sizes,
         cost=_cost(run, results, detector, val_split, device, history),
         environment=environment,
         finished=_now(),
@@ -138,8 +141,27 @@ def rescore(run: Run, results: Path, old: Record, device: torch.device, watch: W
     """The record of a finished run under the suite's present protocol, engine and sizes."""
     dataset = load(run.suite.dataset, "val").first(run.limit)
     scored = score_stored(run, dataset, detections_file(run, results))
-    sizes = score_sizes(run, results, dataset, device, watch.images)
-    outcome = old.model_copy(update={"scored": scored, "sizes": sizes})
+    outcome = old.model_copy(update={"scored": scored})
+    record.write(outcome, run.folder(results))
+    return _with_sizes(run, results, outcome, device, watch)
+
+
+def _with_sizes(
+    run: Run, results: Path, outcome: Record, device: torch.device, watch: Watcher
+) -> Record:
+    """The record with scores at the suite's further sizes; what goes wrong there only warns."""
+    if not run.suite.eval_sizes:
+        return outcome
+    watch.stage("test at other sizes")
+    try:
+        sizes = score_sizes(run, results, outcome, device, watch.images)
+    except RequestError:
+        raise
+    except Exception as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        watch.warn(f"{run.entry.label} seed {run.seed}: not tested at all of eval_sizes: {why}")
+        return outcome
+    outcome = outcome.model_copy(update={"sizes": sizes})
     record.write(outcome, run.folder(results))
     return outcome
 
@@ -224,10 +246,10 @@ def _cost(
     peak = peak_memory_mb(device)
     sample = torch.from_numpy(split.images[:16].copy()).permute(0, 3, 1, 2)
     batch = min(run.suite.schedule.batch_size, split.images.shape[0])
-    before = {role: _training_seconds(required, results) for role, required in run.requires}
-    required = sum(before.values())
+    before = {r.id: _training_seconds(r, results) for r in with_required([run])[:-1]}
     # One training is what every method has: a baseline's, where a method goes on from it.
-    one = before.get("baseline", history.seconds)
+    baselines = [before[required.id] for role, required in run.requires if role == "baseline"]
+    one = baselines[0] if baselines else history.seconds
     return Cost(
         parameters=parameters,
         trainable=trainable,
@@ -235,17 +257,15 @@ def _cost(
         latency_ms=measure_latency(detector, sample, autocast(run, device)),
         train_images_s=history.step * batch / history.seconds if history.seconds else None,
         train_s=history.seconds,
-        required_s=required,
-        extra_s=required + history.seconds - one,
+        required_s=sum(before.values()),
+        extra_s=sum(before.values()) + history.seconds - one,
         peak_memory_mb=peak,
     )
 
 
 def _training_seconds(run: Run, results: Path) -> float:
-    """Of a finished run and of all that it required."""
     outcome = record.read(run.folder(results))
-    cost = outcome.cost if outcome else None
-    return (cost.train_s or 0.0) + (cost.required_s or 0.0) if cost else 0.0
+    return (outcome.cost.train_s or 0.0) if outcome and outcome.cost else 0.0
 
 
 def _failed(run: Run, device: torch.device, error: Exception) -> Record:

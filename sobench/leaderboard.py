@@ -141,7 +141,7 @@ def _size_rows(
     suite: Suite, ranked: Sequence[str], good: dict[str, list[Record]], metrics: Sequence[str]
 ) -> list[dict[str, object]]:
     """Best method first, and of each its input sizes in the suite's order."""
-    names = [f"{height}x{width}" for height, width in suite.eval_sizes]
+    names = [record.size_name(size) for size in suite.eval_sizes]
     return [
         {"method": label, "input": name, "seeds": len(scores)} | _averaged(scores, metrics)
         for label in ranked
@@ -171,6 +171,7 @@ def _class_row(label: str, good: dict[str, list[Record]]) -> dict[str, object]:
 
 def _missing(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
     outcomes = {r.settings_id: r for r in records}
+    suite_sizes = runs[0].suite.eval_sizes
     missing = {}
     for run in runs:
         found = outcomes.get(run.settings_id)
@@ -182,6 +183,8 @@ def _missing(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
         elif _outdated(found.scored, run.suite.protocol):
             made = f"{found.scored.protocol} v{found.scored.protocol_version}"
             missing[name] = f"scored by {made}; `sobench run` scores it again, without training"
+        elif untested := [s for s in map(record.size_name, suite_sizes) if s not in found.sizes]:
+            missing[name] = f"not tested at {', '.join(untested)}; `sobench run` tests it"
     return missing
 
 

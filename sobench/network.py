@@ -11,10 +11,11 @@ from torch import Tensor
 from sobench import checkpoint, record
 from sobench.data.dataset import Dataset
 from sobench.data.resize import box_sizes
-from sobench.errors import RunError
+from sobench.errors import CheckpointError, RunError
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.plan import Run
+from sobench.record import Record
 
 
 def build(
@@ -44,32 +45,41 @@ def trained(run: Run, results: Path, training: Dataset, device: torch.device) ->
     Raises:
         RunError: the run is not finished, or its weights are gone.
     """
-    outcome = record.read(run.folder(results))
-    if outcome is None or outcome.scored is None:
-        why = f"{outcome.status}: {outcome.reason}" if outcome else "it has not run"
-        raise RunError(f"needs {run.entry.label} seed {run.seed}, which is not done: {why}")
     detector = build(run, training, device)
     detector.load_state_dict(weights(run, results))
     return detector
 
 
 def weights(run: Run, results: Path) -> dict[str, Tensor]:
-    """The state dict in the newest checkpoint of a run.
+    """The state dict that a finished run has left behind.
 
     Raises:
-        RunError: there is none, or none that is sound.
+        RunError: the run is not finished, or its weights are gone or damaged.
     """
-    folder = run.folder(results)
-    problems = [f"{folder}: no checkpoint"]
-    state = checkpoint.newest(folder, problems.append)
-    if state is None:
-        raise RunError(
-            f"{run.entry.label} seed {run.seed}: {problems[-1]}; delete that folder to train again"
-        )
-    model: dict[str, Tensor] = state["model"]
+    name, folder = f"{run.entry.label} seed {run.seed}", run.folder(results)
+    outcome = record.read(folder)
+    if outcome is None or outcome.scored is None:
+        why = f"{outcome.status}: {outcome.reason}" if outcome else "it has not run"
+        raise RunError(f"needs {name}, which is not done: {why}")
+    path = _last_checkpoint(folder, outcome)
+    if path is None:
+        raise RunError(f"needs the weights of {name}, and {folder} holds none of its last step")
+    try:
+        model: dict[str, Tensor] = checkpoint.load(path)["model"]
+    except CheckpointError as error:
+        raise RunError(f"needs the weights of {name}: {error}; delete that file") from None
     return model
 
 
 def has_weights(run: Run, results: Path) -> bool:
-    """Whether there are weights of a run, to build on or to test."""
-    return bool(checkpoint.found(run.folder(results)))
+    """Whether the weights of a finished run are there, to build on or to test."""
+    folder = run.folder(results)
+    outcome = record.read(folder)
+    return outcome is not None and _last_checkpoint(folder, outcome) is not None
+
+
+def _last_checkpoint(folder: Path, outcome: Record) -> Path | None:
+    """That of the last step; one of a training that has begun anew is no such thing."""
+    last = outcome.history[-1].step if outcome.history else None
+    found = (path for path in checkpoint.found(folder) if checkpoint.step_of(path) == last)
+    return next(found, None)

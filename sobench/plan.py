@@ -184,24 +184,27 @@ def _resolved(
         if need.switches.items() <= row.switches.items():
             plain = own.model_copy(update={"eval_sizes": ()})
             requires.append((need.role, _resolved(plain, _needed(own, row, need), *rest)))
-    for origin in suite.methods:
-        if origin.label == row.init_from:
-            requires.append(("init_from", _resolved(suite, origin, *rest)))
+    if row.init_from:
+        (origin,) = (other for other in suite.methods if other.label == row.init_from)
+        requires.append(("init_from", _resolved(suite, origin, *rest)))
     return Run(own, row, *rest, requires=tuple(requires))
 
 
 def _needed(suite: Suite, row: MethodEntry, need: catalog.Need) -> MethodEntry:
-    """A needed run as if it were a row of the suite."""
-    switches = {k: v.default for k, v in plugins.methods()[need.method].switches.items()}
-    if need.scale == 1:
-        return MethodEntry(name=need.method, label=need.method, switches=switches)
-    size = [need.scale * side for side in suite.input.size]
+    """A needed run as if it were a row of the suite; it deviates where the needing row does."""
+    label, deviations, reason = need.method, dict(row.deviations), row.reason
+    if need.scale != 1:
+        size = [need.scale * side for side in suite.input.size]
+        label = f"{label} {size[0]}x{size[1]}"
+        deviations["input.size"], reason = size, f"the {need.role} of {row.label}"
+    if row.deviations:
+        label = f"{label} for {row.label}"
     return MethodEntry(
         name=need.method,
-        label=f"{need.method} {size[0]}x{size[1]}",
-        switches=switches,
-        deviations={"input.size": size},
-        reason=f"the {need.role} of {row.label}",
+        label=label,
+        switches={k: v.default for k, v in plugins.methods()[need.method].switches.items()},
+        deviations=deviations,
+        reason=reason,
     )
 
 

@@ -70,10 +70,13 @@ def _problem(name: str, row: Method) -> str:
         if head not in HEADS:
             return f"heads: unknown {head!r};{did_you_mean(head, HEADS)}"
     for key, switch in row.switches.items():
-        if key in ("name", "label", "deviations"):
+        if key in ("name", "label", "init_from", "deviations"):
             return f"switches: {key!r} is a key of every row of a suite; call the switch otherwise"
         if not isinstance(switch, Switch):
             return f"switches: {key}: {switch!r} is no sobench.catalog.Switch; write one"
         if switch.default not in switch.values:
             return f"switches: {key}: its default {switch.default!r} is none of its values"
+    for need in row.needs:
+        if need.method not in METHODS or METHODS[need.method].needs:
+            return f"needs: {need.method!r} is none of our methods that need no run themselves"
     return ""

@@ -119,6 +119,11 @@ class Record(BaseModel):
         return value
 
 
+def size_name(size: tuple[int, int]) -> str:
+    """``<height>x<width>``."""
+    return f"{size[0]}x{size[1]}"
+
+
 def identity(run: Run) -> dict[str, Any]:
     """The fields of a record that say which run it is of."""
     return {

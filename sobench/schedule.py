@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
 
 from sobench import record
-from sobench.evaluate import can_evaluate, is_evaluated
+from sobench.evaluate import can_evaluate, is_evaluated, lacking_sizes
 from sobench.execute import Watcher, execute, rescore
 from sobench.models.build import check_detector, check_fits
 from sobench.network import at_size, has_weights
@@ -44,16 +45,13 @@ def run_matrix(
     Raises:
         RequestError: a row that is to be trained cannot be built; before any other is.
     """
-    due = with_required(runs, lambda run: _to_do(run, results) == "train")
-    training = [run for run in due if _to_do(run, results) == "train"]
-    for run in {run.entry.label: run for run in training}.values():
-        _check(run)
-    built_on = {required.id for run in training for _, required in run.requires}
+    training = _trainings(runs, results)
+    due = with_required(runs, lambda run: run.id in training)
+    _check(due, training, results)
     for number, run in enumerate(due, 1):
         watch.begin(run, number, len(due))
-        before, to_do = record.read(run.folder(results)), _to_do(run, results)
-        if run.id in built_on and not has_weights(run, results):
-            to_do = "train"
+        before = record.read(run.folder(results))
+        to_do = "train" if run.id in training else _to_do(run, results)
         if to_do == "train" or before is None:
             outcome = execute(run, results, device, watch, checkpoint_seconds)
         elif to_do == "score":
@@ -64,22 +62,43 @@ def run_matrix(
         yield outcome
 
 
-def _check(run: Run) -> None:
-    """Try a row without data, at every input size that it will see."""
-    check_detector(run.suite, run.entry)
-    for size in run.suite.eval_sizes:
-        resized = at_size(run, size).suite
-        check_detector(resized, run.entry)
-        check_fits(resized, run.entry, run.suite, run.entry, f"eval_sizes: {list(size)}")
-    for role, origin in run.requires:
-        if role == "init_from":
-            check_fits(
-                run.suite,
-                run.entry,
-                origin.suite,
-                origin.entry,
-                f"init_from: {run.entry.init_from}",
-            )
+def _trainings(runs: Sequence[Run], results: Path) -> set[str]:
+    """Ids of the runs to be trained: what is not done, and what it needs the weights of."""
+    found: set[str] = set()
+
+    def visit(run: Run, needed: bool) -> None:
+        before = record.read(run.folder(results))
+        gone = before is not None and before.scored and not has_weights(run, results)
+        if run.id not in found and (_to_do(run, results) == "train" or (needed and gone)):
+            found.add(run.id)
+            for _, required in run.requires:
+                visit(required, needed=True)
+
+    for run in runs:
+        visit(run, needed=False)
+    return found
+
+
+def _check(due: Sequence[Run], training: Container[str], results: Path) -> None:
+    """Try every row without data, at every input size that it is to see."""
+    for run in {_digest_of_row(run): run for run in due}.values():
+        before = record.read(run.folder(results))
+        sizes = lacking_sizes(run, before) if before else run.suite.eval_sizes
+        if run.id in training:
+            check_detector(run.suite, run.entry)
+            for role, origin in run.requires:
+                if role == "init_from":
+                    why = f"init_from: {run.entry.init_from}"
+                    check_fits(run.suite, run.entry, origin.suite, origin.entry, why)
+        for size in sizes:
+            resized = at_size(run, size).suite
+            check_detector(resized, run.entry, f"eval_sizes: {list(size)}")
+            check_fits(resized, run.entry, run.suite, run.entry, f"eval_sizes: {list(size)}")
+
+
+def _digest_of_row(run: Run) -> str:
+    """Equal for the seeds of a row."""
+    return replace(run, seed=0).settings_id
 
 
 def _to_do(run: Run, results: Path) -> Literal["train", "score", "nothing"]:

@@ -270,7 +270,7 @@ class MethodEntry(Section):
     """
 
     name: str
-    label: str = ""
+    label: str = Field("", min_length=1)
     init_from: str = ""
     switches: dict[str, str | int | float | bool] = Field(default_factory=dict)
     deviations: dict[str, Any] = Field(default_factory=dict)
@@ -332,7 +332,8 @@ class Suite(Section):
             if labels.count(label) > 1:
                 raise ValueError(f"methods: two rows are called {label!r}; give one a label")
         for size in self.eval_sizes:
-            Input(size=size, resize=self.input.resize)
+            if self.input.resize == "shorter_side" and size[0] > size[1]:
+                raise ValueError(f"eval_sizes: write [shorter, longer], not {list(size)}")
             if self.eval_sizes.count(size) > 1:
                 raise ValueError(f"eval_sizes: {list(size)} stands twice")
         return self

@@ -177,7 +177,13 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
     deviations = dict(deviations)
     reason = deviations.pop("reason", "")
     entry = {"name": name, "label": row.pop("label", name), "deviations": deviations}
-    entry["init_from"] = row.pop("init_from", "")
+    if "init_from" in row:
+        entry["init_from"] = row.pop("init_from")
+        if not isinstance(entry["init_from"], str) or not entry["init_from"]:
+            raise SuiteError(
+                f"{path}: methods: {entry['label']}: init_from: {as_written(entry['init_from'])} "
+                "is no label; write that of another row"
+            )
     return entry | {"reason": reason, "switches": _switches(name, row, path)}
 
 
@@ -271,6 +277,7 @@ _EXPECTED = {
     "string_type": "write text; quote it if it looks like a number",
     "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', and begin with neither sign",
     "tuple_type": "write a list, such as [1, 2]",
+    "string_too_short": "write some text",
     "too_long": "write at most {max_length} values",
     "too_short": "write at least {min_length}",
     "model_type": "write keys and values below it, such as {{key: value}}",

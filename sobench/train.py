@@ -119,7 +119,7 @@ def train(
     saved, started = time.monotonic(), time.monotonic()
     seconds_before, first = history.seconds, history.step
     for course in stages:
-        if history.step >= course.end:
+        if history.step >= course.end and course is not stages[-1]:
             continue
         detector.enter(course.stage)
         optimizer = make_optimizer(detector, schedule)

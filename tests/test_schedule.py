@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from sobench import checkpoint, leaderboard, record
-from sobench.data.load import fingerprint
+from sobench.data.load import fingerprint, load
+from sobench.data.resize import box_sizes, resize
+from sobench.detect import detect
 from sobench.errors import Diverged, RequestError
+from sobench.metrics.rows import read_rows, write_rows
+from sobench.models.build import build_detector
 from sobench.plan import Run, plan
 from sobench.record import Record
 from sobench.schedule import run_matrix
@@ -31,6 +37,7 @@ class Watcher:
         self.order: list[str] = []
         self.fresh: list[str] = []
         self.trained: list[str] = []
+        self.warnings: list[str] = []
 
     def begin(self, run: Run, number: int, total: int) -> None:
         assert 1 <= number <= total
@@ -46,7 +53,9 @@ class Watcher:
 
     def stage(self, text: str) -> None: ...
     def images(self, done: int, total: int) -> None: ...
-    def warn(self, message: str) -> None: ...
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 @pytest.fixture(autouse=True)
@@ -154,11 +163,86 @@ def test_a_diverged_teacher_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("sobench.execute.train", diverging)
     suite = small(STUDENT)
-    for _ in range(2):
-        _, found = matrix(suite, tmp_path)
+    for fresh in (["fpn 64x64", "student"], ["student"]):  # the student is tried, to no avail
+        watch, found = matrix(suite, tmp_path)
+        assert watch.fresh == fresh
         assert found["fpn 64x64"].status == "diverged"
         assert found["student"].status == "failed"
         assert "which is not done: diverged: the loss of fpn 64x64" in found["student"].reason
+
+
+def test_weights_of_a_training_that_began_anew_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher is done, its weights are lost, and the training that replaces them is killed."""
+    suite = small(TEACHER)
+    _, found = matrix(suite, tmp_path)
+    folder = tmp_path / "tiny" / "fpn" / found["big"].run_id
+    for path in checkpoint.found(folder):
+        path.unlink()
+
+    def killed(*arguments: Any, **options: Any) -> Any:
+        def stop(progress: Progress) -> None:
+            if progress.step == 2:
+                raise KeyboardInterrupt
+
+        return train(*arguments, **options | {"watch": stop, "checkpoint_seconds": 0})
+
+    monkeypatch.setattr("sobench.execute.train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        matrix(small(TEACHER, STUDENT), tmp_path)
+    assert [checkpoint.step_of(path) for path in checkpoint.found(folder)] == [1]
+    monkeypatch.setattr("sobench.execute.train", train)
+    watch, again = matrix(small(TEACHER, STUDENT), tmp_path)
+    assert watch.order == ["big", "student"]
+    assert watch.fresh == ["big", "student"]
+    assert again["big"].scored == found["big"].scored
+    assert [checkpoint.step_of(path) for path in checkpoint.found(folder)] == [2]
+
+
+def test_what_is_trained_again_gets_what_it_requires(tmp_path: Path) -> None:
+    deviating = {"schedule.lr": 1e-6, "reason": "a test"}
+    tuned = {"name": "efpn", "label": "tuned", "init_from": "efpn", "deviations": deviating}
+    _, found = matrix(small("efpn"), tmp_path)
+    shutil.rmtree(tmp_path / "tiny" / "fpn")
+    for path in checkpoint.found(tmp_path / "tiny" / "efpn" / found["efpn"].run_id):
+        path.unlink()
+    watch, again = matrix(small("efpn", tuned), tmp_path)
+    assert watch.trained == ["fpn", "efpn", "fpn for tuned", "tuned"]
+    assert {outcome.status for outcome in again.values()} == {"ok"}
+    seconds = {label: outcome.cost.train_s or 0 for label, outcome in again.items() if outcome.cost}
+    cost = again["tuned"].cost
+    assert cost is not None
+    before = seconds["fpn"] + seconds["efpn"] + seconds["fpn for tuned"]
+    assert cost.required_s == pytest.approx(before)
+    # Of all its trainings one is a baseline's, as every method's.
+    assert cost.extra_s == pytest.approx(before + seconds["tuned"] - seconds["fpn for tuned"])
+
+
+def test_what_two_needs_share_costs_once(tmp_path: Path) -> None:
+    twin = {"name": "zoominnet", "label": "twin", "align": "la", "init_from": "student",
+            "lambda_mode": "fixed"}  # fmt: skip
+    _, found = matrix(small(STUDENT, twin), tmp_path)
+    costs = {label: outcome.cost for label, outcome in found.items()}
+    teacher, student, last = costs["fpn 64x64"], costs["student"], costs["twin"]
+    assert teacher is not None
+    assert student is not None
+    assert last is not None
+    seconds = (teacher.train_s or 0) + (student.train_s or 0)
+    assert last.required_s == pytest.approx(seconds)
+
+
+def test_a_failed_repetition_leaves_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, found = matrix(small(TEACHER), tmp_path)
+    folder = tmp_path / "tiny" / "fpn" / found["big"].run_id
+    for path in checkpoint.found(folder):
+        path.unlink()
+    monkeypatch.setattr("sobench.execute.train", lambda *_, **__: 1 / 0)
+    _, again = matrix(small(TEACHER, STUDENT), tmp_path)
+    assert again["big"].status == again["student"].status == "failed"
+    assert record.read(folder) == found["big"]
 
 
 def test_a_row_starts_from_the_weights_of_another(tmp_path: Path) -> None:
@@ -197,19 +281,87 @@ def test_sizes_that_are_asked_for_later_need_no_training(tmp_path: Path) -> None
     assert watch.fresh == ["fpn"]
     outcome = later["fpn"]
     assert outcome.scored == found["fpn"].scored == outcome.sizes["32x32"]
-    assert outcome.sizes["64x48"].metrics.keys() == outcome.sizes["32x32"].metrics.keys()
     folder = tmp_path / "tiny" / "fpn" / outcome.run_id
-    assert (folder / "detections-64x48.json.gz").exists()
     assert record.read(folder) == outcome
     board = leaderboard.build(planned(suite), [outcome])
     assert list(board.sizes["input"]) == ["32x32", "64x48"]
     assert matrix(suite, tmp_path)[0].fresh == []
+    untested = leaderboard.build(planned(suite), [found["fpn"]])
+    assert untested.missing["fpn seed 0"].startswith("not tested at 32x32, 64x48; ")
+
+
+def test_other_sizes_are_detected_as_by_a_suite_of_that_size(tmp_path: Path) -> None:
+    """Boxes in pixels of the original, by the trained weights, with the anchors of the training."""
+    suite = small("mrae", eval_sizes=[[64, 48]], detect={"score_threshold": 0.0})
+    matrix(suite, tmp_path)
+    (run,) = planned(suite)
+    folder = run.folder(tmp_path)
+    (last,) = checkpoint.found(folder)
+    training, dataset = (load(suite.dataset, split) for split in ("train", "val"))
+    resized = suite.model_copy(update={"input": Input(size=(64, 48))})
+    detector = build_detector(resized, run.entry, 5, 7, box_sizes(training, suite.input))
+    detector.load_state_dict(checkpoint.load(last)["model"])
+    pixels = np.stack([resize(dataset.read_image(i), resized.input) for i in range(2)])
+    rows = detect(replace(run, suite=resized), detector, dataset, pixels, CPU)
+    stored = read_rows(folder / "detections-64x48.json.gz")
+    assert len(rows) == len(stored) > 0
+    for one, other in zip(rows, stored, strict=True):
+        assert one["bbox"] == pytest.approx(other["bbox"], abs=1e-3)
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+def test_a_new_training_forgets_what_the_old_one_detected(tmp_path: Path) -> None:
+    suite = small("fpn", eval_sizes=[[64, 48]], detect={"score_threshold": 0.0})
+    _, found = matrix(suite, tmp_path)
+    folder = tmp_path / "tiny" / "fpn" / found["fpn"].run_id
+    (folder / "record.json").unlink()
+    write_rows(folder / "detections-64x48.json.gz", [])
+    watch, again = matrix(suite, tmp_path)
+    assert watch.fresh == ["fpn"]
+    assert len(read_rows(folder / "detections-64x48.json.gz")) > 0
+    assert again["fpn"].sizes == found["fpn"].sizes
+
+
+def test_what_goes_wrong_at_another_size_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = small("fpn", eval_sizes=[[64, 48]])
+
+    def failing(*_: Any) -> Any:
+        raise RuntimeError("out of memory\nfar away")
+
+    monkeypatch.setattr("sobench.evaluate.detect", failing)
+    watch, found = matrix(suite, tmp_path)
+    assert found["fpn"].status == "ok"
+    assert found["fpn"].sizes == {}
+    assert watch.warnings == ["fpn seed 0: not tested at all of eval_sizes: out of memory"]
+    monkeypatch.undo()
+    monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
+    watch, found = matrix(suite, tmp_path)
+    assert watch.trained == []
+    assert list(found["fpn"].sizes) == ["64x48"]
+
+
+def test_a_size_too_small_to_train_at_can_be_tested(tmp_path: Path) -> None:
+    row = {"name": "zoominnet", "align": "la", "distill": False}
+    suite = small(row, eval_sizes=[[32, 32]], neck={"channels": 8})
+    suite = suite.model_copy(
+        update={
+            "input": Input(size=(64, 64)),
+            "schedule": suite.schedule.model_copy(update={"batch_size": 1}),
+        }
+    )
+    assert list(matrix(suite, tmp_path)[1]["zoominnet"].sizes) == ["32x32"]
 
 
 def test_a_size_that_the_weights_do_not_fit_is_refused_first(tmp_path: Path) -> None:
-    backbone = {"name": "vgg16", "norm": "frozen"}
-    suite = small("ssd", backbone=backbone, eval_sizes=[[512, 512]])
-    suite = suite.model_copy(update={"input": Input(size=(300, 300))})
-    words = r"ssd: eval_sizes: \[512, 512\]: the weights of ssd do not fit:\n\S+ is \[16\] there"
+    """SSD has as many stages as its input can be halved."""
+    suite = small("ssd", eval_sizes=[[256, 256]])
+    words = (
+        r"ssd: eval_sizes: \[256, 256\]: the weights of ssd do not fit:\n\S+ is not there and \["
+    )
     with pytest.raises(RequestError, match=words):
+        matrix(suite, tmp_path)
+    matrix(suite.model_copy(update={"eval_sizes": ()}), tmp_path)
+    with pytest.raises(RequestError, match=words):  # also where the row is done
         matrix(suite, tmp_path)

@@ -42,27 +42,35 @@ def build_detector(
         return builder(entry.name)(backbone, pinned, entry.switches)
 
 
-def check_detector(suite: Suite, entry: MethodEntry) -> None:
+def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
     """Build one row without storage and send one batch through it, as training would.
+
+    Args:
+        tested: the key of the suite that wants the row only tested at this input, with its value;
+            then it is one image, and nothing trains.
 
     Raises:
         RequestError: the row cannot be built or run under this suite.
     """
     plain = suite.backbone.model_copy(update={"weights": "none"})
-    images = torch.empty(suite.schedule.batch_size, 3, *canvas(suite.input), device="meta")
+    images = torch.empty(
+        1 if tested else suite.schedule.batch_size, 3, *canvas(suite.input), device="meta"
+    )
     try:
         with torch.device("meta"):
             pinned = blueprint(suite, classes=1)
             detector = builder(entry.name)(build_backbone(plain), pinned, entry.switches)
-        detector.train().predict(images)
+        detector.train(not tested).predict(images)
     except (ValueError, RuntimeError) as error:
         why = str(error).partition("\n")[0]
         # An operation that looks at values cannot be tried without them.
         if isinstance(error, NotImplementedError) or "meta tensors" in why:
             return
+        where = tested or (
+            f"input.size {list(canvas(suite.input))} and schedule.batch_size {len(images)}"
+        )
         raise RequestError(
-            f"{suite.name}: methods: {entry.label} does not run with input.size "
-            f"{list(canvas(suite.input))} and schedule.batch_size {len(images)}:\n"
+            f"{suite.name}: methods: {entry.label} does not run with {where}:\n"
             f"{why}; change these, or leave the row out"
         ) from error
 
