@@ -10,6 +10,7 @@ from sobench.errors import NothingToCompare
 from sobench.leaderboard import Leaderboard
 from sobench.plan import Run, plan
 from sobench.record import Record
+from sobench.report import tables
 from tests.handmade import COST, ENVIRONMENT, failed_record, metrics_of, record_of, scored
 from tests.tiny import tiny_suite
 
@@ -59,6 +60,24 @@ def test_one_seed_has_no_spread_and_says_so() -> None:
     board = board_of(runs, [record_of(run) for run in runs.values()])
     assert board.table["AP_std"].isna().all()
     assert "one seed: ranks are not tested, close ones may be chance" in board.notes
+
+
+def test_what_training_took_and_how_much_of_it_was_extra() -> None:
+    runs = runs_of([0])
+    taught = COST.model_copy(update={"train_s": 60.0, "required_s": 90.0, "extra_s": 90.0})
+    records = [
+        record_of(run, cost=taught if label == "plain" else COST)
+        for (label, _), run in runs.items()
+    ]
+    board = board_of(runs, records)
+    assert row(board, "plain")["train_min"] == 2.5
+    assert row(board, "plain")["extra_min"] == 1.5
+    assert board.table.set_index("method")["extra_min"].isna().to_dict()["fpn"]
+    headings, rows = tables.columns(board)
+    assert headings[-2:] == ["train min", "of it extra"]
+    assert {r[1]: r[-1] for r in rows} == {"plain": "1.5", "fpn": "-", "ssd": "-"}
+    alone = board_of(runs, [record_of(run) for run in runs.values()])
+    assert "of it extra" not in tables.columns(alone)[0]
 
 
 def test_costs() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from sobench import catalog, plan, plugins
 from sobench.catalog import Head
-from sobench.errors import RequestError
+from sobench.errors import RequestError, SuiteError
 from sobench.plan import Run
 from sobench.suite import load
 from tests.test_suite import SHIPPED
@@ -241,3 +241,98 @@ def test_rows_that_are_one_training() -> None:
     suite = tiny_suite(methods=["fpn", {"name": "fpn", "label": "again", "fuse": True}])
     with pytest.raises(RequestError, match="methods: 'fpn' and 'again' are the same training; l"):
         plan.plan(suite, DATA)
+
+
+def needed(run: Run) -> dict[str, Run]:
+    return dict(run.requires)
+
+
+def test_what_a_method_needs_is_a_run_of_the_same_suite_and_seed() -> None:
+    (run,) = plan.plan(tiny_suite(methods=["zoominnet"], seeds=[4]), DATA, limit=5)
+    teacher = needed(run)["teacher"]
+    assert teacher.entry.name == "fpn"
+    assert (teacher.seed, teacher.limit, teacher.data) == (4, 5, DATA)
+    assert teacher.suite.input.size == (128, 128)
+    assert teacher.suite.schedule == run.suite.schedule
+    assert teacher.deviations == ("input.size: [128, 128] (the teacher of zoominnet)",)
+    row = {"name": "fpn", "deviations": {"input.size": [128, 128], "reason": "as a row"}}
+    (same,) = plan.plan(tiny_suite(methods=[row], seeds=[4]), DATA, limit=5)
+    assert same.id == teacher.id
+    (baseline,) = (required for _, required in run_of("efpn").requires)
+    assert baseline.id == run_of("fpn").id
+
+
+def test_a_need_may_hang_on_a_switch() -> None:
+    assert run_of({"name": "zoominnet", "distill": False}).requires == ()
+    assert run_of("fpn").requires == ()
+
+
+def test_a_run_is_another_when_what_it_requires_is() -> None:
+    run = run_of("zoominnet")
+    assert replace(run, requires=()).id != run.id
+    ((role, teacher),) = run.requires
+    other = replace(teacher, suite=run.suite)
+    assert replace(run, requires=((role, other),)).id != run.id
+
+
+def test_a_needed_run_deviates_as_the_row_that_needs_it() -> None:
+    narrow = {"neck.channels": 8, "reason": "narrow"}
+    row = {"name": "efpn", "deviations": narrow}
+    plain, efpn = plan.plan(tiny_suite(methods=["fpn", row]), DATA)
+    baseline = needed(efpn)["baseline"]
+    assert baseline.suite.neck.channels == 8
+    assert baseline.entry.label == "fpn for efpn"
+    assert baseline.deviations == ("neck.channels: 8 (narrow)",)
+    assert baseline.id != plain.id
+
+
+def test_what_is_required_comes_first_and_once() -> None:
+    big = {"name": "fpn", "label": "big", "deviations": {"input.size": [128, 128], "reason": "a"}}
+    tuned = {"name": "fpn", "label": "tuned", "init_from": "big"}
+    rows = ["zoominnet", tuned, {"name": "zoominnet", "label": "la", "align": "la"}, big]
+    runs = plan.plan(tiny_suite(methods=rows, seeds=[0, 1]), DATA)
+    order = [(run.entry.label, run.seed) for run in plan.with_required(runs)]
+    labels = ["big", "zoominnet", "tuned", "la"]
+    assert order == [(label, seed) for seed in (0, 1) for label in labels]
+    only = plan.with_required(runs, lambda run: run.entry.label == "tuned")
+    assert [run.entry.label for run in only][:3] == ["zoominnet", "big", "tuned"]
+    tuned_run = runs[1]
+    assert tuned_run.deviations == ("starts from the weights of big",)
+    assert needed(tuned_run)["init_from"].id == runs[3].id
+
+
+@pytest.mark.parametrize(
+    ("origins", "problem"),
+    [
+        ({"a": "c"}, "a: init_from: no row is called 'c'; known: a, b"),
+        ({"a": "a"}, "a: init_from: a <- a has no beginning"),
+        ({"a": "b", "b": "a"}, "a: init_from: a <- b <- a has no beginning"),
+        ({"a": ""}, "a: init_from: '' is no label; write that of another row"),
+        ({"a": None}, "a: init_from: null is no label"),
+    ],
+)
+def test_origins_that_cannot_be(origins: dict[str, Any], problem: str) -> None:
+    rows = [
+        {"name": "fpn", "label": label}
+        | ({"init_from": origins[label]} if label in origins else {})
+        for label in ("a", "b")
+    ]
+    with pytest.raises(SuiteError, match=re.escape(problem)):
+        tiny_suite(methods=rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"eval_sizes": [[64, 64], [64, 64]]}, "eval_sizes: [64, 64] stands twice"),
+        ({"eval_sizes": [[16, 64]]}, "eval_sizes.0.0: 16 is wrong; it must be at least 32"),
+        (
+            {"eval_sizes": [[96, 64]], "input": {"resize": "shorter_side"}},
+            "eval_sizes: write [shorter, longer], not [96, 64]",
+        ),
+        ({"methods": [{"name": "fpn", "label": ""}]}, "label: '' is wrong; write some text"),
+    ],
+)
+def test_sizes_and_labels_that_cannot_be(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SuiteError, match=re.escape(problem)):
+        tiny_suite(**changes)

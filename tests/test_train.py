@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,16 @@ from sobench.data import synthetic
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.errors import CheckpointError, Diverged
 from sobench.models.build import build_detector
-from sobench.models.detector import Detector
+from sobench.models.detector import Detector, Stage
 from sobench.plan import Run
 from sobench.settings import Schedule, SyntheticData, Warmup
-from sobench.train import History, Progress, learning_rate, make_optimizer, train
+from sobench.train import History, Progress, courses, learning_rate, make_optimizer, train
 from tests.tiny import tiny_run
 
 CPU = torch.device("cpu")
+
+built = build_detector
+"""What a test trains may be made in another way."""
 
 
 def _data(run: Run) -> tuple[Dataset, ImageArray]:
@@ -39,7 +43,7 @@ def _train(
     scores: list[int] | None = None,
     every: float = 1e9,
 ) -> tuple[History, Detector, list[Progress]]:
-    detector = build_detector(run.suite, run.entry, 5, run.seed)
+    detector = built(run.suite, run.entry, 5, run.seed)
     seen: list[Progress] = []
     warnings: list[str] = []
 
@@ -58,6 +62,50 @@ def _train(
         score=score, watch=watch, warn=warnings.append, checkpoint_seconds=every,
     )  # fmt: skip
     return history, detector, seen
+
+
+def _two_stages(detector: Detector) -> Detector:
+    """Its head alone, then everything; the second stage is half as long, rounded up."""
+    detector.stages = (Stage("head", 1.0), Stage("all", 0.5))
+
+    def enter(stage: Stage) -> None:
+        for part in (detector.backbone, detector.neck):
+            part.requires_grad_(stage.name == "all")
+
+    detector.enter = enter  # type: ignore[method-assign]
+    return detector
+
+
+def test_stages_follow_one_another_with_a_schedule_of_their_own() -> None:
+    run = tiny_run(schedule={"epochs": 5, "milestones": [2, 4]})
+    detector = _two_stages(build_detector(run.suite, run.entry, 5, 0))
+    head, everything = courses(detector, run.suite.schedule, images=7)
+    assert (head.first, head.end, everything.first, everything.end) == (0, 15, 15, 24)
+    assert head.schedule == run.suite.schedule
+    assert everything.schedule.epochs == 3
+    assert everything.schedule.milestones == pytest.approx((1.2, 2.4))
+
+
+@pytest.mark.parametrize("stop_at", [4, 9, 10, 12])
+def test_a_training_stopped_in_a_stage_or_between_two_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    def staged(*arguments: Any) -> Detector:
+        return _two_stages(build_detector(*arguments))
+
+    monkeypatch.setattr("tests.test_train.built", staged)
+    run = tiny_run(schedule={"optimizer": "adamw", "milestones": []})
+    whole, reference, seen = _train(run, tmp_path / "whole")
+    assert [(p.stage, p.epoch, p.epochs) for p in seen[8:10]] == [("head", 3, 5), ("all", 4, 5)]
+    assert seen[9].lr == seen[0].lr < seen[8].lr  # the second stage warms up again
+    assert [row["stage"] for row in whole.epochs] == ["head"] * 3 + ["all"] * 2
+    with pytest.raises(StopError):
+        _train(run, tmp_path / "cut", stop_at, every=0)
+    history, detector, _ = _train(run, tmp_path / "cut")
+    assert history.epochs == whole.epochs
+    for name, tensor in reference.state_dict().items():
+        assert torch.equal(tensor, detector.state_dict()[name]), name
+    assert _log(tmp_path / "cut") == _log(tmp_path / "whole")
 
 
 def _log(folder: Path) -> list[dict[str, object]]:
