@@ -358,7 +358,7 @@ def test_a_size_that_the_weights_do_not_fit_is_refused_first(tmp_path: Path) -> 
     """SSD has as many stages as its input can be halved."""
     suite = small("ssd", eval_sizes=[[256, 256]])
     words = (
-        r"ssd: eval_sizes: \[256, 256\]: the weights of ssd do not fit:\n\S+ is not there and \["
+        r"ssd: eval_sizes: \[256, 256\]: the weights of ssd do not fit:\n\S+ is \[16\] there and "
     )
     with pytest.raises(RequestError, match=words):
         matrix(suite, tmp_path)
