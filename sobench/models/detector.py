@@ -192,5 +192,13 @@ class Detector(nn.Module):
             images: ``[B, 3, H, W]`` uint8 or float, RGB in 0..255.
             targets: padded ground truth in pixels of the input.
         """
-        output = self.predict(images)
-        return self.head.detect(output) if targets is None else self.head.loss(output, targets)
+        if targets is None:
+            return self.head.detect(self.predict(images))
+        return self.losses(images, targets)
+
+    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """What a training step minimises the sum of; the head's losses, unless a method has more.
+
+        Scalars by name; arguments as in ``forward``.
+        """
+        return self.head.loss(self.predict(images), targets)

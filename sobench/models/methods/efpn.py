@@ -27,14 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
 from sobench.models.backbone import Backbone
-from sobench.models.boxes import Detections
 from sobench.models.detector import Blueprint, Detector, Stage
 from sobench.models.extension import (
     AuthorsTransfer,
@@ -140,29 +139,20 @@ class Efpn(Detector):
         finest, transferred = self.extension(upper, lower, finer)
         return finest, transferred, pyramid
 
-    @overload
-    def forward(self, images: Tensor, targets: Targets) -> dict[str, Tensor]: ...
-
-    @overload
-    def forward(self, images: Tensor, targets: None = None) -> Detections: ...
-
-    def forward(
-        self, images: Tensor, targets: Targets | None = None
-    ) -> dict[str, Tensor] | Detections:
-        """As in ``Detector``; the losses are those of the stage, first of distillation.
-
-        Raises:
-            ValueError: targets without ``large`` while distilling.
-        """
-        if targets is not None and self.teaching is not None:
-            return self.distilled(images, targets, self.teaching)
-        output = self.predict(images)
-        return self.head.detect(output) if targets is None else self.head.loss(output, targets)
+    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Those of the stage: first of distillation, then of the new head."""
+        if self.teaching is None:
+            return super().losses(images, targets)
+        return self.distilled(images, targets, self.teaching)
 
     def distilled(
         self, images: Tensor, targets: Targets, settings: Distillation
     ) -> dict[str, Tensor]:
-        """``distill``, how far ``P_f'`` is from its target, and ``distill_transfer``; Eq. 5."""
+        """``distill``, how far ``P_f'`` is from its target, and ``distill_transfer``; Eq. 5.
+
+        Raises:
+            ValueError: targets without ``large``.
+        """
         finest, transferred, _ = self.extended(images)
         finest_target, transferred_target = self.taught(targets)
 

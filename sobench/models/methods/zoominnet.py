@@ -25,7 +25,7 @@ so those of ``fa`` and ``la`` have half the sides of the same suite's FPN.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -33,7 +33,6 @@ from torch import Tensor
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
 from sobench.models.backbone import Backbone
-from sobench.models.boxes import Detections
 from sobench.models.detector import Blueprint, Detector, HeadOptions, HeadOutput, Stage
 from sobench.models.distillation import LambdaMode, key_positions, position_aware_l2
 from sobench.models.heads.retinanet import LEVELS, RetinaNetHead
@@ -86,24 +85,14 @@ class ZoomInNet(Detector):
             return
         self.teacher = (network.eval().requires_grad_(False),)
 
-    @overload
-    def forward(self, images: Tensor, targets: Targets) -> dict[str, Tensor]: ...
-
-    @overload
-    def forward(self, images: Tensor, targets: None = None) -> Detections: ...
-
-    def forward(
-        self, images: Tensor, targets: Targets | None = None
-    ) -> dict[str, Tensor] | Detections:
-        """As in ``Detector``; the losses are those of the head and ``distill``.
+    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Those of the head, and ``distill``.
 
         Raises:
             ValueError: targets without ``large``, or no teacher to show them to.
         """
         pyramid = self.pyramid(images)
         output = self.head(pyramid)
-        if targets is None:
-            return self.head.detect(output)
         losses = self.head.loss(output, targets)
         return losses | {"distill": self.distillation(pyramid, output, targets)}
 
