@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,7 @@ def train(
     stages = courses(detector, schedule, len(images))
     history, saved_optimizer = _resume(run, detector, folder, warn)
     log = _Log(folder / "log.jsonl", history)
-    saved, started = time.monotonic(), time.monotonic()
-    seconds_before, first = history.seconds, history.step
+    clock = _Clock(history)
     for course in stages:
         if history.step >= course.end and course is not stages[-1]:
             continue
@@ -139,25 +139,21 @@ def train(
                 rate = learning_rate(course.schedule, step, course.per_epoch)
                 losses = train_step(detector, optimizer, batch, rate, run, device)
                 _count(history, losses)
-                elapsed = time.monotonic() - started
-                history.seconds = seconds_before + elapsed
-                speed = (history.step - first) * len(batch.images) / elapsed
+                speed = clock.step(len(batch.images))
                 watch(_progress(stages, course, history.step, losses, rate, speed))
                 if history.step % LOG_INTERVAL == 0 or history.step == stages[-1].end:
                     log.write(step=history.step, epoch=epoch + 1, lr=rate, losses=losses)
-                due = time.monotonic() - saved >= checkpoint_seconds
-                if due and history.step % course.per_epoch:
+                if clock.due(checkpoint_seconds) and history.step % course.per_epoch:
                     checkpoint.save(folder, history.step, _state(run, detector, optimizer, history))
-                    saved = time.monotonic()
-            pause = time.monotonic()
-            row = _close_epoch(history, epoch + 1, course.stage)
-            if run.suite.evaluate_every and (epoch + 1) % run.suite.evaluate_every == 0:
-                row |= score()
-            log.write(**row)
-            started += time.monotonic() - pause  # scoring is no training
+                    clock.saved()
+            with clock.paused():
+                row = _close_epoch(history, epoch + 1, course.stage)
+                if run.suite.evaluate_every and (epoch + 1) % run.suite.evaluate_every == 0:
+                    row |= score()
+                log.write(**row)
             last = optimizer if history.step < course.end else None
             checkpoint.save(folder, history.step, _state(run, detector, last, history))
-            saved = time.monotonic()
+            clock.saved()
     return history
 
 
@@ -316,3 +312,33 @@ class _Log:
         with self.path.open("ab") as file:
             file.write(json.dumps(row).encode() + b"\n")
             self.history.log_bytes = file.tell()
+
+
+class _Clock:
+    """Seconds of training, added to those of earlier sessions, and since the last checkpoint."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.before, self.first = history.seconds, history.step
+        self.started = self.last_saved = time.monotonic()
+
+    def step(self, images: int) -> float:
+        """A step is done; images a second since this session began."""
+        elapsed = time.monotonic() - self.started
+        self.history.seconds = self.before + elapsed
+        return (self.history.step - self.first) * images / elapsed
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Scoring is no training."""
+        began = time.monotonic()
+        yield
+        self.started += time.monotonic() - began
+
+    def due(self, seconds: float) -> bool:
+        """Whether the last checkpoint is so long ago."""
+        return time.monotonic() - self.last_saved >= seconds
+
+    def saved(self) -> None:
+        """A checkpoint has been written."""
+        self.last_saved = time.monotonic()
