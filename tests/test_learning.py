@@ -133,6 +133,8 @@ def test_a_method_learns_eight_images_by_heart(method: str, head: str) -> None:
     dataset, pixels = _scenes(run.suite.input, lesson)
     found = detect(run, detector, dataset, pixels, CPU)
     ap50 = score(dataset, found, PROTOCOLS["tiny"]).metrics["AP50"]
-    for n, losses in enumerate(stages):
-        print("RATIO", method, head, n, {k: round(_fall(v), 3) for k, v in losses.items()}, ap50)
+    *before, last = stages
+    assert _fall(last["total"]) < (0.2 if head == "faster_rcnn" else 0.1)
+    for stage in before:  # maps are drawn near to a teacher's, which is never reached
+        assert _fall(stage["total"]) < 0.25
     assert ap50 >= 0.9
