@@ -34,6 +34,10 @@ class Diverged(RunError):  # noqa: N818
     """The loss of a run stopped being finite."""
 
 
+class Busy(RunError):  # noqa: N818
+    """Another process is at this run."""
+
+
 class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 

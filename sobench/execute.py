@@ -19,7 +19,7 @@ from sobench.data.load import load
 from sobench.data.resize import canvas, doubled
 from sobench.detect import detect
 from sobench.environment import cpu_name, describe
-from sobench.errors import DataError, Diverged, RequestError, SobenchError
+from sobench.errors import Busy, DataError, Diverged, RequestError, SobenchError
 from sobench.evaluate import detections_file, forget_sizes, score_sizes, score_stored
 from sobench.metrics import detection
 from sobench.metrics.cost import (
@@ -78,6 +78,8 @@ def execute(
         outcome = _finish(run, results, device, watch, checkpoint_seconds)
     except RequestError:
         raise
+    except Busy as error:
+        return _failed(run, device, error)  # the other process writes the record
     except Exception as error:
         write_whole(folder / "error.txt", traceback.format_exc().encode())
         outcome = _failed(run, device, error)

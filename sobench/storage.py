@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sobench.errors import RequestError
+from sobench.errors import Busy
 
 
 @contextmanager
@@ -35,15 +35,15 @@ def held(folder: Path) -> Iterator[None]:
     """Hold a folder for this process; the system lets go when the process ends, however it ends.
 
     Raises:
-        RequestError: another process holds it.
+        Busy: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RequestError(
-                f"{folder}: another sobench is at this run; wait for it or stop it"
+            raise Busy(
+                f"{folder}: another sobench is at this run; wait for it, then run this again"
             ) from None
         yield
 

@@ -22,6 +22,7 @@ from sobench.plan import Run, plan
 from sobench.record import Record
 from sobench.schedule import run_matrix
 from sobench.settings import Input, Suite
+from sobench.storage import held
 from sobench.train import Progress, train
 from tests.tiny import tiny_suite
 
@@ -243,6 +244,18 @@ def test_a_failed_repetition_leaves_the_record(
     _, again = matrix(small(TEACHER, STUDENT), tmp_path)
     assert again["big"].status == again["student"].status == "failed"
     assert record.read(folder) == found["big"]
+
+
+def test_a_teacher_that_another_process_trains_leaves_the_rest(tmp_path: Path) -> None:
+    suite = small(STUDENT, "fpn")
+    ((_, teacher),) = planned(suite)[0].requires
+    with held(teacher.folder(tmp_path)):
+        watch, found = matrix(suite, tmp_path)
+    assert watch.trained == ["fpn"]
+    assert "another sobench is at this run" in found["fpn 64x64"].reason
+    assert record.read(teacher.folder(tmp_path)) is None  # that is for the other to write
+    assert "needs fpn 64x64 seed 0, which is not done: it has not run" in found["student"].reason
+    assert matrix(suite, tmp_path)[0].trained == ["fpn 64x64", "student"]
 
 
 def test_a_row_starts_from_the_weights_of_another(tmp_path: Path) -> None:

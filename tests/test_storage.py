@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sobench.errors import RequestError
+from sobench.errors import Busy
 from sobench.storage import held, replacing, write_whole
 
 
@@ -79,7 +79,7 @@ def test_content_is_on_the_disk_before_the_name(
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with held(folder), pytest.raises(RequestError, match="another sobench"), held(folder):
+    with held(folder), pytest.raises(Busy, match="another sobench"), held(folder):
         pass
     with held(folder):
         assert (folder / ".lock").exists()
