@@ -67,17 +67,18 @@ def score_sizes(
     if not run.suite.eval_sizes:
         return found
     dataset = load(run.suite.dataset, "val").first(run.limit)
-    for size in run.suite.eval_sizes:
-        stored = detections_file(run, results, size)
-        if not stored.exists():
-            training = load(run.suite.dataset, "train").first(run.limit)
-            detector = network.build(run, training, device, size)
-            detector.load_state_dict(network.weights(run, results))
-            resized = network.at_size(run, size)
-            images = cached_images(dataset, "val", run.data, resized.suite.input, watch)
-            write_rows(stored, detect(resized, detector, dataset, images, device, watch))
-        found[size_name(size)] = score_stored(run, dataset, stored)
-    return found
+    files = {size: detections_file(run, results, size) for size in run.suite.eval_sizes}
+    unseen = [size for size, stored in files.items() if not stored.exists()]
+    if unseen:
+        training = load(run.suite.dataset, "train").first(run.limit)
+        weights = network.weights(run, results)
+    for size in unseen:
+        detector = network.build(run, training, device, size)
+        detector.load_state_dict(weights)
+        resized = network.at_size(run, size)
+        images = cached_images(dataset, "val", run.data, resized.suite.input, watch)
+        write_rows(files[size], detect(resized, detector, dataset, images, device, watch))
+    return found | {size_name(size): score_stored(run, dataset, files[size]) for size in files}
 
 
 def lacking_sizes(run: Run, outcome: Record) -> list[tuple[int, int]]:
@@ -94,10 +95,12 @@ def is_evaluated(run: Run, outcome: Record) -> bool:
     return _as_wanted(run, outcome.scored) and not lacking_sizes(run, outcome)
 
 
-def can_evaluate(run: Run, results: Path) -> bool:
+def can_evaluate(run: Run, results: Path, outcome: Record) -> bool:
     """Whether what a run has left behind is enough to score it, without training."""
+    if not detections_file(run, results).exists():
+        return False
     sizes = all(detections_file(run, results, size).exists() for size in run.suite.eval_sizes)
-    return detections_file(run, results).exists() and (sizes or network.has_weights(run, results))
+    return sizes or network.has_weights(run, results, outcome)
 
 
 def _as_wanted(run: Run, scored: Scored | None) -> bool:

@@ -146,7 +146,7 @@ def _size_rows(
         {"method": label, "input": name, "seeds": len(scores)} | _averaged(scores, metrics)
         for label in ranked
         for name in names
-        for scores in [[r.sizes[name] for r in good[label] if name in r.sizes]]
+        for scores in [[r.sizes[name] for r in good[label] if _tested(r, name, suite)]]
         if scores
     ]
 
@@ -171,7 +171,7 @@ def _class_row(label: str, good: dict[str, list[Record]]) -> dict[str, object]:
 
 def _missing(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
     outcomes = {r.settings_id: r for r in records}
-    suite_sizes = runs[0].suite.eval_sizes
+    sizes = [record.size_name(size) for size in runs[0].suite.eval_sizes]
     missing = {}
     for run in runs:
         found = outcomes.get(run.settings_id)
@@ -183,9 +183,14 @@ def _missing(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
         elif _outdated(found.scored, run.suite.protocol):
             made = f"{found.scored.protocol} v{found.scored.protocol_version}"
             missing[name] = f"scored by {made}; `sobench run` scores it again, without training"
-        elif untested := [s for s in map(record.size_name, suite_sizes) if s not in found.sizes]:
+        elif untested := [s for s in sizes if not _tested(found, s, run.suite)]:
             missing[name] = f"not tested at {', '.join(untested)}; `sobench run` tests it"
     return missing
+
+
+def _tested(found: Record, size: str, suite: Suite) -> bool:
+    """Whether a run has scores at a further input size by the suite's present protocol."""
+    return size in found.sizes and not _outdated(found.sizes[size], suite.protocol)
 
 
 def _outdated(scored: Scored, protocol: str) -> bool:

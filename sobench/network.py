@@ -71,11 +71,9 @@ def weights(run: Run, results: Path) -> dict[str, Tensor]:
     return model
 
 
-def has_weights(run: Run, results: Path) -> bool:
+def has_weights(run: Run, results: Path, outcome: Record) -> bool:
     """Whether the weights of a finished run are there, to build on or to test."""
-    folder = run.folder(results)
-    outcome = record.read(folder)
-    return outcome is not None and _last_checkpoint(folder, outcome) is not None
+    return _last_checkpoint(run.folder(results), outcome) is not None
 
 
 def _last_checkpoint(folder: Path, outcome: Record) -> Path | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 
@@ -16,6 +16,9 @@ from sobench.models.build import check_detector, check_fits
 from sobench.network import at_size, has_weights
 from sobench.plan import Run, with_required
 from sobench.record import Record
+
+Before = Mapping[str, Record | None]
+"""What was known of each run when the matrix began, by id."""
 
 
 class MatrixWatcher(Watcher, Protocol):
@@ -45,31 +48,34 @@ def run_matrix(
     Raises:
         RequestError: a row that is to be trained cannot be built; before any other is.
     """
-    training = _trainings(runs, results)
+    before = {r.id: record.read(r.folder(results)) for r in with_required(runs)}
+    training = _trainings(runs, before, results)
     due = with_required(runs, lambda run: run.id in training)
-    _check(due, training, results)
+    _check(due, before, training)
     for number, run in enumerate(due, 1):
         watch.begin(run, number, len(due))
-        before = record.read(run.folder(results))
-        to_do = "train" if run.id in training else _to_do(run, results)
-        if to_do == "train" or before is None:
+        old = before[run.id]
+        if run.id in training or old is None:
             outcome = execute(run, results, device, watch, checkpoint_seconds)
-        elif to_do == "score":
-            outcome = rescore(run, results, before, device, watch)
+        elif _is_done(run, old):
+            outcome = old
         else:
-            outcome = before
-        watch.end(run, outcome, fresh=outcome is not before)
+            outcome = rescore(run, results, old, device, watch)
+        watch.end(run, outcome, fresh=outcome is not old)
         yield outcome
 
 
-def _trainings(runs: Sequence[Run], results: Path) -> set[str]:
+def _is_done(run: Run, outcome: Record) -> bool:
+    """Whether nothing is left to do: what diverged would do so again."""
+    return outcome.status == "diverged" or is_evaluated(run, outcome)
+
+
+def _trainings(runs: Sequence[Run], before: Before, results: Path) -> set[str]:
     """Ids of the runs to be trained: what is not done, and what it needs the weights of."""
     found: set[str] = set()
 
     def visit(run: Run, needed: bool) -> None:
-        before = record.read(run.folder(results))
-        gone = before is not None and before.scored and not has_weights(run, results)
-        if run.id not in found and (_to_do(run, results) == "train" or (needed and gone)):
+        if run.id not in found and _is_to_train(run, before[run.id], needed, results):
             found.add(run.id)
             for _, required in run.requires:
                 visit(required, needed=True)
@@ -79,11 +85,19 @@ def _trainings(runs: Sequence[Run], results: Path) -> set[str]:
     return found
 
 
-def _check(due: Sequence[Run], training: Container[str], results: Path) -> None:
+def _is_to_train(run: Run, old: Record | None, needed: bool, results: Path) -> bool:
+    if old is None or old.scored is None:
+        return old is None or not _is_done(run, old)
+    if needed and not has_weights(run, results, old):
+        return True
+    return not (_is_done(run, old) or can_evaluate(run, results, old))
+
+
+def _check(due: Sequence[Run], before: Before, training: Container[str]) -> None:
     """Try every row without data, at every input size that it is to see."""
     for run in {_digest_of_row(run): run for run in due}.values():
-        before = record.read(run.folder(results))
-        sizes = lacking_sizes(run, before) if before else run.suite.eval_sizes
+        old = before[run.id]
+        sizes = lacking_sizes(run, old) if old else run.suite.eval_sizes
         if run.id in training:
             check_detector(run.suite, run.entry)
             for role, origin in run.requires:
@@ -91,19 +105,11 @@ def _check(due: Sequence[Run], training: Container[str], results: Path) -> None:
                     why = f"init_from: {run.entry.init_from}"
                     check_fits(run.suite, run.entry, origin.suite, origin.entry, why)
         for size in sizes:
-            resized = at_size(run, size).suite
-            check_detector(resized, run.entry, f"eval_sizes: {list(size)}")
-            check_fits(resized, run.entry, run.suite, run.entry, f"eval_sizes: {list(size)}")
+            resized, why = at_size(run, size).suite, f"eval_sizes: {list(size)}"
+            check_detector(resized, run.entry, why)
+            check_fits(resized, run.entry, run.suite, run.entry, why)
 
 
 def _digest_of_row(run: Run) -> str:
     """Equal for the seeds of a row."""
     return replace(run, seed=0).settings_id
-
-
-def _to_do(run: Run, results: Path) -> Literal["train", "score", "nothing"]:
-    """What a run still needs."""
-    before = record.read(run.folder(results))
-    if before and (before.status == "diverged" or is_evaluated(run, before)):
-        return "nothing"
-    return "score" if before and before.scored and can_evaluate(run, results) else "train"

@@ -248,3 +248,15 @@ def test_of_two_states_of_the_data_the_fuller_counts(tmp_path: Path) -> None:
     found = collected(old, tmp_path)
     assert {data for data, _, _ in found} == {"bbbb"}  # as many, and newer
     assert len(found) == 3
+
+
+def test_sizes_scored_by_another_protocol_are_no_results() -> None:
+    runs = runs_of([0], methods=["fpn"], eval_sizes=[[32, 32], [96, 96]])
+    (run,) = runs.values()
+    old = scored(0.9).model_copy(update={"protocol_version": 0})
+    found = record_of(run).model_copy(
+        update={"sizes": {"32x32": old, "96x96": scored(0.2)}}
+    )
+    board = board_of(runs, [found])
+    assert board.sizes["input"].tolist() == ["96x96"]
+    assert board.missing == {"fpn seed 0": "not tested at 32x32; `sobench run` tests it"}

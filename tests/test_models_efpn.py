@@ -29,7 +29,7 @@ from sobench.models.extension import (
 from sobench.models.heads import build_head
 from sobench.models.heads.faster_rcnn import FasterRcnnHead
 from sobench.models.heads.retinanet import RetinaNetHead
-from sobench.models.methods.efpn import Efpn
+from sobench.models.methods.efpn import Distillation, Efpn
 from sobench.models.regions import Proposals
 from sobench.models.small_heads import (
     ExtendedFasterRcnn,
@@ -249,7 +249,9 @@ def test_what_is_compared_has_one_shape(head: str, size: tuple[int, int]) -> Non
     detector = network(head).eval()
     images, targets = batch(size)
     with torch.no_grad():
-        finest, transferred, pyramid = detector.extended(images)
+        features, finer, inner = detector.read(images)
+        finest, transferred = detector.extended(inner, finer)
+        pyramid = detector.neck.levels(inner, features[-1])
         finest_target, transferred_target = detector.taught(targets)
     assert finest.shape == finest_target.shape
     assert transferred.shape == transferred_target.shape == pyramid[0].shape
@@ -280,14 +282,16 @@ def test_targets_are_those_of_the_baseline(head: str) -> None:
 def test_what_the_transfer_reads(place: str) -> None:
     detector = network(ftt_in=place).eval()
     given = detector.extension.transfer = Given()
-    images, _ = batch()
+    images, targets = batch()
     with torch.no_grad():
-        _, _, pyramid = detector.extended(images)
+        _, *pyramid = detector.pyramid(images)
+        detector.distilled(images, targets, Distillation(1.0, transfer=False))
         features = detector.backbone((images - detector.mean) / detector.std)
         expected = detector.neck.fused(features) if place == "inner" else pyramid
-    ((upper, lower),) = given.asked
-    assert torch.equal(upper, expected[1])
-    assert torch.equal(lower, expected[0])
+    assert len(given.asked) == 2  # in detection, and in distillation
+    for upper, lower in given.asked:
+        assert torch.equal(upper, expected[1])
+        assert torch.equal(lower, expected[0])
 
 
 # -------------------------------------------------------------------------------- distillation
@@ -320,7 +324,8 @@ def test_distillation_by_hand(
     finest_target[0, 0, 2:4, 1:4] = 1.0
     finest_target[0, 1, 7, 9] = -5.0
     transferred_target[0, :, 1:2, 0:2] = 3.0
-    monkeypatch.setattr(detector, "extended", lambda _: (fine, coarse, []))
+    monkeypatch.setattr(detector, "read", lambda _: ([], fine, []))
+    monkeypatch.setattr(detector, "extended", lambda *_: (fine, coarse))
     monkeypatch.setattr(detector, "taught", lambda _: (finest_target, transferred_target))
     box = tuple(scale * side for side in (3.0, 5.0, 7.5, 8.0))
     detector.enter(detector.stages[0])

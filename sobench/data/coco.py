@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from sobench.data.dataset import AnnotatedImage, Dataset
 from sobench.data.images import ImageFiles
-from sobench.data.rows import Box, Findings, Row, Split, annotated
+from sobench.data.rows import Box, Findings, Row, Split, annotated, json_file
 from sobench.errors import DataError
 from sobench.settings import CocoData
 
@@ -62,28 +61,14 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
         classes=tuple(classes.values()),
         category_ids=tuple(classes),
         images=images,
-        read_image=ImageFiles(
-            tuple(folder / image.name for image in images),
-            tuple((image.width, image.height) for image in images),
-        ),
+        read_image=ImageFiles.of(images, folder),
         skipped=tuple(findings.skipped),
         notes=findings.notes,
     )
 
 
 def _content(file: Path) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise DataError(
-            f"{file}: no such annotation file; correct the dataset's root or its train and val"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{file}, line {error.lineno}: is not valid JSON ({error.msg}); replace the file"
-        ) from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); replace the file") from None
+    content = json_file(file, "the dataset's root or its train and val")
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DataError(f"{file}: has no list {key!r}; give a COCO annotation file")

@@ -6,7 +6,7 @@ import os
 import struct
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from sobench.data.dataset import ImageArray
+from sobench.data.dataset import AnnotatedImage, ImageArray
 from sobench.errors import DataError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -52,6 +52,15 @@ class ImageFiles:
 
     paths: tuple[Path, ...]
     sizes: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, images: Iterable[AnnotatedImage], folder: Path) -> ImageFiles:
+        """The files of annotated images, whose names are relative to ``folder``."""
+        rows = list(images)
+        return cls(
+            tuple(folder / image.name for image in rows),
+            tuple((image.width, image.height) for image in rows),
+        )
 
     def __call__(self, index: int) -> ImageArray:
         """``[H, W, 3]`` uint8 RGB of image ``index``; raises ``DataError`` for a broken file."""

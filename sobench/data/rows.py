@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -67,6 +68,52 @@ def text_rows(path: Path) -> list[tuple[int, str]]:
         raise DataError(f"{path}: cannot be read ({error.strerror}); replace it") from None
     rows = ((number, row.strip()) for number, row in enumerate(content.split("\n"), start=1))
     return [(number, row) for number, row in rows if row]
+
+
+def image_ids(path: Path) -> dict[str, int]:
+    """The ids in a list of images, one to a row, with their 1-based rows.
+
+    Raises:
+        DataError: the file is missing or not text, names an image twice, or none.
+    """
+    ids: dict[str, int] = {}
+    for number, key in text_rows(path):
+        if len(key.split()) > 1:
+            raise DataError(
+                f"{path}, row {number}: {key!r} is not one image id; "
+                "give an image set with one id per row"
+            )
+        if key in ids:
+            raise DataError(
+                f"{path}, row {number}: image {key!r} is also in row {ids[key]}; "
+                "remove one of the two"
+            )
+        ids[key] = number
+    if not ids:
+        raise DataError(f"{path}: lists no images; give a list with at least one")
+    return ids
+
+
+def json_file(path: Path, correct: str) -> Any:
+    """The content of an annotation file in JSON.
+
+    Args:
+        correct: what to correct where there is no such file.
+
+    Raises:
+        DataError: the file is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such annotation file; correct {correct}") from None
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}, line {error.lineno}: is not valid JSON ({error.msg}); replace the file"
+        ) from None
+    # Bytes that are no text, numbers of thousands of digits, lists in lists without end.
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); replace the file") from None
 
 
 def numbers(cells: Sequence[str], names: Sequence[str], file: Path, where: str) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, size
-from sobench.data.rows import Box, Findings, Row, Split, annotated, numbers, text_rows
+from sobench.data.rows import Box, Findings, Row, Split, annotated, image_ids, json_file, numbers
 from sobench.errors import DataError, did_you_mean
 from sobench.settings import Tt100kData
 
@@ -70,10 +70,7 @@ def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
         classes=classes,
         category_ids=tuple(range(1, len(classes) + 1)),
         images=tuple(images),
-        read_image=ImageFiles(
-            tuple(root / image.name for image in images),
-            tuple((image.width, image.height) for image in images),
-        ),
+        read_image=ImageFiles.of(images, root),
         skipped=tuple(findings.skipped),
         notes=findings.notes,
     )
@@ -81,19 +78,10 @@ def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
 
 def _content(file: Path) -> dict[str, Any]:
     """The images by id and the types of an annotation file."""
-    try:
-        content = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise DataError(
-            f"{file}: no such annotation file; correct dataset.root or dataset.annotations, "
-            "which is annotations_all.json in the release of 2021"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{file}, line {error.lineno}: is not valid JSON ({error.msg}); replace the file"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); replace the file") from None
+    content = json_file(
+        file,
+        "dataset.root or dataset.annotations, which is annotations_all.json in the release of 2021",
+    )
     images, types = (_value(content, key, str(file)) for key in ("imgs", "types"))
     if not isinstance(images, dict) or not images:
         raise DataError(f"{file}: imgs is no mapping of ids to images; give a TT100K file")
@@ -137,21 +125,13 @@ def _split(images: dict[str, Any], root: Path, spec: Tt100kData, split: Split) -
 
 
 def _ids(listed: Path, images: Collection[str], file: Path) -> list[str]:
-    ids: dict[str, int] = {}
-    for number, key in text_rows(listed):
-        if key in ids:
-            raise DataError(
-                f"{listed}, row {number}: image {key!r} is also in row {ids[key]}; "
-                "remove one of the two"
-            )
+    ids = image_ids(listed)
+    for key, number in ids.items():
         if key not in images:
             raise DataError(
                 f"{listed}, row {number}: image {key!r} is not among the {len(images)} of {file}; "
                 "add it there (with no objects for a background) or remove the row"
             )
-        ids[key] = number
-    if not ids:
-        raise DataError(f"{listed}: lists no images; give a list with at least one")
     return list(ids)
 
 

@@ -64,10 +64,7 @@ def read(root: Path, spec: VisDroneData, split: Split) -> Dataset:
         classes=CLASSES,
         category_ids=CATEGORY_IDS,
         images=tuple(images),
-        read_image=ImageFiles(
-            tuple(folder / image.name for image in images),
-            tuple((image.width, image.height) for image in images),
-        ),
+        read_image=ImageFiles.of(images, folder),
         skipped=tuple(findings.skipped),
         notes=findings.notes,
     )

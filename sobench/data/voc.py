@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sobench.data.dataset import AnnotatedImage, Dataset, Skipped
 from sobench.data.images import ImageFiles, list_images, size
-from sobench.data.rows import Findings, Row, Split, annotated, numbers, text_rows, zero_size
+from sobench.data.rows import Findings, Row, Split, annotated, image_ids, numbers, zero_size
 from sobench.errors import DataError, did_you_mean
 from sobench.settings import VocData
 
@@ -32,7 +32,7 @@ def sources(root: Path, spec: VocData, split: Split) -> tuple[list[Path], list[P
     folders: list[Path] = []
     for base, image_set in _parts(root, spec, split):
         files.append(_set_file(base, image_set))
-        stems = sorted(_stems(base, image_set))
+        stems = sorted(image_ids(_set_file(base, image_set)))
         files += [base / "Annotations" / f"{stem}.xml" for stem in stems]
         folders.append(base / "JPEGImages")
     return files, folders
@@ -58,7 +58,7 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
         if not annotations.is_dir():
             raise DataError(f"{annotations}: no such annotation folder; correct dataset.root")
         names = {Path(name).stem: name for name in list_images(folder)} if folder.is_dir() else {}
-        for stem in _stems(base, image_set):
+        for stem in image_ids(_set_file(base, image_set)):
             file = annotations / f"{stem}.xml"
             tree = _tree(file)
             path = folder / _image_name(stem, tree, names)
@@ -94,26 +94,6 @@ def _parts(root: Path, spec: VocData, split: Split) -> list[tuple[Path, str]]:
 
 def _set_file(base: Path, image_set: str) -> Path:
     return base / "ImageSets" / "Main" / f"{image_set}.txt"
-
-
-def _stems(base: Path, image_set: str) -> list[str]:
-    file = _set_file(base, image_set)
-    stems: dict[str, int] = {}
-    for number, stem in text_rows(file):
-        if len(stem.split()) > 1:
-            raise DataError(
-                f"{file}, row {number}: {stem!r} is not one image id; "
-                "give an image set with one id per row"
-            )
-        if stem in stems:
-            raise DataError(
-                f"{file}, row {number}: image {stem!r} is also in row {stems[stem]}; "
-                "remove one of the two"
-            )
-        stems[stem] = number
-    if not stems:
-        raise DataError(f"{file}: lists no images; give an image set with at least one")
-    return list(stems)
 
 
 def _tree(file: Path) -> ElementTree.Element:

@@ -52,20 +52,14 @@ def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
     Raises:
         RequestError: the row cannot be built or run under this suite.
     """
-    plain = suite.backbone.model_copy(update={"weights": "none"})
-    images = torch.empty(
-        1 if tested else suite.schedule.batch_size, 3, *canvas(suite.input), device="meta"
-    )
+    count = 1 if tested else suite.schedule.batch_size
+    images = torch.empty(count, 3, *canvas(suite.input), device="meta")
     try:
-        with torch.device("meta"):
-            pinned = blueprint(suite, classes=1)
-            detector = builder(entry.name)(build_backbone(plain), pinned, entry.switches)
-        detector.train(not tested).predict(images)
+        _without_storage(suite, entry).train(not tested).predict(images)
     except (ValueError, RuntimeError) as error:
-        why = str(error).partition("\n")[0]
-        # An operation that looks at values cannot be tried without them.
-        if isinstance(error, NotImplementedError) or "meta tensors" in why:
+        if _wants_values(error):
             return
+        why = str(error).partition("\n")[0]
         where = tested or (
             f"input.size {list(canvas(suite.input))} and schedule.batch_size {len(images)}"
         )
@@ -86,7 +80,13 @@ def check_fits(
     Raises:
         RequestError: they do not; names the first that does not.
     """
-    own, theirs = _shapes(suite, entry), _shapes(other, origin)
+    try:
+        networks = _without_storage(suite, entry), _without_storage(other, origin)
+    except (ValueError, RuntimeError) as error:
+        if _wants_values(error):
+            return
+        raise
+    own, theirs = ({k: list(v.shape) for k, v in n.state_dict().items()} for n in networks)
     for name in sorted(own.keys() | theirs.keys()):
         if own.get(name) != theirs.get(name):
             raise RequestError(
@@ -96,12 +96,16 @@ def check_fits(
             )
 
 
-def _shapes(suite: Suite, entry: MethodEntry) -> dict[str, list[int]]:
+def _without_storage(suite: Suite, entry: MethodEntry) -> Detector:
     plain = suite.backbone.model_copy(update={"weights": "none"})
     with torch.device("meta"):
         pinned = blueprint(suite, classes=1)
-        detector = builder(entry.name)(build_backbone(plain), pinned, entry.switches)
-    return {name: list(value.shape) for name, value in detector.state_dict().items()}
+        return builder(entry.name)(build_backbone(plain), pinned, entry.switches)
+
+
+def _wants_values(error: Exception) -> bool:
+    """Whether torch has no form of an operation without storage, since it looks at values."""
+    return isinstance(error, NotImplementedError) or "meta tensors" in str(error)
 
 
 def builder(name: str) -> Callable[..., Detector]:

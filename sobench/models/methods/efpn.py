@@ -126,18 +126,22 @@ class Efpn(Detector):
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """The extended pyramid, finest level first."""
-        finest, _, pyramid = self.extended(images)
+        features, finer, inner = self.read(images)
+        pyramid = self.neck.levels(inner, features[-1])
+        finest, _ = self.extended(pyramid if self.behind else inner, finer)
         return [finest, *pyramid]
 
-    def extended(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """``P_f'``, ``P_f+1'`` and the pyramid that they extend, finest first."""
+    def read(self, images: Tensor) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+        """C2..C5, ``C_f'``, and the pyramid's sums before their 3x3."""
         normalised = (images - self.mean) / self.std
         features, finer = self.backbone.with_finer(normalised, self.level)
-        inner = self.neck.fused(features)
-        pyramid = self.neck.levels(inner, features[-1])
-        lower, upper = (pyramid if self.behind else inner)[:2]
-        finest, transferred = self.extension(upper, lower, finer)
-        return finest, transferred, pyramid
+        return features, finer, self.neck.fused(features)
+
+    def extended(self, maps: list[Tensor], finer: Tensor) -> tuple[Tensor, Tensor]:
+        """``P_f'`` and ``P_f+1'``, from the sums or the levels, whichever the transfer reads."""
+        lower, upper = maps[:2]
+        made: tuple[Tensor, Tensor] = self.extension(upper, lower, finer)
+        return made
 
     def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Those of the stage: first of distillation, then of the new head."""
@@ -153,7 +157,9 @@ class Efpn(Detector):
         Raises:
             ValueError: targets without ``large``.
         """
-        finest, transferred, _ = self.extended(images)
+        features, finer, inner = self.read(images)
+        maps = self.neck.levels(inner, features[-1]) if self.behind else inner
+        finest, transferred = self.extended(maps, finer)
         finest_target, transferred_target = self.taught(targets)
 
         def balanced(student: Tensor, target: Tensor, stride: float) -> Tensor:
