@@ -17,8 +17,8 @@ import sobench
 from sobench.errors import NothingToCompare, RequestError, SobenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from sobench.plan import Run
-    from sobench.settings import Suite
+    from sobench.suite.plan import Run
+    from sobench.suite.sections import Suite
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -38,7 +38,7 @@ class Request:
 
     def runs(self, data: str) -> list[Run]:
         """The runs of the request on a dataset of this fingerprint."""
-        from sobench.plan import plan
+        from sobench.suite.plan import plan
 
         return plan(self.suite, data, self.limit, self.partial, self.methods, self.seeds)
 
@@ -78,8 +78,8 @@ def _request(
     methods: str,
     seeds: str,
 ) -> Request:
-    from sobench.plan import plan
-    from sobench.suite import load
+    from sobench.suite.plan import plan
+    from sobench.suite.reader import load
 
     overrides = dict(_setting(text) for text in settings)
     plain = load(suite)
@@ -160,11 +160,11 @@ def run(
     runs = request.runs(fingerprint(request.suite.dataset))
     from rich.console import Console
 
-    from sobench import leaderboard
-    from sobench.execute import choose_device, warn_of_precision
+    from sobench.compare import leaderboard
     from sobench.report.progress import MatrixProgress
     from sobench.report.terminal import print_leaderboard
-    from sobench.schedule import run_matrix
+    from sobench.runs.execute import choose_device, warn_of_precision
+    from sobench.runs.matrix import run_matrix
 
     chosen = choose_device(device or request.suite.device)
     with MatrixProgress(Console(stderr=True)) as progress:
@@ -183,11 +183,11 @@ def run(
 def plan(results: Path, **suite: Any) -> None:
     """Show the runs of a suite and how far each has come."""
     request = _request(**suite)
-    from sobench import record
     from sobench.data.load import fingerprint
     from sobench.errors import DataError
-    from sobench.plan import with_required
     from sobench.report.terminal import print_table
+    from sobench.runs import record
+    from sobench.suite.plan import with_required
 
     problem: DataError | None = None
     data = ""
@@ -239,7 +239,7 @@ def report(results: Path, formats: str, out: Path | None, **suite: Any) -> None:
     if len(wanted) > 1 and out is None:
         raise RequestError("--format: several formats need --out FOLDER")
     request = _request(**suite)
-    from sobench import leaderboard
+    from sobench.compare import leaderboard
     from sobench.report.tables import FORMATS
     from sobench.report.terminal import print_leaderboard
 
@@ -253,7 +253,7 @@ def report(results: Path, formats: str, out: Path | None, **suite: Any) -> None:
         if out is None:
             click.echo(render(board), nl=False)
         else:
-            from sobench.storage import write_whole
+            from sobench.files import write_whole
 
             path = out / f"{request.suite.name}.{suffix}"
             write_whole(path, render(board).encode())

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from sobench.data.resize import FILL
-from sobench.settings import Augment
+from sobench.suite.sections import Augment
 
 _LEAST_VISIBLE = 0.25
 """An object of which a crop leaves less than this share becomes an ignore region."""

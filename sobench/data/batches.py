@@ -17,7 +17,7 @@ from sobench.data.augment import Augmentation
 from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray
 from sobench.data.resize import Placement, canvas, doubled, place
 from sobench.data.targets import Batch, Targets
-from sobench.settings import Augment, Input
+from sobench.suite.sections import Augment, Input
 
 
 def training_batches(

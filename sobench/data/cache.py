@@ -14,8 +14,8 @@ from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.resize import canvas, resize
 from sobench.errors import DataError
-from sobench.settings import Input
-from sobench.storage import replacing
+from sobench.files import replacing
+from sobench.suite.sections import Input
 
 _VERSION = 1
 

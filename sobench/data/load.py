@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sobench.data import coco, tt100k, visdrone, voc, yolo
+from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset
+from sobench.data.formats import coco, tt100k, visdrone, voc, yolo
 from sobench.data.images import ImageFiles, list_images
-from sobench.data.rows import Split
 from sobench.errors import DataError
-from sobench.settings import DataSpec, FileData
+from sobench.suite.sections import DataSpec, FileData
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -68,7 +68,7 @@ def read_annotations(spec: DataSpec, split: Split) -> Dataset:
         DataError: an annotation is missing or broken.
     """
     if spec.format == "synthetic":
-        from sobench.data import synthetic
+        from sobench.data.synthetic import scenes as synthetic
 
         return synthetic.read(spec, split)
     root = expand_root(spec.root)
@@ -117,7 +117,7 @@ def fingerprint(spec: DataSpec) -> str:
         DataError: a file or folder is missing.
     """
     if spec.format == "synthetic":
-        from sobench.data import synthetic
+        from sobench.data.synthetic import scenes as synthetic
 
         return synthetic.fingerprint(spec)
     root = expand_root(spec.root)

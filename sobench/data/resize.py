@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from sobench.data.dataset import Dataset, FloatArray, ImageArray
-from sobench.settings import Input
+from sobench.suite.sections import Input
 
 FILL = (124, 116, 104)
 """Colour of padding: ImageNet's mean, which normalisation turns into zero."""

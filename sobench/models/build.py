@@ -7,13 +7,13 @@ from importlib import import_module
 
 import torch
 
-from sobench import plugins
 from sobench.data.dataset import FloatArray
 from sobench.data.resize import canvas
 from sobench.errors import RequestError
-from sobench.models.backbone import build_backbone
 from sobench.models.detector import Blueprint, Detector
-from sobench.settings import MethodEntry, Suite
+from sobench.models.parts.backbone import build_backbone
+from sobench.suite import plugins
+from sobench.suite.sections import MethodEntry, Suite
 
 
 def build_detector(
@@ -116,7 +116,7 @@ def builder(name: str) -> Callable[..., Detector]:
     """
     method = plugins.methods()[name]
     if not method.module:
-        build: Callable[..., Detector] = import_module(f"sobench.models.methods.{name}").build
+        build: Callable[..., Detector] = import_module(f"sobench.models.methods.{name}.model").build
         return build
     where = f"methods: {name} of {method.source}: module {method.module}"
     try:

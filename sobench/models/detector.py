@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from sobench.data.dataset import FloatArray
 from sobench.data.targets import Targets
-from sobench.models.boxes import AnchorShapes, Detections
-from sobench.models.losses import BoxLoss
-from sobench.models.sampling import Sampler
-from sobench.settings import Anchors, Detect, Neck, Regions
+from sobench.models.parts.boxes import AnchorShapes, Detections
+from sobench.models.parts.losses import BoxLoss
+from sobench.models.parts.sampling import Sampler
+from sobench.suite.sections import Anchors, Detect, Neck, Regions
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

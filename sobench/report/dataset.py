@@ -9,13 +9,13 @@ from functools import partial
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, Skipped
 from sobench.data.load import fingerprint, load
-from sobench.data.rows import Split
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.terminal import print_table
-from sobench.settings import Suite
+from sobench.suite.sections import Suite
 
 _SHOWN = 5
 """Skipped rows that are named one by one."""

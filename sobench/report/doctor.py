@@ -13,7 +13,7 @@ from rich.console import Console
 
 from sobench.data.cache import cache_folder
 from sobench.environment import PACKAGES, code_version, cpu_name, package_version
-from sobench.execute import has_bf16
+from sobench.runs.execute import has_bf16
 
 _ROOM = 10 * 2**30
 

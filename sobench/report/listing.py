@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sobench import catalog, plugins
 from sobench.errors import SuiteError
-from sobench.protocols import INFINITE_AREA, PROTOCOLS
 from sobench.report.terminal import print_table
-from sobench.suite import as_written, load
+from sobench.suite import catalog, plugins
+from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
+from sobench.suite.reader import as_written, load
 
 
 def print_list(what: str, console: Console) -> None:

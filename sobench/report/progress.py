@@ -8,9 +8,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from sobench.plan import Run
-from sobench.record import Record
-from sobench.train import Progress as TrainProgress
+from sobench.runs.record import Record
+from sobench.suite.plan import Run
+from sobench.training.loop import Progress as TrainProgress
 
 PLAIN_INTERVAL = 10.0
 """Seconds between two plain lines of a training."""

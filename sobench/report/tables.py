@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from sobench.leaderboard import Leaderboard
+from sobench.compare.leaderboard import Leaderboard
 
 COST_FORMATS = {
     "params_m": ("params M", "{:.2f}"),

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from sobench.leaderboard import Leaderboard
+    from sobench.compare.leaderboard import Leaderboard
 
 _GAP = 2
 """Columns of the terminal between two of a table, at most."""

@@ -3,7 +3,7 @@
 Run with ``make benchmark``. The three take turns in one process, so that whatever else the machine
 does falls on all of them; printed are medians over the rounds of the ratios within a round.
 
-* ours: ``sobench.train.train_step`` on a ready batch, with targets, losses, clipping and optimizer.
+* ours: our training step on a ready batch, with targets, losses, clipping and optimizer.
 * torchvision: its RetinaNet or Faster R-CNN with the same backbone, widths, anchors to a cell,
   levels, proposals and samples, its own matching and losses, the same clipping and optimizer; its
   resizing is switched off.
@@ -30,13 +30,13 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP
 
 from sobench import environment
 from sobench.data.targets import Batch, Targets
-from sobench.execute import choose_device, device_name
 from sobench.metrics.cost import synchronize
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
-from sobench.plan import Run
-from sobench.suite import parse
-from sobench.train import autocast, make_optimizer, train_step
+from sobench.runs.execute import choose_device, device_name
+from sobench.suite.plan import Run
+from sobench.suite.reader import parse
+from sobench.training.loop import autocast, make_optimizer, train_step
 
 CLASSES = 10
 

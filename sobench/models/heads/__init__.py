@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from sobench.models.detector import Blueprint, Head, HeadOptions
-from sobench.models.pyramid import Levels
+from sobench.models.parts.pyramid import Levels
 
 
 def levels(head: str) -> Levels:

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.boxes import (
+from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
+from sobench.models.parts.boxes import (
     IGNORED,
     Detections,
     assign,
@@ -22,10 +23,9 @@ from sobench.models.boxes import (
     octave_shapes,
     suppress,
 )
-from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
-from sobench.models.losses import smooth_l1
-from sobench.models.pyramid import Levels
-from sobench.models.regions import (
+from sobench.models.parts.losses import smooth_l1
+from sobench.models.parts.pyramid import Levels
+from sobench.models.parts.roi import (
     Proposals,
     RegionClassifier,
     TwoFullyConnected,
@@ -34,7 +34,7 @@ from sobench.models.regions import (
     propose,
     with_objects,
 )
-from sobench.models.sampling import random_sample
+from sobench.models.parts.sampling import random_sample
 
 LEVELS = Levels(2, 6, extra="subsample")
 """The pyramid levels that the head reads."""

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.boxes import (
+from sobench.models.detector import Blueprint, HeadOutput, all_maps
+from sobench.models.parts.boxes import (
     AnchorShapes,
     Detections,
     candidates,
@@ -17,9 +18,8 @@ from sobench.models.boxes import (
     map_anchors,
     suppress,
 )
-from sobench.models.detector import Blueprint, HeadOutput, all_maps
-from sobench.models.multibox import STDS, multibox_loss
-from sobench.models.pyramid import init_xavier
+from sobench.models.parts.multibox import STDS, multibox_loss
+from sobench.models.parts.pyramid import init_xavier
 
 THETA = 0.99
 """Background confidence above which the ODM does not see an anchor; section 3."""

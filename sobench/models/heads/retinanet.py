@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.boxes import (
+from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
+from sobench.models.parts.boxes import (
     IGNORED,
     Detections,
     assign,
@@ -21,9 +22,8 @@ from sobench.models.boxes import (
     octave_shapes,
     suppress,
 )
-from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
-from sobench.models.losses import focal_loss, smooth_l1
-from sobench.models.pyramid import Levels, convolution
+from sobench.models.parts.losses import focal_loss, smooth_l1
+from sobench.models.parts.pyramid import Levels, convolution
 
 LEVELS = Levels(3, 7, extra="convolution")
 """The pyramid levels that the head reads."""

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.boxes import Detections, flat, level_candidates, suppress
 from sobench.models.detector import Blueprint, HeadOutput, all_maps
-from sobench.models.multibox import STDS, multibox_loss
-from sobench.models.pyramid import init_xavier
+from sobench.models.parts.boxes import Detections, flat, level_candidates, suppress
+from sobench.models.parts.multibox import STDS, multibox_loss
+from sobench.models.parts.pyramid import init_xavier
 
 
 class SsdHead(nn.Module):

@@ -1,0 +1,217 @@
+"""COCO JSON: one annotation file and one image folder for each split."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sobench.data.annotations import Box, Findings, Row, Split, annotated, json_file
+from sobench.data.dataset import AnnotatedImage, Dataset
+from sobench.data.images import ImageFiles
+from sobench.errors import DataError
+from sobench.suite.sections import CocoData
+
+CROWDS = "crowd regions, ignored for their class"
+LARGE = "objects of max_area and more, background on the images kept"
+WITHOUT_SMALL = "images without an object below max_area, left out"
+
+
+def sources(root: Path, spec: CocoData, split: Split) -> tuple[list[Path], list[Path]]:
+    """The annotation file and the image folder of a split; neither need exist."""
+    if split == "train":
+        return [root / spec.train], [root / spec.train_images]
+    return [root / spec.val], [root / spec.val_images]
+
+
+def read(root: Path, spec: CocoData, split: Split) -> Dataset:
+    """Read one annotation file; the images themselves are not looked at.
+
+    Labels follow the order of the file's ``categories``; image and category ids are kept. A crowd
+    becomes an ignore region of its class. Sizes are those that the file states.
+
+    With ``spec.max_area`` larger objects are left out, which makes background of them, and so are
+    the images without a smaller one, crowds or not; crowds of any size stay on the others.
+
+    Raises:
+        DataError: the file is missing, is no COCO JSON, contradicts itself, or has no small object.
+    """
+    (file,), (folder,) = sources(root, spec, split)
+    content = _content(file)
+    classes = _categories(content["categories"], file)
+    labels = {category: label for label, category in enumerate(classes)}
+    entries = _images(content["images"], file)
+    findings = Findings()
+    rows: defaultdict[int, list[Row]] = defaultdict(list)
+    for position, annotation in enumerate(content["annotations"]):
+        image_id, row = _row(annotation, position, entries, labels, file)
+        rows[image_id].append(row)
+    kept = rows if spec.max_area is None else _small(rows, spec.max_area)
+    images = tuple(
+        annotated(image_id, name, image_size, kept.get(image_id, ()), file, findings)
+        for image_id, (name, image_size) in entries.items()
+    )
+    if spec.max_area is not None:
+        images = _with_objects(images, file, spec.max_area, findings.notes)
+    _count(images, rows, kept, findings.notes)
+    return Dataset(
+        title=f"COCO {spec.train if split == 'train' else spec.val}",
+        classes=tuple(classes.values()),
+        category_ids=tuple(classes),
+        images=images,
+        read_image=ImageFiles.of(images, folder),
+        skipped=tuple(findings.skipped),
+        notes=findings.notes,
+    )
+
+
+def _content(file: Path) -> dict[str, list[Any]]:
+    content = json_file(file, "the dataset's root or its train and val")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise DataError(f"{file}: has no list {key!r}; give a COCO annotation file")
+    for key in ("images", "categories"):
+        if not content[key]:
+            raise DataError(f"{file}: lists no {key}; give a file with at least one")
+    return {key: content[key] for key in ("images", "annotations", "categories")}
+
+
+def _categories(entries: list[Any], file: Path) -> dict[int, str]:
+    """Category id -> name, in the order of the file."""
+    classes: dict[int, str] = {}
+    for position, entry in enumerate(entries):
+        where = f"{file}, categories[{position}]"
+        number, name = _entry(entry, where, "id"), _entry(entry, where, "name")
+        if not _whole(number) or not isinstance(name, str):
+            raise DataError(
+                f"{where}: id {number!r} and name {name!r}; write a whole number and a text"
+            )
+        if number in classes:
+            raise DataError(f"{where}: id {number} is used twice; number the categories anew")
+        classes[number] = name
+    return classes
+
+
+def _images(entries: list[Any], file: Path) -> dict[int, tuple[str, tuple[int, int]]]:
+    """Image id -> file name, (width, height)."""
+    images: dict[int, tuple[str, tuple[int, int]]] = {}
+    for position, entry in enumerate(entries):
+        where = f"{file}, images[{position}]"
+        number, name, width, height = (
+            _entry(entry, where, key) for key in ("id", "file_name", "width", "height")
+        )
+        if not _whole(number):
+            raise DataError(f"{where}: id {number!r} is not a whole number; number the images anew")
+        if number in images:
+            raise DataError(f"{where}: image id {number} is used twice; remove one of the two")
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{where}: file_name {name!r} is not a text; correct or remove the row")
+        if not _whole(width) or not _whole(height) or min(width, height) < 1:
+            raise DataError(
+                f"{where}: width {width!r} and height {height!r} are no size in pixels; "
+                "correct or remove the row"
+            )
+        images[number] = name, (width, height)
+    return images
+
+
+def _row(
+    annotation: Any, position: int, images: dict[int, Any], labels: dict[int, int], file: Path
+) -> tuple[int, Row]:
+    """Image id and row of one annotation."""
+    where = f"annotations[{position}]"
+    if isinstance(annotation, dict) and "id" in annotation:
+        where = f"annotation {annotation['id']}"
+    place = f"{file}, {where}"
+    image_id = _entry(annotation, place, "image_id")
+    if not _whole(image_id) or image_id not in images:
+        raise DataError(
+            f"{place}: image_id {image_id!r} is not among the {len(images)} images of the file; "
+            "add the image or remove the annotation"
+        )
+    category = _entry(annotation, place, "category_id")
+    if not _whole(category) or category not in labels:
+        raise DataError(
+            f"{place}: category_id {category!r} is not among the {len(labels)} categories of the "
+            f"file ({min(labels)}..{max(labels)}); correct it or remove the annotation"
+        )
+    box = _box(_entry(annotation, place, "bbox"), place)
+    area = annotation.get("area")
+    if area is not None and not (_number(area) and area >= 0):
+        raise DataError(f"{place}: area is {area!r}; write square pixels or leave it out")
+    crowd = annotation.get("iscrowd", 0)
+    if crowd not in (0, 1):
+        raise DataError(f"{place}: iscrowd is {crowd!r}; write 0 or 1")
+    return image_id, Row(where, box, labels[category], bool(crowd), area)
+
+
+def _small(rows: Mapping[int, Sequence[Row]], max_area: float) -> dict[int, list[Row]]:
+    """Image id -> its crowds, and its objects whose box is smaller than ``max_area``."""
+
+    def stays(row: Row) -> bool:
+        x1, y1, x2, y2 = row.box
+        return row.ignore or (x2 - x1) * (y2 - y1) < max_area
+
+    return {image_id: list(filter(stays, found)) for image_id, found in rows.items()}
+
+
+def _with_objects(
+    images: Sequence[AnnotatedImage], file: Path, max_area: float, notes: Counter[str]
+) -> tuple[AnnotatedImage, ...]:
+    """The images that hold an object."""
+    found = tuple(image for image in images if len(image.boxes))
+    if not found:
+        raise DataError(
+            f"{file}: has no object whose box is smaller than dataset.max_area, {max_area:g} "
+            "square pixels; write a larger one or leave it out"
+        )
+    if len(found) < len(images):
+        notes[WITHOUT_SMALL] += len(images) - len(found)
+    return found
+
+
+def _count(
+    images: Sequence[AnnotatedImage],
+    rows: Mapping[int, Sequence[Row]],
+    kept: Mapping[int, Sequence[Row]],
+    notes: Counter[str],
+) -> None:
+    """Note the crowds, and the rows that are not kept, of these images."""
+    for image in images:
+        found, left = rows.get(image.id, ()), kept.get(image.id, ())
+        notes[CROWDS] += sum(row.ignore for row in left)
+        notes[LARGE] += len(found) - len(left)
+    for note in (CROWDS, LARGE):
+        if not notes[note]:
+            del notes[note]
+
+
+def _box(box: Any, place: str) -> Box:
+    if not isinstance(box, list) or len(box) != 4:
+        raise DataError(
+            f"{place}: bbox {box!r} is not [x, y, width, height]; correct or remove the annotation"
+        )
+    if not all(map(_number, box)):
+        raise DataError(
+            f"{place}: bbox {box!r} holds something else than finite numbers; "
+            "correct or remove the annotation"
+        )
+    x, y, width, height = box
+    return x, y, x + width, y + height
+
+
+def _entry(entry: Any, place: str, key: str) -> Any:
+    if not isinstance(entry, dict) or key not in entry:
+        raise DataError(f"{place}: has no {key!r}; add it or remove the row")
+    return entry[key]
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int
+
+
+def _number(value: object) -> bool:
+    # A type test, because true and false are integers to Python.
+    return type(value) is int or (type(value) is float and math.isfinite(value))

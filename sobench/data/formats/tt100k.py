@@ -1,0 +1,208 @@
+"""Tsinghua-Tencent 100K: one annotation file for all images, and lists of ids for the splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from sobench.data.annotations import (
+    Box,
+    Findings,
+    Row,
+    Split,
+    annotated,
+    image_ids,
+    json_file,
+    numbers,
+)
+from sobench.data.dataset import EVERY_CLASS, Dataset
+from sobench.data.images import ImageFiles, size
+from sobench.errors import DataError, did_you_mean
+from sobench.suite.sections import Tt100kData
+
+CLASSES = (
+    "i2", "i4", "i5", "il100", "il60", "il80", "io", "ip", "p10", "p11", "p12", "p19", "p23", "p26",
+    "p27", "p3", "p5", "p6", "pg", "ph4", "ph4.5", "ph5", "pl100", "pl120", "pl20", "pl30", "pl40",
+    "pl5", "pl50", "pl60", "pl70", "pl80", "pm20", "pm30", "pm55", "pn", "pne", "po", "pr40", "w13",
+    "w32", "w55", "w57", "w59", "wo",
+)  # fmt: skip
+"""The 45 signs with at least 100 instances (Zhu et al., CVPR 2016)."""
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+IDS = "ids.txt"
+
+OTHERS = "signs of other categories, ignored for all classes"
+
+
+def sources(root: Path, spec: Tt100kData, split: Split) -> tuple[list[Path], list[Path]]:
+    """The annotation file and the list of ids of a split, and its image folders, sorted.
+
+    Raises:
+        DataError: the annotation file or the split is missing or malformed.
+    """
+    file, listed = root / spec.annotations, root / _name(spec, split) / IDS
+    paths = _split(_content(file)["imgs"], root, spec, split)
+    files = [file, listed] if listed.is_file() else [file]
+    return files, _folders(root, paths.values())
+
+
+def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
+    """Read one split; sizes come from the headers of the images.
+
+    The images of a split are the ids in its ``ids.txt``; without one, those whose path begins with
+    the split's name. Corners are continuous pixels. A sign of a category that is none of the
+    classes is neither object nor background: it becomes an ignore region of all classes. EFPN
+    (arXiv:2003.07021) trains on these signs as further classes; ``classes: all`` does so too, and
+    scores them as well.
+
+    Raises:
+        DataError: a file or folder is missing, the annotation file is malformed, an id is not
+            among its images, or a class not among its types.
+    """
+    file = root / spec.annotations
+    content = _content(file)
+    classes = _classes(spec, content["types"], file)
+    labels = dict.fromkeys(content["types"], EVERY_CLASS)
+    labels |= {name: label for label, name in enumerate(classes)}
+    paths = _split(content["imgs"], root, spec, split)
+    _check_folders(root, paths.values(), split)
+    findings = Findings()
+    images = []
+    for key, path in paths.items():
+        rows = _rows(content["imgs"][key], labels, file, f"image {key}", findings)
+        shape = size(root / path)
+        images.append(annotated(_number(key, file), path, shape, rows, file, findings))
+    return Dataset(
+        title=f"TT100K {_name(spec, split)}",
+        classes=classes,
+        category_ids=tuple(range(1, len(classes) + 1)),
+        images=tuple(images),
+        read_image=ImageFiles.of(images, root),
+        skipped=tuple(findings.skipped),
+        notes=findings.notes,
+    )
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """The images by id and the types of an annotation file."""
+    content = json_file(
+        file,
+        "dataset.root or dataset.annotations, which is annotations_all.json in the release of 2021",
+    )
+    images, types = (_value(content, key, str(file)) for key in ("imgs", "types"))
+    if not isinstance(images, dict) or not images:
+        raise DataError(f"{file}: imgs is no mapping of ids to images; give a TT100K file")
+    if not isinstance(types, list) or not all(isinstance(name, str) for name in types):
+        raise DataError(f"{file}: types is no list of names; give a TT100K file")
+    return {"imgs": images, "types": types}
+
+
+def _classes(spec: Tt100kData, types: list[str], file: Path) -> tuple[str, ...]:
+    if spec.classes == "all":
+        return tuple(dict.fromkeys(types))
+    classes = spec.classes or CLASSES
+    for name in classes:
+        if name not in types:
+            raise DataError(
+                f"{file}: has no type {name!r}, correct dataset.classes or write all;"
+                f"{did_you_mean(name, types)}"
+            )
+    return classes
+
+
+def _name(spec: Tt100kData, split: Split) -> str:
+    return spec.train if split == "train" else spec.val
+
+
+def _split(images: dict[str, Any], root: Path, spec: Tt100kData, split: Split) -> dict[str, str]:
+    """Id -> path of the images of a split, in the order of its list or of the file."""
+    file, name = root / spec.annotations, _name(spec, split)
+    listed = root / name / IDS
+    if listed.is_file():
+        return {key: _path(images[key], key, file) for key in _ids(listed, images, file)}
+    paths = {key: _path(entry, key, file) for key, entry in images.items()}
+    found = {key: path for key, path in paths.items() if path.startswith(f"{name}/")}
+    if not found:
+        known = sorted({path.partition("/")[0] for path in paths.values()})
+        raise DataError(
+            f"{file}: no image is in {name}/, and there is no {listed}; "
+            f"correct dataset.{split}; known: {', '.join(known)}"
+        )
+    return found
+
+
+def _ids(listed: Path, images: Collection[str], file: Path) -> list[str]:
+    ids = image_ids(listed)
+    for key, number in ids.items():
+        if key not in images:
+            raise DataError(
+                f"{listed}, row {number}: image {key!r} is not among the {len(images)} of {file}; "
+                "add it there (with no objects for a background) or remove the row"
+            )
+    return list(ids)
+
+
+def _path(entry: Any, key: str, file: Path) -> str:
+    path = _value(entry, "path", f"{file}, image {key}")
+    if not isinstance(path, str) or not path:
+        raise DataError(
+            f"{file}, image {key}: path is {path!r}; write one relative to dataset.root"
+        )
+    return path
+
+
+def _folders(root: Path, paths: Collection[str]) -> list[Path]:
+    return [root / name for name in sorted({path.rpartition("/")[0] for path in paths})]
+
+
+def _check_folders(root: Path, paths: Collection[str], split: Split) -> None:
+    for folder in _folders(root, paths):
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: no such image folder; put it back, or correct dataset.root or "
+                f"dataset.{split}"
+            )
+
+
+def _number(key: str, file: Path) -> int:
+    if not key.isdecimal() or str(int(key)) != key:
+        raise DataError(f"{file}: image id {key!r} is not a whole number; number the images anew")
+    return int(key)
+
+
+def _rows(
+    entry: Any, labels: Mapping[str, int], file: Path, image: str, findings: Findings
+) -> list[Row]:
+    objects = _value(entry, "objects", f"{file}, {image}")
+    if not isinstance(objects, list):
+        raise DataError(f"{file}, {image}: objects is no list; write one, empty for none")
+    rows = []
+    for number, thing in enumerate(objects, start=1):
+        where = f"{image}, object {number}"
+        category = _value(thing, "category", f"{file}, {where}")
+        if not isinstance(category, str) or category not in labels:
+            raise DataError(
+                f"{file}, {where}: category {category!r} is not among the {len(labels)} types, "
+                f"correct it or add it there;{did_you_mean(str(category), labels)}"
+            )
+        other = labels[category] == EVERY_CLASS
+        if other:
+            findings.notes[OTHERS] += 1
+        rows.append(Row(where, _box(thing, file, where), labels[category], other))
+    return rows
+
+
+def _box(thing: Any, file: Path, where: str) -> Box:
+    box = _value(thing, "bbox", f"{file}, {where}")
+    # As text again: null, true and NaN are then refused like every other cell of a row.
+    cells = [json.dumps(_value(box, corner, f"{file}, {where}, bbox")) for corner in CORNERS]
+    xmin, ymin, xmax, ymax = numbers(cells, CORNERS, file, where)
+    return xmin, ymin, xmax, ymax
+
+
+def _value(entry: Any, key: str, place: str) -> Any:
+    if not isinstance(entry, dict) or key not in entry:
+        raise DataError(f"{place}: has no {key!r}; add it or give a file of TT100K's layout")
+    return entry[key]

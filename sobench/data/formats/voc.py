@@ -1,0 +1,160 @@
+"""PASCAL VOC: one XML file per image, and text files that name the images of a split."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from pathlib import Path
+
+from sobench.data.annotations import Findings, Row, Split, annotated, image_ids, numbers, zero_size
+from sobench.data.dataset import AnnotatedImage, Dataset, Skipped
+from sobench.data.images import ImageFiles, list_images, size
+from sobench.errors import DataError, did_you_mean
+from sobench.suite.sections import VocData
+
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+DIFFICULT = "difficult objects, ignored for their class"
+
+
+def sources(root: Path, spec: VocData, split: Split) -> tuple[list[Path], list[Path]]:
+    """Image sets and annotation files of a split, each sorted, and the image folders.
+
+    Raises:
+        DataError: an image set is missing or malformed.
+    """
+    files: list[Path] = []
+    folders: list[Path] = []
+    for base, image_set in _parts(root, spec, split):
+        files.append(_set_file(base, image_set))
+        stems = sorted(image_ids(_set_file(base, image_set)))
+        files += [base / "Annotations" / f"{stem}.xml" for stem in stems]
+        folders.append(base / "JPEGImages")
+    return files, folders
+
+
+def read(root: Path, spec: VocData, split: Split) -> Dataset:
+    """Read one split; ``"VOC2007/trainval + VOC2012/trainval"`` joins image sets below ``root``.
+
+    Coordinates of the files are 1-based and inclusive, so a box is ``xmin - 1, ymin - 1, xmax,
+    ymax``; one whose corners coincide in a direction counts as having no size. A difficult object
+    becomes an ignore region of its class. Images are needed only where the XML states no size.
+
+    Raises:
+        DataError: a file is missing or malformed, or a class is unknown.
+    """
+    classes = spec.classes or CLASSES
+    labels = {name: label for label, name in enumerate(classes)}
+    findings = Findings()
+    images: list[AnnotatedImage] = []
+    paths: list[Path] = []
+    for base, image_set in _parts(root, spec, split):
+        annotations, folder = base / "Annotations", base / "JPEGImages"
+        if not annotations.is_dir():
+            raise DataError(f"{annotations}: no such annotation folder; correct dataset.root")
+        names = {Path(name).stem: name for name in list_images(folder)} if folder.is_dir() else {}
+        for stem in image_ids(_set_file(base, image_set)):
+            file = annotations / f"{stem}.xml"
+            tree = _tree(file)
+            path = folder / _image_name(stem, tree, names)
+            rows = _rows(tree, labels, file, findings)
+            shape = _size(tree, file) or size(path)
+            images.append(annotated(len(images) + 1, path.name, shape, rows, file, findings))
+            paths.append(path)
+    return Dataset(
+        title=f"VOC {spec.train if split == 'train' else spec.val}",
+        classes=tuple(classes),
+        category_ids=tuple(range(1, len(classes) + 1)),
+        images=tuple(images),
+        read_image=ImageFiles(tuple(paths), tuple((image.width, image.height) for image in images)),
+        skipped=tuple(findings.skipped),
+        notes=findings.notes,
+    )
+
+
+def _parts(root: Path, spec: VocData, split: Split) -> list[tuple[Path, str]]:
+    """The folder that holds ``ImageSets``, and the name of the set, of every part of a split."""
+    wanted = spec.train if split == "train" else spec.val
+    parts = []
+    for part in wanted.split("+"):
+        folder, _, image_set = part.strip().rpartition("/")
+        if not image_set:
+            raise DataError(
+                f"dataset.{split}: {wanted!r} has a part without an image set; "
+                "write 'trainval' or 'VOC2007/trainval + VOC2012/trainval'"
+            )
+        parts.append((root / folder, image_set))
+    return parts
+
+
+def _set_file(base: Path, image_set: str) -> Path:
+    return base / "ImageSets" / "Main" / f"{image_set}.txt"
+
+
+def _tree(file: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(file).getroot()
+    except FileNotFoundError:
+        raise DataError(
+            f"{file}: no such annotation file; add it or remove the image from its image set"
+        ) from None
+    except ElementTree.ParseError as error:
+        raise DataError(f"{file}: is not valid XML ({error}); replace it") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); replace it") from None
+
+
+def _image_name(stem: str, tree: ElementTree.Element, names: Mapping[str, str]) -> str:
+    """The image of an annotation: by the annotation's own name, then by its ``<filename>``."""
+    stated = (tree.findtext("filename") or "").strip()
+    return names.get(stem) or names.get(Path(stated).stem) or stated or f"{stem}.jpg"
+
+
+def _size(tree: ElementTree.Element, file: Path) -> tuple[int, int] | None:
+    """Width and height, or ``None`` where the file leaves them out or states 0."""
+    cells = [tree.findtext(f"size/{name}") or "0" for name in ("width", "height")]
+    width, height = numbers(cells, ("width", "height"), file, "size")
+    return (int(width), int(height)) if min(width, height) >= 1 else None
+
+
+def _rows(
+    tree: ElementTree.Element, labels: Mapping[str, int], file: Path, findings: Findings
+) -> list[Row]:
+    rows = []
+    for number, element in enumerate(tree.findall("object"), start=1):
+        where = f"object {number}"
+        label = _label(element, labels, f"{file}, {where}")
+        # findtext takes the first match, which is the object's own box and not that of a part.
+        cells = [element.findtext(f"bndbox/{name}") or "" for name in CORNERS]
+        xmin, ymin, xmax, ymax = numbers(cells, CORNERS, file, where)
+        reason = zero_size(xmin, ymin, xmax, ymax)
+        if reason:
+            findings.skipped.append(Skipped(str(file), where, reason))
+            continue
+        difficult = _difficult(element, f"{file}, {where}")
+        if difficult:
+            findings.notes[DIFFICULT] += 1
+        rows.append(Row(where, (xmin - 1, ymin - 1, xmax, ymax), label, difficult))
+    return rows
+
+
+def _label(element: ElementTree.Element, labels: Mapping[str, int], place: str) -> int:
+    name = (element.findtext("name") or "").strip()
+    if name not in labels:
+        raise DataError(
+            f"{place}: unknown class {name!r}, correct it or set dataset.classes;"
+            f"{did_you_mean(name, labels)}"
+        )
+    return labels[name]
+
+
+def _difficult(element: ElementTree.Element, place: str) -> bool:
+    text = (element.findtext("difficult") or "0").strip()
+    if text not in ("0", "1"):
+        raise DataError(f"{place}: difficult is {text!r}; write 0 or 1")
+    return text == "1"

@@ -1,0 +1,1 @@
+"""The device that a run computes on, and its precision."""

@@ -1,0 +1,215 @@
+"""Heads of an extended pyramid: the suite's head as it is, and one like it for small objects.
+
+The finest level, of half the suite's finest stride, is read by the ``small`` head alone, the others
+by the ``original``; what both find is suppressed together. EFPN, arXiv:2003.07021, section IV-A,
+has Faster R-CNN: its proposals come from the original levels, and the side of a region, the root of
+its area, decides which head it gets. Under RetinaNet, which has no regions, the sides of anchors
+and of detected boxes decide; that is ours.
+
+Only the ``small`` head has losses here: the other is trained already.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sobench.data.targets import Targets
+from sobench.models.detector import Head, HeadOptions, HeadOutput
+from sobench.models.heads.faster_rcnn import REGION_SHARE, FasterRcnnHead
+from sobench.models.heads.retinanet import RetinaNetHead, assign_anchors
+from sobench.models.parts.boxes import Detections, suppress
+from sobench.models.parts.roi import Proposals, box_sides, with_objects
+
+_HARD_SHARE = 0.25
+"""Of the sampled regions, those that are hard enough to train on."""
+
+
+class ExtendedFasterRcnn(nn.Module):
+    """Small regions are pooled from the finest level and have a second stage of their own.
+
+    That one trains on the hardest of the small regions (OHEM, arXiv:1604.03540). Of how many is
+    ours: the suite's samples are drawn as usual, and a quarter of them is kept.
+
+    Args:
+        original: the suite's head.
+        small_below: a region is small if its side in pixels is less.
+        duplicate: small regions are seen by the original second stage as well.
+    """
+
+    def __init__(self, original: FasterRcnnHead, small_below: int, duplicate: bool) -> None:
+        super().__init__()
+        self.original = original
+        self.small = deepcopy(original.classifier)
+        self.stride = original.strides[0] // 2
+        self.small_below = small_below
+        self.duplicate = duplicate
+
+    def start(self) -> None:
+        """Give the small head the weights of the original."""
+        self.small.load_state_dict(self.original.classifier.state_dict())
+
+    def forward(self, pyramid: list[Tensor]) -> HeadOutput:
+        """The original's predictions, and ``finest``, the ``[B, C, h, w]`` map of small regions."""
+        finest, *levels = pyramid
+        return {**self.original(levels), "finest": [finest]}
+
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """``class`` and ``box`` loss of hard small regions, divided by their number."""
+        regions = self.small_ones(with_objects(self.original.proposals(output), targets))
+        wanted = self.original.sampled(targets, regions)
+        logits, offsets = self.look(output, regions.boxes, wanted.chosen)
+        positive = wanted.classes > 0
+        class_loss = F.cross_entropy(logits, wanted.classes, reduction="none")
+        distance = (wanted.own(offsets) - wanted.offsets).abs().sum(dim=-1)
+        box_loss = torch.where(positive, distance, 0.0)
+        most = int(self.original.blueprint.regions.samples * _HARD_SHARE)
+        hard = hard_examples(class_loss, box_loss, positive, wanted.chosen, most)
+        count = hard.sum().clamp(min=1)
+        losses = {"class": class_loss, "box": box_loss}
+        return {name: torch.where(hard, x, 0.0).sum() / count for name, x in losses.items()}
+
+    def detect(self, output: HeadOutput) -> Detections:
+        """The best ``top_k`` pairs of region and class of both second stages, suppressed."""
+        head, proposals = self.original, self.original.proposals(output)
+        boxes, small = proposals.boxes, self.small_ones(proposals).real
+        others = proposals.real if self.duplicate else proposals.real & ~small
+        found = (
+            head.decoded(boxes, others, *head.second_stage(output, boxes, others)),
+            head.decoded(boxes, small, *self.look(output, boxes, small)),
+        )
+        return head.best(*(torch.cat(part, dim=1) for part in zip(*found, strict=True)))
+
+    def workload(self, output: HeadOutput) -> list[Tensor]:
+        """The first stage, and a second on as many regions as there may be proposals.
+
+        Each region costs the same in both heads, and passes one of them, or both if duplicated.
+        """
+        most = self.original.blueprint.regions.proposals
+        small = self.small.most_work(output["finest"][0], most)
+        if self.duplicate:
+            return [*self.original.workload(output), *small]
+        return [*output["objectness"], *output["offsets"], *small]
+
+    def small_ones(self, regions: Proposals) -> Proposals:
+        """The same, with all but the small ones as padding."""
+        return Proposals(
+            regions.boxes, regions.real & (box_sides(regions.boxes) < self.small_below)
+        )
+
+    def look(self, output: HeadOutput, boxes: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``second_stage`` of the original, but of the small head, from the finest level."""
+        return self.small.look(output["finest"], (self.stride,), boxes, chosen)
+
+
+@torch.no_grad()
+def hard_examples(
+    class_loss: Tensor, box_loss: Tensor, positive: Tensor, chosen: Tensor, most: int
+) -> Tensor:
+    """Of each image objects with the highest sum of losses, then background to fill up; OHEM.
+
+    Args:
+        class_loss, box_loss: ``[N]``; positive: ``[N]`` bool.
+        chosen: ``[B, R]`` bool, the ``N`` regions in their order.
+        most: kept of an image, and at most a quarter of them objects, but one at least.
+
+    Returns:
+        ``[N]`` bool.
+    """
+
+    def by_image(values: Tensor) -> Tensor:
+        return values.new_zeros(chosen.shape).masked_scatter(chosen, values)
+
+    objects = by_image(positive)
+    quota = torch.full_like(chosen[:, 0], max(1, int(most * REGION_SHARE)), dtype=torch.int64)
+    kept = _highest(by_image(class_loss + box_loss), objects, quota)
+    kept = kept | _highest(by_image(class_loss), chosen & ~objects, most - kept.sum(dim=1))
+    return kept[chosen]
+
+
+def _highest(values: Tensor, pool: Tensor, quota: Tensor) -> Tensor:
+    """Of ``pool`` ``[B, R]`` the ``quota`` ``[B]`` places with the highest values."""
+    order = torch.where(pool, values, -torch.inf).argsort(dim=1, descending=True, stable=True)
+    return pool & (order.argsort(dim=1) < quota.unsqueeze(1))
+
+
+class ExtendedRetinaNet(nn.Module):
+    """Anchors of half the finest stride, with towers and predictions of their own.
+
+    Objects choose among the anchors of all levels, so that a large one that overlaps no tiny anchor
+    well enough is background to them and is not forced upon one.
+
+    Args:
+        original: the suite's head.
+        duplicate: boxes count whatever their side. Else the border is the geometric mean of the
+            original's smallest anchor and the largest of the finest level: larger boxes of the
+            small head and smaller ones of the original are dropped.
+    """
+
+    def __init__(self, original: RetinaNetHead, duplicate: bool) -> None:
+        super().__init__()
+        self.original = original
+        self.small = RetinaNetHead(original.blueprint, (original.strides[0] // 2,), HeadOptions())
+        self.duplicate = duplicate
+        self.border = sqrt(min(original.shapes.sides[0]) * max(self.small.shapes.sides[0]))
+        self.start()
+
+    def start(self) -> None:
+        """Give the small head the weights of the original."""
+        self.small.load_state_dict(self.original.state_dict())
+
+    def forward(self, pyramid: list[Tensor]) -> HeadOutput:
+        """The predictions of all levels, finest first: of the small head, then of the original."""
+        small, original = self.small(pyramid[:1]), self.original(pyramid[1:])
+        return {name: [*small[name], *original[name]] for name in small}
+
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """``class`` and ``box`` loss of the finest level, divided by its matched anchors."""
+        small, original = _apart(output)
+        anchors = self.small.anchors(small)
+        assigned = assign_anchors(targets, torch.cat((anchors, self.original.anchors(original))))
+        return self.small.assigned_loss(small, targets, anchors, assigned[:, : len(anchors)])
+
+    def detect(self, output: HeadOutput) -> Detections:
+        """The best ``top_k`` of each level, decoded, parted by their sides and suppressed."""
+        small, original = _apart(output)
+        found = [
+            (boxes, torch.where(self.wanted(box_sides(boxes), finest), scores, 0.0), labels)
+            for head, part, finest in ((self.small, small, True), (self.original, original, False))
+            for boxes, scores, labels in head.candidates(part)
+        ]
+        blueprint = self.original.blueprint
+        return suppress(found, blueprint.size, blueprint.detect)
+
+    def workload(self, output: HeadOutput) -> list[Tensor]:
+        """All predictions."""
+        return self.original.workload(output)
+
+    def wanted(self, sides: Tensor, finest: bool) -> Tensor:
+        """Whether boxes of these sides may come from the finest level, or from the others."""
+        if self.duplicate:
+            return torch.ones_like(sides, dtype=torch.bool)
+        return (sides < self.border) == finest
+
+
+def _apart(output: HeadOutput) -> tuple[HeadOutput, HeadOutput]:
+    """The predictions of the finest level, and of the others."""
+    return (
+        {name: maps[:1] for name, maps in output.items()},
+        {name: maps[1:] for name, maps in output.items()},
+    )
+
+
+ExtendedHead = ExtendedFasterRcnn | ExtendedRetinaNet
+
+
+def extended_head(original: Head, small_below: int, duplicate: bool) -> ExtendedHead:
+    """The suite's head with one for the finest level; ``small_below`` is Faster R-CNN's."""
+    if isinstance(original, FasterRcnnHead):
+        return ExtendedFasterRcnn(original, small_below, duplicate)
+    assert isinstance(original, RetinaNetHead)
+    return ExtendedRetinaNet(original, duplicate)

@@ -1,0 +1,22 @@
+"""FPN: the top-down feature pyramid, arXiv:1612.03144, under the suite's head.
+
+Switch ``fuse: false`` leaves the top-down sum out, which is what MMDetection-based comparisons on
+VisDrone have called SSD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sobench.models.detector import Blueprint, Detector
+from sobench.models.heads import build_head, levels
+from sobench.models.parts.backbone import Backbone
+from sobench.models.parts.pyramid import FeaturePyramid
+
+
+def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+    """Backbone, pyramid, and the head of the suite."""
+    wanted = levels(blueprint.head)
+    neck = FeaturePyramid(backbone, blueprint.neck, wanted, fuse=switches["fuse"])
+    return Detector(backbone, neck, build_head(blueprint, wanted.strides))

@@ -1,0 +1,119 @@
+"""Libra R-CNN: balance of features, losses and samples; arXiv:1904.02701.
+
+Three parts, each on a switch: the balanced feature pyramid behind FPN (section 3.2), balanced L1
+for boxes (section 3.3), and under Faster R-CNN the IoU-balanced choice of negatives (section 3.1).
+Under RetinaNet, which does not sample, there are the first two.
+
+The levels meet on the one of stride 16, as in the authors' configurations, which also have 1
+(Faster R-CNN) and .11 (RetinaNet) as the balanced loss's ``beta``. Their code starts the non-local
+block from Xavier weights; ``zero_init`` starts it as the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sobench.models.detector import Blueprint, Detector, HeadOptions
+from sobench.models.heads import build_head, levels
+from sobench.models.parts.backbone import Backbone
+from sobench.models.parts.losses import balanced_l1
+from sobench.models.parts.pyramid import FeaturePyramid, convolution, init_xavier
+from sobench.models.parts.sampling import iou_balanced_sample
+from sobench.suite.sections import Neck
+
+_MEETING_STRIDE = 16
+_BETA = {"retinanet": 0.11, "faster_rcnn": 1.0}
+
+
+class NonLocal(nn.Module):
+    """Embedded-Gaussian non-local block; arXiv:1711.07971, Eq. 1 and 6.
+
+    ``x + W_z(softmax(theta(x)^T phi(x)) g(x))``, without channel reduction and, as in the authors'
+    configuration, without division by the square root of the channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.g = nn.Conv2d(channels, channels, 1)
+        self.theta = nn.Conv2d(channels, channels, 1)
+        self.phi = nn.Conv2d(channels, channels, 1)
+        self.output = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, h, w]`` -> the same shape."""
+        theta, phi, g = (conv(x).flatten(2) for conv in (self.theta, self.phi, self.g))
+        # Unscaled products reach a hundred, where bfloat16 has steps of a half.
+        with torch.autocast("cuda" if x.is_cuda else "cpu", enabled=False):
+            weights = (theta.transpose(1, 2).float() @ phi.float()).softmax(dim=-1)
+        mixed = (weights.to(g.dtype) @ g.transpose(1, 2)).transpose(1, 2).reshape(x.shape)
+        refined: Tensor = x + self.output(mixed)
+        return refined
+
+
+class BalancedPyramid(nn.Module):
+    """Every level gains from the refined mean of all; Libra R-CNN, section 3.2, Eq. 4.
+
+    Args:
+        refine: ``none``, ``conv`` (3x3 with ReLU) or ``non_local``.
+        meeting: index of the level whose size the mean has.
+    """
+
+    def __init__(
+        self, pyramid: FeaturePyramid, settings: Neck, refine: str, zero_init: bool, meeting: int
+    ) -> None:
+        super().__init__()
+        self.pyramid = pyramid
+        self.meeting = meeting
+        channels = settings.channels
+        self.refine: nn.Module = nn.Identity()
+        if refine == "conv":
+            conv = convolution(channels, channels, 3, settings.norm)
+            self.refine = nn.Sequential(conv, nn.ReLU())
+        elif refine == "non_local":
+            self.refine = NonLocal(channels)
+        init_xavier(self.refine)
+        if zero_init and isinstance(self.refine, NonLocal):
+            nn.init.zeros_(self.refine.output.weight)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C2..C5 -> the levels of the head, finest first."""
+        return self.balanced(self.pyramid(features))
+
+    def balanced(self, levels: list[Tensor]) -> list[Tensor]:
+        """Gather to one size, mean, refine, scatter, add; finer maps shrink by max-pooling."""
+        size = levels[self.meeting].shape[-2:]
+        gathered = [
+            F.adaptive_max_pool2d(x, list(size)) if i < self.meeting
+            else F.interpolate(x, size=size, mode="nearest")
+            for i, x in enumerate(levels)
+        ]  # fmt: skip
+        mean = self.refine(torch.stack(gathered).mean(dim=0))
+        return [
+            x + F.interpolate(mean, size=x.shape[-2:], mode="nearest") if i < self.meeting
+            else x + F.adaptive_max_pool2d(mean, list(x.shape[-2:]))
+            for i, x in enumerate(levels)
+        ]  # fmt: skip
+
+
+def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+    """Backbone, balanced pyramid, and the head of the suite with the balanced loss and sampler."""
+    wanted = levels(blueprint.head)
+    pyramid = FeaturePyramid(backbone, blueprint.neck, wanted)
+    neck: nn.Module = pyramid
+    if switches["balanced_pyramid"]:
+        meeting = wanted.strides.index(_MEETING_STRIDE)
+        refine, zero_init = switches["refine"], switches["zero_init"]
+        neck = BalancedPyramid(pyramid, blueprint.neck, refine, zero_init, meeting)
+    loss = partial(balanced_l1, beta=_BETA[blueprint.head])
+    sampler = partial(iou_balanced_sample, code_compat=bool(switches["code_compat"]))
+    options = HeadOptions(
+        box_loss=loss if switches["balanced_l1"] else None,
+        sampler=sampler if switches["balanced_sampling"] else None,
+    )
+    return Detector(backbone, neck, build_head(blueprint, wanted.strides, options))

@@ -1,0 +1,211 @@
+"""MRAE: the multi-resolution attention extractor, arXiv:2006.05941, under the suite's head.
+
+Three maps of the backbone are summed into one map of stride 4, each with one weight for an image.
+
+The paper's: the levels conv2_x, conv3_x and conv4_x of a ResNet; the 1x1 convolutions that lift the
+first two to the channels of the third; 2x and 4x upsampling; the weights of ``soft`` (section 3.1)
+and of ``mrae`` (section 3.2); single levels as ``hard`` attention; anchors of four scales and three
+ratios from a clustering of the training boxes.
+
+Ours, where the paper is silent: the attention reads the backbone's maps before they are lifted;
+16x16 cells and 128 values for the vectors of ``mrae``; nearest-neighbour upsampling; a ``hard``
+level is lifted and upsampled as it would be in the sum, and the backbone ends with it; k-means for
+the clustering (``clusters.py``). A 1x1 convolution to the suite's channels fits the map to the
+suite's head. ``region_head: res5`` goes without it: there the map feeds the proposals and, as in
+C4-style Faster R-CNN, the backbone's last stage as second stage, which is how we read the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sobench.errors import SuiteError
+from sobench.models.detector import Blueprint, Detector, HeadOptions
+from sobench.models.heads import build_head
+from sobench.models.methods.mrae.clusters import cluster_anchors
+from sobench.models.parts.backbone import Backbone
+from sobench.models.parts.boxes import AnchorShapes, octave_shapes
+from sobench.models.parts.pyramid import convolution, init_xavier, upsampled
+from sobench.models.parts.roi import Res5
+
+_STRIDES = (4,)
+_FIXED = AnchorShapes(sides=((8.0, 16.0, 24.0, 32.0),), ratios=(0.5, 1.0, 2.0))
+"""Anchors where there are no boxes to cluster: objects of COCO's smallest bin, in pixels."""
+
+
+class SalientValues(nn.Module):
+    """Soft attention: the softmax of each level's highest value; section 3.1.
+
+    Args:
+        channels: of each level.
+    """
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.reduce = nn.ModuleList(nn.Conv2d(c, 1, 1) for c in channels)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Maps ``[B, C, h, w]`` -> ``[B, levels]`` weights of sum 1."""
+        values = [
+            conv(x).amax(dim=(1, 2, 3)) for conv, x in zip(self.reduce, features, strict=True)
+        ]
+        return torch.stack(values, dim=1).float().softmax(dim=1)
+
+
+class TemplateSimilarity(nn.Module):
+    """The softmax of each level's cosine similarity with a template level; section 3.2.
+
+    Since the template is as similar to itself as can be, its weight lies in [.3333, .7870] and that
+    of another level in [.0634, .4683]: no level is ever alone, and none is left out.
+
+    Args:
+        channels: of each level.
+        template: index of the level that the others are compared with.
+    """
+
+    def __init__(self, channels: tuple[int, ...], template: int) -> None:
+        super().__init__()
+        self.template = template
+        self.vectors = nn.ModuleList(LevelVector(c) for c in channels)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Maps ``[B, C, h, w]`` -> ``[B, levels]`` weights of sum 1."""
+        vectors = [vector(x) for vector, x in zip(self.vectors, features, strict=True)]
+        template = vectors[self.template]
+        degrees = [F.cosine_similarity(template, vector, dim=1) for vector in vectors]
+        # By definition, also where the vector is zero.
+        degrees[self.template] = torch.ones_like(degrees[self.template])
+        return torch.stack(degrees, dim=1).softmax(dim=1)
+
+
+class LevelVector(nn.Module):
+    """What a level is compared by: a 1x1 convolution and a fully connected layer; section 3.2.
+
+    The layer needs a map of one size for every input, so the map is averaged into 16x16 cells.
+    """
+
+    cells, outputs = 16, 128
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, 1, 1)
+        self.connect = nn.Linear(self.cells**2, self.outputs)
+        nn.init.xavier_uniform_(self.connect.weight)
+        nn.init.zeros_(self.connect.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, h, w]`` -> ``[B, 128]`` float32, as differences of angle need it."""
+        cells = F.adaptive_avg_pool2d(self.reduce(x), self.cells)
+        vector: Tensor = self.connect(cells.flatten(1)).float()
+        return vector
+
+
+class AttentionExtractor(nn.Module):
+    """``A = sum a_i F_i`` at the size of the finest level; the equation that closes section 3.2.
+
+    Levels are lifted and weighted before they are upsampled, which by nearest neighbour gives the
+    same map for a fraction of the products.
+
+    Args:
+        channels: of the backbone's first three maps.
+        levels: indices of those that are summed.
+        attention: gives a weight to each of ``levels``; none for a single level.
+        output: channels of the map for the head, or ``None`` for those of the third level.
+        norm: the suite's, behind every 1x1 convolution but those of the attention.
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        levels: tuple[int, ...],
+        attention: nn.Module | None,
+        output: int | None,
+        norm: str,
+    ) -> None:
+        super().__init__()
+        self.levels = levels
+        *lower, top = channels
+        lifts = [*(convolution(c, top, 1, norm) for c in lower), nn.Identity()]
+        self.lifts = nn.ModuleList(lifts[level] for level in levels)
+        self.attention = attention
+        self.output = nn.Identity() if output is None else convolution(top, output, 1, norm)
+        init_xavier(self)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """C2 to C4, or as many as there are -> one map of stride 4."""
+        chosen = [features[level] for level in self.levels]
+        maps = [lift(x) for lift, x in zip(self.lifts, chosen, strict=True)]
+        if self.attention is not None:
+            weights = self.attention(chosen).to(maps[0].dtype)
+            maps = [a.view(-1, 1, 1, 1) * x for a, x in zip(weights.unbind(1), maps, strict=True)]
+        attended = upsampled(maps[0], features[0])
+        for x in maps[1:]:
+            attended = attended + upsampled(x, features[0])
+        return [self.output(attended)]
+
+
+def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+    """Backbone without its last stage, one attention map, and the head of the suite.
+
+    Raises:
+        SuiteError: ``region_head: res5`` without a stage that could be it.
+    """
+    stage = _last_stage(backbone)
+    paper_form = switches["region_head"] == "res5"
+    if paper_form:
+        _check_stage(stage)
+    channels = backbone.channels
+    options = HeadOptions(
+        channels=channels[-1] if paper_form else None,
+        anchors=_anchors(blueprint, switches["anchors"]),
+        region_head=stage if paper_form else None,
+    )
+    output = None if paper_form else blueprint.neck.channels
+    levels, attention = _attention(channels, switches)
+    for _ in channels[levels[-1] + 1 :]:
+        backbone.take_last()
+    neck = AttentionExtractor(channels, levels, attention, output, blueprint.neck.norm)
+    return Detector(backbone, neck, build_head(blueprint, _STRIDES, options))
+
+
+def _attention(
+    channels: tuple[int, ...], switches: Mapping[str, Any]
+) -> tuple[tuple[int, ...], nn.Module | None]:
+    """The levels that are summed, as indices, and what weighs them."""
+    match switches["mode"]:
+        case "hard":
+            return (switches["level"] - 1,), None
+        case "soft":
+            return (0, 1, 2), SalientValues(channels)
+        case _:
+            return (0, 1, 2), TemplateSimilarity(channels, switches["template"] - 1)
+
+
+def _last_stage(backbone: Backbone) -> Res5:
+    """Take conv5_x off the backbone, as it is: with its weights, frozen or not."""
+    frozen = backbone.norm == "frozen" or "layer4" in backbone.freeze
+    outputs = backbone.channels[-1]
+    return Res5(backbone.take_last(), outputs, frozen)
+
+
+def _check_stage(stage: Res5) -> None:
+    if next(stage.parameters(), None) is None:
+        raise SuiteError(
+            "methods: mrae: region_head: res5 is the last stage of a ResNet, which this backbone "
+            "has not; write `backbone: {name: resnet101}` or leave region_head out"
+        )
+
+
+def _anchors(blueprint: Blueprint, kind: str) -> AnchorShapes:
+    """One level of anchors in pixels of the input: ``clustered``, ``fixed`` or the ``suite``'s."""
+    if kind == "suite":
+        return octave_shapes(blueprint.anchors, _STRIDES)
+    if kind == "fixed" or blueprint.box_sizes is None:
+        return _FIXED
+    sides, ratios = cluster_anchors(blueprint.box_sizes)
+    return AnchorShapes((sides,), ratios)

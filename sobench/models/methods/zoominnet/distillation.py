@@ -1,0 +1,110 @@
+"""Distillation of feature maps where objects are: the key positions and their loss.
+
+ZoomInNet, Remote Sensing 2021, 13(6):1198, section 3.3. Its equations are for one map. Over a
+pyramid, the mean, the deviation, each object's best IoU and the final sums are here those of all
+levels together. The deviation is that of the population.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sobench.data.targets import Targets
+from sobench.models.parts.boxes import MAX_PAIRS, pairwise_overlap
+
+LambdaMode = Literal["literal", "nonzero", "fixed"]
+"""Where an image's ``lambda_thresh`` comes from: mean and deviation of all its IoUs (Eq. 15), of
+those that are not zero, or nowhere: then it is .5, as in arXiv:1906.03609."""
+
+_FIXED = 0.5
+
+
+@torch.no_grad()
+def key_positions(
+    targets: Targets,
+    anchors: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    per_cell: int,
+    lambda_mode: LambdaMode = "literal",
+) -> list[Tensor]:
+    """The cells that are worth distilling (AKDP), Eq. 11 to 18.
+
+    A cell is on if the IoU of one of its anchors with one of its image's objects is more than
+    ``lambda_thresh`` times the greatest IoU of that object with any anchor. An object that no
+    anchor overlaps switches nothing on, nor does padding.
+
+    Args:
+        anchors: ``[A, 4]`` of all levels, level by level, ``per_cell`` to a cell.
+        sizes: height and width of each level's map.
+
+    Returns:
+        ``[B, h, w]`` bool of each level.
+    """
+    batch, objects = targets.labels.shape
+    nearness = anchors.new_zeros(batch, len(anchors))
+    moments = anchors.new_zeros(batch, 3, dtype=torch.float64)
+    step = max(1, MAX_PAIRS // max(1, batch * len(anchors)))
+    for start in range(0, objects, step):
+        real = (targets.labels[:, start : start + step] >= 0).unsqueeze(-1)
+        iou = pairwise_overlap(targets.boxes[:, start : start + step], anchors).mul_(real)
+        if lambda_mode != "fixed":
+            moments += _moments(iou, real, only_nonzero=lambda_mode == "nonzero")
+        # Divided by max_IOU, Eq. 16 compares with lambda_thresh alone, which is known at the end.
+        best = iou.amax(dim=2, keepdim=True).clamp(min=torch.finfo(iou.dtype).tiny)
+        nearness = torch.maximum(nearness, iou.div_(best).amax(dim=1))
+    threshold = _lambda_thresh(moments, lambda_mode).to(nearness.dtype)
+    cells = (nearness > threshold.unsqueeze(1)).view(batch, -1, per_cell).any(dim=2)
+    levels = torch.split(cells, [height * width for height, width in sizes], dim=1)
+    return [level.view(batch, *size) for level, size in zip(levels, sizes, strict=True)]
+
+
+def _moments(iou: Tensor, real: Tensor, only_nonzero: bool) -> Tensor:
+    """Number, sum and sum of squares of each image's IoUs: ``[B, 3]``."""
+    pairs = (1, 2)
+    count = (iou > 0).sum(dim=pairs) if only_nonzero else real.sum(dim=pairs) * iou.shape[2]
+    sums = (x.sum(dim=pairs, dtype=torch.float64) for x in (iou, iou.square()))
+    return torch.stack([count.double(), *sums], dim=1)
+
+
+def _lambda_thresh(moments: Tensor, mode: LambdaMode) -> Tensor:
+    """``[B]``: mean plus standard deviation, Eq. 15, or .5."""
+    if mode == "fixed":
+        return torch.full_like(moments[:, 0], _FIXED)
+    count, total, squares = moments.unbind(dim=1)
+    count = count.clamp(min=1)
+    mean = total / count
+    return mean + (squares / count - mean.square()).clamp(min=0).sqrt()
+
+
+def position_aware_l2(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], masks: Sequence[Tensor]
+) -> Tensor:
+    """Squared difference of the channels of masked cells, over their number; Eq. 19 to 21.
+
+    Without the factor ``lambda_distill``. The sums run over the cells, the levels and the batch.
+
+    Args:
+        student, teacher: ``[B, C, h, w]`` of each level; gradients go to the student's.
+        masks: ``[B, h, w]`` bool of each level.
+
+    Returns:
+        Float32 scalar; 0 where no cell is masked.
+
+    Raises:
+        ValueError: a map of the student and one of the teacher are not of one shape.
+    """
+    distances = []
+    for level, (s, t, mask) in enumerate(zip(student, teacher, masks, strict=True)):
+        if s.shape != t.shape:
+            raise ValueError(
+                f"level {level} is {list(s.shape)} in the student and {list(t.shape)} in the "
+                "teacher; only maps of one shape can be distilled"
+            )
+        squared = (t.float() - s.float()).square().sum(dim=1)
+        distances.append(torch.where(mask, squared, 0.0).sum())
+    cells = torch.stack([mask.sum() for mask in masks]).sum()
+    return torch.stack(distances).sum() / cells.clamp(min=1)

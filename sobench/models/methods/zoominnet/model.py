@@ -1,0 +1,178 @@
+"""ZoomInNet: a detector learns from its like that saw the images at twice the size.
+
+Remote Sensing 2021, 13(6):1198; section 3 and Table 3. Teacher and student are RetinaNets on FPN.
+The teacher is trained first, on inputs of twice the height and width. Its maps would be twice as
+large as the student's of the same level, so ``align`` fits them (section 3.2):
+
+- ``la``, layer adaption: the student's two towers end with 2x nearest neighbour, so that classes
+  and boxes are read from maps of the teacher's size; Eq. 7.
+- ``fa``, feature level alignment: the student detects on P2 to P6, whose maps have the size of the
+  teacher's P3 to P7; Eq. 10. ``thin`` halves the depth of its towers (FA_ThinHead).
+- ``none``: the student stays as it is, and the teacher's maps are subsampled.
+
+With ``distill`` the student's maps are drawn to the teacher's at the key positions
+(``distillation.py``; section 3.3).
+
+The levels of ``fa`` and the place of the upsampling of ``la`` follow from the paper's counts of
+multiply-adds (Table 3), which no other choice gives. Ours, where the paper is silent: under ``la``
+the towers' enlarged outputs are distilled, of classes and of boxes, each with a loss of its own,
+since nothing before them has the teacher's size; else the outputs of the neck; the teacher is
+subsampled by every second cell; ``lambda_distill``, which stands in Eq. 21 and in the sum of the
+losses, is applied once; the teacher works in evaluation mode. The anchors grow with the strides,
+so those of ``fa`` and ``la`` have half the sides of the same suite's FPN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from sobench.data.targets import Targets
+from sobench.errors import SuiteError
+from sobench.models.detector import Blueprint, Detector, HeadOptions, HeadOutput, Stage
+from sobench.models.heads.retinanet import LEVELS, RetinaNetHead
+from sobench.models.methods.zoominnet.distillation import (
+    LambdaMode,
+    key_positions,
+    position_aware_l2,
+)
+from sobench.models.parts.backbone import Backbone
+from sobench.models.parts.pyramid import FeaturePyramid, Levels
+
+Place = Literal["neck", "towers"]
+
+_SHALLOW = Levels(2, 6, extra="convolution")
+"""The levels of feature level alignment."""
+
+_LAMBDA_DISTILL = 0.01
+
+_AUTO: dict[str, Place] = {"none": "neck", "la": "towers", "fa": "neck"}
+"""Where maps are distilled, by ``align``; the neck's are not enlarged under ``la``."""
+
+
+class ZoomInNet(Detector):
+    """A student; its losses need the teacher, which ``receive`` takes, and ``Targets.large``.
+
+    Args:
+        place: where its maps are compared with the teacher's: behind the ``neck``, or where the
+            ``towers`` end.
+        aligned: its maps have the size of the teacher's; else these are subsampled.
+        lambda_mode: see ``key_positions``.
+    """
+
+    stages = (Stage(large=True),)
+    head: RetinaNetHead
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        neck: FeaturePyramid,
+        head: RetinaNetHead,
+        place: Place,
+        aligned: bool,
+        lambda_mode: LambdaMode,
+    ) -> None:
+        super().__init__(backbone, neck, head)
+        self.place: Place = place
+        self.aligned = aligned
+        self.lambda_mode: LambdaMode = lambda_mode
+        # In a tuple, the teacher is no submodule: not saved, not trained, never in training mode.
+        self.teacher: tuple[Detector, ...] = ()
+
+    def receive(self, role: str, network: Detector) -> None:
+        """A ``teacher`` is kept as it is, in evaluation mode."""
+        if role != "teacher":
+            super().receive(role, network)
+            return
+        self.teacher = (network.eval().requires_grad_(False),)
+
+    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Those of the head, and ``distill``.
+
+        Raises:
+            ValueError: targets without ``large``, or no teacher to show them to.
+        """
+        pyramid = self.pyramid(images)
+        output = self.head(pyramid)
+        losses = self.head.loss(output, targets)
+        return losses | {"distill": self.distillation(pyramid, output, targets)}
+
+    def distillation(self, pyramid: list[Tensor], output: HeadOutput, targets: Targets) -> Tensor:
+        """How far the student's maps are from the teacher's at the key positions; Eq. 21.
+
+        Their share of all cells is measured as ``mask``.
+        """
+        masks = key_positions(
+            targets,
+            self.head.anchors(output),
+            [(x.shape[-2], x.shape[-1]) for x in output["logits"]],
+            self.head.shapes.per_cell,
+            self.lambda_mode,
+        )
+        self.measured["mask"] = torch.cat([mask.flatten() for mask in masks]).float().mean()
+        students, teachers = self.compared(pyramid, output), self.taught(targets)
+        pairs = zip(students, teachers, strict=True)
+        distances = [position_aware_l2(student, teacher, masks) for student, teacher in pairs]
+        return _LAMBDA_DISTILL * torch.stack(distances).sum()
+
+    @torch.no_grad()
+    def taught(self, targets: Targets) -> list[list[Tensor]]:
+        """The teacher's maps of the enlarged images, at the size of the student's."""
+        if not self.teacher or targets.large is None:
+            raise ValueError("zoominnet needs its teacher, and the images at twice the size for it")
+        (teacher,) = self.teacher
+        pyramid = teacher.pyramid(targets.large)
+        groups = self.compared(pyramid, teacher.head(pyramid) if self.place == "towers" else {})
+        if self.aligned:
+            return groups
+        return [[x[..., ::2, ::2] for x in maps] for maps in groups]
+
+    def compared(self, pyramid: list[Tensor], output: HeadOutput) -> list[list[Tensor]]:
+        """Of either network the maps that are distilled, each group with its own loss."""
+        if self.place == "neck":
+            return [pyramid]
+        return [output["class_tower"], output["box_tower"]]
+
+
+def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+    """Backbone, pyramid and RetinaNet head, aligned with a teacher of twice the input.
+
+    Raises:
+        SuiteError: switches that contradict each other or leave FPN as it is.
+    """
+    _check(blueprint, switches)
+    align = switches["align"]
+    levels = _SHALLOW if align == "fa" else LEVELS
+    options = HeadOptions(
+        tower_convs=blueprint.neck.tower_convs // 2 if switches["thin"] else None,
+        upsample=align == "la",
+    )
+    neck = FeaturePyramid(backbone, blueprint.neck, levels)
+    strides = LEVELS.strides if align == "none" else _SHALLOW.strides
+    head = RetinaNetHead(blueprint, strides, options)
+    if not switches["distill"]:
+        return Detector(backbone, neck, head)
+    place: Place = "towers" if "towers" in (switches["distill_on"], _AUTO[align]) else "neck"
+    return ZoomInNet(backbone, neck, head, place, align != "none", switches["lambda_mode"])
+
+
+def _check(blueprint: Blueprint, switches: Mapping[str, Any]) -> None:
+    align, distill = switches["align"], switches["distill"]
+    if align == "none" and not distill:
+        raise SuiteError(
+            "methods: zoominnet: align: none with distill: false is nothing but fpn; "
+            "name fpn instead, or turn one of them on"
+        )
+    if distill and switches["distill_on"] == _AUTO[align]:
+        raise SuiteError(
+            f"methods: zoominnet: distill_on: {_AUTO[align]} is what align: {align} does anyway; "
+            "leave it out"
+        )
+    if switches["thin"] and blueprint.neck.tower_convs < 2:
+        raise SuiteError(
+            "methods: zoominnet: thin: true halves the head's towers, and the suite has "
+            f"neck.tower_convs: {blueprint.neck.tower_convs}; leave it out, or write 2 to 8"
+        )

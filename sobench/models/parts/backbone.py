@@ -1,0 +1,197 @@
+"""Feature extractors of torchvision as ordered feature maps with strides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from sobench.errors import RequestError
+from sobench.suite.sections import Backbone as BackboneSettings
+
+_IMAGENET = {
+    "resnet18": "IMAGENET1K_V1",
+    "resnet34": "IMAGENET1K_V1",
+    "resnet50": "IMAGENET1K_V1",
+    "resnet101": "IMAGENET1K_V1",
+    "resnext101_32x8d": "IMAGENET1K_V1",
+    "resnext101_64x4d": "IMAGENET1K_V1",
+    "vgg16": "IMAGENET1K_V1",
+}
+"""All were trained on pixels normalised as ``Detector`` does it. (``IMAGENET1K_FEATURES``, by the
+authors of SSD, was not: it wants pixels of 0..255 less their mean.)"""
+
+_CLASSIFIER = ("fc.", "classifier.")
+"""What a detector leaves out of a state dict."""
+
+
+class Backbone(nn.Module):
+    """Stages that each halve the resolution, C2 (stride 4) to C5 (stride 32).
+
+    ``layer1`` gives C2, ..., ``layer4`` gives C5. VGG-16 has its four stages end in conv3_3,
+    conv4_3, conv5_3 and pool5; its poolings round up, as in SSD's Caffe model.
+
+    Attributes:
+        channels, strides: of C2..C5, in order, or of those that ``take_last`` has left.
+    """
+
+    strides: tuple[int, ...] = (4, 8, 16, 32)
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        layers: list[nn.Module],
+        channels: tuple[int, ...],
+        freeze: tuple[str, ...] = (),
+        norm: str = "train",
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
+        self.channels = channels
+        self.freeze = freeze
+        self.norm = norm
+        for name in freeze:
+            self.get_submodule(name).requires_grad_(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """``[B, 3, H, W]`` -> C2..C5, or as many maps as there are stages left."""
+        return self._stages(self.stem(images), len(self.channels))
+
+    def with_finer(self, images: Tensor, level: int) -> tuple[list[Tensor], Tensor]:
+        """C2..C5, and C_level at twice its resolution; EFPN, arXiv:2003.07021, Table I.
+
+        The same layers make it from a stem without max-pooling, whose convolution is shared. Only a
+        ResNet's stem ends in one.
+
+        Args:
+            level: 2 for C2' of stride 2, 3 for C3' of stride 4, ...
+        """
+        *convolution, pool = self.stem.children()
+        x = images
+        for module in convolution:
+            x = module(x)
+        finer = self._stages(x, level - 1)[-1]
+        return self._stages(pool(x), len(self.channels)), finer
+
+    def _stages(self, x: Tensor, count: int) -> list[Tensor]:
+        """What the stem gives -> the maps of the first ``count`` stages."""
+        maps = []
+        for number in range(1, count + 1):
+            x = self.get_submodule(f"layer{number}")(x)
+            maps.append(x)
+        return maps
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether it has batch normalisation, as ResNets have and VGG-16 has not."""
+        return any(isinstance(module, nn.BatchNorm2d) for module in self.modules())
+
+    def take_last(self) -> nn.Module:
+        """Take the last stage off and return it: what no neck reads should not be computed.
+
+        A frozen stage keeps frozen weights, but its mode is from then on its owner's business.
+        """
+        name = f"layer{len(self.channels)}"
+        last = self.get_submodule(name)
+        delattr(self, name)
+        self.channels, self.strides = self.channels[:-1], self.strides[:-1]
+        self.freeze = tuple(frozen for frozen in self.freeze if frozen != name)
+        return last
+
+    def train(self, mode: bool = True) -> Backbone:
+        """As in ``nn.Module``, but frozen stages and frozen statistics stay in eval mode."""
+        super().train(mode)
+        for name in self.freeze:
+            self.get_submodule(name).eval()
+        if self.norm == "frozen":
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+
+def build_backbone(settings: BackboneSettings) -> Backbone:
+    """The backbone of a suite, with its weights.
+
+    Raises:
+        RequestError: the weights cannot be fetched or do not fit; says which file to put where.
+    """
+    full = torchvision.models.get_model(settings.name, weights=None)
+    if settings.weights != "none":
+        _load_weights(full, settings)
+    if settings.name == "vgg16":
+        return _vgg(full, settings)
+    channels = tuple(
+        (layer[-1].bn3 if hasattr(layer[-1], "bn3") else layer[-1].bn2).num_features
+        for layer in (full.layer1, full.layer2, full.layer3, full.layer4)
+    )
+    stem = nn.Sequential(full.conv1, full.bn1, full.relu, full.maxpool)
+    layers = [full.layer1, full.layer2, full.layer3, full.layer4]
+    return Backbone(stem, layers, channels, settings.freeze, settings.norm)
+
+
+def _vgg(full: nn.Module, settings: BackboneSettings) -> Backbone:
+    features = list(full.features)  # type: ignore[arg-type]
+    for module in features:
+        if isinstance(module, nn.MaxPool2d):
+            module.ceil_mode = True
+    cut = [nn.Sequential(*features[a:b]) for a, b in ((0, 9), (9, 16), (16, 23), (23, 30))]
+    layers = [*cut[1:], nn.Sequential(features[30])]
+    return Backbone(cut[0], list(layers), (256, 512, 512, 512), settings.freeze, settings.norm)
+
+
+def _load_weights(model: nn.Module, settings: BackboneSettings) -> None:
+    if settings.weights == "imagenet":
+        state = _imagenet_weights(settings.name)
+        source = "torchvision's ImageNet weights"
+    else:
+        source = settings.weights
+        try:
+            state = torch.load(
+                Path(settings.weights).expanduser(), map_location="cpu", weights_only=True
+            )
+            state = {str(key): value for key, value in state.items()}
+        except Exception as error:
+            raise RequestError(
+                f"backbone.weights: {source}: no state dict could be read from it "
+                f"({_first_line(error)}); write `imagenet`, `none` or the path of a file saved "
+                "with torch.save"
+            ) from None
+    problem = _misfit(model, {k: v for k, v in state.items() if not k.startswith(_CLASSIFIER)})
+    if problem:
+        raise RequestError(
+            f"backbone.weights: {source}: {problem}; "
+            f"give a state dict of torchvision's {settings.name}"
+        )
+
+
+def _misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
+    """Load ``state``, and say what does not fit; apart from the classifier all must, both ways."""
+    try:
+        missing, unknown = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # other shapes; its first line names only the class
+        return str(error).splitlines()[-1].strip(" \t.")
+    missing = [key for key in missing if not key.startswith(_CLASSIFIER)]
+    if missing:
+        return f"{len(missing)} weights are missing, first {missing[0]!r}"
+    return f"{len(unknown)} weights have no place, first {unknown[0]!r}" if unknown else ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _imagenet_weights(name: str) -> dict[str, Tensor]:
+    weights = torchvision.models.get_model_weights(name)[_IMAGENET[name]]
+    try:
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
+    except Exception as error:  # no network, a wrong hash, or a damaged file in the folder
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise RequestError(
+            f"backbone.weights: imagenet: {weights.url} cannot be used ({_first_line(error)});\n"
+            f"put that file into {folder} (or set TORCH_HOME), or write `weights: none` "
+            "with `norm: train` and `freeze: []` to train from scratch"
+        ) from None

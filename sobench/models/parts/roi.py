@@ -1,0 +1,250 @@
+"""Regions of a two-stage head: which are proposed, how they are pooled, what looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log2
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import batched_nms, roi_align
+
+from sobench.data.targets import Targets
+from sobench.models.detector import RegionHead
+from sobench.models.parts.boxes import pairwise_overlap
+from sobench.models.parts.pyramid import TOP
+from sobench.suite.sections import Regions
+
+_CANONICAL = 224
+"""Side in pixels of a region that is pooled from level 4; FPN, Eq. 1."""
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Padded regions of a batch, best first.
+
+    Attributes:
+        boxes: ``[B, P, 4]`` float ``x1, y1, x2, y2`` in pixels of the network input; padding is 0.
+        real: ``[B, P]`` bool, false for padding.
+    """
+
+    boxes: Tensor
+    real: Tensor
+
+
+@torch.no_grad()
+def propose(
+    levels: Sequence[tuple[Tensor, Tensor]], size: tuple[int, int], settings: Regions
+) -> Proposals:
+    """Suppression within each level of each image, then the best of an image.
+
+    Args:
+        levels: of each level decoded boxes ``[B, N, 4]`` and their objectness ``[B, N]``.
+        size: height and width of the network input, to which boxes are clipped; those without area
+            are dropped.
+    """
+    boxes, scores = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
+    limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
+    boxes = torch.minimum(boxes.clamp(min=0), limit)
+    level = torch.cat([scores.new_full(s.shape[1:], i) for i, (_, s) in enumerate(levels)])
+    real = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)  # so numbers that are none are not
+    survives = torch.zeros_like(real)
+    # Image by image, as batched_nms leaves its single kernel where boxes are many. In double
+    # precision its group offsets do not blur boxes of a few pixels.
+    for box, score, usable, row in zip(
+        boxes.double(), scores.double(), real, survives, strict=True
+    ):
+        kept = batched_nms(box[usable], score[usable], level[usable], settings.nms)
+        row[usable.nonzero().squeeze(1)[kept]] = True
+    scores = torch.where(survives, scores, -torch.inf)
+    scores, best = scores.topk(min(settings.proposals, scores.shape[1]))
+    real = scores > -torch.inf
+    boxes = boxes.gather(1, best.unsqueeze(-1).expand(-1, -1, 4))
+    return Proposals(torch.where(real.unsqueeze(-1), boxes, 0.0), real)
+
+
+def with_objects(proposals: Proposals, targets: Targets) -> Proposals:
+    """The objects themselves as further proposals, so that every object has a positive region."""
+    return Proposals(
+        torch.cat((proposals.boxes, targets.boxes), dim=1),
+        torch.cat((proposals.real, targets.labels >= 0), dim=1),
+    )
+
+
+@torch.no_grad()
+def best_overlap(targets: Targets, boxes: Tensor) -> Tensor:
+    """IoU of ``[B, R, 4]`` boxes with the object that each overlaps most: ``[B, R]``."""
+    iou = pairwise_overlap(targets.boxes, boxes)
+    return iou.mul_((targets.labels >= 0).unsqueeze(-1)).amax(dim=1)
+
+
+def pooled_strides(strides: Sequence[int]) -> tuple[int, ...]:
+    """Strides of the levels that regions are pooled from: not those above the backbone's.
+
+    The fifth level of FPN only subsamples the fourth, for proposals alone (section 4.1).
+    """
+    return tuple(stride for stride in strides if stride <= 2**TOP)
+
+
+def box_sides(boxes: Tensor) -> Tensor:
+    """Square roots of the areas of ``[..., 4]`` boxes: ``[...]``."""
+    width, height = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).unbind(dim=-1)
+    return (width * height).sqrt()
+
+
+def region_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
+    """Place in ``strides`` of level ``floor(4 + log2(sqrt(w * h) / 224))``; FPN, Eq. 1.
+
+    Args:
+        boxes: ``[N, 4]`` in pixels.
+        strides: successive powers of two, finest first; a region beyond them goes to the nearest.
+
+    Returns:
+        ``[N]`` int64.
+    """
+    side = box_sides(boxes)
+    # The smallest of shifts keeps sides of just 112 or 224 from being rounded to a level below.
+    level = (4 + (side / _CANONICAL).log2() + 1e-6).floor()
+    return (level - log2(strides[0])).clamp(0, len(strides) - 1).long()
+
+
+def pool_regions(
+    maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, image: Tensor, resolution: int
+) -> Tensor:
+    """RoIAlign of every region from its level; Mask R-CNN, arXiv:1703.06870, section 3.
+
+    Boxes are shifted by half a cell, so that cell centres are where they are in the image
+    (``aligned``), and each bin is the mean of 2 x 2 bilinear samples.
+
+    Args:
+        maps: ``[B, C, h, w]``, one for each of ``strides``.
+        boxes: ``[N, 4]`` in pixels of the input; no gradient reaches them.
+        image: ``[N]`` the index in the batch that a box belongs to.
+
+    Returns:
+        ``[N, C, resolution, resolution]``.
+    """
+    rois = torch.cat((image.unsqueeze(1).to(boxes.dtype), boxes.detach()), dim=1)
+    level = region_levels(boxes, strides)
+    order = level.argsort(stable=True)
+    counts = (level.unsqueeze(1) == torch.arange(len(strides), device=level.device)).sum(dim=0)
+    parts = torch.split(rois[order], counts.tolist())
+    pooled = [
+        roi_align(x, part, resolution, 1 / stride, sampling_ratio=2, aligned=True)
+        for x, part, stride in zip(maps, parts, strides, strict=True)
+    ]
+    return torch.cat(pooled)[order.argsort()]
+
+
+class TwoFullyConnected(nn.Module):
+    """Two fully connected layers with ReLU; FPN, section 4.2.
+
+    Args:
+        inputs: channels of the pyramid.
+        channels: width of both layers.
+    """
+
+    resolution = 7
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.outputs = channels
+        self.first = nn.Linear(inputs * self.resolution**2, channels)
+        self.second = nn.Linear(channels, channels)
+        self.first_relu = nn.ReLU(inplace=True)
+        self.second_relu = nn.ReLU(inplace=True)
+        for layer in (self.first, self.second):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """``[N, C, 7, 7]`` -> ``[N, channels]``."""
+        hidden = self.first_relu(self.first(pooled.flatten(1)))
+        return self.second_relu(self.second(hidden))  # type: ignore[no-any-return]
+
+
+class Res5(nn.Module):
+    """The last stage of a ResNet on every region, averaged; He et al., arXiv:1512.03385, App. A.
+
+    Its stride of 2 takes 14 x 14 to 7 x 7. A backbone that gives its stage away should not run it
+    as well.
+
+    Args:
+        stage: the backbone's ``layer4``, with its weights.
+        outputs: channels that the stage gives.
+        frozen: keeps the running statistics of its batch normalisation as they are.
+    """
+
+    resolution = 14
+
+    def __init__(self, stage: nn.Module, outputs: int, frozen: bool) -> None:
+        super().__init__()
+        self.stage = stage
+        self.outputs = outputs
+        self.frozen = frozen
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """``[N, C, 14, 14]`` -> ``[N, outputs]``."""
+        return F.adaptive_avg_pool2d(self.stage(pooled), 1).flatten(1)
+
+    def train(self, mode: bool = True) -> Res5:
+        """As in ``nn.Module``, but frozen statistics stay in eval mode."""
+        super().train(mode)
+        if self.frozen:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+
+class RegionClassifier(nn.Module):
+    """Class and box of every region: what looks at it, then a linear layer for each.
+
+    Args:
+        classes: without the background, whose logit is the first.
+    """
+
+    def __init__(self, region_head: RegionHead, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.region_head: RegionHead = region_head
+        self.class_logits = nn.Linear(region_head.outputs, classes + 1)
+        self.box_offsets = nn.Linear(region_head.outputs, classes * 4)
+        for layer, std in ((self.class_logits, 0.01), (self.box_offsets, 0.001)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """``[N, C, r, r]`` -> logits ``[N, K+1]`` and offsets ``[N, K, 4]``, in float32."""
+        features = self.region_head(pooled)
+        logits, offsets = self.class_logits(features), self.box_offsets(features)
+        return logits.float(), offsets.float().view(-1, self.classes, 4)
+
+    def look(
+        self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives for the ``N`` chosen regions, each pooled from its level.
+
+        Args:
+            maps: ``[B, C, h, w]``, one for each of ``strides``.
+            boxes: ``[B, R, 4]``; chosen: ``[B, R]`` bool.
+        """
+        image = chosen.nonzero()[:, 0]
+        resolution = self.region_head.resolution
+        found: tuple[Tensor, Tensor] = self(
+            pool_regions(maps, strides, boxes[chosen], image, resolution)
+        )
+        return found
+
+    def most_work(self, finest: Tensor, regions: int) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives for so many regions of each image, for counting products.
+
+        Which regions they are, and so from which level, makes no difference to them.
+        """
+        rois = finest.new_zeros(len(finest) * regions, 5)
+        found: tuple[Tensor, Tensor] = self(
+            roi_align(finest, rois, self.region_head.resolution, sampling_ratio=2)
+        )
+        return found

@@ -1,0 +1,195 @@
+"""The outcome of a run: frozen, with a schema version, JSON in and out."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from sobench.environment import Environment
+from sobench.errors import DataError
+from sobench.files import write_whole
+from sobench.suite.plan import Run
+
+SCHEMA = 1
+
+State = Literal["done", "partial", "missing", "failed", "diverged"]
+
+
+class Cost(BaseModel):
+    """What a detector costs.
+
+    Attributes:
+        parameters, trainable: numbers of weights.
+        gflops: multiply-adds of convolutions and matrix products at the suite's input, in 1e9.
+        latency_ms: median of single images, with suppression, in milliseconds; CPU or GPU as run.
+        train_images_s: images a second while training, data loading included.
+        train_s: seconds of training, all sessions of a resumed run added.
+        required_s: of training the runs that this one required, and those that they required.
+        extra_s: of all that, what is more than one training: teachers and further stages.
+        peak_memory_mb: of the device on CUDA, of the process on a CPU, in MiB.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    parameters: int
+    trainable: int
+    gflops: float | None = None
+    latency_ms: float | None = None
+    train_images_s: float | None = None
+    train_s: float | None = None
+    required_s: float | None = None
+    extra_s: float | None = None
+    peak_memory_mb: float | None = None
+
+
+class Scored(BaseModel):
+    """Metrics of stored detections under one protocol.
+
+    Attributes:
+        metrics: by name, in 0..1; ``None`` where a bin or class has no ground truth.
+        per_class: class -> metric -> value.
+        curves: class -> ``0.50``, ``0.75`` or ``mean`` -> 101 precisions.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    protocol: str
+    protocol_version: int
+    engine: str
+    metrics: dict[str, float | None]
+    per_class: dict[str, dict[str, float | None]]
+    curves: dict[str, dict[str, list[float | None]]]
+
+
+class Epoch(BaseModel):
+    """One line of the learning curve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    stage: str = "train"
+    step: int
+    losses: dict[str, float]
+    ap: float | None = None
+    ap50: float | None = None
+
+
+class Record(BaseModel):
+    """All that is known of a finished run.
+
+    ``requires`` are the ids of the runs that it built on, by what they were needed as; ``sizes``
+    the metrics at the suite's further input sizes, by ``<height>x<width>``.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = SCHEMA
+    run_id: str
+    settings_id: str
+    suite: str
+    method: str
+    label: str
+    seed: int
+    data: str
+    settings: dict[str, Any]
+    requires: dict[str, str] = {}
+    deviations: tuple[str, ...] = ()
+    status: Literal["ok", "diverged", "failed", "partial"]
+    reason: str = ""
+    images: dict[str, int] = {}
+    skipped: dict[str, int] = {}
+    detections: int = 0
+    last_loss: dict[str, float] = {}
+    history: tuple[Epoch, ...] = ()
+    scored: Scored | None = None
+    sizes: dict[str, Scored] = {}
+    cost: Cost | None = None
+    environment: Environment | None = None
+    finished: str = ""
+
+    @field_validator("schema_version")  # the first field, so the first thing that is told
+    @classmethod
+    def _version(cls, value: int) -> int:
+        if value != SCHEMA:
+            raise ValueError(f"{value}, but this sobench reads {SCHEMA}")
+        return value
+
+
+def size_name(size: tuple[int, int]) -> str:
+    """``<height>x<width>``."""
+    return f"{size[0]}x{size[1]}"
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """The fields of a record that say which run it is of."""
+    return {
+        "run_id": run.id,
+        "settings_id": run.settings_id,
+        "suite": run.suite.name,
+        "method": run.entry.name,
+        "label": run.entry.label,
+        "seed": run.seed,
+        "data": run.data,
+        "settings": run.settings,
+        "requires": {role: required.id for role, required in run.requires},
+        "deviations": run.deviations,
+    }
+
+
+def write_run(run: Run, folder: Path) -> None:
+    """Write ``run.json``, the resolved settings, before the training begins."""
+    content = {"run_id": run.id, "data": run.data, "label": run.entry.label, **run.settings}
+    write_whole(folder / "run.json", json.dumps(content, indent=1).encode())
+
+
+def write(record: Record, folder: Path) -> None:
+    """Write ``record.json``, whole or not at all."""
+    text = json.dumps(finite(record.model_dump(mode="python")), indent=1, allow_nan=False)
+    write_whole(folder / "record.json", text.encode())
+
+
+def read(folder: Path) -> Record | None:
+    """The record in a run's folder, or ``None`` if there is none yet.
+
+    Raises:
+        DataError: the file is damaged or of another schema.
+    """
+    path = folder / "record.json"
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"])) or "content"
+        why = problem["msg"].removeprefix("Value error, ")
+        raise DataError(
+            f"{path}: not a record of this version: {where}: {why}; "
+            "delete it and run the suite again, the training is kept"
+        ) from None
+
+
+def state(run: Run, results: Path) -> State:
+    """How far a run has come, from its folder alone."""
+    folder = run.folder(results)
+    record = read(folder)
+    if record is not None:
+        if record.status in ("failed", "diverged"):
+            return record.status
+        return "done"
+    return "partial" if any(folder.glob("checkpoint-*.pt")) else "missing"
+
+
+def finite(value: Any) -> Any:
+    """The same structure with ``None`` for every NaN or infinity, as JSON wants it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return value

@@ -1,0 +1,297 @@
+"""YAML -> frozen ``Suite``. An unknown key is an error with the nearest known one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from sobench.errors import SuiteError, did_you_mean
+from sobench.suite import catalog, plugins
+from sobench.suite.sections import MethodEntry, Section, Suite
+
+_ONE_FOR_ALL = (
+    "name", "title", "dataset", "device", "seeds",
+    "protocol", "engine", "evaluate_every", "eval_sizes", "methods",
+)  # fmt: skip
+"""Keys from which no row may deviate, or rows would no longer compare."""
+
+
+def load(path: Path, overrides: dict[str, Any] | None = None) -> Suite:
+    """Read and check a suite file.
+
+    Args:
+        path: the YAML file; relative paths in it are relative to its folder.
+        overrides: dotted key -> value, laid over the file, such as ``{"schedule.lr": 0.02}``;
+            relative paths in them are relative to the working folder.
+
+    Raises:
+        SuiteError: naming the file, the key, the value and the way out.
+    """
+    content = _anchored(_read_yaml(path), path.parent)
+    for key, value in (overrides or {}).items():
+        _override(content, key, value, str(path))
+    return parse(_anchored(content, Path()), path)
+
+
+def parse(content: dict[str, Any], path: Path) -> Suite:
+    """Check the content of a suite file; ``path`` names it in errors."""
+    content = {"name": path.stem} | content
+    rows = content.get("methods")
+    if isinstance(rows, list):
+        content["methods"] = [_method_row(row, number, path) for number, row in enumerate(rows, 1)]
+    _check_keys(content, Suite, "", str(path))
+    suite = _validate(content, str(path))
+    for entry in suite.methods:
+        deviating(suite, entry, path)
+    return suite
+
+
+def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
+    """The suite as this row runs it: with the row's declared deviations laid over.
+
+    A row with another head takes that head's anchors wherever the suite has those of its own head.
+
+    Raises:
+        SuiteError: a deviation is unknown, wrong, or of a key that is one for all rows.
+    """
+    if not entry.deviations:
+        return suite
+    source = f"{path}: methods: {entry.label}: deviations"
+    content = suite.model_dump(mode="json")
+    if "head" in entry.deviations:
+        content["anchors"] = _not_of_the_head(suite)
+    for key, value in entry.deviations.items():
+        if key.partition(".")[0] in _ONE_FOR_ALL:
+            raise SuiteError(
+                f"{source}: {key} is the same for every row; write a suite of its own for another"
+            )
+        _override(content, key, value, source)
+    _check_keys(content, Suite, "", source)
+    return _validate(content, source)
+
+
+def _not_of_the_head(suite: Suite) -> dict[str, Any]:
+    """What the suite pins of its anchors, without what its head would have had anyway."""
+    head, anchors = catalog.HEADS[suite.head], suite.anchors.model_dump(mode="json")
+    own = {"scale": head.scale, "octaves": head.octaves}
+    return {key: value for key, value in anchors.items() if own.get(key) != value}
+
+
+def _validate(content: dict[str, Any], source: str) -> Suite:
+    try:
+        return Suite.model_validate(content)
+    except ValidationError as error:
+        raise SuiteError(f"{source}: {_first_problem(error)}") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+    except FileNotFoundError:
+        raise SuiteError(
+            f"{path}: no such suite file; `sobench list suites` shows what is here"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SuiteError(f"{path}: cannot be read: {why}; a suite is a YAML file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise SuiteError(f"{path}:{where} {problem}; correct the YAML there") from None
+    if not isinstance(content, dict):
+        raise SuiteError(f"{path}: a suite is a list of keys and values, such as `name: smoke`")
+    return content
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a key may stand only once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As the base class, but a second key of the same name is an error, not the winner."""
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (str, int, float)) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(str(key) if not isinstance(key, (str, int, float)) else key)
+        return super().construct_mapping(node, deep)
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make the relative paths of a suite absolute; what starts with ``$`` or ``~`` waits."""
+
+    def anchor(section: str, key: str, plain: tuple[str, ...] = ()) -> None:
+        part = content.get(section)
+        if not isinstance(part, dict) or not isinstance(part.get(key), str):
+            return
+        value = part[key]
+        if value not in plain and not value.startswith(("/", "~", "$")):
+            content[section] = part | {key: str((folder / value).resolve())}
+
+    content = dict(content)
+    anchor("dataset", "root")
+    anchor("backbone", "weights", ("none", "imagenet"))
+    return content
+
+
+def _override(content: dict[str, Any], key: str, value: Any, source: str) -> None:
+    *parents, last = key.split(".")
+    part = content
+    for depth, name in enumerate(parents):
+        inner = part.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise SuiteError(f"{source}: {key}: {'.'.join(parents[: depth + 1])} has no parts")
+        part[name] = part = dict(inner)
+    part[last] = value
+
+
+def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
+    """``fpn`` or ``{name: fpn, label: ..., deviations: {...}, SWITCH: ...}`` -> a MethodEntry."""
+    if isinstance(row, str):
+        row = {"name": row}
+    if not isinstance(row, dict) or not isinstance(row.get("name"), str):
+        raise SuiteError(
+            f"{path}: methods: row {number} is {row!r}; write `- fpn` or `- name: fpn`"
+        )
+    row = dict(row)
+    name = row.pop("name")
+    known = plugins.methods()
+    if name not in known:
+        raise SuiteError(f"{path}: methods: unknown method {name!r};{did_you_mean(name, known)}")
+    deviations = row.pop("deviations", {})
+    if not isinstance(deviations, dict) or (deviations and not deviations.get("reason")):
+        raise SuiteError(
+            f"{path}: methods: {name}: deviations need a reason; "
+            'write {key: value, reason: "..."}'
+        )
+    deviations = dict(deviations)
+    reason = deviations.pop("reason", "")
+    entry = {"name": name, "label": row.pop("label", name), "deviations": deviations}
+    if "init_from" in row:
+        entry["init_from"] = row.pop("init_from")
+        if not isinstance(entry["init_from"], str) or not entry["init_from"]:
+            raise SuiteError(
+                f"{path}: methods: {entry['label']}: init_from: {as_written(entry['init_from'])} "
+                "is no label; write that of another row"
+            )
+    return entry | {"reason": reason, "switches": _switches(name, row, path)}
+
+
+def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
+    known = plugins.methods()[name].switches
+    for key, value in given.items():
+        if key not in known:
+            options = (*known, "label", "init_from", "deviations")
+            raise SuiteError(
+                f"{path}: methods: {name}: unknown key {key!r};{did_you_mean(key, options)}"
+            )
+        values = known[key].values
+        if not any(value == v and type(value) is type(v) for v in values):
+            raise SuiteError(
+                f"{path}: methods: {name}: {key}: {as_written(value)} is not one of "
+                f"{', '.join(map(as_written, values))}"
+            )
+    chosen = {key: given.get(key, switch.default) for key, switch in known.items()}
+    for key in given:
+        for other, needed in known[key].needs.items():
+            if chosen[other] != needed:
+                raise SuiteError(
+                    f"{path}: methods: {name}: {key} has no effect with {other}: "
+                    f"{as_written(chosen[other])}; leave it out, "
+                    f"or write {other}: {as_written(needed)}"
+                )
+    return chosen
+
+
+def _check_keys(content: Any, model: type[BaseModel], where: str, source: str) -> None:
+    """Find an unknown key before pydantic does, to name the nearest known one."""
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        if key not in model.model_fields:
+            raise SuiteError(
+                f"{source}: unknown key {where + str(key)!r};"
+                f"{did_you_mean(str(key), model.model_fields)}"
+            )
+        section = _section_of(model.model_fields[key], value)
+        if section is not None:
+            _check_keys(value, section, f"{where}{key}.", source)
+
+
+def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
+    """The Section that a field holds; among several, the one of the given ``format``."""
+    choices = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
+    sections = [t for t in choices if get_origin(t) is None and issubclass(t, Section)]
+    if len(sections) > 1 and isinstance(value, dict):
+        sections = [
+            t
+            for t in sections
+            if value.get("format") in get_args(t.model_fields["format"].annotation)
+        ]
+    return sections[0] if len(sections) == 1 else None
+
+
+def _first_problem(error: ValidationError) -> str:
+    """One line for the first of pydantic's findings: key, value, and what was expected."""
+    problem = error.errors()[0]
+    keys = [str(part) for part in problem["loc"] if part not in catalog.DATASETS]
+    key, given, limits = ".".join(keys), problem["input"], problem.get("ctx", {})
+    if problem["type"] == "value_error":
+        # Our own checks name their key; pydantic adds the section that holds it.
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        return f"{key}.{message}" if key else message
+    if problem["type"] == "missing":
+        if isinstance(problem["loc"][-1], int):
+            return f"{'.'.join(keys[:-1])}: {as_written(given)} has too few values"
+        return f"{key} is missing"
+    if problem["type"] == "union_tag_invalid":
+        tag = str(limits["tag"])
+        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, catalog.DATASETS)}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{key}.format is missing; known: {', '.join(catalog.DATASETS)}"
+    if problem["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", limits["expected"])
+        return f"{key}: unknown {str(given)!r};{did_you_mean(str(given), known)}"
+    wanted = _EXPECTED.get(problem["type"])
+    expected = wanted.format(**limits) if wanted else str(problem["msg"])
+    return f"{key}: {as_written(given)} is wrong; {expected}"
+
+
+_EXPECTED = {
+    "int_type": "write a whole number",
+    "int_parsing": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_type": "write a number",
+    "float_parsing": "write a number",
+    "finite_number": "write a finite number",
+    "string_type": "write text; quote it if it looks like a number",
+    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', and begin with neither sign",
+    "tuple_type": "write a list, such as [1, 2]",
+    "string_too_short": "write some text",
+    "too_long": "write at most {max_length} values",
+    "too_short": "write at least {min_length}",
+    "model_type": "write keys and values below it, such as {{key: value}}",
+    "model_attributes_type": "write keys and values below it, such as {{key: value}}",
+    "greater_than": "it must be greater than {gt:g}",
+    "greater_than_equal": "it must be at least {ge:g}",
+    "less_than": "it must be less than {lt:g}",
+    "less_than_equal": "it must be at most {le:g}",
+    "multiple_of": "it must be a multiple of {multiple_of:g}",
+}
+"""What pydantic expected, by its type of error, in words that fit a YAML file."""
+
+
+def as_written(value: Any) -> str:
+    """A value as it stands in the file, on one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    return text.removesuffix("...\n").strip()

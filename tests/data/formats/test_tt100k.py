@@ -1,0 +1,353 @@
+"""TT100K: splits by list or by folder, 45 classes, other signs ignored, errors with a way out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sobench.data.annotations import PARTLY_OUTSIDE, Split
+from sobench.data.dataset import EVERY_CLASS, Dataset
+from sobench.data.formats import tt100k
+from sobench.data.load import fingerprint, load
+from sobench.errors import DataError, SuiteError
+from sobench.suite.reader import parse
+from sobench.suite.sections import Tt100kData
+from tests.records import invoke, isolate
+from tests.tiny_suite import CONTENT
+
+SPEC = Tt100kData(format="tt100k", root=".")
+TYPES = [*tt100k.CLASSES, "ps", "w8"]
+
+
+def sign(category: object = "pl30", box: tuple[object, ...] = (10.5, 20, 30, 40)) -> dict[str, Any]:
+    return {"category": category, "bbox": dict(zip(tt100k.CORNERS, box, strict=True))}
+
+
+def write(
+    root: Path,
+    images: dict[str, list[Any]],
+    types: list[str] = TYPES,
+    ids: dict[str, list[str]] | None = None,
+    name: str = "annotations.json",
+) -> None:
+    """Images by path, 100x50 each; the id is the file's stem."""
+    entries = {}
+    for path, objects in images.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (100, 50)).save(root / path)
+        stem = Path(path).stem
+        entries[stem] = {"path": path, "id": int(stem), "objects": objects}
+    root.mkdir(exist_ok=True)
+    (root / name).write_text(json.dumps({"imgs": entries, "types": types}))
+    for split, keys in (ids or {}).items():
+        (root / split).mkdir(exist_ok=True)
+        (root / split / tt100k.IDS).write_text("\n".join(keys) + "\n")
+
+
+def read(root: Path, spec: Tt100kData = SPEC, split: Split = "val") -> Dataset:
+    return tt100k.read(root, spec, split)
+
+
+def refused(root: Path, spec: Tt100kData = SPEC, split: Split = "val") -> str:
+    with pytest.raises(DataError) as error:
+        read(root, spec, split)
+    message = str(error.value)
+    assert str(root) in message
+    assert "\n" not in message
+    return message
+
+
+def test_the_classes_are_the_45_of_the_field() -> None:
+    assert len(set(tt100k.CLASSES)) == 45
+    assert list(tt100k.CLASSES) == sorted(tt100k.CLASSES)
+
+
+def test_signs_and_other_signs(tmp_path: Path) -> None:
+    objects = [sign(), sign("ps", (1, 2, 5, 9)), sign("wo", (0, 0, 100, 50))]
+    write(tmp_path, {"test/7.jpg": objects})
+    dataset = read(tmp_path)
+    image = dataset.images[0]
+
+    assert (image.id, image.name, image.width, image.height) == (7, "test/7.jpg", 100, 50)
+    assert image.boxes.tolist() == [[10.5, 20, 30, 40], [0, 0, 100, 50]]
+    assert image.areas.tolist() == [390, 5000]
+    assert [dataset.classes[label] for label in image.labels] == ["pl30", "wo"]
+    assert image.ignore.tolist() == [[1, 2, 5, 9]]
+    assert image.ignore_labels.tolist() == [EVERY_CLASS]
+    assert (dataset.classes, dataset.category_ids) == (tt100k.CLASSES, tuple(range(1, 46)))
+    assert (dataset.title, dataset.skipped) == ("TT100K test", ())
+    assert dataset.notes == {tt100k.OTHERS: 1}
+
+
+def test_all_types_in_the_order_of_the_file(tmp_path: Path) -> None:
+    types = ["w8", "pl30", "ps"]
+    write(tmp_path, {"test/1.jpg": [sign("ps"), sign("w8"), sign("pl30")]}, types)
+    dataset = read(tmp_path, SPEC.model_copy(update={"classes": "all"}))
+
+    assert (dataset.classes, dataset.category_ids) == (tuple(types), (1, 2, 3))
+    assert dataset.images[0].labels.tolist() == [2, 0, 1]
+    assert dataset.images[0].ignore.shape == (0, 4)
+    assert dataset.notes == {}
+
+
+def test_classes_are_replaced_and_checked(tmp_path: Path) -> None:
+    write(tmp_path, {"test/1.jpg": [sign("ps"), sign("pl30")]})
+    dataset = read(tmp_path, Tt100kData(format="tt100k", root=".", classes=("w8", "ps")))
+    assert (dataset.classes, dataset.images[0].labels.tolist()) == (("w8", "ps"), [1])
+    assert dataset.notes == {tt100k.OTHERS: 1}
+
+    message = refused(tmp_path, SPEC.model_copy(update={"classes": ("ps", "pl300")}))
+    assert "annotations.json: has no type 'pl300', correct dataset.classes or write all;" in message
+    assert "did you mean 'pl30'?" in message
+    write(tmp_path / "2", {"test/1.jpg": []}, ["ps"])
+    assert "has no type 'i2'" in refused(tmp_path / "2")
+
+
+@pytest.mark.parametrize("classes", ["every", 5, [], ["ps", "ps"], ["ps", 5], {"ps": 1}])
+def test_classes_are_all_or_different_names(classes: object) -> None:
+    dataset = {"format": "tt100k", "root": ".", "classes": classes}
+    with pytest.raises(SuiteError, match=r"dataset\.classes: .* is wrong; write all, or a list"):
+        parse(CONTENT | {"dataset": dataset}, Path("a.yaml"))
+    good = parse(CONTENT | {"dataset": dataset | {"classes": ["ps", "w8"]}}, Path("a.yaml"))
+    assert isinstance(good.dataset, Tt100kData)
+    assert good.dataset.classes == ("ps", "w8")
+
+
+def test_a_list_of_ids_makes_a_split(tmp_path: Path) -> None:
+    images: dict[str, list[Any]] = {"train/3.jpg": [sign()], "train/1.jpg": [], "test/2.jpg": []}
+    write(tmp_path, images, ids={"train": ["3", "1"], "mine": ["2", "", " 3 "]})
+    spec = Tt100kData(format="tt100k", root=".", val="mine")
+    train, mine = read(tmp_path, spec, "train"), read(tmp_path, spec)
+
+    assert [image.id for image in train.images] == [3, 1]
+    assert [len(image.boxes) for image in train.images] == [1, 0]  # a background stays
+    assert train.images[1].boxes.shape == (0, 4)
+    assert [image.name for image in mine.images] == ["test/2.jpg", "train/3.jpg"]
+    assert tt100k.sources(tmp_path, spec, "val") == (
+        [tmp_path / "annotations.json", tmp_path / "mine" / "ids.txt"],
+        [tmp_path / "test", tmp_path / "train"],
+    )
+
+
+def test_without_a_list_the_folder_makes_a_split(tmp_path: Path) -> None:
+    images: dict[str, list[Any]] = {"test/9.jpg": [], "train/1.jpg": [], "testing/2.jpg": []}
+    write(tmp_path, images | {"test/4.jpg": []})
+    assert [image.id for image in read(tmp_path).images] == [9, 4]
+    assert tt100k.sources(tmp_path, SPEC, "val") == (
+        [tmp_path / "annotations.json"],
+        [tmp_path / "test"],
+    )
+    message = refused(tmp_path, SPEC.model_copy(update={"val": "val"}))
+    assert f"no image is in val/, and there is no {tmp_path / 'val' / 'ids.txt'}" in message
+    assert "correct dataset.val; known: test, testing, train" in message
+
+
+def test_the_annotation_file_of_another_release(tmp_path: Path) -> None:
+    write(tmp_path, {"test/1.jpg": [sign()]}, name="annotations_all.json")
+    spec = Tt100kData(format="tt100k", root=".", annotations="annotations_all.json")
+    assert len(read(tmp_path, spec).images[0].boxes) == 1
+    message = refused(tmp_path)
+    assert message.startswith(f"{tmp_path / 'annotations.json'}: no such annotation file; correct")
+    assert "dataset.annotations, which is annotations_all.json in the release of 2021" in message
+
+
+def test_sizes_come_from_headers_after_the_orientation_tag(tmp_path: Path) -> None:
+    write(tmp_path, {"test/1.jpg": [sign("ps", (0, 60, 40, 90))]})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (100, 50)).save(tmp_path / "test" / "1.jpg", exif=exif)
+    # Cut off where the pixels begin, which only a decoder notices.
+    content = (tmp_path / "test" / "1.jpg").read_bytes()
+    (tmp_path / "test" / "1.jpg").write_bytes(content[: content.index(b"\xff\xda") + 16])
+    dataset = read(tmp_path)
+
+    assert (dataset.images[0].width, dataset.images[0].height) == (50, 100)
+    assert dataset.skipped == ()
+    with pytest.raises(DataError, match=r"1\.jpg: is damaged"):
+        dataset.read_image(0)
+
+
+def test_boxes_without_area_or_outside_are_left_out(tmp_path: Path) -> None:
+    boxes = [(5, 5, 5, 9), (9, 9, 5, 12), (100, 5, 120, 9), (90, 5, 110, 9), (5, 5, 6, 6)]
+    write(tmp_path, {"test/4.jpg": [sign(box=box) for box in boxes]})
+    dataset = read(tmp_path)
+
+    rows = [skipped.row for skipped in dataset.skipped]
+    assert rows == [f"image 4, object {number}" for number in (1, 2, 3)]
+    assert dataset.skipped[0].file == str(tmp_path / "annotations.json")
+    assert "zero or negative size: 5,5 to 5,9" in dataset.skipped[0].reason
+    assert "outside the image of 100x50" in dataset.skipped[2].reason
+    assert dataset.images[0].boxes.tolist() == [[90, 5, 110, 9], [5, 5, 6, 6]]
+    assert dataset.notes == {PARTLY_OUTSIDE: 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (float("nan"), "NaN"), (float("inf"), "Infinity"), (10**400, "1000"), ("3", '"3"'),
+        (None, "null"), (True, "true"), ([3], "[3]"),
+    ],
+)  # fmt: skip
+def test_a_corner_that_is_no_finite_number_is_refused(
+    tmp_path: Path, value: object, shown: str
+) -> None:
+    write(tmp_path, {"test/4.jpg": [sign(), sign(box=(1, 1, value, 9))]})
+    message = refused(tmp_path)
+    assert f"annotations.json, image 4, object 2: xmax is '{shown}" in message
+    assert "not a finite number; correct or remove" in message
+
+
+@pytest.mark.parametrize(
+    ("objects", "problem"),
+    [
+        ({"1": sign()}, "image 4: objects is no list; write one, empty for none"),
+        ([["pl30"]], "image 4, object 1: has no 'category'; add it"),
+        ([{"bbox": {}}], "image 4, object 1: has no 'category'; add it"),
+        ([{"category": "wo"}], "image 4, object 1: has no 'bbox'; add it"),
+        ([{"category": "wo", "bbox": [1, 1, 9, 9]}], "object 1, bbox: has no 'xmin'; add it"),
+        ([{"category": "wo", "bbox": {"xmin": 1}}], "object 1, bbox: has no 'ymin'; add it"),
+        ([sign("pl3O")], "category 'pl3O' is not among the 47 types, correct it or add it there; "),
+        ([sign(5)], "object 1: category 5 is not among the 47 types"),
+        ([sign(["wo"])], "object 1: category ['wo'] is not among the 47 types"),
+    ],
+)
+def test_malformed_objects_are_refused(tmp_path: Path, objects: Any, problem: str) -> None:
+    write(tmp_path, {"test/4.jpg": objects})
+    message = refused(tmp_path)
+    assert message.startswith(f"{tmp_path / 'annotations.json'}, image 4")
+    assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[]", "has no 'imgs'; add it or give a file of TT100K's layout"),
+        ('{"images": [], "types": []}', "has no 'imgs'; add it"),
+        ('{"imgs": {"1": {}}}', "has no 'types'; add it"),
+        ('{"imgs": {}, "types": []}', "imgs is no mapping of ids to images; give"),
+        ('{"imgs": [1], "types": []}', "imgs is no mapping of ids to images; give"),
+        ('{"imgs": {"1": {}}, "types": {}}', "types is no list of names; give"),
+        ('{"imgs": {"1": {}}, "types": [1]}', "types is no list of names; give"),
+        ('{"imgs": {\n"1": {"path"', "line 2: is not valid JSON (Expecting"),
+        ('{"imgs": ' + "[" * 100_000, "cannot be read (maximum recursion"),
+        ('{"imgs": ' + "1" * 5000 + "}", "cannot be read (Exceeds the limit"),
+        ('"\xff"', "cannot be read ('utf-8' codec"),
+    ],
+)
+def test_another_structure_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    (tmp_path / "annotations.json").write_bytes(content.encode("latin-1"))
+    assert problem in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "problem"),
+    [
+        ("4", [], "image 4: has no 'path'; add it"),
+        ("4", {"path": 5, "objects": []}, "image 4: path is 5; write one relative to dataset.root"),
+        ("4", {"path": "", "objects": []}, "image 4: path is ''; write one"),
+        ("4", {"path": "test/1.jpg"}, "image 4: has no 'objects'; add it"),
+        ("04", {"path": "test/1.jpg", "objects": []}, "image id '04' is not a whole number;"),
+        ("x", {"path": "test/1.jpg", "objects": []}, "image id 'x' is not a whole number; number"),
+    ],
+)
+def test_malformed_images_are_refused(tmp_path: Path, key: str, entry: Any, problem: str) -> None:
+    write(tmp_path, {"test/1.jpg": []})
+    content = {"imgs": {"1": {"path": "test/1.jpg", "objects": []}, key: entry}, "types": TYPES}
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    assert problem in refused(tmp_path)
+
+
+def test_lists_of_ids_are_checked(tmp_path: Path) -> None:
+    write(tmp_path, {"test/1.jpg": [], "test/2.jpg": []}, ids={"test": ["1", "5", "6"]})
+    message = refused(tmp_path)
+    assert f"{tmp_path / 'test' / 'ids.txt'}, row 2: image '5' is not among the 2 of" in message
+    assert "add it there (with no objects for a background) or remove the row" in message
+    (tmp_path / "test" / "ids.txt").write_text("1\n2\n1\n")
+    assert "row 3: image '1' is also in row 1; remove one" in refused(tmp_path)
+    (tmp_path / "test" / "ids.txt").write_text("\n")
+    assert "ids.txt: lists no images; give a list with at least one" in refused(tmp_path)
+    (tmp_path / "test" / "ids.txt").write_bytes(b"\xff")
+    assert "ids.txt: is not a UTF-8 text file; replace it" in refused(tmp_path)
+
+
+def test_missing_and_broken_images_are_named(tmp_path: Path) -> None:
+    write(tmp_path, {"test/1.jpg": [], "test/2.jpg": []})
+    (tmp_path / "test" / "2.jpg").write_bytes(b"not an image")
+    assert f"{tmp_path / 'test' / '2.jpg'}: is not an image" in refused(tmp_path)
+    (tmp_path / "test" / "2.jpg").unlink()
+    assert f"{tmp_path / 'test' / '2.jpg'}: no such image file; put it back" in refused(tmp_path)
+    (tmp_path / "test" / "1.jpg").unlink()
+    (tmp_path / "test").rmdir()
+    message = refused(tmp_path)
+    assert f"{tmp_path / 'test'}: no such image folder; put it back, or correct" in message
+    assert "dataset.val" in message
+
+
+def test_a_fingerprint_sees_classes_lists_and_annotations(tmp_path: Path) -> None:
+    images: dict[str, list[Any]] = {"train/1.jpg": [sign()], "test/2.jpg": [], "test/3.jpg": []}
+    write(tmp_path, images, ids={"train": ["1"], "test": ["2", "3"]})
+    spec = Tt100kData(format="tt100k", root=str(tmp_path))
+    prints = {fingerprint(spec)}
+    for classes in ("all", ("ps",), ("w8",)):
+        prints.add(fingerprint(spec.model_copy(update={"classes": classes})))
+    (tmp_path / "test" / "ids.txt").write_text("3\n")
+    prints.add(fingerprint(spec))
+    (tmp_path / "test" / "ids.txt").unlink()
+    prints.add(fingerprint(spec))
+    with (tmp_path / "test" / "2.jpg").open("ab") as image:
+        image.write(b"\n")
+    prints.add(fingerprint(spec))
+    assert len(prints) == 7
+    assert fingerprint(spec) in prints
+
+
+def test_the_suite_reads_its_layout_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    isolate(tmp_path, monkeypatch)
+    monkeypatch.setenv("SOBENCH_DATA", str(tmp_path))
+    suite, root = Path(__file__).parents[3] / "suites" / "tt100k.yaml", tmp_path / "tt100k"
+    for missing in (f"no folder {root}", f"{root / 'annotations.json'}: no such annotation file"):
+        code, out, err = invoke(capsys, "plan", suite)
+        assert code == 2
+        assert "no data" in out
+        assert missing in err
+        root.mkdir(exist_ok=True)
+    images = {"train/1.jpg": [sign()], "test/2.jpg": [sign("w32")]}
+    write(root, images, ids={"train": ["1"], "test": ["2"]})
+    code, out, _ = invoke(capsys, "plan", suite)
+    assert code == 0
+    assert "no data" not in out
+    code, out, _ = invoke(capsys, "data", suite, "--no-cache")
+    assert code == 0
+    assert [row.split() for row in out.splitlines() if row.startswith(("pl30", "w32"))] == [
+        ["pl30", "1", "(100", "%)", "0", "(0", "%)"],
+        ["w32", "0", "(0", "%)", "1", "(100", "%)"],
+    ]
+
+
+def test_real_sample(shared_data: Path) -> None:
+    root = shared_data / "tt100k_sample"
+    if not root.is_dir():
+        pytest.skip("needs tt100k_sample of ../shared/data, which is absent")
+    spec = Tt100kData(format="tt100k", root=str(root), train="test")
+    dataset = load(spec, "train")
+    image = dataset.images[0]
+
+    assert (len(dataset.images), image.id, image.name) == (1, 2, "test/2.jpg")
+    assert (image.width, image.height) == (2048, 2048)
+    names = [dataset.classes[label] for label in image.labels]
+    assert names == ["pne", "il60", "pl80", "pl100", "il80", "pl100"]
+    assert image.boxes[0].tolist() == pytest.approx([489.6, 993.6, 507.2, 1010.4])
+    assert len(image.ignore) == 2  # pb and il70
+    assert (dataset.skipped, dataset.notes) == ((), {tt100k.OTHERS: 2})
+    assert dataset.read_image(0).shape == (2048, 2048, 3)
+
+    everything = load(spec.model_copy(update={"classes": "all"}), "val")
+    labels = everything.images[0].labels
+    assert [everything.classes[label] for label in labels][1::3] == ["pb", "il70", "pl100"]
+    assert len(everything.classes) == 151

@@ -1,0 +1,152 @@
+"""Images onto the canvas, and boxes there and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sobench.data.dataset import FloatArray, ImageArray
+from sobench.data.resize import FILL, canvas, doubled, place, resize
+from sobench.suite.sections import Input
+
+STRETCH = Input(size=(64, 96), resize="stretch")
+LETTERBOX = Input(size=(64, 96), resize="letterbox")
+SHORTER = Input(size=(60, 100), resize="shorter_side")
+WAYS = (STRETCH, LETTERBOX, SHORTER)
+
+
+def test_canvas() -> None:
+    assert canvas(STRETCH) == (64, 96)
+    assert canvas(LETTERBOX) == (64, 96)
+    # A square of the longer side, up to the next multiple of 32, for upright and wide images.
+    assert canvas(SHORTER) == (128, 128)
+    assert canvas(Input(size=(600, 1024), resize="shorter_side")) == (1024, 1024)
+
+
+def test_doubled() -> None:
+    assert doubled(STRETCH) == Input(size=(128, 192), resize="stretch")
+    assert canvas(doubled(LETTERBOX)) == (128, 192)
+    odd = Input(size=(100, 130), resize="shorter_side")
+    assert doubled(odd) == Input(size=(200, 260), resize="shorter_side")
+    assert (canvas(odd), canvas(doubled(odd))) == ((160, 160), (288, 288))
+
+
+@given(st.sampled_from(WAYS), st.integers(1, 5000), st.integers(1, 5000))
+def test_doubled_images_are_twice_as_large(settings: Input, width: int, height: int) -> None:
+    plain, large = place(settings, width, height), place(doubled(settings), width, height)
+    assert abs(large.width - 2 * plain.width) <= (settings is not STRETCH)
+    assert abs(large.height - 2 * plain.height) <= (settings is not STRETCH)
+    high, wide = canvas(doubled(settings))
+    assert 2 * plain.width <= wide
+    assert 2 * plain.height <= high
+
+
+@pytest.mark.parametrize(
+    ("settings", "width", "height", "expected"),
+    [
+        (STRETCH, 200, 100, (96, 64)),
+        (STRETCH, 10, 1000, (96, 64)),
+        (LETTERBOX, 200, 100, (96, 48)),  # .48 in both directions
+        (LETTERBOX, 100, 200, (32, 64)),  # .32
+        (LETTERBOX, 100, 33, (96, 32)),  # 31.68 is rounded
+        (LETTERBOX, 48, 32, (96, 64)),  # small images grow
+        (LETTERBOX, 9600, 10, (96, 1)),  # never to nothing
+        (SHORTER, 120, 120, (60, 60)),  # the shorter side rules
+        (SHORTER, 400, 200, (100, 50)),  # the longer side rules
+        (SHORTER, 200, 400, (50, 100)),
+        (SHORTER, 70, 60, (70, 60)),
+    ],
+)
+def test_placement(settings: Input, width: int, height: int, expected: tuple[int, int]) -> None:
+    placement = place(settings, width, height)
+    assert (placement.width, placement.height) == expected
+    assert placement.scale == (expected[0] / width, expected[1] / height)
+
+
+def test_boxes_by_hand() -> None:
+    placement = place(STRETCH, 192, 32)  # half as wide, twice as high
+    boxes = np.array([[10.0, 4, 20, 8]])
+    assert placement.to_input(boxes).tolist() == [[5, 8, 10, 16]]
+    assert placement.to_original(np.array([[5.0, 8, 10, 16]])).tolist() == [[10, 4, 20, 8]]
+    assert boxes.tolist() == [[10, 4, 20, 8]]
+
+
+def test_boxes_of_the_padding_end_at_the_image() -> None:
+    placement = place(LETTERBOX, 200, 100)
+    found = placement.to_original(np.array([[-3.0, 40, 120, 60], [90, 50, 96, 64]]))
+    assert found.tolist() == [[0, pytest.approx(40 / 0.48), 200, 100], [187.5, 100, 200, 100]]
+
+
+def test_no_boxes() -> None:
+    placement = place(STRETCH, 10, 10)
+    assert placement.to_input(np.zeros((0, 4))).shape == (0, 4)
+    assert placement.to_original(np.zeros((0, 4))).shape == (0, 4)
+
+
+@given(
+    st.sampled_from(WAYS),
+    st.integers(1, 5000),
+    st.integers(1, 5000),
+    st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=4),
+)
+def test_boxes_come_back(
+    settings: Input, width: int, height: int, shares: list[tuple[float, ...]]
+) -> None:
+    placement = place(settings, width, height)
+    high, wide = canvas(settings)
+    assert 1 <= placement.width <= wide
+    assert 1 <= placement.height <= high
+    boxes: FloatArray = np.array(shares) * (width, height, width, height)
+    inside = placement.to_input(boxes)
+    assert (inside >= 0).all()
+    limit = np.array((placement.width, placement.height) * 2)
+    assert (inside <= limit * (1 + 1e-12)).all()
+    assert np.allclose(placement.to_original(inside), boxes, rtol=1e-12, atol=1e-9)
+
+
+def picture(height: int, width: int) -> ImageArray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("settings", WAYS)
+def test_padding_lies_right_and_below_in_the_mean_colour(settings: Input) -> None:
+    image = np.full((50, 120, 3), 255, dtype=np.uint8)
+    out = resize(image, settings)
+    assert out.dtype == np.uint8
+    assert out.shape == (*canvas(settings), 3)
+    placement = place(settings, 120, 50)
+    assert (out[: placement.height, : placement.width] == 255).all()
+    padding = np.ones(out.shape[:2], dtype=bool)
+    padding[: placement.height, : placement.width] = False
+    assert (out[padding] == FILL).all()
+    assert padding.any() == (settings is not STRETCH)
+
+
+def test_an_image_of_the_right_size_keeps_its_pixels() -> None:
+    image = picture(64, 96)
+    assert np.array_equal(resize(image, STRETCH), image)
+    assert np.array_equal(resize(picture(40, 96), LETTERBOX)[:40], picture(40, 96))
+
+
+def test_shrinking_averages() -> None:
+    stripes = np.zeros((128, 192, 3), dtype=np.uint8)
+    stripes[:, ::2] = 200
+    assert np.abs(resize(stripes, STRETCH)[:, 2:-2].astype(int) - 100).max() <= 8
+
+
+@pytest.mark.parametrize("settings", WAYS)
+@pytest.mark.parametrize("size", [(240, 400), (400, 240), (41, 67)])
+def test_pixels_go_where_boxes_go(settings: Input, size: tuple[int, int]) -> None:
+    height, width = size
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    box = np.array([[width // 4, height // 3, width // 2, height - 5]], dtype=np.float64)
+    left, top, right, bottom = box[0].astype(int)
+    image[top:bottom, left:right] = 255
+    out = resize(image, settings)
+    placement = place(settings, width, height)
+    bright = out[: placement.height, : placement.width, 0] > 127
+    rows, columns = np.nonzero(bright.any(axis=1))[0], np.nonzero(bright.any(axis=0))[0]
+    found = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    assert np.abs(placement.to_input(box)[0] - found).max() <= 0.51

@@ -1,0 +1,94 @@
+"""The numbers of a dataset are counted by hand here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sobench.data.dataset import (
+    EVERY_CLASS,
+    AnnotatedImage,
+    Dataset,
+    ImageArray,
+    Skipped,
+    as_boxes,
+    as_labels,
+)
+from sobench.data.formats import coco
+from sobench.data.statistics import SIZE_BINS, describe
+from sobench.suite.sections import CocoData
+
+
+def no_image(index: int) -> ImageArray:
+    raise AssertionError(f"image {index} was read")
+
+
+def image(
+    number: int, sides: list[float], labels: list[int], ignored: list[int] | None = None
+) -> AnnotatedImage:
+    ignored = ignored or []
+    return AnnotatedImage(
+        id=number,
+        name=f"{number}.jpg",
+        width=200,
+        height=200,
+        boxes=as_boxes([(0, 0, side, side) for side in sides]),
+        labels=as_labels(labels),
+        areas=np.asarray([side**2 for side in sides], dtype=np.float64),
+        ignore=as_boxes([(0, 0, 5, 5)] * len(ignored)),
+        ignore_labels=as_labels(ignored),
+    )
+
+
+def dataset(*images: AnnotatedImage) -> Dataset:
+    return Dataset(
+        title="test",
+        classes=("car", "ship", "kite"),
+        category_ids=(1, 2, 3),
+        images=images,
+        read_image=no_image,
+        skipped=(Skipped("a.txt", "row 1", "zero"),),
+        notes=Counter({"odd": 2}),
+    )
+
+
+def test_everything_is_counted() -> None:
+    statistics = describe(
+        dataset(
+            image(1, [4, 8, 15.9], [0, 0, 1], [EVERY_CLASS, 0]),
+            image(2, [], [], [EVERY_CLASS]),
+            image(3, [16, 32, 95, 96, 150], [1, 1, 1, 1, 0]),
+            image(4, [10], [0]),
+        )
+    )
+
+    assert (statistics.images, statistics.boxes) == (4, 9)
+    assert statistics.boxes_by_class == {"car": 4, "ship": 5, "kite": 0}
+    assert list(statistics.boxes_by_size) == list(SIZE_BINS)
+    assert list(statistics.boxes_by_size.values()) == [1, 3, 1, 2, 2]
+    assert (statistics.ignore_all_classes, statistics.ignore_one_class) == (2, 1)
+    assert (statistics.skipped, statistics.notes) == (1, {"odd": 2})
+    assert statistics.median_side == pytest.approx(16)
+    assert statistics.boxes_per_image == (0, 2.0, 5)
+    assert statistics.images_without_boxes == 1
+
+
+def test_a_split_without_boxes_has_no_median_side() -> None:
+    statistics = describe(dataset(image(1, [], [])))
+    assert statistics.median_side is None
+    assert statistics.boxes_by_class == {"car": 0, "ship": 0, "kite": 0}
+    assert sum(statistics.boxes_by_size.values()) == 0
+    assert statistics.boxes_per_image == (0, 0.0, 0)
+
+
+def test_deeppcb(shared_data: Path) -> None:
+    spec = CocoData(format="coco", root=".", train="train.json", val="val.json")
+    statistics = describe(coco.read(shared_data / "deeppcb_mini", spec, "train"))
+    assert (statistics.images, statistics.boxes) == (241, 1654)
+    assert statistics.median_side == pytest.approx(34.47, abs=0.01)
+    assert statistics.boxes_by_class["mousebite"] == 342
+    assert statistics.boxes_by_size == {"<8": 0, "8-16": 0, "16-32": 547, "32-96": 1105, ">=96": 2}
+    assert statistics.boxes_per_image == (2, 7.0, 12)

@@ -1,0 +1,350 @@
+"""ZoomInNet: maps that fit, a teacher that stays as it is, and a student that learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from sobench.data.targets import Targets
+from sobench.errors import SuiteError
+from sobench.models.build import build_detector, check_detector
+from sobench.models.detector import Detector, Stage
+from sobench.models.heads.retinanet import RetinaNetHead
+from sobench.models.methods.zoominnet.distillation import key_positions
+from sobench.models.methods.zoominnet.model import ZoomInNet
+from sobench.models.parts.boxes import AnchorShapes, pyramid_anchors
+from sobench.suite.catalog import METHODS
+from tests.models.small_config import targets
+from tests.tiny_suite import tiny_suite
+
+SIDE = 64
+FORMS: list[dict[str, Any]] = [
+    {"align": "none"},
+    {"align": "none", "distill_on": "towers"},
+    {"align": "la"},
+    {"align": "fa"},
+    {"align": "fa", "distill_on": "towers"},
+    {"align": "fa", "thin": True, "distill_on": "towers"},
+]
+
+
+def network(
+    name: str, size: tuple[int, int] = (SIDE, SIDE), device: str = "cpu", **switches: Any
+) -> Any:
+    suite = tiny_suite(input={"size": list(size)}, methods=[{"name": name, **switches}])
+    with torch.device(device):
+        return build_detector(suite, suite.methods[0], 2, 0)
+
+
+def student(size: tuple[int, int] = (SIDE, SIDE), device: str = "cpu", **switches: Any) -> Any:
+    """A student with its teacher."""
+    detector = network("zoominnet", size, device, **switches)
+    detector.receive("teacher", network("fpn", (2 * size[0], 2 * size[1]), device))
+    return detector.train()
+
+
+def scene() -> tuple[Tensor, Targets]:
+    """Two images, the second with one object and a padded row, and both at twice the size."""
+    generator = torch.Generator().manual_seed(3)
+    large = torch.randint(0, 256, (2, 3, 2 * SIDE, 2 * SIDE), generator=generator)
+    images = large.reshape(2, 3, SIDE, 2, SIDE, 2).float().mean(dim=(3, 5)).to(torch.uint8)
+    truth = targets([[(3, 5, 15, 16), (30, 28, 52, 47)], [(40, 8, 49, 20)]], [[0, 1], [1]])
+    return images, Targets(truth.boxes, truth.labels, truth.ignore, large.to(torch.uint8))
+
+
+def backward(loss: Tensor) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+# --------------------------------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize("switches", FORMS, ids=str)
+@pytest.mark.parametrize("size", [(128, 128), (240, 240), (256, 256), (100, 150)], ids=str)
+def test_what_is_compared_is_of_one_shape(size: tuple[int, int], switches: dict[str, Any]) -> None:
+    """Also where the input is no multiple of 128."""
+    detector = student(size, "meta", **switches)
+    pyramid = detector.pyramid(torch.zeros(1, 3, *size, device="meta"))
+    output = detector.head(pyramid)
+    large = torch.zeros(1, 3, 2 * size[0], 2 * size[1], device="meta", dtype=torch.uint8)
+    truth = targets([[]], [[]])
+    taught = detector.taught(Targets(truth.boxes, truth.labels, truth.ignore, large))
+    compared = detector.compared(pyramid, output)
+    towers = switches.get("distill_on") == "towers" or switches["align"] == "la"
+    assert len(compared) == len(taught) == 1 + towers
+    finest = 8 if switches["align"] == "none" else 4
+    cells = [(ceil(size[0] / s), ceil(size[1] / s)) for s in (finest * 2**i for i in range(5))]
+    for own, theirs in zip(compared, taught, strict=True):
+        assert [tuple(x.shape) for x in own] == [tuple(x.shape) for x in theirs]
+        assert [tuple(x.shape[-2:]) for x in own] == cells
+    assert [tuple(x.shape[-2:]) for x in output["logits"]] == cells
+    assert len(detector.head.anchors(output)) == 9 * sum(h * w for h, w in cells)
+
+
+@pytest.mark.parametrize("align", ["la", "fa"])
+def test_masks_are_those_of_the_teachers_frame(align: str) -> None:
+    """Its anchors at twice the strides and sides, its boxes at twice the size."""
+    detector = network("zoominnet", align=align)
+    teacher = network("fpn", (2 * SIDE, 2 * SIDE))
+    images, truth = scene()
+    assert truth.large is not None
+    own, theirs = detector.predict(images), teacher.predict(truth.large)
+    sizes = [(x.shape[-2], x.shape[-1]) for x in own["logits"]]
+    doubled = Targets(2 * truth.boxes, truth.labels, truth.ignore)
+    assert torch.equal(2 * detector.head.anchors(own), teacher.head.anchors(theirs))
+    for mode in ("literal", "nonzero", "fixed"):
+        masks = key_positions(truth, detector.head.anchors(own), sizes, 9, mode)
+        seen = key_positions(doubled, teacher.head.anchors(theirs), sizes, 9, mode)
+        assert all(torch.equal(a, b) for a, b in zip(masks, seen, strict=True))
+        assert any(mask.any() for mask in masks)
+
+
+# ---------------------------------------------------------------------------------------- loss
+
+
+def expected_distance(
+    own: Sequence[Tensor], theirs: Sequence[Tensor], masks: Sequence[Tensor]
+) -> float:
+    """Eq. 21, cell by cell."""
+    total, cells = 0.0, 0
+    for s, t, mask in zip(own, theirs, masks, strict=True):
+        assert s.shape == t.shape
+        for image, row, column in mask.nonzero().tolist():
+            total += (t - s)[image, :, row, column].square().sum().item()
+            cells += 1
+    return 0.01 * total / cells
+
+
+@pytest.mark.parametrize("mode", ["literal", "nonzero", "fixed"])
+@pytest.mark.parametrize("switches", FORMS, ids=str)
+def test_the_distillation_loss(switches: dict[str, Any], mode: str) -> None:
+    detector = student(lambda_mode=mode, **switches).eval()
+    (teacher,) = detector.teacher
+    images, truth = scene()
+    losses = detector(images, truth)
+    assert set(losses) == {"class", "box", "distill"}
+    pyramid, taught = detector.pyramid(images), teacher.pyramid(truth.large)
+    output, theirs = detector.head(pyramid), teacher.head(taught)
+    plain = detector.head.loss(output, truth)
+    assert {name: losses[name].item() for name in plain} == pytest.approx(
+        {name: value.item() for name, value in plain.items()}
+    )
+    pairs = [(pyramid, taught)]
+    if switches["align"] == "la" or switches.get("distill_on") == "towers":
+        pairs = [(output[name], theirs[name]) for name in ("class_tower", "box_tower")]
+    if switches["align"] == "none":
+        pairs = [(own, [x[:, :, ::2, ::2] for x in maps]) for own, maps in pairs]
+    sizes = [(x.shape[-2], x.shape[-1]) for x in output["logits"]]
+    masks = key_positions(truth, detector.head.anchors(output), sizes, 9, mode)  # type: ignore[arg-type]
+    expected = sum(expected_distance(own, maps, masks) for own, maps in pairs)
+    assert expected > 0
+    assert losses["distill"].item() == pytest.approx(expected, rel=1e-4)
+    on, cells = sum(mask.sum().item() for mask in masks), sum(mask.numel() for mask in masks)
+    assert 0 < on < cells
+    assert detector.measured["mask"].item() == pytest.approx(on / cells)
+
+
+def test_a_student_that_is_like_its_teacher_has_nothing_to_learn() -> None:
+    detector = student(align="fa")
+    images, truth = scene()
+    (teacher,) = detector.teacher
+    teacher.pyramid = lambda _: detector.pyramid(images)
+    assert detector(images, truth)["distill"].item() == 0
+
+
+def test_without_objects_there_is_nothing_to_distil() -> None:
+    detector = student()
+    images, truth = scene()
+    nothing = Targets(truth.boxes, torch.full_like(truth.labels, -1), truth.ignore, truth.large)
+    losses = detector(images, nothing)
+    assert losses["distill"].item() == 0
+    assert detector.measured["mask"].item() == 0
+    backward(losses["distill"])
+    assert not any(p.grad.any() for p in detector.parameters() if p.grad is not None)
+
+
+def test_distillation_in_full_precision_under_bfloat16() -> None:
+    detector = student()
+    images, truth = scene()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = detector(images, truth)
+        assert detector.pyramid(images)[0].dtype == torch.bfloat16
+    assert losses["distill"].dtype == torch.float32
+    assert losses["distill"].item() == pytest.approx(
+        detector(images, truth)["distill"].item(), rel=0.1
+    )
+
+
+# ------------------------------------------------------------------------------------- teacher
+
+
+@pytest.mark.parametrize("switches", FORMS, ids=str)
+def test_the_student_learns_and_the_teacher_stays(switches: dict[str, Any]) -> None:
+    """From the distillation alone: the student's maps come nearer, the teacher's stay."""
+    detector = student(**switches)
+    (teacher,) = detector.teacher
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    images, truth = scene()
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
+    values = []
+    for _ in range(4):
+        distill = detector.train()(images, truth)["distill"]
+        optimizer.zero_grad()
+        backward(distill)
+        optimizer.step()
+        values.append(distill.item())
+    assert values[-1] < 0.95 * values[0]
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
+    assert not any(module.training for module in teacher.modules())
+    assert detector.training
+
+
+@pytest.mark.parametrize("switches", FORMS, ids=str)
+def test_where_the_gradient_of_the_distillation_goes(switches: dict[str, Any]) -> None:
+    detector = student(**switches)
+    images, truth = scene()
+    backward(detector(images, truth)["distill"])
+    taught = {name for name, p in detector.named_parameters() if p.grad is not None}
+    towers = switches["align"] == "la" or switches.get("distill_on") == "towers"
+    parts = ("backbone.", "neck.") + (("head.class_tower.", "head.box_tower.") if towers else ())
+    assert taught == {name for name, _ in detector.named_parameters() if name.startswith(parts)}
+
+
+def test_the_teacher_works_without_a_graph_and_the_student_with_one() -> None:
+    detector = student()
+    seen: list[bool] = []
+    for each in (detector, *detector.teacher):
+        each.neck.register_forward_hook(lambda *_: seen.append(torch.is_grad_enabled()))
+    detector(*scene())
+    assert seen == [True, False]
+
+
+def test_the_teacher_is_no_part_of_the_student() -> None:
+    alone, detector = network("zoominnet"), student()
+    assert detector.state_dict().keys() == alone.state_dict().keys()
+    assert sum(p.numel() for p in detector.parameters()) == sum(
+        p.numel() for p in alone.parameters()
+    )
+    (teacher,) = detector.teacher
+    assert teacher not in set(detector.modules())
+    # A checkpoint is loaded after the teacher came: it concerns the student alone.
+    kept = teacher.state_dict()["head.class_logits.weight"].clone()
+    detector.load_state_dict({name: value + 1 for name, value in alone.state_dict().items()})
+    assert torch.equal(teacher.state_dict()["head.class_logits.weight"], kept)
+
+
+def test_what_a_run_may_be_given() -> None:
+    detector, origin = network("zoominnet"), network("zoominnet")
+    torch.nn.init.constant_(origin.head.box_offsets.bias, 3.0)
+    detector.receive("init_from", origin)
+    assert detector.head.box_offsets.bias.eq(3).all()
+    assert detector.teacher == ()
+    with pytest.raises(ValueError, match="no use for a friend"):
+        detector.receive("friend", origin)
+
+
+def test_losses_need_the_teacher_and_its_images_and_detections_do_not() -> None:
+    images, truth = scene()
+    lonely = network("zoominnet")
+    with pytest.raises(ValueError, match="needs its teacher"):
+        lonely(images, truth)
+    with pytest.raises(ValueError, match="images at twice the size"):
+        student()(images, Targets(truth.boxes, truth.labels, truth.ignore))
+    assert lonely.eval()(images).boxes.isfinite().all()
+
+
+# ------------------------------------------------------------------------------------ switches
+
+
+def form(detector: Detector) -> tuple[Any, ...]:
+    """Strides and depth of the head, and what is distilled how."""
+    assert isinstance(detector.head, RetinaNetHead)
+    shape = (detector.head.strides[0], len(detector.head.class_tower.convs), detector.head.upsample)
+    if not isinstance(detector, ZoomInNet):
+        return shape
+    return (*shape, detector.place, detector.aligned, detector.lambda_mode)
+
+
+@pytest.mark.parametrize(
+    ("switches", "expected"),
+    [
+        ({}, (4, 4, False, "neck", True, "literal")),
+        ({"thin": True}, (4, 2, False, "neck", True, "literal")),
+        ({"align": "la"}, (4, 4, True, "towers", True, "literal")),
+        ({"align": "none"}, (8, 4, False, "neck", False, "literal")),
+        ({"align": "none", "distill_on": "towers"}, (8, 4, False, "towers", False, "literal")),
+        ({"lambda_mode": "fixed"}, (4, 4, False, "neck", True, "fixed")),
+        ({"distill": False}, (4, 4, False)),
+        ({"distill": False, "thin": True}, (4, 2, False)),
+        ({"distill": False, "align": "la"}, (4, 4, True)),
+    ],
+)
+def test_a_switch_reaches_the_network(switches: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    detector = network("zoominnet", **switches)
+    assert form(detector) == expected
+    large = "distill" not in switches
+    assert detector.stages == (Stage(large=large),)
+    assert len(METHODS["zoominnet"].needs) == 1
+    (need,) = METHODS["zoominnet"].needs
+    assert (need.role, need.method, need.scale) == ("teacher", "fpn", 2)
+    assert need.switches == {"distill": True}
+
+
+def test_without_distillation_there_are_the_losses_of_the_head() -> None:
+    images, truth = scene()
+    plain = Targets(truth.boxes, truth.labels, truth.ignore)
+    assert set(network("zoominnet", distill=False)(images, plain)) == {"class", "box"}
+
+
+def test_students_start_with_the_same_weights() -> None:
+    """Alignment ``none`` is FPN, number by number; ``la`` differs only in what it does."""
+    fpn, none, la = network("fpn"), network("zoominnet", align="none"), student(align="la")
+    for other in (none, la):
+        assert other.state_dict().keys() == fpn.state_dict().keys()
+        assert all(torch.equal(other.state_dict()[k], v) for k, v in fpn.state_dict().items())
+
+
+def test_a_subsampled_teacher_has_the_students_cells() -> None:
+    """Every second cell lies where the student's does: half as far in half as large an image."""
+    shapes = AnchorShapes(((8.0,),), (1.0,))
+    of_teacher = pyramid_anchors(((8, 6),), (8,), shapes, torch.device("cpu")).view(8, 6, 4)[
+        ::2, ::2
+    ]
+    of_student = pyramid_anchors(((4, 3),), (8,), shapes, torch.device("cpu")).view(4, 3, 4)
+    centres = [(boxes[..., :2] + boxes[..., 2:]) / 2 for boxes in (of_teacher, of_student)]
+    assert torch.equal(centres[0] / 2, centres[1])
+
+
+@pytest.mark.parametrize(
+    ("switches", "towers", "problem"),
+    [
+        ({"align": "none", "distill": False}, 4, "is nothing but fpn"),
+        ({"align": "la", "distill_on": "towers"}, 4, "is what align: la does anyway"),
+        ({"thin": True}, 1, r"neck.tower_convs: 1; .* 2 to 8"),
+    ],
+)
+def test_what_cannot_be(switches: dict[str, Any], towers: int, problem: str) -> None:
+    suite = tiny_suite(
+        neck={"channels": 16, "tower_convs": towers},
+        methods=[{"name": "zoominnet", **switches}],
+    )
+    with pytest.raises(SuiteError, match=problem):
+        build_detector(suite, suite.methods[0], 2, 0)
+    with pytest.raises(SuiteError, match=problem):
+        check_detector(suite, suite.methods[0])
+
+
+def test_norms_are_those_of_the_suite() -> None:
+    group = {"channels": 16, "norm": "group"}
+    suite = tiny_suite(neck=group, methods=["zoominnet", {"name": "fpn"}])
+    detector, teacher = (build_detector(suite, entry, 2, 0) for entry in suite.methods)
+    norms = [m for m in detector.modules() if isinstance(m, torch.nn.GroupNorm)]
+    assert len(norms) == 4 + 4 + 1 + 2 * 4  # laterals, outputs, P6, towers
+    detector.receive("teacher", teacher)
+    assert detector(*scene())["distill"].item() > 0

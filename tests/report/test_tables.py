@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sobench.compare import leaderboard
+from sobench.compare.leaderboard import Leaderboard
+from sobench.report.tables import FORMATS, as_json, class_columns, columns, csv, markdown, remarks
+from sobench.suite.plan import plan
+from tests.records import failed_record, record_of
+from tests.tiny_suite import tiny_suite
+
+
+def board_of(seeds: int, **changes: Any) -> Leaderboard:
+    """Two methods that have all seeds, one that has none, one without scores."""
+    rows = ["fpn", {"name": "ssd", "label": "SSD | größer"}, {"name": "ssd", "boxes": "voc"}]
+    labels = ["fpn", "SSD | größer", "ssd"]
+    aps = dict(zip(labels, (1 / 3, 0.7, None), strict=True))
+    suite = tiny_suite(**{"methods": rows, "seeds": list(range(seeds))} | changes)
+    runs = plan(suite, "aaaa")
+    records = [
+        failed_record(run)
+        if (ap := aps[run.entry.label]) is None
+        else record_of(run, ap + run.seed / 7)
+        for run in runs
+    ]
+    return leaderboard.build(runs, records)
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def markdown_table(text: str, number: int) -> pd.DataFrame:
+    """The pipe table of this number, read back as text."""
+    blocks = [b for b in text.split("\n\n") if b.startswith("|")]
+    head, rule, *body = blocks[number].splitlines()
+    assert set(rule) <= set("|:-")
+    return pd.DataFrame([cells(line) for line in body], columns=cells(head))
+
+
+def test_columns() -> None:
+    board = board_of(2)
+    headings, rows = columns(board)
+    assert headings[:4] == ["#", "method", "AP", "AP50"]
+    assert headings[-5:] == ["params M", "GFLOPs", "ms", "img/s", "train min"]
+    assert [row[:3] for row in rows] == [
+        ["1", "SSD | größer", "0.771 ±0.101"],
+        ["2", "fpn", "0.405 ±0.101"],
+    ]
+    assert rows[0][-5:] == ["2.50", "1.25", "12.5", "40.0", "1.5"]
+
+
+def test_what_is_undefined_is_a_dash() -> None:
+    runs = plan(tiny_suite(), "aaaa")
+    board = leaderboard.build(runs, [record_of(runs[0], None, cost=None)])
+    headings, rows = columns(board)
+    assert headings == ["#", "method", *board.metrics]
+    assert rows == [["1", "fpn", *["-"] * len(board.metrics)]]
+    assert class_columns(board) == (["method", "car", "bus", "tram"], [["fpn", "-", "-", "-"]])
+
+
+def test_markdown_reads_back() -> None:
+    runs = plan(tiny_suite(methods=["fpn", "ssd"], seeds=[0, 1]), "aaaa")
+    aps = {"fpn": 1 / 3, "ssd": 0.7}
+    board = leaderboard.build(runs, [record_of(r, aps[r.entry.name] + r.seed / 7) for r in runs])
+    table = markdown_table(markdown(board), 0).set_index("method")
+    assert table.index.tolist() == ["ssd", "fpn"]
+    for _, row in board.table.iterrows():
+        for name in board.metrics:
+            value, spread = str(table.loc[str(row["method"]), name]).split(" ±")
+            assert float(value) == pytest.approx(row[name], abs=0.0005)
+            assert float(spread) == pytest.approx(row[f"{name}_std"], abs=0.0005)
+    by_class = markdown_table(markdown(board), 1).set_index("method")
+    assert float(str(by_class.loc["ssd", "car"])) == pytest.approx(0.7 + 1 / 14 + 0.1, abs=0.0005)
+    assert by_class.loc["ssd", "tram"] == "-"
+
+
+def test_markdown_survives_a_bar_in_a_label() -> None:
+    text = markdown(board_of(1))
+    lines = [line.replace(r"\|", "") for line in text.splitlines() if line.startswith("|")]
+    first = lines[: lines[1:].index(next(li for li in lines[1:] if set(li) <= set("|:-"))) + 1]
+    assert len({line.count("|") for line in first}) == 1
+    assert r"SSD \| größer" in text
+
+
+def test_markdown_says_what_stands_beneath() -> None:
+    board = board_of(1)
+    text = markdown(board)
+    assert text.startswith("## tiny\n")
+    assert text.endswith("\n")
+    for line in remarks(board):
+        assert f"\n- {line}\n" in text
+    assert "\n- one seed: ranks are not tested, close ones may be chance\n" in text
+    assert "\n- ssd deviates: own default boxes instead of the suite's anchors\n" in text
+    assert "\n- ssd seed 0: failed: no luck\n" in text
+    assert "\n- data: synthetic aaaa\n" in text
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_csv_reads_back(seeds: int) -> None:
+    board = board_of(seeds)
+    table = pd.read_csv(io.StringIO(csv(board)))
+    for name in ("rank", "method", "seeds", "AP", "AP_std", "AP_S", "AR@100", "params_m"):
+        wanted = board.table[name].astype(table[name].dtype)
+        pd.testing.assert_series_equal(table[name], wanted, rtol=1e-12)
+    assert table["AP:car"].tolist() == pytest.approx(board.per_class["car"].tolist())
+    assert table["AP:tram"].isna().all()
+    assert table["provenance:engine"].tolist() == ["hotcoco 1.0"] * 2
+    assert table["provenance:data"].tolist() == ["synthetic aaaa"] * 2
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_json_reads_back(seeds: int) -> None:
+    board = board_of(seeds)
+    content = json.loads(as_json(board))
+    assert content["title"] == "tiny"
+    assert content["metrics"] == list(board.metrics)
+    assert [row["method"] for row in content["rows"]] == ["SSD | größer", "fpn"]
+    for found, (_, wanted) in zip(content["rows"], board.table.iterrows(), strict=True):
+        assert found.keys() == set(board.table.columns)
+        assert (found["rank"], found["seeds"]) == (wanted["rank"], seeds)
+        assert found["AP"] == wanted["AP"]
+        assert found["AP_std"] == (None if seeds == 1 else wanted["AP_std"])
+    assert content["per_class_ap"][0]["tram"] is None
+    assert content["missing"] == board.missing
+    assert content["provenance"] == board.provenance
+    assert content["notes"] == list(board.notes)
+    assert content["deviations"]["ssd"] == list(board.deviations["ssd"])
+
+
+def test_formats_are_named_by_their_suffix() -> None:
+    assert {name: suffix for name, (suffix, _) in FORMATS.items()} == {
+        "md": "md",
+        "csv": "csv",
+        "json": "json",
+    }

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sobench.compare import leaderboard
+from sobench.compare.leaderboard import Leaderboard
+from sobench.report.tables import class_columns, columns, remarks
+from sobench.report.terminal import print_leaderboard, print_table
+from sobench.suite.plan import plan
+from tests.records import record_of, scored
+from tests.tiny_suite import tiny_suite
+
+
+def console(width: int = 200) -> tuple[Console, io.StringIO]:
+    target = io.StringIO()
+    return Console(file=target, width=width, force_terminal=False), target
+
+
+def board_of(**changes: Any) -> Leaderboard:
+    suite = tiny_suite(
+        methods=["fpn", "ssd"], seeds=[0, 1], protocol="visdrone-coco",
+        detect={"max_detections": 500}, title="Things [seen] :eyes:",
+    )  # fmt: skip
+    runs = plan(suite, "aaaa")
+    return leaderboard.build(runs, [record_of(r, 0.4 + r.seed / 10, **changes) for r in runs])
+
+
+def printed(board: Leaderboard, width: int = 200) -> str:
+    screen, target = console(width)
+    print_leaderboard(board, screen)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200, 1000])
+def test_no_cell_is_lost_at_any_width(width: int) -> None:
+    board = board_of()
+    text = printed(board, width)
+    assert "…" not in text
+    for headings, rows in (columns(board), class_columns(board)):
+        for cell in (*headings, *(cell for row in rows for cell in row)):
+            assert cell in text
+    blocks = re.findall(r"^1 +fpn .*$", text, re.MULTILINE)
+    assert len(blocks) == {60: 6, 80: 4, 200: 2, 1000: 1}[width]
+    for line in text.splitlines():
+        assert len(line) <= width or line in (board.title, *remarks(board))
+
+
+def test_everything_beneath_is_printed() -> None:
+    board = board_of()
+    text = printed(board)
+    assert text.splitlines()[0] == "Things [seen] :eyes:"
+    assert text.rstrip().endswith("\n".join(remarks(board)))
+
+
+def test_names_are_not_read_as_markup() -> None:
+    odd = scored(0.4, "visdrone-coco", per_class={"[red]van": {"AP": 0.1}, "[/x]": {"AP": 0.2}})
+    text = printed(board_of(scored=odd))
+    assert re.search(r"^method  \[red\]van   \[/x\]$", text, re.MULTILINE)
+    screen, target = console()
+    print_table(screen, ["[b]", "n"], [["[/b] :car:", "1"]], title="[i]")
+    assert target.getvalue().split() == ["[i]", "[b]", "n", "[/b]", ":car:", "1"]
+
+
+def test_numbers_stand_right_and_words_left() -> None:
+    screen, target = console()
+    print_table(screen, ["name", "n"], [["a", "1.5"], ["long name", "-"], ["b", "10.25"]])
+    assert [line.rstrip() for line in target.getvalue().splitlines()] == [
+        "name           n",
+        "a            1.5",
+        "long name      -",
+        "b          10.25",
+        "",
+    ]
+
+
+def test_long_words_are_wrapped() -> None:
+    screen, target = console(30)
+    print_table(screen, ["a", "words"], [["1", "one two three four five six seven eight"]])
+    assert len(target.getvalue().rstrip().splitlines()) == 3
+    assert target.getvalue().split()[-1] == "eight"
+
+
+def test_empty_table() -> None:
+    screen, target = console()
+    print_table(screen, ["a", "b"], [])
+    assert target.getvalue().split() == ["a", "b"]

@@ -1,0 +1,128 @@
+"""Detections come back in pixels of the original images, in their order, with file ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
+from sobench.models.parts.boxes import Detections
+from sobench.runs.detect import detect
+from tests.tiny_suite import tiny_run
+
+CPU = torch.device("cpu")
+SIZES = ((128, 64), (32, 64), (64, 64), (640, 320), (64, 16))  # width, height
+
+# What the fake detector says of image i, whose pixels are all i: boxes, scores, labels.
+FOUND: dict[int, list[tuple[tuple[float, float, float, float], float, int]]] = {
+    0: [((8, 4, 16, 12), 0.75, 1), ((0, 0, 64, 32), 0.5, 0)],
+    1: [],
+    2: [((1, 2, 3, 4), 0.25, 2)],
+    3: [((-4, 16, 70, 60), 0.125, 0)],
+    4: [((4, 4, 8, 8), 0.875, 2), ((0, 0, 4, 4), 0.625, 1), ((8, 0, 12, 4), 0.5, 1)],
+}
+
+
+class Oracle(nn.Module):
+    """Says what ``FOUND`` holds of each image, padded as a detector does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self.modes: set[bool] = set()
+
+    def forward(self, images: Tensor) -> Detections:
+        self.batches.append(len(images))
+        self.modes.add(self.training or torch.is_grad_enabled())
+        assert images.shape[1:] == (3, 64, 64)
+        rows = [FOUND[int(image[0, 0, 0])] for image in images]
+        longest = max(map(len, rows))
+        boxes = torch.zeros(len(rows), longest, 4)
+        scores, labels = boxes[..., 0].clone(), torch.full((len(rows), longest), -1)
+        for index, row in enumerate(rows):
+            for k, (box, score, label) in enumerate(row):
+                boxes[index, k] = torch.tensor(box)
+                scores[index, k] = score
+                labels[index, k] = label
+        return Detections(boxes, scores, labels)
+
+
+def dataset() -> Dataset:
+    none = as_boxes([])
+    images = tuple(
+        AnnotatedImage(
+            100 - i, f"{i}.png", *size, none, as_labels([]), np.zeros(0), none, as_labels([])
+        )
+        for i, size in enumerate(SIZES)
+    )
+    return Dataset("test", ("a", "b", "c"), (3, 7, 90), images, lambda _: pixels()[0])
+
+
+def pixels() -> ImageArray:
+    images = np.zeros((5, 64, 64, 3), dtype=np.uint8)
+    images[:] = np.arange(5, dtype=np.uint8)[:, None, None, None]
+    return images
+
+
+def found(resize: str, **changes: Any) -> tuple[list[Any], Oracle]:
+    run = tiny_run(input={"size": [64, 64], "resize": resize}, schedule={"batch_size": 2})
+    oracle = Oracle().train()
+    rows = detect(run, oracle, dataset(), pixels(), CPU, **changes)  # type: ignore[arg-type]
+    return list(rows), oracle
+
+
+@pytest.mark.parametrize("resize", ["stretch", "letterbox", "shorter_side"])
+def test_ids_scores_and_order(resize: str) -> None:
+    rows, oracle = found(resize)
+    assert [row["image_id"] for row in rows] == [100, 100, 98, 97, 96, 96, 96]
+    assert [row["category_id"] for row in rows] == [7, 3, 90, 3, 90, 7, 7]
+    assert [row["score"] for row in rows] == [0.75, 0.5, 0.25, 0.125, 0.875, 0.625, 0.5]
+    assert oracle.batches == [2, 2, 1]
+    assert oracle.modes == {False}  # neither training nor gradients
+
+
+def test_boxes_of_stretched_images() -> None:
+    rows, _ = found("stretch")
+    # Factors back to the original: (2, 1), (1, 1), (10, 5), (1, 1/4); x, y, width, height.
+    assert [row["bbox"] for row in rows] == [
+        [16, 4, 16, 8],
+        [0, 0, 128, 32],
+        [1, 2, 2, 2],
+        [0, 80, 640, 220],  # ends at the image
+        [4, 1, 4, 1],
+        [0, 0, 4, 1],
+        [8, 0, 4, 1],
+    ]
+
+
+def test_boxes_of_letterboxed_images() -> None:
+    rows, _ = found("letterbox")
+    # One factor in both directions: 2, 1, 10, 1; the padding below is cut off.
+    assert [row["bbox"] for row in rows] == [
+        [16, 8, 16, 16],
+        [0, 0, 128, 64],
+        [1, 2, 2, 2],
+        [0, 160, 640, 160],
+        [4, 4, 4, 4],
+        [0, 0, 4, 4],
+        [8, 0, 4, 4],
+    ]
+
+
+def test_rows_are_plain_numbers() -> None:
+    rows, _ = found("stretch")
+    for row in rows:
+        assert type(row["image_id"]) is int
+        assert type(row["category_id"]) is int
+        assert type(row["score"]) is float
+        assert {type(x) for x in row["bbox"]} == {float}
+
+
+def test_progress_is_told() -> None:
+    seen: list[tuple[int, int]] = []
+    found("stretch", watch=lambda done, total: seen.append((done, total)))
+    assert seen == [(2, 5), (4, 5), (5, 5)]

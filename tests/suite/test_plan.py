@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sobench.errors import RequestError, SuiteError
+from sobench.suite import catalog, plan, plugins
+from sobench.suite.catalog import Head
+from sobench.suite.plan import Run
+from sobench.suite.reader import load
+from tests.suite.test_reader import SHIPPED
+from tests.tiny_suite import CONTENT, tiny_suite
+
+DATA = "0123456789ab"
+BOTH = ["fpn", "ssd"]
+OTHER = Head("Another head", "", scale=4.0, octaves=3, sections=())
+VOC = {"format": "voc", "root": "/a", "train": "x", "val": "y"}
+
+
+def ids(data: str = DATA, limit: int | None = None, **changes: Any) -> dict[str, str]:
+    """Method -> id of its run, in a suite with both."""
+    suite = tiny_suite(**{"methods": BOTH} | changes)
+    return {run.entry.name: run.id for run in plan.plan(suite, data, limit)}
+
+
+def run_of(row: str | dict[str, Any] = "fpn", **changes: Any) -> Run:
+    return plan.plan(tiny_suite(methods=[row], **changes), DATA)[0]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_suites_plan(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOBENCH_DATA", raising=False)
+    suite = load(path)
+    runs = plan.plan(suite, DATA)
+    assert len(runs) == len(suite.methods) * len(suite.seeds)
+    assert len({run.id for run in runs}) == len(runs)
+
+
+def test_order_is_seed_by_seed() -> None:
+    runs = plan.plan(tiny_suite(methods=BOTH, seeds=[4, 2]), DATA)
+    assert [(run.seed, run.entry.name) for run in runs] == [
+        (4, "fpn"), (4, "ssd"), (2, "fpn"), (2, "ssd"),
+    ]  # fmt: skip
+
+
+def test_folder_is_a_function_of_the_run() -> None:
+    run = run_of({"name": "fpn", "label": "mine"})
+    assert run.folder(Path("results")) == Path("results/tiny/fpn") / run.id
+    assert re.fullmatch(r"s0-[0-9a-f]{12}", run.id)
+
+
+# --- what changes a run's identity -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "other"},
+        {"title": "Other"},
+        {"seeds": [0, 1, 2]},
+        {"protocol": "tiny"},
+        {"engine": "pycocotools"},
+        {"device": "cuda"},
+        {"evaluate_every": 2},
+        {"methods": ["ssd", {"name": "fpn", "label": "plain", "fuse": False}, "fpn"]},
+        {"methods": [{"name": "ssd", "label": "x"}, {"name": "fpn", "label": "y"}]},
+    ],
+    ids=str,
+)
+def test_what_changes_no_result_changes_no_id(changes: dict[str, Any]) -> None:
+    suite = tiny_suite(**{"methods": BOTH} | changes)
+    # The first run of each seed 0 row that the plain suite has, too.
+    found = {run.id for run in plan.plan(suite, DATA) if run.seed == 0}
+    assert set(ids().values()) <= found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": [1]},
+        {"limit": 3},
+        {"data": "ba9876543210"},
+        {"schedule": {"lr": 0.0123}},
+        {"schedule": {"warmup": {"steps": 17, "start": 0.1}}},
+        {"input": {"resize": "letterbox"}},
+        {"augment": {"hflip": 0.25}},
+        {"backbone": {"name": "resnet34"}},
+        {"neck": {"channels": 24}},
+        {"dataset": {"train": 11}},
+        {"precision": "bf16"},
+        {"detect": {"nms": 0.6}},
+    ],
+    ids=str,
+)
+def test_what_changes_results_changes_every_id(changes: dict[str, Any]) -> None:
+    before, after = ids(), ids(**changes)
+    assert before.keys() == after.keys()
+    for name, id_ in before.items():
+        assert after[name] != id_
+
+
+def test_switches_change_the_id() -> None:
+    assert run_of({"name": "fpn", "fuse": False}).id != run_of().id
+    assert run_of({"name": "fpn", "fuse": True}).id == run_of().id
+
+
+@pytest.mark.parametrize("changes", [{"scale": 2}, {"octaves": 2}, {"ratios": [1]}], ids=str)
+def test_anchors_concern_only_who_has_the_suites_head(changes: dict[str, Any]) -> None:
+    before, after = ids(), ids(anchors=changes)
+    assert after["fpn"] != before["fpn"]
+    assert after["ssd"] == before["ssd"]
+
+
+def test_head_concerns_only_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ids()
+    monkeypatch.setitem(catalog.HEADS, "other", OTHER)
+    with pytest.raises(RequestError, match="fpn has no form for head 'other'; it works with ret"):
+        ids(head="other")
+    other_fpn = replace(plugins.methods()["fpn"], heads=("other",))
+    monkeypatch.setitem(plugins.methods(), "fpn", other_fpn)
+    after = ids(head="other")
+    assert after["fpn"] != before["fpn"]
+    assert after["ssd"] == before["ssd"]
+
+
+def test_head_of_a_deviation_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(catalog.HEADS, "other", OTHER)
+    with pytest.raises(RequestError, match="fpn has no form for head 'other'"):
+        run_of({"name": "fpn", "deviations": {"head": "other", "reason": "a try"}})
+
+
+def test_place_of_the_data_changes_no_id(tmp_path: Path) -> None:
+    def id_of(**dataset: Any) -> str:
+        path = tmp_path / "a.yaml"
+        path.write_text(yaml.safe_dump(CONTENT | {"dataset": VOC | dataset}))
+        return plan.plan(load(path), DATA)[0].id
+
+    assert id_of(root="/elsewhere") == id_of()
+    assert id_of(train="z") != id_of()
+    assert id_of(classes=["a"]) != id_of()
+
+
+def test_weights_count_by_content(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.pth", tmp_path / "b.pth"
+
+    def id_of(weights: Path | str) -> str:
+        return run_of(backbone={"weights": str(weights)}).id
+
+    first.write_bytes(b"weights")
+    second.write_bytes(b"weights")
+    before = id_of(first)
+    assert id_of(second) == before
+    assert id_of("imagenet") != before
+    assert id_of("none") != before
+    first.write_bytes(b"others!")
+    os.utime(first, ns=(1, 1))
+    assert id_of(first) != before
+    with pytest.raises(RequestError, match=r"backbone.weights: .*gone.pth: No such file.*; write"):
+        id_of(tmp_path / "gone.pth")
+
+
+def test_settings_id_leaves_the_data_out() -> None:
+    suite = tiny_suite()
+    one, two = (plan.plan(suite, data)[0] for data in ("a", "b"))
+    assert one.settings_id == two.settings_id
+    assert one.id != two.id
+
+
+# --- deviations ------------------------------------------------------------------------------
+
+DEVIATING = {
+    "name": "fpn",
+    "label": "fast",
+    "deviations": {"schedule.lr": 0.5, "reason": "its paper does"},
+}
+
+
+def test_deviations_change_their_row_only() -> None:
+    suite = tiny_suite(methods=["fpn", "ssd", DEVIATING])
+    runs = {run.entry.label: run for run in plan.plan(suite, DATA)}
+    rate = suite.schedule.lr
+    rates = {label: run.suite.schedule.lr for label, run in runs.items()}
+    assert rates == {"fpn": rate, "ssd": rate, "fast": 0.5}
+    assert rate != 0.5
+    assert runs["fast"].id != runs["fpn"].id
+    assert {"fpn": runs["fpn"].id, "ssd": runs["ssd"].id} == ids()
+    assert runs["fast"].id == run_of(schedule={"lr": 0.5}).id  # it is that training
+
+
+def test_deviations_are_told() -> None:
+    suite = tiny_suite(methods=["fpn", "ssd", DEVIATING])
+    runs = {run.entry.label: run for run in plan.plan(suite, DATA)}
+    assert runs["fpn"].deviations == ()
+    assert runs["fast"].deviations == ("schedule.lr: 0.5 (its paper does)",)
+    assert runs["ssd"].deviations == catalog.METHODS["ssd"].deviations != ()
+
+
+def test_head_of_a_deviation_is_told_with_its_anchors() -> None:
+    row = {"name": "fpn", "deviations": {"head": "faster_rcnn", "reason": "two stages"}}
+    run = run_of(row, anchors={"scale": 1.5, "octaves": 3})
+    assert run.deviations == (
+        "head: faster_rcnn, with anchors of scale 1.5 and octaves 1 (two stages)",
+    )
+    assert run.settings["anchors"] == {"scale": 1.5, "octaves": 1, "ratios": [0.5, 1.0, 2.0]}
+    assert run.settings["regions"]["proposals"] == 1000
+    pinned = run_of(head="faster_rcnn", anchors={"scale": 1.5})
+    assert run.settings == pinned.settings  # it is that training
+
+
+# --- a part of the matrix --------------------------------------------------------------------
+
+
+def test_rows_by_label_or_name() -> None:
+    suite = tiny_suite(methods=["fpn", {"name": "fpn", "label": "plain", "fuse": False}, "ssd"])
+
+    def labels(*methods: str) -> list[str]:
+        return [run.entry.label for run in plan.plan(suite, DATA, methods=methods)]
+
+    assert labels() == ["fpn", "plain", "ssd"]
+    assert labels("plain") == ["plain"]
+    assert labels("fpn") == ["fpn", "plain"]  # a name takes all of its rows
+    assert labels("ssd", "plain") == ["plain", "ssd"]
+    with pytest.raises(RequestError, match="--methods: suite tiny has no row 'plane'; did you me"):
+        labels("plane")
+
+
+def test_seeds_replace_the_suites() -> None:
+    suite = tiny_suite(seeds=[0, 1])
+    assert [run.seed for run in plan.plan(suite, DATA, seeds=[7])] == [7]
+    with pytest.raises(RequestError, match="--seeds: 7, 7: give every seed once"):
+        plan.plan(suite, DATA, seeds=[7, 7])
+
+
+def test_rows_that_are_one_training() -> None:
+    suite = tiny_suite(methods=["fpn", {"name": "fpn", "label": "again", "fuse": True}])
+    with pytest.raises(RequestError, match="methods: 'fpn' and 'again' are the same training; l"):
+        plan.plan(suite, DATA)
+
+
+def needed(run: Run) -> dict[str, Run]:
+    return dict(run.requires)
+
+
+def test_what_a_method_needs_is_a_run_of_the_same_suite_and_seed() -> None:
+    (run,) = plan.plan(tiny_suite(methods=["zoominnet"], seeds=[4]), DATA, limit=5)
+    teacher = needed(run)["teacher"]
+    assert teacher.entry.name == "fpn"
+    assert (teacher.seed, teacher.limit, teacher.data) == (4, 5, DATA)
+    assert teacher.suite.input.size == (128, 128)
+    assert teacher.suite.schedule == run.suite.schedule
+    assert teacher.deviations == ("input.size: [128, 128] (the teacher of zoominnet)",)
+    row = {"name": "fpn", "deviations": {"input.size": [128, 128], "reason": "as a row"}}
+    (same,) = plan.plan(tiny_suite(methods=[row], seeds=[4]), DATA, limit=5)
+    assert same.id == teacher.id
+    (baseline,) = (required for _, required in run_of("efpn").requires)
+    assert baseline.id == run_of("fpn").id
+
+
+def test_a_need_may_hang_on_a_switch() -> None:
+    assert run_of({"name": "zoominnet", "distill": False}).requires == ()
+    assert run_of("fpn").requires == ()
+
+
+def test_a_run_is_another_when_what_it_requires_is() -> None:
+    run = run_of("zoominnet")
+    assert replace(run, requires=()).id != run.id
+    ((role, teacher),) = run.requires
+    other = replace(teacher, suite=run.suite)
+    assert replace(run, requires=((role, other),)).id != run.id
+
+
+def test_a_needed_run_deviates_as_the_row_that_needs_it() -> None:
+    narrow = {"neck.channels": 8, "reason": "narrow"}
+    row = {"name": "efpn", "deviations": narrow}
+    plain, efpn = plan.plan(tiny_suite(methods=["fpn", row]), DATA)
+    baseline = needed(efpn)["baseline"]
+    assert baseline.suite.neck.channels == 8
+    assert baseline.entry.label == "fpn for efpn"
+    assert baseline.deviations == ("neck.channels: 8 (narrow)",)
+    assert baseline.id != plain.id
+
+
+def test_what_is_required_comes_first_and_once() -> None:
+    big = {"name": "fpn", "label": "big", "deviations": {"input.size": [128, 128], "reason": "a"}}
+    tuned = {"name": "fpn", "label": "tuned", "init_from": "big"}
+    rows = ["zoominnet", tuned, {"name": "zoominnet", "label": "la", "align": "la"}, big]
+    runs = plan.plan(tiny_suite(methods=rows, seeds=[0, 1]), DATA)
+    order = [(run.entry.label, run.seed) for run in plan.with_required(runs)]
+    labels = ["big", "zoominnet", "tuned", "la"]
+    assert order == [(label, seed) for seed in (0, 1) for label in labels]
+    only = plan.with_required(runs, lambda run: run.entry.label == "tuned")
+    assert [run.entry.label for run in only][:3] == ["zoominnet", "big", "tuned"]
+    tuned_run = runs[1]
+    assert tuned_run.deviations == ("starts from the weights of big",)
+    assert needed(tuned_run)["init_from"].id == runs[3].id
+
+
+@pytest.mark.parametrize(
+    ("origins", "problem"),
+    [
+        ({"a": "c"}, "a: init_from: no row is called 'c'; known: a, b"),
+        ({"a": "a"}, "a: init_from: a <- a has no beginning"),
+        ({"a": "b", "b": "a"}, "a: init_from: a <- b <- a has no beginning"),
+        ({"a": ""}, "a: init_from: '' is no label; write that of another row"),
+        ({"a": None}, "a: init_from: null is no label"),
+    ],
+)
+def test_origins_that_cannot_be(origins: dict[str, Any], problem: str) -> None:
+    rows = [
+        {"name": "fpn", "label": label}
+        | ({"init_from": origins[label]} if label in origins else {})
+        for label in ("a", "b")
+    ]
+    with pytest.raises(SuiteError, match=re.escape(problem)):
+        tiny_suite(methods=rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"eval_sizes": [[64, 64], [64, 64]]}, "eval_sizes: [64, 64] stands twice"),
+        ({"eval_sizes": [[16, 64]]}, "eval_sizes.0.0: 16 is wrong; it must be at least 32"),
+        (
+            {"eval_sizes": [[96, 64]], "input": {"resize": "shorter_side"}},
+            "eval_sizes: write [shorter, longer], not [96, 64]",
+        ),
+        ({"methods": [{"name": "fpn", "label": ""}]}, "label: '' is wrong; write some text"),
+    ],
+)
+def test_sizes_and_labels_that_cannot_be(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SuiteError, match=re.escape(problem)):
+        tiny_suite(**changes)

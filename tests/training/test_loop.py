@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.synthetic import scenes as synthetic
+from sobench.errors import CheckpointError, Diverged
+from sobench.models.build import build_detector
+from sobench.models.detector import Detector, Stage
+from sobench.suite.plan import Run
+from sobench.suite.sections import Schedule, SyntheticData, Warmup
+from sobench.training import checkpoint
+from sobench.training.loop import History, Progress, courses, learning_rate, make_optimizer, train
+from tests.tiny_suite import tiny_run
+
+CPU = torch.device("cpu")
+
+built = build_detector
+"""What a test trains may be made in another way."""
+
+
+def _data(run: Run) -> tuple[Dataset, ImageArray]:
+    assert isinstance(run.suite.dataset, SyntheticData)
+    dataset = synthetic.read(run.suite.dataset, "train")
+    return dataset, np.stack([dataset.read_image(i) for i in range(len(dataset.images))])
+
+
+class StopError(Exception):
+    """Stands for a kill."""
+
+
+def _train(
+    run: Run,
+    folder: Path,
+    stop_at: int | None = None,
+    scores: list[int] | None = None,
+    every: float = 1e9,
+) -> tuple[History, Detector, list[Progress]]:
+    detector = built(run.suite, run.entry, 5, run.seed)
+    seen: list[Progress] = []
+    warnings: list[str] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.step == stop_at:
+            raise StopError
+
+    def score() -> dict[str, float | None]:
+        detector.eval()
+        (scores if scores is not None else []).append(len(seen))
+        return {"ap": 0.5, "ap50": None}
+
+    history = train(
+        run, detector, *_data(run), folder, CPU,
+        score=score, watch=watch, warn=warnings.append, checkpoint_seconds=every,
+    )  # fmt: skip
+    return history, detector, seen
+
+
+def _two_stages(detector: Detector) -> Detector:
+    """Its head alone, then everything; the second stage is half as long, rounded up."""
+    detector.stages = (Stage("head", 1.0), Stage("all", 0.5))
+
+    def enter(stage: Stage) -> None:
+        for part in (detector.backbone, detector.neck):
+            part.requires_grad_(stage.name == "all")
+
+    detector.enter = enter  # type: ignore[method-assign]
+    return detector
+
+
+def test_stages_follow_one_another_with_a_schedule_of_their_own() -> None:
+    run = tiny_run(schedule={"epochs": 5, "milestones": [2, 4]})
+    detector = _two_stages(build_detector(run.suite, run.entry, 5, 0))
+    head, everything = courses(detector, run.suite.schedule, images=7)
+    assert (head.first, head.end, everything.first, everything.end) == (0, 15, 15, 24)
+    assert head.schedule == run.suite.schedule
+    assert everything.schedule.epochs == 3
+    assert everything.schedule.milestones == pytest.approx((1.2, 2.4))
+
+
+@pytest.mark.parametrize("stop_at", [4, 9, 10, 12])
+def test_a_training_stopped_in_a_stage_or_between_two_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    def staged(*arguments: Any) -> Detector:
+        return _two_stages(build_detector(*arguments))
+
+    monkeypatch.setattr("tests.training.test_loop.built", staged)
+    run = tiny_run(schedule={"optimizer": "adamw", "milestones": []})
+    whole, reference, seen = _train(run, tmp_path / "whole")
+    assert [(p.stage, p.epoch, p.epochs) for p in seen[8:10]] == [("head", 3, 5), ("all", 4, 5)]
+    assert seen[9].lr == seen[0].lr < seen[8].lr  # the second stage warms up again
+    assert [row["stage"] for row in whole.epochs] == ["head"] * 3 + ["all"] * 2
+    with pytest.raises(StopError):
+        _train(run, tmp_path / "cut", stop_at, every=0)
+    history, detector, _ = _train(run, tmp_path / "cut")
+    assert history.epochs == whole.epochs
+    for name, tensor in reference.state_dict().items():
+        assert torch.equal(tensor, detector.state_dict()[name]), name
+    assert _log(tmp_path / "cut") == _log(tmp_path / "whole")
+
+
+def _log(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_same_run_twice_gives_bit_identical_losses_and_weights(tmp_path: Path) -> None:
+    _, one, first = _train(tiny_run(), tmp_path / "a")
+    _, two, second = _train(tiny_run(), tmp_path / "b")
+    assert [p.losses for p in first] == [p.losses for p in second]
+    for (name, a), b in zip(one.state_dict().items(), two.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    _, _, other = _train(tiny_run(seed=1), tmp_path / "c", None)
+    assert other[0].losses != first[0].losses
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "optimizer", "head", "method"),
+    [
+        (3, "sgd", "retinanet", "fpn"),
+        (4, "adamw", "retinanet", "fpn"),
+        (7, "adamw", "retinanet", "fpn"),
+        (5, "sgd", "faster_rcnn", "libra"),  # whose samples are drawn at random
+    ],
+)
+def test_a_stopped_training_ends_as_if_it_had_not_been(
+    tmp_path: Path, stop_at: int, optimizer: str, head: str, method: str
+) -> None:
+    small = {"candidates": 50, "proposals": 20, "samples": 16, "channels": 16}
+    run = tiny_run(schedule={"optimizer": optimizer}, head=head, regions=small, methods=[method])
+    whole, reference, _ = _train(run, tmp_path / "whole")
+    with pytest.raises(StopError):
+        _train(run, tmp_path / "cut", stop_at, every=0)
+    history, detector, seen = _train(run, tmp_path / "cut")
+    assert seen[0].step <= stop_at + 1
+    assert history.last == whole.last
+    assert history.epochs == whole.epochs
+    for name, tensor in reference.state_dict().items():
+        assert torch.equal(tensor, detector.state_dict()[name]), name
+    assert _log(tmp_path / "cut") == _log(tmp_path / "whole")
+
+
+def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(tmp_path: Path) -> None:
+    run = tiny_run()
+    whole, reference, _ = _train(run, tmp_path / "whole")
+    with pytest.raises(StopError):
+        _train(run, tmp_path / "cut", 4, every=0)
+    newest = checkpoint.found(tmp_path / "cut")[-1]
+    content = bytearray(newest.read_bytes())
+    content[1000] ^= 4
+    newest.write_bytes(content)
+    history, detector, seen = _train(run, tmp_path / "cut")
+    assert 1 < seen[0].step < 4
+    assert history.last == whole.last
+    for name, tensor in reference.state_dict().items():
+        assert torch.equal(tensor, detector.state_dict()[name]), name
+
+
+def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
+    run = tiny_run()
+    first, one, _ = _train(run, tmp_path)
+    second, two, seen = _train(run, tmp_path)
+    assert seen == []
+    assert (first.last, first.epochs) == (second.last, second.epochs)
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, two.state_dict()[name]), name
+
+
+def test_checkpoints_of_another_run_are_refused(tmp_path: Path) -> None:
+    _train(tiny_run(), tmp_path)
+    with pytest.raises(CheckpointError, match=r"s0-.*move it away"):
+        _train(tiny_run(seed=1), tmp_path)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_parts(tmp_path: Path) -> None:
+    run = tiny_run(schedule={"lr": 1e12, "clip_norm": None})
+    with pytest.raises(Diverged, match=r"at step \d+: class \S+, box \S+, total \S+"):
+        _train(run, tmp_path)
+    for path in checkpoint.found(tmp_path):
+        history = json.loads(checkpoint.load(path)["history"])
+        assert all(math.isfinite(value) for value in history["last"].values())
+
+
+def test_scores_are_taken_when_the_suite_says_so(tmp_path: Path) -> None:
+    scores: list[int] = []
+    history, detector, _ = _train(tiny_run(evaluate_every=2), tmp_path, scores=scores)
+    assert scores == [6]
+    assert [row.get("ap") for row in history.epochs] == [None, 0.5, None]
+    assert detector.training
+
+
+def test_scoring_in_between_changes_nothing(tmp_path: Path) -> None:
+    _, _, plain = _train(tiny_run(), tmp_path / "a")
+    _, _, scored = _train(tiny_run(evaluate_every=1), tmp_path / "b", scores=[])
+    assert [p.losses for p in plain] == [p.losses for p in scored]
+
+
+def test_the_log_has_a_line_for_each_epoch_with_mean_losses(tmp_path: Path) -> None:
+    _, _, seen = _train(tiny_run(), tmp_path)
+    rows = [row for row in _log(tmp_path) if "lr" not in row]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    losses = rows[0]["losses"]
+    assert isinstance(losses, dict)
+    assert losses["box"] == pytest.approx(np.mean([p.losses["box"] for p in seen[:3]]))
+
+
+def _schedule(**changes: object) -> Schedule:
+    return Schedule.model_validate({"epochs": 10, "batch_size": 1, "lr": 1.0} | changes)
+
+
+def test_warm_up_and_milestones() -> None:
+    schedule = _schedule(warmup={"steps": 10, "start": 0.1}, milestones=[5, 8], gamma=0.2)
+    rates = [learning_rate(schedule, step, 10) for step in (0, 5, 10, 49, 50, 79, 80, 99)]
+    assert rates == pytest.approx([0.1, 0.55, 1, 1, 0.2, 0.2, 0.04, 0.04])
+
+
+def test_cosine_begins_after_the_warm_up_and_ends_near_zero() -> None:
+    schedule = _schedule(warmup={"steps": 20, "start": 0.5}, decay="cosine")
+    rates = [learning_rate(schedule, step, 10) for step in (0, 10, 20, 60, 99)]
+    assert rates == pytest.approx([0.5, 0.75, 1, 0.5, 0.5 * (1 + math.cos(math.pi * 79 / 80))])
+
+
+def test_a_warm_up_longer_than_the_training_is_no_error() -> None:
+    schedule = _schedule(warmup=Warmup(steps=500, start=0.1), decay="cosine", epochs=1)
+    rates = [learning_rate(schedule, step, 4) for step in range(4)]
+    assert all(0.1 <= rate <= 0.2 for rate in rates)
+
+
+def test_only_what_trains_is_optimised() -> None:
+    run = tiny_run()
+    detector = build_detector(run.suite, run.entry, 5, 0)
+    detector.backbone.stem.requires_grad_(False)
+    optimizer = make_optimizer(detector, run.suite.schedule)
+    given = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert given == {id(p) for p in detector.parameters() if p.requires_grad}
