@@ -253,10 +253,10 @@ def report(results: Path, formats: str, out: Path | None, **suite: Any) -> None:
         if out is None:
             click.echo(render(board), nl=False)
         else:
-            from sobench.files import write_whole
+            from sobench.files import write_atomic
 
             path = out / f"{request.suite.name}.{suffix}"
-            write_whole(path, render(board).encode())
+            write_atomic(path, render(board).encode())
             click.echo(path)
 
 

@@ -34,7 +34,7 @@ class Diverged(RunError):  # noqa: N818
     """The loss of a run stopped being finite."""
 
 
-class Busy(RunError):  # noqa: N818
+class RunLocked(RunError):  # noqa: N818
     """Another process is at this run."""
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sobench.errors import Busy
-from sobench.files import held, replacing, write_whole
+from sobench.errors import RunLocked
+from sobench.files import atomic_path, locked, write_atomic
 
 
 def test_content_appears_under_its_name(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "file.txt"
-    write_whole(path, b"content")
+    write_atomic(path, b"content")
     assert path.read_bytes() == b"content"
     assert list(path.parent.iterdir()) == [path]
 
@@ -19,7 +19,7 @@ def test_content_appears_under_its_name(tmp_path: Path) -> None:
 def test_success_replaces_only_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_bytes(b"old")
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(b"new")
         assert temporary.parent == path.parent
         assert path.read_bytes() == b"old"
@@ -31,7 +31,7 @@ def test_success_replaces_only_at_the_end(tmp_path: Path) -> None:
 def test_failure_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "file.txt"
     path.write_bytes(b"old")
-    with pytest.raises(error), replacing(path) as temporary:  # noqa: PT012
+    with pytest.raises(error), atomic_path(path) as temporary:  # noqa: PT012
         temporary.write_bytes(b"half of the n")
         raise error
     assert path.read_bytes() == b"old"
@@ -39,7 +39,7 @@ def test_failure_leaves_the_old_file(tmp_path: Path, error: type[BaseException])
 
 
 def test_failure_makes_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "file.txt"):
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "file.txt"):
         _ = 1 / 0
     assert list(tmp_path.iterdir()) == []
 
@@ -56,7 +56,7 @@ def test_full_disk_leaves_the_old_file(
 
     monkeypatch.setattr(os if step == "fsync" else Path, step, full)
     with pytest.raises(OSError, match="no space left"):
-        write_whole(path, b"new")
+        write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -73,13 +73,13 @@ def test_content_is_on_the_disk_before_the_name(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched)
-    write_whole(path, b"new")
+    write_atomic(path, b"new")
     assert flushed == [False, True]  # the file, then the folder that names it
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with held(folder), pytest.raises(Busy, match="another sobench"), held(folder):
+    with locked(folder), pytest.raises(RunLocked, match="another sobench"), locked(folder):
         pass
-    with held(folder):
+    with locked(folder):
         assert (folder / ".lock").exists()

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from sobench.data.dataset import AnnotatedImage, Skipped, as_boxes, as_labels
+from sobench.data.dataset import AnnotatedImage, SkippedRow, as_boxes, as_labels
 from sobench.errors import DataError
 
 Split = Literal["train", "val"]
@@ -43,10 +43,10 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Findings:
+class ReadReport:
     """What a reader collects beside images: rows left out, and counts worth knowing."""
 
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedRow] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
 
 
@@ -143,19 +143,19 @@ def zero_size(x1: float, y1: float, x2: float, y2: float) -> str:
     return f"zero or negative size: {x1:g},{y1:g} to {x2:g},{y2:g}"
 
 
-def annotated(
+def to_annotated_image(
     image_id: int,
     name: str,
     image_size: tuple[int, int],
     rows: Iterable[Row],
     file: Path,
-    findings: Findings,
+    report: ReadReport,
 ) -> AnnotatedImage:
     """One image from its rows.
 
     Boxes without area and boxes wholly outside the image are left out and added to
-    ``findings.skipped``; boxes that reach out are kept unchanged and counted in
-    ``findings.notes``.
+    ``report.skipped``; boxes that reach out are kept unchanged and counted in
+    ``report.notes``.
 
     Args:
         image_id: id of the image in the dataset.
@@ -163,7 +163,7 @@ def annotated(
         image_size: width and height in pixels.
         rows: the boxes of the image, with finite coordinates.
         file: annotation file, for messages.
-        findings: collects what was left out or is worth knowing.
+        report: collects what was left out or is worth knowing.
     """
     rows = list(rows)
     boxes = as_boxes([row.box for row in rows])
@@ -175,10 +175,10 @@ def annotated(
     for index in np.flatnonzero(~usable):
         row = rows[index]
         reason = zero_size(*row.box) or _outside(row.box, image_size)
-        findings.skipped.append(Skipped(str(file), row.where, reason))
+        report.skipped.append(SkippedRow(str(file), row.where, reason))
     out = (np.minimum(x1, y1) < -_ROUNDING) | (x2 > width + _ROUNDING) | (y2 > height + _ROUNDING)
     if reaching := int(np.count_nonzero(out & usable & ~ignore)):
-        findings.notes[PARTLY_OUTSIDE] += reaching
+        report.notes[PARTLY_OUTSIDE] += reaching
     kept, ignored = usable & ~ignore, usable & ignore
     areas = np.asarray([_area(row) for row in rows], dtype=np.float64)
     return AnnotatedImage(

@@ -24,8 +24,8 @@ class Augmentation:
     """Flip, padding onto the canvas, scale jitter, crop back to the canvas, photometric distortion.
 
     A sample holds ``image`` ``[3, h, w]`` without its padding, ``boxes`` and ``ignore`` as bounding
-    boxes and ``labels``. It may hold ``large`` ``[3, 2h, 2w]``, the same image at twice the size:
-    it gets the same draws with all pixel counts doubled, so that pixel ``2y, 2x`` of ``large``
+    boxes and ``labels``. It may hold ``image_2x`` ``[3, 2h, 2w]``, the image at twice the size:
+    that gets the same draws with all pixel counts doubled, so that pixel ``2y, 2x`` of ``image_2x``
     goes on showing what ``y, x`` of ``image`` shows. Nothing else depends on whether it is there.
     """
 
@@ -66,7 +66,7 @@ def _padded(part: Any, drawn: dict[str, Any]) -> Any:
 
 
 def _drawn(sample: dict[str, Any], transform: v2.Transform) -> dict[str, Any]:
-    """The draw sees the image alone, so that ``large`` cannot change it."""
+    """The draw sees the image alone, so that ``image_2x`` cannot change it."""
     return _each(sample, transform.transform, transform.make_params([sample["image"]]))
 
 
@@ -74,9 +74,9 @@ def _each(
     sample: dict[str, Any], change: Callable[[Any, dict[str, Any]], Any], drawn: dict[str, Any]
 ) -> dict[str, Any]:
     changed = {key: change(sample[key], drawn) for key in ("image", "boxes", "ignore")}
-    if "large" in sample:
+    if "image_2x" in sample:
         twice = {k: np.multiply(v, 2).tolist() for k, v in drawn.items() if k in _IN_PIXELS}
-        changed["large"] = change(sample["large"], drawn | twice)
+        changed["image_2x"] = change(sample["image_2x"], drawn | twice)
     return sample | changed
 
 
@@ -90,7 +90,9 @@ def _drop_hidden(sample: dict[str, Any], whole: Tensor) -> dict[str, Tensor]:
     area = _area(boxes)
     kept = (area > 0) & (area >= _LEAST_VISIBLE * whole)
     rest = (area > 0) & ~kept
-    pixels = {key: sample[key].as_subclass(Tensor) for key in ("image", "large") if key in sample}
+    pixels = {
+        key: sample[key].as_subclass(Tensor) for key in ("image", "image_2x") if key in sample
+    }
     return pixels | {
         "boxes": boxes[kept],
         "labels": sample["labels"][kept],

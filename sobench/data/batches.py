@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 from sobench.data.augment import Augmentation
 from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray
-from sobench.data.resize import Placement, canvas, doubled, place
+from sobench.data.resize import ResizeGeometry, at_double_size, input_shape, resize_geometry
 from sobench.data.targets import Batch, Targets
 from sobench.suite.sections import Augment, Input
 
@@ -30,7 +30,7 @@ def training_batches(
     epoch: int,
     start: int = 0,
     workers: int = 0,
-    large: ImageArray | None = None,
+    images_2x: ImageArray | None = None,
 ) -> Iterator[Batch]:
     """The batches of one epoch from step ``start`` on; a pure function of its arguments.
 
@@ -39,16 +39,16 @@ def training_batches(
 
     Args:
         images: ``[N, H, W, 3]`` uint8, the dataset on the canvas of ``settings``.
-        large: ``[N, h, w, 3]`` uint8, the dataset on the canvas of ``doubled(settings)``. The
-            batches then carry ``targets.large``, augmented as the images are; all else is bit for
-            bit what it is without.
+        images_2x: ``[N, h, w, 3]`` uint8, the dataset for ``at_double_size(settings)``.
+            The batches then carry ``images_2x``, augmented as the images are; all else is bit for
+            bit as it is without.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(images))
     size = min(batch_size, len(images))
     steps = [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
     keys = [[(int(i), _image_seed(seed, epoch, int(i))) for i in step] for step in steps[start:]]
     yield from DataLoader(
-        _Training(dataset, images, settings, augment, large),
+        _Training(dataset, images, settings, augment, images_2x),
         batch_sampler=keys,
         collate_fn=_collate,
         num_workers=workers,
@@ -75,49 +75,53 @@ class _Training(TorchDataset[Any]):
         images: ImageArray,
         settings: Input,
         augment: Augment,
-        large: ImageArray | None,
+        images_2x: ImageArray | None,
     ) -> None:
         self.dataset = dataset
         self.images = images
         self.settings = settings
-        self.augmentation = Augmentation(augment, canvas(settings))
-        self.large = large
+        self.augmentation = Augmentation(augment, input_shape(settings))
+        self.images_2x = images_2x
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
         index, seed = key
         record = self.dataset.images[index]
         sample = _sample(record, self.images[index], self.settings)
-        if self.large is not None:
-            sample["large"] = _twice(sample["image"], record, self.large[index], self.settings)
+        if self.images_2x is not None:
+            sample["image_2x"] = _image_2x(
+                sample["image"], record, self.images_2x[index], self.settings
+            )
         return self.augmentation(sample, seed)
 
 
 def _sample(record: AnnotatedImage, pixels: ImageArray, settings: Input) -> dict[str, Any]:
     """The image without its padding, with boxes in its pixels."""
-    placement = place(settings, record.width, record.height)
-    size = (placement.height, placement.width)
-    limit = np.array((placement.width, placement.height) * 2)
+    geometry = resize_geometry(settings, record.width, record.height)
+    size = (geometry.height, geometry.width)
+    limit = np.array((geometry.width, geometry.height) * 2)
     return {
-        "image": _content(pixels, placement),
-        "boxes": _boxes(np.clip(placement.to_input(record.boxes), 0, limit), size),
-        "ignore": _boxes(np.clip(placement.to_input(record.ignore), 0, limit), size),
+        "image": _content(pixels, geometry),
+        "boxes": _boxes(np.clip(geometry.to_input(record.boxes), 0, limit), size),
+        "ignore": _boxes(np.clip(geometry.to_input(record.ignore), 0, limit), size),
         "labels": torch.from_numpy(record.labels.copy()),
     }
 
 
-def _twice(
+def _image_2x(
     image: Tensor, record: AnnotatedImage, pixels: ImageArray, settings: Input
 ) -> tv_tensors.Image:
     """The larger image without its padding, at exactly twice the size of ``image``.
 
     Each size was rounded on its own, so a side may be a pixel off, which jitter would magnify.
     """
-    content = _content(pixels, place(doubled(settings), record.width, record.height))
+    content = _content(
+        pixels, resize_geometry(at_double_size(settings), record.width, record.height)
+    )
     return v2.functional.resize(content, [2 * side for side in image.shape[-2:]], antialias=True)
 
 
-def _content(pixels: ImageArray, placement: Placement) -> tv_tensors.Image:
-    content = np.array(pixels[: placement.height, : placement.width])
+def _content(pixels: ImageArray, geometry: ResizeGeometry) -> tv_tensors.Image:
+    content = np.array(pixels[: geometry.height, : geometry.width])
     return tv_tensors.Image(torch.from_numpy(content).permute(2, 0, 1))
 
 
@@ -132,9 +136,11 @@ def _collate(samples: list[dict[str, Tensor]]) -> Batch:
         _padded([s["boxes"] for s in samples]),
         _padded([s["labels"] for s in samples], value=-1),
         _padded([s["ignore"] for s in samples], least=0),
-        _stacked([s["large"] for s in samples]) if "large" in samples[0] else None,
     )
-    return Batch(_stacked([s["image"] for s in samples]), targets)
+    images_2x = [s["image_2x"] for s in samples if "image_2x" in s]
+    return Batch(
+        _stacked([s["image"] for s in samples]), targets, _stacked(images_2x) if images_2x else None
+    )
 
 
 def _stacked(images: list[Tensor]) -> Tensor:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from sobench.data.dataset import Dataset, ImageArray
-from sobench.data.resize import canvas, resize
+from sobench.data.resize import input_shape, resize
 from sobench.errors import DataError
-from sobench.files import replacing
+from sobench.files import atomic_path
 from sobench.suite.sections import Input
 
 _VERSION = 1
@@ -65,7 +65,7 @@ def cached_images(
         raise DataError(
             f"{path}: damaged cache ({error}); delete this file, it is rebuilt"
         ) from None
-    if images.shape != (count, *canvas(settings), 3):
+    if images.shape != (count, *input_shape(settings), 3):
         raise DataError(f"{path}: cache of shape {images.shape}; delete this file, it is rebuilt")
     return images
 
@@ -76,10 +76,10 @@ def _build(
     settings: Input,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    shape = (len(dataset.images), *canvas(settings), 3)
+    shape = (len(dataset.images), *input_shape(settings), 3)
     try:
         # Written, not mapped: where a disk is full, a write fails but a mapping kills the process.
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             descr = dtype_to_descr(np.dtype(np.uint8))
             header = {"descr": descr, "fortran_order": False, "shape": shape}
             write_array_header_1_0(file, header)

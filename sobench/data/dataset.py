@@ -44,7 +44,7 @@ class AnnotatedImage:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedRow:
     """A row that a reader left out, and why."""
 
     file: str
@@ -71,7 +71,7 @@ class Dataset:
     category_ids: tuple[int, ...]
     images: tuple[AnnotatedImage, ...]
     read_image: Callable[[int], ImageArray]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedRow, ...] = ()
     notes: Counter[str] | None = None
 
     def first(self, limit: int | None) -> Dataset:

@@ -15,7 +15,7 @@ FILL = (124, 116, 104)
 
 
 @dataclass(frozen=True)
-class Placement:
+class ResizeGeometry:
     """Where an image lies on the canvas: in its top left corner, scaled.
 
     Attributes:
@@ -39,7 +39,7 @@ class Placement:
         return original
 
 
-def canvas(settings: Input) -> tuple[int, int]:
+def input_shape(settings: Input) -> tuple[int, int]:
     """Height and width of the network input, the same for every image of a suite."""
     if settings.resize == "shorter_side":
         side = -(-settings.size[1] // 32) * 32
@@ -47,7 +47,7 @@ def canvas(settings: Input) -> tuple[int, int]:
     return settings.size
 
 
-def doubled(settings: Input) -> Input:
+def at_double_size(settings: Input) -> Input:
     """The same way to resize, to twice the size in both directions.
 
     Up to the rounding of one pixel an image becomes twice as large as on the plain canvas. With
@@ -58,7 +58,7 @@ def doubled(settings: Input) -> Input:
     return settings.model_copy(update={"size": (2 * high, 2 * wide)})
 
 
-def place(settings: Input, width: int, height: int) -> Placement:
+def resize_geometry(settings: Input, width: int, height: int) -> ResizeGeometry:
     """Where an image of ``width`` x ``height`` pixels lies on the canvas."""
     high, wide = settings.size
     if settings.resize == "stretch":
@@ -70,13 +70,14 @@ def place(settings: Input, width: int, height: int) -> Placement:
             shorter, longer = settings.size
             scale = min(shorter / min(width, height), longer / max(width, height))
         new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
-    return Placement(new_width, new_height, (new_width / width, new_height / height))
+    return ResizeGeometry(new_width, new_height, (new_width / width, new_height / height))
 
 
 def box_sizes(dataset: Dataset, settings: Input) -> FloatArray | None:
     """``[N, 2]`` width and height of all objects in pixels of the input; ``None`` without any."""
     sizes = [
-        (image.boxes[:, 2:] - image.boxes[:, :2]) * place(settings, image.width, image.height).scale
+        (image.boxes[:, 2:] - image.boxes[:, :2])
+        * resize_geometry(settings, image.width, image.height).scale
         for image in dataset.images
     ]
     found = np.concatenate(sizes) if sizes else np.empty((0, 2))
@@ -86,14 +87,14 @@ def box_sizes(dataset: Dataset, settings: Input) -> FloatArray | None:
 def resize(image: ImageArray, settings: Input) -> ImageArray:
     """``[h, w, 3]`` -> the canvas ``[H, W, 3]``: antialiased bilinear, padded right and below."""
     height, width = image.shape[:2]
-    placement = place(settings, width, height)
+    geometry = resize_geometry(settings, width, height)
     scaled = image
-    if (placement.width, placement.height) != (width, height):
-        size = (placement.width, placement.height)
+    if (geometry.width, geometry.height) != (width, height):
+        size = (geometry.width, geometry.height)
         scaled = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-    if scaled.shape[:2] == canvas(settings):
+    if scaled.shape[:2] == input_shape(settings):
         return scaled
-    padded = np.empty((*canvas(settings), 3), dtype=np.uint8)
+    padded = np.empty((*input_shape(settings), 3), dtype=np.uint8)
     padded[:] = FILL
-    padded[: placement.height, : placement.width] = scaled
+    padded[: geometry.height, : geometry.width] = scaled
     return padded

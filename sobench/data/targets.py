@@ -17,14 +17,11 @@ class Targets:
         boxes: ``[B, G, 4]`` float ``x1, y1, x2, y2``; ``G`` is at least 1.
         labels: ``[B, G]`` int64 in ``0..K-1``, ``-1`` for padding.
         ignore: ``[B, I, 4]`` float regions that are neither object nor background; padding is 0.
-        large: ``[B, 3, 2H, 2W]`` uint8, the images at twice the size, where a teacher looks at
-            them.
     """
 
     boxes: Tensor
     labels: Tensor
     ignore: Tensor
-    large: Tensor | None = None
 
     def to(self, device: torch.device) -> Targets:
         """The same targets on another device."""
@@ -35,8 +32,7 @@ class Targets:
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
-        large = None if self.large is None else change(self.large)
-        return Targets(change(self.boxes), change(self.labels), change(self.ignore), large)
+        return Targets(change(self.boxes), change(self.labels), change(self.ignore))
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,24 @@ class Batch:
     Attributes:
         images: ``[B, 3, H, W]`` uint8 RGB, channels-last in memory.
         targets: in pixels of the network input.
+        images_2x: ``[B, 3, 2H, 2W]`` uint8 RGB, the same images at twice the size, where a teacher
+            looks at them.
     """
 
     images: Tensor
     targets: Targets
+    images_2x: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        images_2x = self.images_2x
+        return Batch(
+            self.images.to(device, non_blocking=True),
+            self.targets.to(device),
+            None if images_2x is None else images_2x.to(device, non_blocking=True),
+        )
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory; the data loader calls this by name."""
-        return Batch(self.images.pin_memory(), self.targets.pin_memory())
+        images_2x = None if self.images_2x is None else self.images_2x.pin_memory()
+        return Batch(self.images.pin_memory(), self.targets.pin_memory(), images_2x)

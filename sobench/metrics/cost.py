@@ -27,7 +27,7 @@ class _Predict(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """A flat list of tensors, as tracing wants them."""
-        return self.detector.head.workload(self.detector.predict(images))
+        return self.detector.head.flops_outputs(self.detector.predict(images))
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sobench.data.dataset import FloatArray, IntArray
 from sobench.errors import DataError
-from sobench.files import write_whole
+from sobench.files import write_atomic
 
 BOX_DECIMALS = 3
 SCORE_DECIMALS = 9
@@ -69,7 +69,7 @@ def write_rows(path: Path, rows: Sequence[DetectionRow]) -> None:
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=4, mtime=0) as file:
         file.write(text.encode("ascii"))
-    write_whole(path, packed.getvalue())
+    write_atomic(path, packed.getvalue())
 
 
 def read_rows(path: Path) -> list[DetectionRow]:

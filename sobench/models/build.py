@@ -8,9 +8,9 @@ from importlib import import_module
 import torch
 
 from sobench.data.dataset import FloatArray
-from sobench.data.resize import canvas
+from sobench.data.resize import input_shape
 from sobench.errors import RequestError
-from sobench.models.detector import Blueprint, Detector
+from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.parts.backbone import build_backbone
 from sobench.suite import plugins
 from sobench.suite.sections import MethodEntry, Suite
@@ -19,7 +19,7 @@ from sobench.suite.sections import MethodEntry, Suite
 def build_detector(
     suite: Suite,
     entry: MethodEntry,
-    classes: int,
+    num_classes: int,
     seed: int,
     box_sizes: FloatArray | None = None,
 ) -> Detector:
@@ -38,74 +38,16 @@ def build_detector(
         torch.default_generator.manual_seed(seed)
         backbone = build_backbone(suite.backbone)
         torch.default_generator.manual_seed(seed + 1)
-        pinned = blueprint(suite, classes, box_sizes)
-        return builder(entry.name)(backbone, pinned, entry.switches)
+        config = detector_config(suite, num_classes, box_sizes)
+        return builder(entry.name)(backbone, config, entry.switches)
 
 
-def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
-    """Build one row without storage and send one batch through it, as training would.
-
-    Args:
-        tested: the key of the suite that wants the row only tested at this input, with its value;
-            then it is one image, and nothing trains.
-
-    Raises:
-        RequestError: the row cannot be built or run under this suite.
-    """
-    count = 1 if tested else suite.schedule.batch_size
-    images = torch.empty(count, 3, *canvas(suite.input), device="meta")
-    try:
-        _without_storage(suite, entry).train(not tested).predict(images)
-    except (ValueError, RuntimeError) as error:
-        if _wants_values(error):
-            return
-        why = str(error).partition("\n")[0]
-        where = tested or (
-            f"input.size {list(canvas(suite.input))} and schedule.batch_size {len(images)}"
-        )
-        raise RequestError(
-            f"{suite.name}: methods: {entry.label} does not run with {where}:\n"
-            f"{why}; change these, or leave the row out"
-        ) from error
-
-
-def check_fits(
-    suite: Suite, entry: MethodEntry, other: Suite, origin: MethodEntry, why: str
-) -> None:
-    """See whether the weights of ``origin`` under another suite fit the network of ``entry``.
-
-    Args:
-        why: the key of the suite that asks for it, with its value.
-
-    Raises:
-        RequestError: they do not; names the first that does not.
-    """
-    try:
-        networks = _without_storage(suite, entry), _without_storage(other, origin)
-    except (ValueError, RuntimeError) as error:
-        if _wants_values(error):
-            return
-        raise
-    own, theirs = ({k: list(v.shape) for k, v in n.state_dict().items()} for n in networks)
-    for name in sorted(own.keys() | theirs.keys()):
-        if own.get(name) != theirs.get(name):
-            raise RequestError(
-                f"{suite.name}: methods: {entry.label}: {why}: the weights of {origin.label} do "
-                f"not fit:\n{name} is {theirs.get(name, 'not')} there and {own.get(name, 'not')} "
-                "here; change the one or leave the other out"
-            )
-
-
-def _without_storage(suite: Suite, entry: MethodEntry) -> Detector:
+def build_without_storage(suite: Suite, entry: MethodEntry) -> Detector:
+    """The detector of one row for one class, on torch's ``meta`` device: shapes and no values."""
     plain = suite.backbone.model_copy(update={"weights": "none"})
     with torch.device("meta"):
-        pinned = blueprint(suite, classes=1)
-        return builder(entry.name)(build_backbone(plain), pinned, entry.switches)
-
-
-def _wants_values(error: Exception) -> bool:
-    """Whether torch has no form of an operation without storage, since it looks at values."""
-    return isinstance(error, NotImplementedError) or "meta tensors" in str(error)
+        config = detector_config(suite, num_classes=1)
+        return builder(entry.name)(build_backbone(plain), config, entry.switches)
 
 
 def builder(name: str) -> Callable[..., Detector]:
@@ -129,17 +71,19 @@ def builder(name: str) -> Callable[..., Detector]:
     found: Callable[..., Detector] | None = getattr(module, "build", None)
     if not callable(found):
         raise RequestError(
-            f"{where} has no function build(backbone, blueprint, switches); write one, or name "
+            f"{where} has no function build(backbone, config, switches); write one, or name "
             f"the module that has it in the row of {name}"
         )
     return found
 
 
-def blueprint(suite: Suite, classes: int, box_sizes: FloatArray | None = None) -> Blueprint:
+def detector_config(
+    suite: Suite, num_classes: int, box_sizes: FloatArray | None = None
+) -> DetectorConfig:
     """What the suite pins for every network."""
-    return Blueprint(
-        classes,
-        canvas(suite.input),
+    return DetectorConfig(
+        num_classes,
+        input_shape(suite.input),
         suite.neck,
         suite.head,
         suite.anchors,

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from sobench.data.dataset import FloatArray
 from sobench.data.targets import Targets
-from sobench.models.parts.boxes import AnchorShapes, Detections
+from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.losses import BoxLoss
+from sobench.models.parts.nms import Detections
 from sobench.models.parts.sampling import Sampler
 from sobench.suite.sections import Anchors, Detect, Neck, Regions
 
@@ -22,17 +23,17 @@ HeadOutput = dict[str, list[Tensor]]
 """Raw predictions by name, a map for each level."""
 
 
-def all_maps(output: HeadOutput) -> list[Tensor]:
-    """Every raw prediction: the workload of a head without a second stage."""
+def all_predictions(output: HeadOutput) -> list[Tensor]:
+    """Every raw prediction: the flops_outputs of a head without a second stage."""
     return [x for maps in output.values() for x in maps]
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class DetectorConfig:
     """What a suite pins for every method's network.
 
     Attributes:
-        classes: number of classes, without a background.
+        num_classes: without a background.
         size: height and width of the network input.
         neck: channels and normalisation of the pyramid and of the head's towers.
         head: key of ``catalog.HEADS``.
@@ -41,7 +42,7 @@ class Blueprint:
             anchors that are fitted to them; ``None`` where no data are at hand.
     """
 
-    classes: int
+    num_classes: int
     size: tuple[int, int]
     neck: Neck
     head: str
@@ -51,7 +52,7 @@ class Blueprint:
     box_sizes: FloatArray | None = field(default=None, compare=False)
 
 
-class RegionHead(Protocol):
+class BoxHead(Protocol):
     """What a two-stage head asks of its second stage; region heads are ``nn.Module``.
 
     Attributes:
@@ -76,7 +77,7 @@ class HeadOptions:
         anchors: of every level, instead of the suite's.
         box_loss: summed over the encoded boxes of positives, instead of the head's own.
         sampler: chooses the regions that a second stage trains on, instead of at random.
-        region_head: second stage, instead of two fully connected layers.
+        box_head: second stage, instead of two fully connected layers.
         level_norm: batch normalisation in the towers, of its own for every level.
         tower_convs: depth of the towers, where it is not the suite's.
         upsample: the towers' maps are doubled before classes and boxes are read from them; the
@@ -84,10 +85,10 @@ class HeadOptions:
     """
 
     channels: int | None = None
-    anchors: AnchorShapes | None = None
+    anchors: AnchorSpec | None = None
     box_loss: BoxLoss | None = None
     sampler: Sampler | None = None
-    region_head: RegionHead | None = None
+    box_head: BoxHead | None = None
     level_norm: bool = False
     tower_convs: int | None = None
     upsample: bool = False
@@ -108,7 +109,7 @@ class Head(Protocol):
         """Detections in pixels of the network input."""
         ...
 
-    def workload(self, output: HeadOutput) -> list[Tensor]:
+    def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """Tensors that depend on every product that one image may cost, for counting them."""
         ...
 
@@ -120,12 +121,12 @@ class Stage:
     Attributes:
         name: in the log and in the progress.
         share: of the suite's epochs, rounded up.
-        large: the targets carry the images at twice the size as well.
+        images_2x: its batches carry the images at twice the size as well.
     """
 
     name: str = "train"
     share: float = 1.0
-    large: bool = False
+    images_2x: bool = False
 
 
 class Detector(nn.Module):
@@ -143,21 +144,21 @@ class Detector(nn.Module):
 
     def __init__(self, backbone: nn.Module, neck: nn.Module, head: Head) -> None:
         super().__init__()
-        self.measured: dict[str, Tensor] = {}
+        self.log_vars: dict[str, Tensor] = {}
         self.backbone = backbone
         self.neck = neck
         self.head = head
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
-    def enter(self, stage: Stage) -> None:
+    def start_stage(self, stage: Stage) -> None:
         """Make ready for a stage: what trains, what stays as it is, and which losses are on.
 
         Called once before the first step of the stage, and again where a training is picked up in
         it. With a single stage there is nothing to do.
         """
 
-    def receive(self, role: str, network: Detector) -> None:
+    def load_required(self, role: str, network: Detector) -> None:
         """Take over what a finished run has learnt; called before the first stage.
 
         Args:
@@ -178,25 +179,33 @@ class Detector(nn.Module):
         return self.head(self.pyramid(images))
 
     @overload
-    def forward(self, images: Tensor, targets: Targets) -> dict[str, Tensor]: ...
+    def forward(
+        self, images: Tensor, targets: Targets, images_2x: Tensor | None = None
+    ) -> dict[str, Tensor]: ...
 
     @overload
     def forward(self, images: Tensor, targets: None = None) -> Detections: ...
 
     def forward(
-        self, images: Tensor, targets: Targets | None = None
+        self, images: Tensor, targets: Targets | None = None, images_2x: Tensor | None = None
     ) -> dict[str, Tensor] | Detections:
         """Losses by name if ``targets`` are given, else ``Detections``.
 
         Args:
             images: ``[B, 3, H, W]`` uint8 or float, RGB in 0..255.
             targets: padded ground truth in pixels of the input.
+            images_2x: ``[B, 3, 2H, 2W]``, the images at twice the size, if the stage asks for them.
         """
         if targets is None:
             return self.head.detect(self.predict(images))
-        return self.losses(images, targets)
+        return self.losses(images, targets, images_2x)
 
-    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+    def losses(
+        self,
+        images: Tensor,
+        targets: Targets,
+        images_2x: Tensor | None = None,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
         """What a training step minimises the sum of; the head's losses, unless a method has more.
 
         Scalars by name; arguments as in ``forward``.

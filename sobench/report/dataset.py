@@ -11,14 +11,14 @@ from rich.progress import Progress, TaskID
 
 from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
-from sobench.data.dataset import Dataset, Skipped
+from sobench.data.dataset import Dataset, SkippedRow
 from sobench.data.load import fingerprint, load
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.terminal import print_table
 from sobench.suite.sections import Suite
 
 _SHOWN = 5
-"""Skipped rows that are named one by one."""
+"""SkippedRow rows that are named one by one."""
 
 
 def print_dataset(suite: Suite, limit: int | None, console: Console, build_cache: bool) -> None:
@@ -96,7 +96,7 @@ def _print_boxes(
     print_table(console, ["class", *numbers], rows, title="boxes by class")
 
 
-def _print_skipped(name: str, skipped: Sequence[Skipped], console: Console) -> None:
+def _print_skipped(name: str, skipped: Sequence[SkippedRow], console: Console) -> None:
     for row in skipped[:_SHOWN]:
         text = f"{name}: skipped {row.file}, {row.row}: {row.reason}"
         console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -9,10 +9,10 @@ import torch
 
 from sobench.data.batches import inference_batches
 from sobench.data.dataset import Dataset, ImageArray
-from sobench.data.resize import place
+from sobench.data.resize import resize_geometry
 from sobench.metrics.detections import DetectionRow
 from sobench.models.detector import Detector
-from sobench.models.parts.boxes import Detections
+from sobench.models.parts.nms import Detections
 from sobench.suite.plan import Run
 from sobench.training.loop import autocast
 
@@ -50,7 +50,7 @@ def _rows(
 ) -> list[DetectionRow]:
     record = dataset.images[image]
     boxes = found.boxes[index].double().cpu().numpy()
-    boxes = place(run.suite.input, record.width, record.height).to_original(boxes)
+    boxes = resize_geometry(run.suite.input, record.width, record.height).to_original(boxes)
     boxes = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
     labels = found.labels[index].cpu().numpy()
     # What lay wholly in the padding has no area left in the image.

@@ -29,7 +29,7 @@ def detections_file(run: Run, results: Path, size: tuple[int, int] | None = None
     return run.folder(results) / f"detections{name}.json.gz"
 
 
-def forget_sizes(run: Run, results: Path) -> None:
+def delete_size_detections(run: Run, results: Path) -> None:
     """Delete what an earlier training has detected at other sizes."""
     for path in run.folder(results).glob("detections-*.json.gz"):
         path.unlink()
@@ -40,7 +40,7 @@ def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
     protocol = PROTOCOLS[run.suite.protocol]
     scores = detection.score(dataset, read_rows(stored), protocol, run.suite.engine)
     return Scored.model_validate(
-        record.finite(
+        record.nan_to_none(
             {
                 "protocol": run.suite.protocol,
                 "protocol_version": protocol.version,
@@ -76,7 +76,7 @@ def score_sizes(
     for size in unseen:
         detector = network.build(run, training, device, size)
         detector.load_state_dict(weights)
-        resized = network.at_size(run, size)
+        resized = network.with_input_size(run, size)
         images = cached_images(dataset, "val", run.data, resized.suite.input, watch)
         write_rows(files[size], detect(resized, detector, dataset, images, device, watch))
     return found | {size_name(size): score_stored(run, dataset, files[size]) for size in files}

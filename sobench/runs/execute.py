@@ -15,10 +15,10 @@ import torch
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.load import load
-from sobench.data.resize import canvas, doubled
+from sobench.data.resize import at_double_size, input_shape
 from sobench.environment import cpu_name, describe
-from sobench.errors import Busy, DataError, Diverged, RequestError, SobenchError
-from sobench.files import held, write_whole
+from sobench.errors import DataError, Diverged, RequestError, RunLocked, SobenchError
+from sobench.files import locked, write_atomic
 from sobench.metrics import coco as detection
 from sobench.metrics.cost import (
     count_gflops,
@@ -32,15 +32,15 @@ from sobench.models.detector import Detector
 from sobench.runs import record
 from sobench.runs import weights as network
 from sobench.runs.detect import detect
-from sobench.runs.evaluate import detections_file, forget_sizes, score_sizes, score_stored
+from sobench.runs.evaluate import delete_size_detections, detections_file, score_sizes, score_stored
 from sobench.runs.record import Cost, Epoch, Record
 from sobench.suite.plan import Run, with_required
 from sobench.suite.protocols import PROTOCOLS
 from sobench.training import checkpoint
-from sobench.training.loop import History, Progress, autocast, train
+from sobench.training.loop import Progress, TrainState, autocast, train
 
 
-class Watcher(Protocol):
+class ProgressCallback(Protocol):
     """Who wants to know how a run is getting on."""
 
     def stage(self, text: str) -> None:
@@ -65,7 +65,11 @@ class Split:
 
 
 def execute(
-    run: Run, results: Path, device: torch.device, watch: Watcher, checkpoint_seconds: float = 60.0
+    run: Run,
+    results: Path,
+    device: torch.device,
+    watch: ProgressCallback,
+    checkpoint_seconds: float = 60.0,
 ) -> Record:
     """Train, detect, score and measure one run, and write its record.
 
@@ -80,10 +84,10 @@ def execute(
         outcome = _finish(run, results, device, watch, checkpoint_seconds)
     except RequestError:
         raise
-    except Busy as error:
+    except RunLocked as error:
         return _failed(run, device, error)  # the other process writes the record
     except Exception as error:
-        write_whole(folder / "error.txt", traceback.format_exc().encode())
+        write_atomic(folder / "error.txt", traceback.format_exc().encode())
         outcome = _failed(run, device, error)
         before = record.read(folder)
         if before is not None and before.scored is not None:
@@ -96,7 +100,11 @@ def execute(
 
 
 def _finish(
-    run: Run, results: Path, device: torch.device, watch: Watcher, checkpoint_seconds: float
+    run: Run,
+    results: Path,
+    device: torch.device,
+    watch: ProgressCallback,
+    checkpoint_seconds: float,
 ) -> Record:
     folder = run.folder(results)
     reset_peak_memory(device)
@@ -106,13 +114,16 @@ def _finish(
     watch.stage("build")
     detector = network.build(run, train_split.dataset, device)
     for role, required in run.requires:
-        detector.receive(role, network.trained(required, results, train_split.dataset, device))
-    large = _large(run, detector, train_split.dataset, watch)
-    with held(folder):
+        detector.load_required(
+            role, network.trained(required, results, train_split.dataset, device)
+        )
+    images_2x = _images_2x(run, detector, train_split.dataset, watch)
+    with locked(folder):
         record.write_run(run, folder)
         watch.stage("train")
         history = train(
-            run, detector, train_split.dataset, train_split.images, folder, device, large=large,
+            run, detector, train_split.dataset, train_split.images, folder, device,
+            images_2x=images_2x,
             score=lambda: _interim(run, detector, val_split, device),
             watch=watch.step, warn=watch.warn,
             checkpoint_seconds=checkpoint_seconds, workers=_workers(device),
@@ -121,7 +132,7 @@ def _finish(
     found = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
     stored = detections_file(run, results)
     write_rows(stored, found)
-    forget_sizes(run, results)
+    delete_size_detections(run, results)
     watch.stage("score")
     scored = score_stored(run, val_split.dataset, stored)
     watch.stage("measure cost")
@@ -141,7 +152,9 @@ def _finish(
     )
 
 
-def rescore(run: Run, results: Path, old: Record, device: torch.device, watch: Watcher) -> Record:
+def rescore(
+    run: Run, results: Path, old: Record, device: torch.device, watch: ProgressCallback
+) -> Record:
     """The record of a finished run under the suite's present protocol, engine and sizes."""
     dataset = load(run.suite.dataset, "val").first(run.limit)
     scored = score_stored(run, dataset, detections_file(run, results))
@@ -151,7 +164,7 @@ def rescore(run: Run, results: Path, old: Record, device: torch.device, watch: W
 
 
 def _with_sizes(
-    run: Run, results: Path, outcome: Record, device: torch.device, watch: Watcher
+    run: Run, results: Path, outcome: Record, device: torch.device, watch: ProgressCallback
 ) -> Record:
     """The record with scores at the suite's further sizes; what goes wrong there only warns."""
     if not run.suite.eval_sizes:
@@ -203,7 +216,7 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
-def _splits(run: Run, watch: Watcher) -> tuple[Split, Split]:
+def _splits(run: Run, watch: ProgressCallback) -> tuple[Split, Split]:
     splits = []
     names: tuple[Literal["train"], Literal["val"]] = ("train", "val")
     for name in names:
@@ -221,12 +234,14 @@ def _splits(run: Run, watch: Watcher) -> tuple[Split, Split]:
     return train_split, val_split
 
 
-def _large(run: Run, detector: Detector, dataset: Dataset, watch: Watcher) -> ImageArray | None:
+def _images_2x(
+    run: Run, detector: Detector, dataset: Dataset, watch: ProgressCallback
+) -> ImageArray | None:
     """The training images at twice the size, if a stage of the detector wants them."""
-    if not any(stage.large for stage in detector.stages):
+    if not any(stage.images_2x for stage in detector.stages):
         return None
     watch.stage("read train images at twice the size")
-    return cached_images(dataset, "train", run.data, doubled(run.suite.input), watch.images)
+    return cached_images(dataset, "train", run.data, at_double_size(run.suite.input), watch.images)
 
 
 def _interim(
@@ -235,7 +250,7 @@ def _interim(
     rows = detect(run, detector, split.dataset, split.images, device)
     protocol = PROTOCOLS[run.suite.protocol]
     metrics = detection.score(split.dataset, rows, protocol, run.suite.engine).metrics
-    return record.finite({"ap": metrics["AP"], "ap50": metrics["AP50"]})  # type: ignore[no-any-return]
+    return record.nan_to_none({"ap": metrics["AP"], "ap50": metrics["AP50"]})  # type: ignore[no-any-return]
 
 
 def _cost(
@@ -244,7 +259,7 @@ def _cost(
     detector: Detector,
     split: Split,
     device: torch.device,
-    history: History,
+    history: TrainState,
 ) -> Cost:
     parameters, trainable = count_parameters(detector)
     peak = peak_memory_mb(device)
@@ -257,7 +272,7 @@ def _cost(
     return Cost(
         parameters=parameters,
         trainable=trainable,
-        gflops=count_gflops(detector, canvas(run.suite.input)),
+        gflops=count_gflops(detector, input_shape(run.suite.input)),
         latency_ms=measure_latency(detector, sample, autocast(run, device)),
         train_images_s=history.step * batch / history.seconds if history.seconds else None,
         train_s=history.seconds,

@@ -9,19 +9,19 @@ from typing import Protocol
 
 import torch
 
-from sobench.models.build import check_detector, check_fits
+from sobench.models.check import check_detector, check_fits
 from sobench.runs import record
 from sobench.runs.evaluate import can_evaluate, is_evaluated, lacking_sizes
-from sobench.runs.execute import Watcher, execute, rescore
+from sobench.runs.execute import ProgressCallback, execute, rescore
 from sobench.runs.record import Record
-from sobench.runs.weights import at_size, has_weights
+from sobench.runs.weights import has_weights, with_input_size
 from sobench.suite.plan import Run, with_required
 
 Before = Mapping[str, Record | None]
 """What was known of each run when the matrix began, by id."""
 
 
-class MatrixWatcher(Watcher, Protocol):
+class MatrixProgressCallback(ProgressCallback, Protocol):
     """Who wants to know how a matrix is getting on."""
 
     def begin(self, run: Run, number: int, total: int) -> None:
@@ -35,7 +35,7 @@ def run_matrix(
     runs: Sequence[Run],
     results: Path,
     device: torch.device,
-    watch: MatrixWatcher,
+    watch: MatrixProgressCallback,
     checkpoint_seconds: float = 60.0,
 ) -> Iterator[Record]:
     """The record of every run, and of what they require, which comes before them.
@@ -105,7 +105,7 @@ def _check(due: Sequence[Run], before: Before, training: Container[str]) -> None
                     why = f"init_from: {run.entry.init_from}"
                     check_fits(run.suite, run.entry, origin.suite, origin.entry, why)
         for size in sizes:
-            resized, why = at_size(run, size).suite, f"eval_sizes: {list(size)}"
+            resized, why = with_input_size(run, size).suite, f"eval_sizes: {list(size)}"
             check_detector(resized, run.entry, why)
             check_fits(resized, run.entry, run.suite, run.entry, why)
 

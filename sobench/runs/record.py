@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from sobench.environment import Environment
 from sobench.errors import DataError
-from sobench.files import write_whole
+from sobench.files import write_atomic
 from sobench.suite.plan import Run
 
 SCHEMA = 1
@@ -143,13 +143,13 @@ def identity(run: Run) -> dict[str, Any]:
 def write_run(run: Run, folder: Path) -> None:
     """Write ``run.json``, the resolved settings, before the training begins."""
     content = {"run_id": run.id, "data": run.data, "label": run.entry.label, **run.settings}
-    write_whole(folder / "run.json", json.dumps(content, indent=1).encode())
+    write_atomic(folder / "run.json", json.dumps(content, indent=1).encode())
 
 
 def write(record: Record, folder: Path) -> None:
     """Write ``record.json``, whole or not at all."""
-    text = json.dumps(finite(record.model_dump(mode="python")), indent=1, allow_nan=False)
-    write_whole(folder / "record.json", text.encode())
+    text = json.dumps(nan_to_none(record.model_dump(mode="python")), indent=1, allow_nan=False)
+    write_atomic(folder / "record.json", text.encode())
 
 
 def read(folder: Path) -> Record | None:
@@ -184,12 +184,12 @@ def state(run: Run, results: Path) -> State:
     return "partial" if any(folder.glob("checkpoint-*.pt")) else "missing"
 
 
-def finite(value: Any) -> Any:
+def nan_to_none(value: Any) -> Any:
     """The same structure with ``None`` for every NaN or infinity, as JSON wants it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
+        return {key: nan_to_none(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [finite(inner) for inner in value]
+        return [nan_to_none(inner) for inner in value]
     return value

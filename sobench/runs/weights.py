@@ -29,12 +29,12 @@ def build(
         size: of an input that it is to be tested at instead; its anchors stay those of the suite's.
     """
     classes, sizes = len(training.classes), box_sizes(training, run.suite.input)
-    suite = run.suite if size is None else at_size(run, size).suite
+    suite = run.suite if size is None else with_input_size(run, size).suite
     detector = build_detector(suite, run.entry, classes, run.seed, sizes)
     return detector.to(device).to(memory_format=torch.channels_last)
 
 
-def at_size(run: Run, size: tuple[int, int]) -> Run:
+def with_input_size(run: Run, size: tuple[int, int]) -> Run:
     """The run as if its suite had this input size."""
     resized = run.suite.input.model_copy(update={"size": size})
     return replace(run, suite=run.suite.model_copy(update={"input": resized}))

@@ -68,7 +68,7 @@ class Method:
     ``heads`` names the suite's heads that the method works under; it is empty for a single-shot
     detector, which brings its own. ``deviations`` is what the method must do differently from the
     suite, printed with its row; ``needs`` are runs that must be done before. ``module`` is imported
-    to build the network and has ``build(backbone, blueprint, switches) -> Detector``; empty, it is
+    to build the network and has ``build(backbone, config, switches) -> Detector``; empty, it is
     the method's own file in ``models/methods/``. ``source`` is the package, with its version, that
     a method from elsewhere comes from; ``plugins.methods()`` fills it in.
     """
@@ -359,7 +359,7 @@ METHODS: dict[str, Method] = {
                 ("clustered", "fixed", "suite"),
                 "k-means on the training boxes; 8, 16, 24 and 32 px; or the suite's",
             ),
-            "region_head": Switch(
+            "box_head": Switch(
                 "fc",
                 ("fc", "res5"),
                 "second stage: two layers as in the suite, or the paper's res5",
@@ -368,9 +368,9 @@ METHODS: dict[str, Method] = {
         },
         deviations=(
             "one map of stride 4 instead of a pyramid",
-            When("no C5 of the backbone", {"mode": "mrae", "region_head": "fc"}),
-            When("no C5 of the backbone", {"mode": "soft", "region_head": "fc"}),
-            When("no C5 of the backbone", {"mode": "hard", "level": 3, "region_head": "fc"}),
+            When("no C5 of the backbone", {"mode": "mrae", "box_head": "fc"}),
+            When("no C5 of the backbone", {"mode": "soft", "box_head": "fc"}),
+            When("no C5 of the backbone", {"mode": "hard", "level": 3, "box_head": "fc"}),
             When("neither C4 nor C5 of the backbone", {"mode": "hard", "level": 2}),
             When("of the backbone only C2", {"mode": "hard", "level": 1}),
             When(
@@ -380,7 +380,7 @@ METHODS: dict[str, Method] = {
             When("own anchors: 8, 16, 24 and 32 px, three ratios", {"anchors": "fixed"}),
             When(
                 "own second stage: the backbone's res5",
-                {"region_head": "res5"},
+                {"box_head": "res5"},
                 "faster_rcnn",
             ),
         ),

@@ -62,7 +62,7 @@ def _problem(name: str, row: Method) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         return f"{name!r} names a folder of results; use letters, digits, '.', '_' and '-'"
     if not row.module:
-        return "module is empty; name the module that has build(backbone, blueprint, switches)"
+        return "module is empty; name the module that has build(backbone, config, switches)"
     for key, texts in (("heads", row.heads), ("deviations", row.deviations)):
         if not isinstance(texts, tuple):
             return f"{key}: {texts!r} is no tuple; write ({texts!r},)"

@@ -204,16 +204,16 @@ class Regions(Section):
     """Proposals and samples of a two-stage head, an image.
 
     Attributes:
-        candidates: best anchors of each level before suppression; ``nms``: its overlap.
-        proposals: kept of all levels; the second stage classifies these.
-        samples: proposals that the second stage trains on, a quarter of them objects at most.
+        pre_nms_top_n: best anchors of each level before suppression; ``nms``: its overlap.
+        post_nms_top_n: kept of all levels; the second stage classifies these.
+        batch_size_per_image: proposals that train the second stage, at most a quarter objects.
         channels: width of the two fully connected layers.
     """
 
-    candidates: int = Field(2000, gt=0)
+    pre_nms_top_n: int = Field(2000, gt=0)
     nms: float = Field(0.7, gt=0, le=1)
-    proposals: int = Field(1000, gt=0)
-    samples: int = Field(512, ge=4)
+    post_nms_top_n: int = Field(1000, gt=0)
+    batch_size_per_image: int = Field(512, ge=4)
     channels: int = Field(1024, gt=0)
 
 

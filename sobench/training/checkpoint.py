@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from sobench.errors import CheckpointError
-from sobench.files import write_whole
+from sobench.files import write_atomic
 
 KEEP = 2
 _DIGITS = 16
@@ -32,7 +32,7 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     content = buffer.getvalue()
     digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
     path = folder / f"checkpoint-{step:08d}-{digest}.pt"
-    write_whole(path, content)
+    write_atomic(path, content)
     for old in [other for other in found(folder) if other != path][: -(KEEP - 1)]:
         old.unlink(missing_ok=True)
     return path

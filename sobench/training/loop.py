@@ -46,7 +46,7 @@ class Progress:
 
 
 @dataclass
-class History:
+class TrainState:
     """What a training has left behind so far; it travels in the checkpoints.
 
     Attributes:
@@ -68,7 +68,7 @@ class History:
 
 
 @dataclass(frozen=True)
-class Course:
+class StageSchedule:
     """A stage as a run goes through it.
 
     Attributes:
@@ -92,20 +92,20 @@ def train(
     folder: Path,
     device: torch.device,
     *,
-    large: ImageArray | None = None,
+    images_2x: ImageArray | None = None,
     score: Callable[[], dict[str, float | None]],
     watch: Callable[[Progress], None],
     warn: Callable[[str], None],
     checkpoint_seconds: float = 60.0,
     workers: int = 0,
-) -> History:
+) -> TrainState:
     """Train ``detector`` in place, going on from the newest sound checkpoint in ``folder``.
 
     The weights after the last step are in the last checkpoint. On one CPU with one number of
     threads, an interrupted and resumed training gives bit for bit the weights of one in one piece.
 
     Args:
-        large: the images at twice the size, if a stage of the detector wants them.
+        images_2x: the images at twice the size, if a stage of the detector wants them.
         score: called at the end of every ``evaluate_every``-th epoch; returns ``ap`` and ``ap50``.
         watch: called after every step.
         warn: told of damaged checkpoints.
@@ -114,59 +114,59 @@ def train(
         Diverged: a loss is not finite; the message names the step and the parts.
     """
     schedule = run.suite.schedule
-    stages = courses(detector, schedule, len(images))
+    stages = stage_schedules(detector, schedule, len(images))
     history, saved_optimizer = _resume(run, detector, folder, warn)
     log = _Log(folder / "log.jsonl", history)
     clock = _Clock(history)
-    for course in stages:
-        if history.step >= course.end and course is not stages[-1]:
+    for stage_schedule in stages:
+        if history.step >= stage_schedule.end and stage_schedule is not stages[-1]:
             continue
-        detector.enter(course.stage)
+        detector.start_stage(stage_schedule.stage)
         optimizer = make_optimizer(detector, schedule)
         if saved_optimizer is not None:
             optimizer.load_state_dict(saved_optimizer)
             saved_optimizer = None
-        while history.step < course.end:
-            epoch, done = divmod(history.step, course.per_epoch)
+        while history.step < stage_schedule.end:
+            epoch, done = divmod(history.step, stage_schedule.per_epoch)
             batches = training_batches(
                 dataset, images, run.suite.input, run.suite.augment, schedule.batch_size,
                 run.seed, epoch, start=done, workers=workers,
-                large=large if course.stage.large else None,
+                images_2x=images_2x if stage_schedule.stage.images_2x else None,
             )  # fmt: skip
             detector.train()
             for batch in batches:
-                step = history.step - course.first
-                rate = learning_rate(course.schedule, step, course.per_epoch)
+                step = history.step - stage_schedule.first
+                rate = learning_rate(stage_schedule.schedule, step, stage_schedule.per_epoch)
                 losses = train_step(detector, optimizer, batch, rate, run, device)
                 _count(history, losses)
                 speed = clock.step(len(batch.images))
-                watch(_progress(stages, course, history.step, losses, rate, speed))
+                watch(_progress(stages, stage_schedule, history.step, losses, rate, speed))
                 if history.step % LOG_INTERVAL == 0 or history.step == stages[-1].end:
                     log.write(step=history.step, epoch=epoch + 1, lr=rate, losses=losses)
-                if clock.due(checkpoint_seconds) and history.step % course.per_epoch:
+                if clock.due(checkpoint_seconds) and history.step % stage_schedule.per_epoch:
                     checkpoint.save(folder, history.step, _state(run, detector, optimizer, history))
                     clock.saved()
             with clock.paused():
-                row = _close_epoch(history, epoch + 1, course.stage)
+                row = _close_epoch(history, epoch + 1, stage_schedule.stage)
                 if run.suite.evaluate_every and (epoch + 1) % run.suite.evaluate_every == 0:
                     row |= score()
                 log.write(**row)
-            last = optimizer if history.step < course.end else None
+            last = optimizer if history.step < stage_schedule.end else None
             checkpoint.save(folder, history.step, _state(run, detector, last, history))
             clock.saved()
     return history
 
 
-def courses(detector: Detector, schedule: Schedule, images: int) -> list[Course]:
+def stage_schedules(detector: Detector, schedule: Schedule, images: int) -> list[StageSchedule]:
     """The stages of a training, one after the other; epochs count on over all of them."""
     per_epoch = steps_per_epoch(images, schedule.batch_size)
-    found: list[Course] = []
+    found: list[StageSchedule] = []
     for stage in detector.stages:
         epochs = math.ceil(schedule.epochs * stage.share)
         milestones = tuple(m * epochs / schedule.epochs for m in schedule.milestones)
         own = schedule.model_copy(update={"epochs": epochs, "milestones": milestones})
         first = found[-1].end if found else 0
-        found.append(Course(stage, own, first, first + per_epoch * epochs, per_epoch))
+        found.append(StageSchedule(stage, own, first, first + per_epoch * epochs, per_epoch))
     return found
 
 
@@ -179,19 +179,18 @@ def train_step(
     device: torch.device,
 ) -> dict[str, float]:
     """One step of gradient descent; returns the loss parts, ``total`` and what was measured."""
-    images = batch.images.to(device, non_blocking=True)
-    targets = batch.targets.to(device)
+    batch = batch.to(device)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     with autocast(run, device):
-        parts: dict[str, Tensor] = detector(images, targets)
+        parts: dict[str, Tensor] = detector(batch.images, batch.targets, batch.images_2x)
     total = torch.stack(list(parts.values())).sum()
     total.backward()  # type: ignore[no-untyped-call]
     if run.suite.schedule.clip_norm is not None:
         torch.nn.utils.clip_grad_norm_(detector.parameters(), run.suite.schedule.clip_norm)
     optimizer.step()
-    noted = parts | {"total": total} | detector.measured
+    noted = parts | {"total": total} | detector.log_vars
     values = torch.stack([value.detach().float() for value in noted.values()]).tolist()
     return dict(zip(noted, values, strict=True))
 
@@ -227,7 +226,7 @@ def learning_rate(schedule: Schedule, step: int, per_epoch: int) -> float:
     return schedule.lr * factor
 
 
-def _count(history: History, losses: dict[str, float]) -> None:
+def _count(history: TrainState, losses: dict[str, float]) -> None:
     history.step += 1
     if not all(math.isfinite(value) for value in losses.values()):
         parts = ", ".join(f"{name} {value:g}" for name, value in losses.items())
@@ -239,19 +238,19 @@ def _count(history: History, losses: dict[str, float]) -> None:
 
 
 def _progress(
-    stages: Sequence[Course],
-    course: Course,
+    stages: Sequence[StageSchedule],
+    stage_schedule: StageSchedule,
     step: int,
     losses: dict[str, float],
     rate: float,
     speed: float,
 ) -> Progress:
-    epoch, epochs = ((n - 1) // course.per_epoch + 1 for n in (step, stages[-1].end))
-    name = course.stage.name if len(stages) > 1 else ""
+    epoch, epochs = ((n - 1) // stage_schedule.per_epoch + 1 for n in (step, stages[-1].end))
+    name = stage_schedule.stage.name if len(stages) > 1 else ""
     return Progress(name, epoch, epochs, step, stages[-1].end, losses, rate, speed)
 
 
-def _close_epoch(history: History, epoch: int, stage: Stage) -> dict[str, Any]:
+def _close_epoch(history: TrainState, epoch: int, stage: Stage) -> dict[str, Any]:
     means = {name: value / history.counted for name, value in history.sums.items()}
     row: dict[str, Any] = {
         "epoch": epoch, "stage": stage.name, "step": history.step, "losses": means,
@@ -262,7 +261,7 @@ def _close_epoch(history: History, epoch: int, stage: Stage) -> dict[str, Any]:
 
 
 def _state(
-    run: Run, detector: Detector, optimizer: Optimizer | None, history: History
+    run: Run, detector: Detector, optimizer: Optimizer | None, history: TrainState
 ) -> dict[str, Any]:
     device = detector.mean.device
     return {
@@ -277,7 +276,7 @@ def _state(
 
 def _resume(
     run: Run, detector: Detector, folder: Path, warn: Callable[[str], None]
-) -> tuple[History, dict[str, Any] | None]:
+) -> tuple[TrainState, dict[str, Any] | None]:
     """Lay the newest sound checkpoint over the fresh detector; the seed alone if there is none.
 
     Returns:
@@ -286,7 +285,7 @@ def _resume(
     state = checkpoint.newest(folder, warn)
     if state is None:
         torch.manual_seed(run.seed)
-        return History(), None
+        return TrainState(), None
     if state["run"] != run.id:
         raise CheckpointError(f"{folder}: holds checkpoints of run {state['run']}; move it away")
     detector.load_state_dict(state["model"])
@@ -295,13 +294,13 @@ def _resume(
     device = detector.mean.device
     if device.type == "cuda" and state["random_cuda"] is not None:
         torch.cuda.set_rng_state(state["random_cuda"], device)
-    return History(**json.loads(state["history"])), state["optimizer"]
+    return TrainState(**json.loads(state["history"])), state["optimizer"]
 
 
 class _Log:
     """``log.jsonl``, cut back to what belongs to the checkpoint that a training goes on from."""
 
-    def __init__(self, path: Path, history: History) -> None:
+    def __init__(self, path: Path, history: TrainState) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.history = history
@@ -317,7 +316,7 @@ class _Log:
 class _Clock:
     """Seconds of training, added to those of earlier sessions, and since the last checkpoint."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: TrainState) -> None:
         self.history = history
         self.before, self.first = history.seconds, history.step
         self.started = self.last_saved = time.monotonic()

@@ -131,7 +131,7 @@ def bare_step(
         optimizer.zero_grad(set_to_none=True)
         with autocast(run, device):
             output = detector.predict(batch.images)
-        total = torch.stack([x.float().mean() for x in detector.head.workload(output)]).sum()
+        total = torch.stack([x.float().mean() for x in detector.head.flops_outputs(output)]).sum()
         _descend(total, detector, optimizer)
 
     return step

@@ -66,9 +66,11 @@ def test_one_seed_has_no_spread_and_says_so() -> None:
 
 def test_what_training_took_and_how_much_of_it_was_extra() -> None:
     runs = runs_of([0])
-    taught = COST.model_copy(update={"train_s": 60.0, "required_s": 90.0, "extra_s": 90.0})
+    teacher_features = COST.model_copy(
+        update={"train_s": 60.0, "required_s": 90.0, "extra_s": 90.0}
+    )
     records = [
-        record_of(run, cost=taught if label == "plain" else COST)
+        record_of(run, cost=teacher_features if label == "plain" else COST)
         for (label, _), run in runs.items()
     ]
     board = board_of(runs, records)

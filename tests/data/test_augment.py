@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sobench.data.batches import training_batches
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
-from sobench.data.resize import FILL, canvas, doubled, resize
+from sobench.data.resize import FILL, at_double_size, input_shape, resize
 from sobench.suite.sections import Augment, Input
 
 STRETCH = Input(size=(64, 96), resize="stretch")
@@ -37,23 +37,23 @@ def waves(height: int, width: int) -> ImageArray:
 def pairs(
     settings: Input, augment: Augment, image: ImageArray, box: tuple[int, int, int, int], count: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """``image``, ``large`` and the boxes that are left, from ``count`` epochs."""
+    """``image``, ``image_2x`` and the boxes that are left, from ``count`` epochs."""
     height, width = image.shape[:2]
     record = AnnotatedImage(
         1, "0.png", width, height, as_boxes([box]), as_labels([0]), np.ones(1), as_boxes([]),
         as_labels([]),
     )  # fmt: skip
     data = Dataset("test", ("a",), (1,), (record,), lambda _: image)
-    plain, twice = resize(image, settings)[None], resize(image, doubled(settings))[None]
+    plain, twice = resize(image, settings)[None], resize(image, at_double_size(settings))[None]
     for epoch in range(count):
-        (batch,) = training_batches(data, plain, settings, augment, 1, 0, epoch, large=twice)
+        (batch,) = training_batches(data, plain, settings, augment, 1, 0, epoch, images_2x=twice)
         targets = batch.targets
-        assert targets.large is not None
-        yield batch.images[0], targets.large[0], targets.boxes[0][targets.labels[0] >= 0]
+        assert batch.images_2x is not None
+        yield batch.images[0], batch.images_2x[0], targets.boxes[0][targets.labels[0] >= 0]
 
 
-def halved(large: Tensor) -> Tensor:
-    return torch.nn.functional.avg_pool2d(large.float(), 2)
+def halved(image_2x: Tensor) -> Tensor:
+    return torch.nn.functional.avg_pool2d(image_2x.float(), 2)
 
 
 # -------------------------------------------------------------------------- the same everywhere
@@ -64,11 +64,11 @@ def halved(large: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [(320, 480), (251, 166), (170, 333)])
 def test_twins_show_the_same(settings: Input, augment: Augment, size: tuple[int, int]) -> None:
     """A neighbouring pixel differs by some ten levels, so even half a pixel's shift shows."""
-    height, width = canvas(settings)
+    height, width = input_shape(settings)
     errors = []
-    for image, large, _ in pairs(settings, augment, waves(*size), (0, 0, 9, 9), count=10):
-        assert large.shape == (3, 2 * height, 2 * width)
-        errors.append(float((halved(large) - image.float()).abs().mean()))
+    for image, image_2x, _ in pairs(settings, augment, waves(*size), (0, 0, 9, 9), count=10):
+        assert image_2x.shape == (3, 2 * height, 2 * width)
+        errors.append(float((halved(image_2x) - image.float()).abs().mean()))
     assert max(errors) < 1.5
 
 
@@ -106,11 +106,11 @@ def test_corners_are_doubled(settings: Input, hflip: int, factor: float | None) 
     box = (40, 48, 104, 72)
     augment = Augment(hflip=hflip, scale_jitter=factor and (factor, factor))
     seen = set()
-    for image, large, boxes in pairs(settings, augment, block(settings, box), box, count=40):
+    for image, image_2x, boxes in pairs(settings, augment, block(settings, box), box, count=40):
         if len(boxes):  # else the crop has cut it away
             (found,) = boxes.tolist()
             assert extent(image) == found
-            assert extent(large) == [2 * x for x in found]
+            assert extent(image_2x) == [2 * x for x in found]
             seen.add(tuple(found))
     x1, x2 = (10, 26) if not hflip else (38, 54)
     if factor is None:
@@ -122,10 +122,10 @@ def test_corners_are_doubled(settings: Input, hflip: int, factor: float | None) 
 def test_padding_of_the_large_image_is_doubled() -> None:
     settings, box = SQUARES[1], (0, 0, 256, 192)
     augment = Augment(hflip=0.5, scale_jitter=(0.5, 0.5))
-    for image, large, boxes in pairs(settings, augment, block(settings, box), box, count=10):
+    for image, image_2x, boxes in pairs(settings, augment, block(settings, box), box, count=10):
         x1, y1, x2, y2 = (int(x) for x in boxes[0])
         assert (x2 - x1, y2 - y1) == (32, 24)
-        for pixels, times in ((image, 1), (large, 2)):
+        for pixels, times in ((image, 1), (image_2x, 2)):
             inside = torch.zeros(pixels.shape[1:], dtype=torch.bool)
             inside[times * y1 : times * y2, times * x1 : times * x2] = True
             assert (pixels[:, inside] > 128).all()
@@ -141,9 +141,9 @@ def test_photometric_distortion_is_the_same_for_both() -> None:
     plain = np.empty((64, 96, 3), dtype=np.uint8)
     plain[:] = (60, 120, 200)
     colours = set()
-    for image, large, _ in pairs(STRETCH, COLOUR, plain, (0, 0, 9, 9), count=12):
+    for image, image_2x, _ in pairs(STRETCH, COLOUR, plain, (0, 0, 9, 9), count=12):
         colour = image[:, :1, :1]
         assert (image == colour).all()
-        assert (large == colour).all()
+        assert (image_2x == colour).all()
         colours.add(tuple(colour.flatten().tolist()))
     assert len(colours) > 6

@@ -11,7 +11,7 @@ import torch
 
 from sobench.data.batches import inference_batches, steps_per_epoch, training_batches
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
-from sobench.data.resize import FILL, doubled, resize
+from sobench.data.resize import FILL, at_double_size, resize
 from sobench.data.targets import Batch
 from sobench.suite.sections import Augment, Input
 
@@ -231,19 +231,19 @@ def test_page_locked_batches_are_equal() -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device: memory is locked for its sake")
     (batch, *_) = batches(*nine(), RICH)
-    pinned = batch.pin_memory()
-    assert pinned.images.is_pinned()
-    assert pinned.targets.boxes.is_pinned()
-    assert pinned.images.is_contiguous(memory_format=torch.channels_last)
-    assert same(pinned, batch)
+    config = batch.pin_memory()
+    assert config.images.is_pinned()
+    assert config.targets.boxes.is_pinned()
+    assert config.images.is_contiguous(memory_format=torch.channels_last)
+    assert same(config, batch)
 
 
 def test_page_locked_large_images_are_equal() -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device: memory is locked for its sake")
     data, plain, twice = pictures(WIDE)
-    (batch, *_) = batches(data, plain, RICH, settings=WIDE, large=twice)
-    (before,), (after,) = large([batch]), large([batch.pin_memory()])
+    (batch, *_) = batches(data, plain, RICH, settings=WIDE, images_2x=twice)
+    (before,), (after,) = images_2x([batch]), images_2x([batch.pin_memory()])
     assert after.is_pinned()
     assert after.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(before, after)
@@ -260,11 +260,11 @@ def pictures(settings: Input) -> tuple[Dataset, ImageArray, ImageArray]:
     data = dataset(rows, ignore=[[(0, 0, 30, 9)]] * 9, size=(150, 90))
     raw = np.random.default_rng(0).integers(0, 256, (9, 90, 150, 3), dtype=np.uint8)
     plain = np.stack([resize(image, settings) for image in raw])
-    return data, plain, np.stack([resize(image, doubled(settings)) for image in raw])
+    return data, plain, np.stack([resize(image, at_double_size(settings)) for image in raw])
 
 
-def large(found: list[Batch]) -> list[torch.Tensor]:
-    given = [batch.targets.large for batch in found]
+def images_2x(found: list[Batch]) -> list[torch.Tensor]:
+    given = [batch.images_2x for batch in found]
     assert None not in given
     return [tensor for tensor in given if tensor is not None]
 
@@ -276,15 +276,15 @@ def large(found: list[Batch]) -> list[torch.Tensor]:
 def test_large_images_change_nothing_else(settings: Input, augment: Augment) -> None:
     data, plain, twice = pictures(settings)
     without = batches(data, plain, augment, settings=settings)
-    found = batches(data, plain, augment, settings=settings, large=twice)
+    found = batches(data, plain, augment, settings=settings, images_2x=twice)
     assert len(without) == len(found) == 4
     assert all(map(same, without, found))
-    assert all(batch.targets.large is None for batch in without)
+    assert all(batch.images_2x is None for batch in without)
 
 
 def test_shape_and_type_of_large_images() -> None:
     data, plain, twice = pictures(WIDE)
-    for image in large(batches(data, plain, RICH, settings=WIDE, large=twice)):
+    for image in images_2x(batches(data, plain, RICH, settings=WIDE, images_2x=twice)):
         assert image.shape == (2, 3, 2 * SIDE, 192)
         assert image.dtype == torch.uint8
         assert image.is_contiguous(memory_format=torch.channels_last)
@@ -294,7 +294,7 @@ def test_a_smaller_doubled_canvas_is_padded_to_twice_the_plain_one() -> None:
     settings = Input(size=(100, 130), resize="shorter_side")
     data, plain, twice = pictures(settings)
     assert (plain.shape[1:3], twice.shape[1:3]) == ((160, 160), (288, 288))
-    (image, *_) = large(batches(data, plain, settings=settings, large=twice))
+    (image, *_) = images_2x(batches(data, plain, settings=settings, images_2x=twice))
     assert image.shape == (2, 3, 320, 320)
     # 150 x 90 becomes 130 x 78 and 260 x 156.
     mean = torch.tensor(FILL, dtype=torch.uint8)[:, None, None]
@@ -307,15 +307,15 @@ def test_a_smaller_doubled_canvas_is_padded_to_twice_the_plain_one() -> None:
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_large_images_are_a_pure_function_too() -> None:
     data, plain, twice = pictures(WIDE)
-    whole = large(batches(data, plain, RICH, settings=WIDE, large=twice))
+    whole = images_2x(batches(data, plain, RICH, settings=WIDE, images_2x=twice))
     torch.manual_seed(99)
     for changes in ({"start": 0}, {"start": 1}, {"start": 3}, {"workers": 2}):
-        found = batches(data, plain, RICH, settings=WIDE, large=twice, **changes)
+        found = batches(data, plain, RICH, settings=WIDE, images_2x=twice, **changes)
         tail = whole[changes.get("start", 0) :]
         assert len(found) == len(tail)
-        assert all(map(torch.equal, tail, large(found)))
+        assert all(map(torch.equal, tail, images_2x(found)))
     assert not torch.equal(
-        whole[0], large(batches(data, plain, RICH, settings=WIDE, large=twice, epoch=1))[0]
+        whole[0], images_2x(batches(data, plain, RICH, settings=WIDE, images_2x=twice, epoch=1))[0]
     )
 
 

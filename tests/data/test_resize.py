@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sobench.data.dataset import FloatArray, ImageArray
-from sobench.data.resize import FILL, canvas, doubled, place, resize
+from sobench.data.resize import FILL, at_double_size, input_shape, resize, resize_geometry
 from sobench.suite.sections import Input
 
 STRETCH = Input(size=(64, 96), resize="stretch")
@@ -18,27 +18,30 @@ WAYS = (STRETCH, LETTERBOX, SHORTER)
 
 
 def test_canvas() -> None:
-    assert canvas(STRETCH) == (64, 96)
-    assert canvas(LETTERBOX) == (64, 96)
+    assert input_shape(STRETCH) == (64, 96)
+    assert input_shape(LETTERBOX) == (64, 96)
     # A square of the longer side, up to the next multiple of 32, for upright and wide images.
-    assert canvas(SHORTER) == (128, 128)
-    assert canvas(Input(size=(600, 1024), resize="shorter_side")) == (1024, 1024)
+    assert input_shape(SHORTER) == (128, 128)
+    assert input_shape(Input(size=(600, 1024), resize="shorter_side")) == (1024, 1024)
 
 
 def test_doubled() -> None:
-    assert doubled(STRETCH) == Input(size=(128, 192), resize="stretch")
-    assert canvas(doubled(LETTERBOX)) == (128, 192)
+    assert at_double_size(STRETCH) == Input(size=(128, 192), resize="stretch")
+    assert input_shape(at_double_size(LETTERBOX)) == (128, 192)
     odd = Input(size=(100, 130), resize="shorter_side")
-    assert doubled(odd) == Input(size=(200, 260), resize="shorter_side")
-    assert (canvas(odd), canvas(doubled(odd))) == ((160, 160), (288, 288))
+    assert at_double_size(odd) == Input(size=(200, 260), resize="shorter_side")
+    assert (input_shape(odd), input_shape(at_double_size(odd))) == ((160, 160), (288, 288))
 
 
 @given(st.sampled_from(WAYS), st.integers(1, 5000), st.integers(1, 5000))
 def test_doubled_images_are_twice_as_large(settings: Input, width: int, height: int) -> None:
-    plain, large = place(settings, width, height), place(doubled(settings), width, height)
+    plain, large = (
+        resize_geometry(settings, width, height),
+        resize_geometry(at_double_size(settings), width, height),
+    )
     assert abs(large.width - 2 * plain.width) <= (settings is not STRETCH)
     assert abs(large.height - 2 * plain.height) <= (settings is not STRETCH)
-    high, wide = canvas(doubled(settings))
+    high, wide = input_shape(at_double_size(settings))
     assert 2 * plain.width <= wide
     assert 2 * plain.height <= high
 
@@ -60,29 +63,29 @@ def test_doubled_images_are_twice_as_large(settings: Input, width: int, height: 
     ],
 )
 def test_placement(settings: Input, width: int, height: int, expected: tuple[int, int]) -> None:
-    placement = place(settings, width, height)
-    assert (placement.width, placement.height) == expected
-    assert placement.scale == (expected[0] / width, expected[1] / height)
+    geometry = resize_geometry(settings, width, height)
+    assert (geometry.width, geometry.height) == expected
+    assert geometry.scale == (expected[0] / width, expected[1] / height)
 
 
 def test_boxes_by_hand() -> None:
-    placement = place(STRETCH, 192, 32)  # half as wide, twice as high
+    geometry = resize_geometry(STRETCH, 192, 32)  # half as wide, twice as high
     boxes = np.array([[10.0, 4, 20, 8]])
-    assert placement.to_input(boxes).tolist() == [[5, 8, 10, 16]]
-    assert placement.to_original(np.array([[5.0, 8, 10, 16]])).tolist() == [[10, 4, 20, 8]]
+    assert geometry.to_input(boxes).tolist() == [[5, 8, 10, 16]]
+    assert geometry.to_original(np.array([[5.0, 8, 10, 16]])).tolist() == [[10, 4, 20, 8]]
     assert boxes.tolist() == [[10, 4, 20, 8]]
 
 
 def test_boxes_of_the_padding_end_at_the_image() -> None:
-    placement = place(LETTERBOX, 200, 100)
-    found = placement.to_original(np.array([[-3.0, 40, 120, 60], [90, 50, 96, 64]]))
+    geometry = resize_geometry(LETTERBOX, 200, 100)
+    found = geometry.to_original(np.array([[-3.0, 40, 120, 60], [90, 50, 96, 64]]))
     assert found.tolist() == [[0, pytest.approx(40 / 0.48), 200, 100], [187.5, 100, 200, 100]]
 
 
 def test_no_boxes() -> None:
-    placement = place(STRETCH, 10, 10)
-    assert placement.to_input(np.zeros((0, 4))).shape == (0, 4)
-    assert placement.to_original(np.zeros((0, 4))).shape == (0, 4)
+    geometry = resize_geometry(STRETCH, 10, 10)
+    assert geometry.to_input(np.zeros((0, 4))).shape == (0, 4)
+    assert geometry.to_original(np.zeros((0, 4))).shape == (0, 4)
 
 
 @given(
@@ -94,16 +97,16 @@ def test_no_boxes() -> None:
 def test_boxes_come_back(
     settings: Input, width: int, height: int, shares: list[tuple[float, ...]]
 ) -> None:
-    placement = place(settings, width, height)
-    high, wide = canvas(settings)
-    assert 1 <= placement.width <= wide
-    assert 1 <= placement.height <= high
+    geometry = resize_geometry(settings, width, height)
+    high, wide = input_shape(settings)
+    assert 1 <= geometry.width <= wide
+    assert 1 <= geometry.height <= high
     boxes: FloatArray = np.array(shares) * (width, height, width, height)
-    inside = placement.to_input(boxes)
+    inside = geometry.to_input(boxes)
     assert (inside >= 0).all()
-    limit = np.array((placement.width, placement.height) * 2)
+    limit = np.array((geometry.width, geometry.height) * 2)
     assert (inside <= limit * (1 + 1e-12)).all()
-    assert np.allclose(placement.to_original(inside), boxes, rtol=1e-12, atol=1e-9)
+    assert np.allclose(geometry.to_original(inside), boxes, rtol=1e-12, atol=1e-9)
 
 
 def picture(height: int, width: int) -> ImageArray:
@@ -115,11 +118,11 @@ def test_padding_lies_right_and_below_in_the_mean_colour(settings: Input) -> Non
     image = np.full((50, 120, 3), 255, dtype=np.uint8)
     out = resize(image, settings)
     assert out.dtype == np.uint8
-    assert out.shape == (*canvas(settings), 3)
-    placement = place(settings, 120, 50)
-    assert (out[: placement.height, : placement.width] == 255).all()
+    assert out.shape == (*input_shape(settings), 3)
+    geometry = resize_geometry(settings, 120, 50)
+    assert (out[: geometry.height, : geometry.width] == 255).all()
     padding = np.ones(out.shape[:2], dtype=bool)
-    padding[: placement.height, : placement.width] = False
+    padding[: geometry.height, : geometry.width] = False
     assert (out[padding] == FILL).all()
     assert padding.any() == (settings is not STRETCH)
 
@@ -145,8 +148,8 @@ def test_pixels_go_where_boxes_go(settings: Input, size: tuple[int, int]) -> Non
     left, top, right, bottom = box[0].astype(int)
     image[top:bottom, left:right] = 255
     out = resize(image, settings)
-    placement = place(settings, width, height)
-    bright = out[: placement.height, : placement.width, 0] > 127
+    geometry = resize_geometry(settings, width, height)
+    bright = out[: geometry.height, : geometry.width, 0] > 127
     rows, columns = np.nonzero(bright.any(axis=1))[0], np.nonzero(bright.any(axis=0))[0]
     found = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-    assert np.abs(placement.to_input(box)[0] - found).max() <= 0.51
+    assert np.abs(geometry.to_input(box)[0] - found).max() <= 0.51

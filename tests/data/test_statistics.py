@@ -13,7 +13,7 @@ from sobench.data.dataset import (
     AnnotatedImage,
     Dataset,
     ImageArray,
-    Skipped,
+    SkippedRow,
     as_boxes,
     as_labels,
 )
@@ -50,7 +50,7 @@ def dataset(*images: AnnotatedImage) -> Dataset:
         category_ids=(1, 2, 3),
         images=images,
         read_image=no_image,
-        skipped=(Skipped("a.txt", "row 1", "zero"),),
+        skipped=(SkippedRow("a.txt", "row 1", "zero"),),
         notes=Counter({"odd": 2}),
     )
 

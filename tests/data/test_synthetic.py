@@ -183,11 +183,11 @@ def test_every_shape_has_a_tone_for_each_ink() -> None:
 
 @pytest.mark.parametrize("place", [(-30, 5), (5, 200), (-3, -2), (94, 62)])
 def test_stamps_are_cut_at_the_border(place: tuple[int, int]) -> None:
-    canvas = np.full((64, 96, 3), 100, np.float32)
+    input_shape = np.full((64, 96, 3), 100, np.float32)
     thing = shapes.place("crate", *place, 14, 0.4)
-    shapes.stamp(canvas, shapes.sprite(thing, np.random.default_rng(0)), 0.5, 2, -1)
+    shapes.stamp(input_shape, shapes.sprite(thing, np.random.default_rng(0)), 0.5, 2, -1)
     inside = -10 < place[0] < 106 and -10 < place[1] < 74
-    assert bool((canvas != 100).any()) is inside
+    assert bool((input_shape != 100).any()) is inside
 
 
 def test_objects_stand_out_from_their_surroundings() -> None:

@@ -44,7 +44,7 @@ def test_parameters() -> None:
 def test_multiply_adds_are_those_of_torchs_counter(
     name: str, head: str, size: tuple[int, int]
 ) -> None:
-    small = {"proposals": 50, "channels": 32}
+    small = {"post_nms_top_n": 50, "channels": 32}
     (row,) = tiny_suite(methods=[name]).methods
     changes = {"input": {"size": list(size)}, "head": head or "retinanet", "regions": small}
     model = detector(row, **changes).train()
@@ -52,7 +52,7 @@ def test_multiply_adds_are_those_of_torchs_counter(
     assert model.training
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.head.workload(model.predict(torch.zeros(1, 3, *size)))
+        model.head.flops_outputs(model.predict(torch.zeros(1, 3, *size)))
     assert found == pytest.approx(counter.get_total_flops() / 2e9, rel=1e-9)
     assert found > 0.01
 
@@ -61,7 +61,7 @@ def test_multiply_adds_by_hand() -> None:
     class Norms(torch.nn.Module):
         """A convolution, and much that counts nothing."""
 
-        head = SimpleNamespace(workload=lambda output: output["out"])
+        head = SimpleNamespace(flops_outputs=lambda output: output["out"])
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""What tests of heads pin: a small blueprint, and ground truth as tensors."""
+"""What tests of heads pin: a small config, and ground truth as tensors."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 import torch
 
 from sobench.data.targets import Targets
-from sobench.models.detector import Blueprint
+from sobench.models.detector import DetectorConfig
 from sobench.suite import sections
 
 CLASSES = 3
 SIZE = (64, 96)
 
 
-def blueprint(**changes: Any) -> Blueprint:
+def make_config(**changes: Any) -> DetectorConfig:
     """Three classes, 64x96 pixels, eight channels, the settings' defaults."""
     content: dict[str, Any] = {
-        "classes": CLASSES,
+        "num_classes": CLASSES,
         "size": SIZE,
         "neck": sections.Neck(channels=8),
         "head": "retinanet",
         "anchors": sections.Anchors(),
         "detect": sections.Detect(),
     }
-    return Blueprint(**(content | changes))
+    return DetectorConfig(**(content | changes))
 
 
 def targets(

@@ -13,7 +13,7 @@ import torch
 
 from sobench.data.batches import training_batches
 from sobench.data.dataset import Dataset, FloatArray, ImageArray
-from sobench.data.resize import box_sizes, doubled, resize
+from sobench.data.resize import at_double_size, box_sizes, resize
 from sobench.data.synthetic import scenes as synthetic
 from sobench.metrics.coco import score
 from sobench.models.build import build_detector
@@ -55,7 +55,12 @@ def _suite(method: str, head: str, lesson: Lesson) -> Suite:
         neck={"channels": 64, "norm": "group", "tower_convs": 1},
         head=head,
         anchors=ANCHORS[head],
-        regions={"candidates": 600, "proposals": 100, "samples": 64, "channels": 256},
+        regions={
+            "pre_nms_top_n": 600,
+            "post_nms_top_n": 100,
+            "batch_size_per_image": 64,
+            "channels": 256,
+        },
         augment={"hflip": 0},
         schedule={"batch_size": lesson.batch_size, "optimizer": "adamw", "lr": RATE},
         methods=[method],
@@ -72,19 +77,19 @@ def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[fl
     detector = build_detector(run.suite, run.entry, 5, 0, box_sizes(dataset, run.suite.input))
     detector = detector.to(memory_format=torch.channels_last)
     for role, required in run.requires:
-        detector.receive(role, _overfit(required, lesson)[0])
-    _, large = _scenes(doubled(run.suite.input), lesson)
+        detector.load_required(role, _overfit(required, lesson)[0])
+    _, images_2x = _scenes(at_double_size(run.suite.input), lesson)
     torch.manual_seed(0)
     stages = []
     for stage in detector.stages:
-        detector.enter(stage)
+        detector.start_stage(stage)
         optimizer = make_optimizer(detector, run.suite.schedule)
         rows: list[dict[str, float]] = []
         steps = round(lesson.steps * stage.share)
         while len(rows) < steps:
             for batch in training_batches(
                 dataset, pixels, run.suite.input, run.suite.augment, lesson.batch_size, 0,
-                len(rows), large=large if stage.large else None,
+                len(rows), images_2x=images_2x if stage.images_2x else None,
             ):  # fmt: skip
                 done = len(rows) / steps
                 rate = RATE * min(1, (len(rows) + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
-from sobench.models.parts.boxes import Detections
+from sobench.models.parts.nms import Detections
 from sobench.runs.detect import detect
 from tests.tiny_suite import tiny_run
 

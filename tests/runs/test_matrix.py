@@ -15,7 +15,7 @@ from sobench.compare import leaderboard
 from sobench.data.load import fingerprint, load
 from sobench.data.resize import box_sizes, resize
 from sobench.errors import Diverged, RequestError
-from sobench.files import held
+from sobench.files import locked
 from sobench.metrics.detections import read_rows, write_rows
 from sobench.models.build import build_detector
 from sobench.runs import record
@@ -251,7 +251,7 @@ def test_a_failed_repetition_leaves_the_record(
 def test_a_teacher_that_another_process_trains_leaves_the_rest(tmp_path: Path) -> None:
     suite = small(STUDENT, "fpn")
     ((_, teacher),) = planned(suite)[0].requires
-    with held(teacher.folder(tmp_path)):
+    with locked(teacher.folder(tmp_path)):
         watch, found = matrix(suite, tmp_path)
     assert watch.trained == ["fpn"]
     assert "another sobench is at this run" in found["fpn 64x64"].reason

@@ -8,7 +8,7 @@ import pytest
 
 from sobench.errors import DataError
 from sobench.runs import record
-from sobench.runs.record import Epoch, Scored, finite
+from sobench.runs.record import Epoch, Scored, nan_to_none
 from tests.records import COST, failed_record, record_of, scored
 from tests.tiny_suite import tiny_run
 
@@ -48,7 +48,7 @@ def test_undefined_becomes_null(tmp_path: Path) -> None:
 
 
 def test_finite_keeps_the_structure() -> None:
-    assert finite({"a": (1.5, -math.inf, [math.nan, "x", 2, None, True])}) == {
+    assert nan_to_none({"a": (1.5, -math.inf, [math.nan, "x", 2, None, True])}) == {
         "a": [1.5, None, [None, "x", 2, None, True]]
     }
 

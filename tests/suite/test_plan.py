@@ -208,9 +208,9 @@ def test_head_of_a_deviation_is_told_with_its_anchors() -> None:
         "head: faster_rcnn, with anchors of scale 1.5 and octaves 1 (two stages)",
     )
     assert run.settings["anchors"] == {"scale": 1.5, "octaves": 1, "ratios": [0.5, 1.0, 2.0]}
-    assert run.settings["regions"]["proposals"] == 1000
-    pinned = run_of(head="faster_rcnn", anchors={"scale": 1.5})
-    assert run.settings == pinned.settings  # it is that training
+    assert run.settings["regions"]["post_nms_top_n"] == 1000
+    config = run_of(head="faster_rcnn", anchors={"scale": 1.5})
+    assert run.settings == config.settings  # it is that training
 
 
 # --- a part of the matrix --------------------------------------------------------------------

@@ -181,15 +181,15 @@ def test_it_trains(
 def test_its_maps_have_the_strides_of_the_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
-    from sobench.models.heads import levels
+    from sobench.models.heads import head_levels
 
     install_the_readme(tmp_path, monkeypatch)
     suite = tiny_suite(methods=["my_neck"], head=head)
-    detector = build_detector(suite, suite.methods[0], classes=3, seed=0).eval()
+    detector = build_detector(suite, suite.methods[0], num_classes=3, seed=0).eval()
     with torch.no_grad():
         maps = detector.neck(detector.backbone(torch.zeros(1, 3, 96, 160)))
     assert [tuple(x.shape) for x in maps] == [
-        (1, 16, -(-96 // stride), -(-160 // stride)) for stride in levels(head).strides
+        (1, 16, -(-96 // stride), -(-160 // stride)) for stride in head_levels(head).strides
     ]
 
 
@@ -315,7 +315,7 @@ NO_BUILD: dict[str, tuple[dict[str, str], str]] = {
     ),
     "no build": (
         {"my_package/neck.py": "def built(): ...\n"},
-        "has no function build(backbone, blueprint, switches); write one, or name",
+        "has no function build(backbone, config, switches); write one, or name",
     ),
     "build that is a number": ({"my_package/neck.py": "build = 3\n"}, "has no function build("),
 }
@@ -328,7 +328,7 @@ def test_no_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) ->
     suite = tiny_suite(methods=["my_neck"])
     where = "methods: my_neck of my-package 1.2: module my_package.neck "
     with pytest.raises(RequestError, match=re.escape(where + words)) as caught:
-        build_detector(suite, MethodEntry(name="my_neck"), classes=3, seed=0)
+        build_detector(suite, MethodEntry(name="my_neck"), num_classes=3, seed=0)
     assert caught.value.exit_code == 2
 
 

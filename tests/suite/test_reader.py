@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from sobench.data.resize import canvas
+from sobench.data.resize import input_shape
 from sobench.errors import SuiteError
 from sobench.models.build import build_detector
 from sobench.suite import catalog
@@ -291,13 +291,13 @@ def test_rows_of_shipped_suites_build(path: Path) -> None:
     sizes = np.random.default_rng(0).uniform(4, 30, (50, 2))
     predicted: set[str] = set()
     for row in suite.methods:
-        pinned = deviating(suite, row, path)
-        weights = Backbone(name=pinned.backbone.name, weights="none", norm="train")
-        pinned = pinned.model_copy(update={"backbone": weights})
+        config = deviating(suite, row, path)
+        weights = Backbone(name=config.backbone.name, weights="none", norm="train")
+        config = config.model_copy(update={"backbone": weights})
         with torch.device("meta"):  # shapes alone: which switches and sizes go together
-            detector = build_detector(pinned, row, classes=20, seed=0, box_sizes=sizes)
+            detector = build_detector(config, row, num_classes=20, seed=0, box_sizes=sizes)
             if row.name not in predicted:
-                assert detector.predict(torch.empty(1, 3, *canvas(pinned.input)))
+                assert detector.predict(torch.empty(1, 3, *input_shape(config.input)))
         predicted.add(row.name)
 
 

@@ -17,7 +17,14 @@ from sobench.models.detector import Detector, Stage
 from sobench.suite.plan import Run
 from sobench.suite.sections import Schedule, SyntheticData, Warmup
 from sobench.training import checkpoint
-from sobench.training.loop import History, Progress, courses, learning_rate, make_optimizer, train
+from sobench.training.loop import (
+    Progress,
+    TrainState,
+    learning_rate,
+    make_optimizer,
+    stage_schedules,
+    train,
+)
 from tests.tiny_suite import tiny_run
 
 CPU = torch.device("cpu")
@@ -42,7 +49,7 @@ def _train(
     stop_at: int | None = None,
     scores: list[int] | None = None,
     every: float = 1e9,
-) -> tuple[History, Detector, list[Progress]]:
+) -> tuple[TrainState, Detector, list[Progress]]:
     detector = built(run.suite, run.entry, 5, run.seed)
     seen: list[Progress] = []
     warnings: list[str] = []
@@ -68,18 +75,18 @@ def _two_stages(detector: Detector) -> Detector:
     """Its head alone, then everything; the second stage is half as long, rounded up."""
     detector.stages = (Stage("head", 1.0), Stage("all", 0.5))
 
-    def enter(stage: Stage) -> None:
+    def start_stage(stage: Stage) -> None:
         for part in (detector.backbone, detector.neck):
             part.requires_grad_(stage.name == "all")
 
-    detector.enter = enter  # type: ignore[method-assign]
+    detector.start_stage = start_stage  # type: ignore[method-assign]
     return detector
 
 
 def test_stages_follow_one_another_with_a_schedule_of_their_own() -> None:
     run = tiny_run(schedule={"epochs": 5, "milestones": [2, 4]})
     detector = _two_stages(build_detector(run.suite, run.entry, 5, 0))
-    head, everything = courses(detector, run.suite.schedule, images=7)
+    head, everything = stage_schedules(detector, run.suite.schedule, images=7)
     assert (head.first, head.end, everything.first, everything.end) == (0, 15, 15, 24)
     assert head.schedule == run.suite.schedule
     assert everything.schedule.epochs == 3
@@ -134,7 +141,7 @@ def test_the_same_run_twice_gives_bit_identical_losses_and_weights(tmp_path: Pat
 def test_a_stopped_training_ends_as_if_it_had_not_been(
     tmp_path: Path, stop_at: int, optimizer: str, head: str, method: str
 ) -> None:
-    small = {"candidates": 50, "proposals": 20, "samples": 16, "channels": 16}
+    small = {"pre_nms_top_n": 50, "post_nms_top_n": 20, "batch_size_per_image": 16, "channels": 16}
     run = tiny_run(schedule={"optimizer": optimizer}, head=head, regions=small, methods=[method])
     whole, reference, _ = _train(run, tmp_path / "whole")
     with pytest.raises(StopError):

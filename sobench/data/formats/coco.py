@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sobench.data.annotations import Box, Findings, Row, Split, annotated, json_file
+from sobench.data.annotations import Box, ReadReport, Row, Split, json_file, to_annotated_image
 from sobench.data.dataset import AnnotatedImage, Dataset
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
@@ -43,27 +43,27 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
     classes = _categories(content["categories"], file)
     labels = {category: label for label, category in enumerate(classes)}
     entries = _images(content["images"], file)
-    findings = Findings()
+    report = ReadReport()
     rows: defaultdict[int, list[Row]] = defaultdict(list)
     for position, annotation in enumerate(content["annotations"]):
         image_id, row = _row(annotation, position, entries, labels, file)
         rows[image_id].append(row)
     kept = rows if spec.max_area is None else _small(rows, spec.max_area)
     images = tuple(
-        annotated(image_id, name, image_size, kept.get(image_id, ()), file, findings)
+        to_annotated_image(image_id, name, image_size, kept.get(image_id, ()), file, report)
         for image_id, (name, image_size) in entries.items()
     )
     if spec.max_area is not None:
-        images = _with_objects(images, file, spec.max_area, findings.notes)
-    _count(images, rows, kept, findings.notes)
+        images = _with_objects(images, file, spec.max_area, report.notes)
+    _count(images, rows, kept, report.notes)
     return Dataset(
         title=f"COCO {spec.train if split == 'train' else spec.val}",
         classes=tuple(classes.values()),
         category_ids=tuple(classes),
         images=images,
         read_image=ImageFiles.of(images, folder),
-        skipped=tuple(findings.skipped),
-        notes=findings.notes,
+        skipped=tuple(report.skipped),
+        notes=report.notes,
     )
 
 

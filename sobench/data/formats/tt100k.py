@@ -9,13 +9,13 @@ from typing import Any
 
 from sobench.data.annotations import (
     Box,
-    Findings,
+    ReadReport,
     Row,
     Split,
-    annotated,
     image_ids,
     json_file,
     numbers,
+    to_annotated_image,
 )
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, size
@@ -68,20 +68,20 @@ def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
     labels |= {name: label for label, name in enumerate(classes)}
     paths = _split(content["imgs"], root, spec, split)
     _check_folders(root, paths.values(), split)
-    findings = Findings()
+    report = ReadReport()
     images = []
     for key, path in paths.items():
-        rows = _rows(content["imgs"][key], labels, file, f"image {key}", findings)
+        rows = _rows(content["imgs"][key], labels, file, f"image {key}", report)
         shape = size(root / path)
-        images.append(annotated(_number(key, file), path, shape, rows, file, findings))
+        images.append(to_annotated_image(_number(key, file), path, shape, rows, file, report))
     return Dataset(
         title=f"TT100K {_name(spec, split)}",
         classes=classes,
         category_ids=tuple(range(1, len(classes) + 1)),
         images=tuple(images),
         read_image=ImageFiles.of(images, root),
-        skipped=tuple(findings.skipped),
-        notes=findings.notes,
+        skipped=tuple(report.skipped),
+        notes=report.notes,
     )
 
 
@@ -173,7 +173,7 @@ def _number(key: str, file: Path) -> int:
 
 
 def _rows(
-    entry: Any, labels: Mapping[str, int], file: Path, image: str, findings: Findings
+    entry: Any, labels: Mapping[str, int], file: Path, image: str, report: ReadReport
 ) -> list[Row]:
     objects = _value(entry, "objects", f"{file}, {image}")
     if not isinstance(objects, list):
@@ -189,7 +189,7 @@ def _rows(
             )
         other = labels[category] == EVERY_CLASS
         if other:
-            findings.notes[OTHERS] += 1
+            report.notes[OTHERS] += 1
         rows.append(Row(where, _box(thing, file, where), labels[category], other))
     return rows
 

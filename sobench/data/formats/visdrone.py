@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sobench.data.annotations import Findings, Row, Split, annotated, numbers, text_rows
+from sobench.data.annotations import ReadReport, Row, Split, numbers, text_rows, to_annotated_image
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, list_images, size
 from sobench.errors import DataError
@@ -54,19 +54,19 @@ def read(root: Path, spec: VisDroneData, split: Split) -> Dataset:
     """
     files, (folder,) = sources(root, spec, split)
     pairs = _pairs(files, folder)
-    findings = Findings()
+    report = ReadReport()
     images = []
     for position, (file, name) in enumerate(pairs, start=1):
-        rows = _rows(file, findings)
-        images.append(annotated(position, name, size(folder / name), rows, file, findings))
+        rows = _rows(file, report)
+        images.append(to_annotated_image(position, name, size(folder / name), rows, file, report))
     return Dataset(
         title=f"VisDrone-DET {folder.parent.name}",
         classes=CLASSES,
         category_ids=CATEGORY_IDS,
         images=tuple(images),
         read_image=ImageFiles.of(images, folder),
-        skipped=tuple(findings.skipped),
-        notes=findings.notes,
+        skipped=tuple(report.skipped),
+        notes=report.notes,
     )
 
 
@@ -96,16 +96,16 @@ def _pairs(files: list[Path], folder: Path) -> list[tuple[Path, str]]:
     return list(pairs.values())
 
 
-def _rows(file: Path, findings: Findings) -> list[Row]:
+def _rows(file: Path, report: ReadReport) -> list[Row]:
     rows = []
     for number, text in text_rows(file):
         where = f"row {number}"
         row = _row(text, file, where)
         if row is None:
-            findings.notes[OTHERS_DROPPED] += 1
+            report.notes[OTHERS_DROPPED] += 1
             continue
         if row.ignore:
-            findings.notes[IGNORED_REGIONS if row.label == EVERY_CLASS else NOT_CONSIDERED] += 1
+            report.notes[IGNORED_REGIONS if row.label == EVERY_CLASS else NOT_CONSIDERED] += 1
         rows.append(row)
     return rows
 

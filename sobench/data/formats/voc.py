@@ -6,8 +6,16 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 
-from sobench.data.annotations import Findings, Row, Split, annotated, image_ids, numbers, zero_size
-from sobench.data.dataset import AnnotatedImage, Dataset, Skipped
+from sobench.data.annotations import (
+    ReadReport,
+    Row,
+    Split,
+    image_ids,
+    numbers,
+    to_annotated_image,
+    zero_size,
+)
+from sobench.data.dataset import AnnotatedImage, Dataset, SkippedRow
 from sobench.data.images import ImageFiles, list_images, size
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.sections import VocData
@@ -50,7 +58,7 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
     """
     classes = spec.classes or CLASSES
     labels = {name: label for label, name in enumerate(classes)}
-    findings = Findings()
+    report = ReadReport()
     images: list[AnnotatedImage] = []
     paths: list[Path] = []
     for base, image_set in _parts(root, spec, split):
@@ -62,9 +70,9 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
             file = annotations / f"{stem}.xml"
             tree = _tree(file)
             path = folder / _image_name(stem, tree, names)
-            rows = _rows(tree, labels, file, findings)
+            rows = _rows(tree, labels, file, report)
             shape = _size(tree, file) or size(path)
-            images.append(annotated(len(images) + 1, path.name, shape, rows, file, findings))
+            images.append(to_annotated_image(len(images) + 1, path.name, shape, rows, file, report))
             paths.append(path)
     return Dataset(
         title=f"VOC {spec.train if split == 'train' else spec.val}",
@@ -72,8 +80,8 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
         category_ids=tuple(range(1, len(classes) + 1)),
         images=tuple(images),
         read_image=ImageFiles(tuple(paths), tuple((image.width, image.height) for image in images)),
-        skipped=tuple(findings.skipped),
-        notes=findings.notes,
+        skipped=tuple(report.skipped),
+        notes=report.notes,
     )
 
 
@@ -123,7 +131,7 @@ def _size(tree: ElementTree.Element, file: Path) -> tuple[int, int] | None:
 
 
 def _rows(
-    tree: ElementTree.Element, labels: Mapping[str, int], file: Path, findings: Findings
+    tree: ElementTree.Element, labels: Mapping[str, int], file: Path, report: ReadReport
 ) -> list[Row]:
     rows = []
     for number, element in enumerate(tree.findall("object"), start=1):
@@ -134,11 +142,11 @@ def _rows(
         xmin, ymin, xmax, ymax = numbers(cells, CORNERS, file, where)
         reason = zero_size(xmin, ymin, xmax, ymax)
         if reason:
-            findings.skipped.append(Skipped(str(file), where, reason))
+            report.skipped.append(SkippedRow(str(file), where, reason))
             continue
         difficult = _difficult(element, f"{file}, {where}")
         if difficult:
-            findings.notes[DIFFICULT] += 1
+            report.notes[DIFFICULT] += 1
         rows.append(Row(where, (xmin - 1, ymin - 1, xmax, ymax), label, difficult))
     return rows
 

@@ -9,7 +9,15 @@ from typing import Any
 
 import yaml
 
-from sobench.data.annotations import Box, Findings, Row, Split, annotated, numbers, text_rows
+from sobench.data.annotations import (
+    Box,
+    ReadReport,
+    Row,
+    Split,
+    numbers,
+    text_rows,
+    to_annotated_image,
+)
 from sobench.data.dataset import Dataset
 from sobench.data.images import SUFFIXES, ImageFiles, list_images, size
 from sobench.errors import DataError, did_you_mean
@@ -79,21 +87,21 @@ def read(root: Path, spec: YoloData, split: Split) -> Dataset:
     places = _places(root, spec, split)
     paths = [place.folder / name for place in places for name in place.names]
     _check_images(paths, places, root / CONFIG, split)
-    findings = Findings()
+    report = ReadReport()
     images = []
     for position, path in enumerate(paths, start=1):
         shape = size(path)
         file = label_file(path)
-        rows = _rows(file, shape, labels, findings)
-        images.append(annotated(position, path.name, shape, rows, file, findings))
+        rows = _rows(file, shape, labels, report)
+        images.append(to_annotated_image(position, path.name, shape, rows, file, report))
     return Dataset(
         title=f"YOLO {spec.train if split == 'train' else spec.val}",
         classes=tuple(classes.values()),
         category_ids=tuple(classes),
         images=tuple(images),
         read_image=ImageFiles(tuple(paths), tuple((image.width, image.height) for image in images)),
-        skipped=tuple(findings.skipped),
-        notes=findings.notes,
+        skipped=tuple(report.skipped),
+        notes=report.notes,
     )
 
 
@@ -229,10 +237,10 @@ def _check_images(paths: list[Path], places: list[_Place], config: Path, split: 
 
 
 def _rows(
-    file: Path, shape: tuple[int, int], labels: Mapping[int, int], findings: Findings
+    file: Path, shape: tuple[int, int], labels: Mapping[int, int], report: ReadReport
 ) -> list[Row]:
     if not file.is_file():
-        findings.notes[NO_LABEL_FILE] += 1
+        report.notes[NO_LABEL_FILE] += 1
         return []
     rows = []
     for number, text in text_rows(file):
@@ -255,7 +263,7 @@ def _rows(
             )
         _check_fractions(fractions, cells, file, where)
         if polygon:
-            findings.notes[POLYGONS] += 1
+            report.notes[POLYGONS] += 1
         rows.append(Row(where, _box(fractions, polygon, shape), labels[int(category)]))
     return rows
 

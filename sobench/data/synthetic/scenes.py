@@ -261,13 +261,13 @@ def _paint(spec: SyntheticData, split: Split, index: int) -> ImageArray:
     height, width = spec.size
     scene = _scene(spec, split, index)
     rng = _generator(spec, split, index, 1)
-    canvas = _ground(rng, height, width, scene.roads)
+    input_shape = _ground(rng, height, width, scene.roads)
     sun, depth = rng.uniform(-0.2, 0.2, 2), rng.uniform(0.2, 0.55)
     for thing in (*scene.ground, *scene.objects, *scene.above):
         x1, y1, x2, y2 = thing.bounds
         throw = 0.0 if thing.kind in _FLAT else min(x2 - x1, y2 - y1)
-        stamp(canvas, sprite(thing, rng), depth, round(sun[0] * throw), round(sun[1] * throw))
-    return _lens(rng, canvas * _light(rng, height, width))
+        stamp(input_shape, sprite(thing, rng), depth, round(sun[0] * throw), round(sun[1] * throw))
+    return _lens(rng, input_shape * _light(rng, height, width))
 
 
 def _noise(rng: np.random.Generator, height: int, width: int, cell: int) -> Canvas:
@@ -290,21 +290,21 @@ def _ground(rng: np.random.Generator, height: int, width: int, roads: tuple[Stri
     """Two sorts of ground in patches, with texture, and the roads across; ``[H, W, 3]``."""
     one, two = np.array(_GROUNDS, np.float32)[rng.permutation(len(_GROUNDS))[:2]]
     share = np.clip(_noise(rng, height, width, max(height, width) // 3) * 2.5 + 0.5, 0, 1)
-    canvas: Canvas = one + (two - one) * share
+    input_shape: Canvas = one + (two - one) * share
     tint = rng.uniform(-7, 7, 3).astype(np.float32)
-    canvas += tint * _noise(rng, height, width, 23)
+    input_shape += tint * _noise(rng, height, width, 23)
     grain = _noise(rng, height, width, 2) * np.float32(rng.uniform(4, 16))
-    canvas += grain + 11 * _noise(rng, height, width, 7) + 7 * _noise(rng, height, width, 17)
+    input_shape += grain + 11 * _noise(rng, height, width, 7) + 7 * _noise(rng, height, width, 17)
     for road in roads:
-        _pave(rng, canvas, road, grain)
-    return canvas
+        _pave(rng, input_shape, road, grain)
+    return input_shape
 
 
-def _pave(rng: np.random.Generator, canvas: Canvas, road: Strip, grain: Canvas) -> None:
+def _pave(rng: np.random.Generator, input_shape: Canvas, road: Strip, grain: Canvas) -> None:
     """Asphalt with two edge lines and a broken line in the middle."""
     cos, sin = road.axis()
-    x = np.arange(canvas.shape[1], dtype=np.float32)[None, :, None] - np.float32(road.x)
-    y = np.arange(canvas.shape[0], dtype=np.float32)[:, None, None] - np.float32(road.y)
+    x = np.arange(input_shape.shape[1], dtype=np.float32)[None, :, None] - np.float32(road.x)
+    y = np.arange(input_shape.shape[0], dtype=np.float32)[:, None, None] - np.float32(road.y)
     lap = (x * np.float32(cos) + y * np.float32(sin)) * np.float32(1 / 15)
     off = np.abs(y * np.float32(cos) - x * np.float32(sin))
     edge = 1 - np.abs(off - np.float32(road.across - 1.5))
@@ -312,7 +312,7 @@ def _pave(rng: np.random.Generator, canvas: Canvas, road: Strip, grain: Canvas) 
     paint = np.clip(np.maximum(edge, middle), 0, 1) * np.float32(0.7)
     asphalt = np.float32(rng.uniform(82, 116)) + np.float32(0.5) * grain
     asphalt += (205 - asphalt) * paint
-    canvas += (asphalt - canvas) * np.clip(np.float32(road.across + 0.5) - off, 0, 1)
+    input_shape += (asphalt - input_shape) * np.clip(np.float32(road.across + 0.5) - off, 0, 1)
 
 
 def _light(rng: np.random.Generator, height: int, width: int) -> Canvas:
@@ -326,13 +326,15 @@ def _light(rng: np.random.Generator, height: int, width: int) -> Canvas:
     return light
 
 
-def _lens(rng: np.random.Generator, canvas: Canvas) -> ImageArray:
+def _lens(rng: np.random.Generator, input_shape: Canvas) -> ImageArray:
     """Haze, a slight blur inside the frame, sensor noise, and 8 bits."""
     haze, side = np.float32(rng.uniform(0, 0.4)), np.float32(rng.uniform(0, 0.17))
-    grey = canvas[..., 1:2] * np.float32(0.6) + np.float32(60)
-    canvas += (grey - canvas) * haze
-    canvas[1:-1] += side * (canvas[:-2] + canvas[2:] - 2 * canvas[1:-1])
-    canvas[:, 1:-1] += side * (canvas[:, :-2] + canvas[:, 2:] - 2 * canvas[:, 1:-1])
-    dots = rng.integers(0, 256, (2, *canvas.shape), np.uint8).astype(np.float32)
-    canvas += (dots[0] + dots[1] - 255) * np.float32(rng.uniform(1, 5) / 104)
-    return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+    grey = input_shape[..., 1:2] * np.float32(0.6) + np.float32(60)
+    input_shape += (grey - input_shape) * haze
+    input_shape[1:-1] += side * (input_shape[:-2] + input_shape[2:] - 2 * input_shape[1:-1])
+    input_shape[:, 1:-1] += side * (
+        input_shape[:, :-2] + input_shape[:, 2:] - 2 * input_shape[:, 1:-1]
+    )
+    dots = rng.integers(0, 256, (2, *input_shape.shape), np.uint8).astype(np.float32)
+    input_shape += (dots[0] + dots[1] - 255) * np.float32(rng.uniform(1, 5) / 104)
+    return np.clip(np.rint(input_shape), 0, 255).astype(np.uint8)

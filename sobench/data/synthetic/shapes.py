@@ -351,15 +351,17 @@ def windows(
     return (slice(y1, y2), slice(x1, x2)), inner
 
 
-def stamp(canvas: NDArray[np.float32], thing: Sprite, depth: float, right: int, down: int) -> None:
+def stamp(
+    input_shape: NDArray[np.float32], thing: Sprite, depth: float, right: int, down: int
+) -> None:
     """Paint a thing over ``[H, W, 3]``, after its shadow, which falls ``right, down`` pixels off.
 
     ``depth`` 0..1 is the part of the light that the shadow takes away.
     """
     shape = thing.alpha.shape
     if right or down:
-        image, patch = windows(thing.left + right, thing.top + down, shape, canvas.shape)
-        canvas[image] *= 1 - depth * thing.alpha[patch][..., None]
-    image, patch = windows(thing.left, thing.top, shape, canvas.shape)
-    canvas[image] *= 1 - thing.alpha[patch][..., None]
-    canvas[image] += thing.paint[patch]
+        image, patch = windows(thing.left + right, thing.top + down, shape, input_shape.shape)
+        input_shape[image] *= 1 - depth * thing.alpha[patch][..., None]
+    image, patch = windows(thing.left, thing.top, shape, input_shape.shape)
+    input_shape[image] *= 1 - thing.alpha[patch][..., None]
+    input_shape[image] += thing.paint[patch]

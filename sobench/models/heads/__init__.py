@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from sobench.models.detector import Blueprint, Head, HeadOptions
+from sobench.models.detector import DetectorConfig, Head, HeadOptions
 from sobench.models.parts.pyramid import Levels
 
 
-def levels(head: str) -> Levels:
+def head_levels(head: str) -> Levels:
     """The pyramid levels that a head reads."""
     found: Levels = import_module(f"sobench.models.heads.{head}").LEVELS
     return found
 
 
 def build_head(
-    blueprint: Blueprint, strides: tuple[int, ...], options: HeadOptions | None = None
+    config: DetectorConfig, strides: tuple[int, ...], options: HeadOptions | None = None
 ) -> Head:
     """The head that the suite pins, over a pyramid of these strides."""
-    module = import_module(f"sobench.models.heads.{blueprint.head}")
-    head: Head = module.build(blueprint, strides, options or HeadOptions())
+    module = import_module(f"sobench.models.heads.{config.head}")
+    head: Head = module.build(config, strides, options or HeadOptions())
     return head

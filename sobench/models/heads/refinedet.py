@@ -8,17 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.detector import Blueprint, HeadOutput, all_maps
-from sobench.models.parts.boxes import (
-    AnchorShapes,
-    Detections,
-    candidates,
-    decode,
-    flat,
-    map_anchors,
-    suppress,
-)
+from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
+from sobench.models.parts.anchors import AnchorSpec, grid_anchors
+from sobench.models.parts.boxes import decode
 from sobench.models.parts.multibox import STDS, multibox_loss
+from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
 from sobench.models.parts.pyramid import init_xavier
 
 THETA = 0.99
@@ -47,7 +41,7 @@ class RefineDetHead(nn.Module):
 
     def __init__(
         self,
-        blueprint: Blueprint,
+        config: DetectorConfig,
         strides: tuple[int, ...],
         sources: Sequence[int],
         *,
@@ -57,15 +51,15 @@ class RefineDetHead(nn.Module):
         clip_anchors: bool = False,
     ) -> None:
         super().__init__()
-        self.blueprint = blueprint
+        self.config = config
         self.strides = strides
-        self.shapes = AnchorShapes(tuple((float(_SCALE * s),) for s in strides), _RATIOS, 0.5)
+        self.shapes = AnchorSpec(tuple((float(_SCALE * s),) for s in strides), _RATIOS, 0.5)
         self.theta = THETA if filter_negatives else 1.0
         self.cascade = cascade
         self.clip_anchors = clip_anchors
-        maps = [blueprint.neck.channels] * len(strides) if tcb else sources
+        maps = [config.neck.channels] * len(strides) if tcb else sources
         self.arm = Predictors(sources, 2) if tcb else None
-        self.odm = Predictors(maps, blueprint.classes + 1)
+        self.odm = Predictors(maps, config.num_classes + 1)
 
     def forward(self, pyramid: list[Tensor]) -> HeadOutput:
         """Source maps, then (with an ARM) the ODM's maps -> raw predictions.
@@ -84,10 +78,10 @@ class RefineDetHead(nn.Module):
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""
-        anchors = map_anchors(output["logits"], self.strides, self.shapes)
+        anchors = grid_anchors(output["logits"], self.strides, self.shapes)
         if not self.clip_anchors:
             return anchors
-        height, width = self.blueprint.size
+        height, width = self.config.size
         x, y = anchors[:, 0::2].clamp(0, width), anchors[:, 1::2].clamp(0, height)
         return torch.stack((x, y), dim=-1).flatten(1)
 
@@ -116,25 +110,25 @@ class RefineDetHead(nn.Module):
             arm = multibox_loss(*_joined(output, "arm_", 2), anchors, objects)
             losses = {"arm_class": arm[0], "arm_box": arm[1]}
             anchors, sure = self.refine(output, anchors)
-        predicted = _joined(output, "", self.blueprint.classes + 1)
+        predicted = _joined(output, "", self.config.num_classes + 1)
         losses["class"], losses["box"] = multibox_loss(*predicted, anchors, targets, sure)
         return losses
 
     def detect(self, output: HeadOutput) -> Detections:
         """The best ``top_k`` of the whole image, as in section 4, decoded and suppressed."""
-        settings = self.blueprint.detect
-        logits, offsets = _joined(output, "", self.blueprint.classes + 1)
+        settings = self.config.detect
+        logits, offsets = _joined(output, "", self.config.num_classes + 1)
         scores = logits.softmax(dim=-1)[..., 1:]
         anchors = self.anchors(output)
         if self.arm is not None:
             anchors, sure = self.refine(output, anchors)
             scores = scores.masked_fill(sure.unsqueeze(-1), 0.0)
-        found = candidates(scores, offsets, anchors, STDS, settings.top_k)
-        return suppress([found], self.blueprint.size, settings)
+        found = topk_candidates(scores, offsets, anchors, STDS, settings.top_k)
+        return nms([found], self.config.size, settings)
 
-    def workload(self, output: HeadOutput) -> list[Tensor]:
+    def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
-        return all_maps(output)
+        return all_predictions(output)
 
 
 class Predictors(nn.Module):
@@ -163,6 +157,6 @@ class Predictors(nn.Module):
 
 def _joined(output: HeadOutput, module: str, classes: int) -> tuple[Tensor, Tensor]:
     """All levels' logits ``[B, A, classes]`` and offsets ``[B, A, 4]`` of one module."""
-    logits = torch.cat([flat(x, classes) for x in output[f"{module}logits"]], dim=1)
-    offsets = torch.cat([flat(x, 4) for x in output[f"{module}offsets"]], dim=1)
+    logits = torch.cat([flatten_predictions(x, classes) for x in output[f"{module}logits"]], dim=1)
+    offsets = torch.cat([flatten_predictions(x, 4) for x in output[f"{module}offsets"]], dim=1)
     return logits, offsets

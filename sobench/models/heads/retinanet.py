@@ -9,20 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.detector import Blueprint, HeadOptions, HeadOutput
-from sobench.models.parts.boxes import (
-    IGNORED,
-    Detections,
-    assign,
-    encode,
-    flat,
-    level_candidates,
-    map_anchors,
-    matched,
-    octave_shapes,
-    suppress,
-)
+from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput
+from sobench.models.parts.anchors import grid_anchors, retinanet_anchors
+from sobench.models.parts.boxes import encode
 from sobench.models.parts.losses import focal_loss, smooth_l1
+from sobench.models.parts.matching import IGNORED, match, matched
+from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
 from sobench.models.parts.pyramid import Levels, convolution
 
 LEVELS = Levels(3, 7, extra="convolution")
@@ -34,7 +26,7 @@ _PRIOR = 0.01
 
 def assign_anchors(targets: Targets, anchors: Tensor) -> Tensor:
     """The object of each of ``[A, 4]`` anchors, as from ``assign``: ``[B, A]``."""
-    return assign(targets, anchors, positive=0.5, negative=0.4)
+    return match(targets, anchors, pos_iou=0.5, neg_iou=0.4)
 
 
 class RetinaNetHead(nn.Module):
@@ -46,22 +38,23 @@ class RetinaNetHead(nn.Module):
     """
 
     def __init__(
-        self, blueprint: Blueprint, strides: tuple[int, ...], options: HeadOptions
+        self, config: DetectorConfig, strides: tuple[int, ...], options: HeadOptions
     ) -> None:
         super().__init__()
-        self.blueprint = blueprint
+        self.config = config
         self.strides = strides
-        self.shapes = options.anchors or octave_shapes(blueprint.anchors, strides)
+        self.shapes = options.anchors or retinanet_anchors(config.anchors, strides)
         self.box_loss = options.box_loss or smooth_l1
         self.upsample = options.upsample
-        anchors = self.shapes.per_cell
-        channels = options.channels or blueprint.neck.channels
+        anchors = self.shapes.num_anchors
+        channels = options.channels or config.neck.channels
         levels = len(strides) if options.level_norm else 0
-        pinned = blueprint.neck.tower_convs
-        depth = pinned if options.tower_convs is None else options.tower_convs
-        self.class_tower = Tower(channels, blueprint.neck.norm, depth, levels)
-        self.box_tower = Tower(channels, blueprint.neck.norm, depth, levels)
-        self.class_logits = nn.Conv2d(channels, anchors * blueprint.classes, 3, padding=1)
+        depth = options.tower_convs
+        if depth is None:
+            depth = config.neck.tower_convs
+        self.class_tower = Tower(channels, config.neck.norm, depth, levels)
+        self.box_tower = Tower(channels, config.neck.norm, depth, levels)
+        self.class_logits = nn.Conv2d(channels, anchors * config.num_classes, 3, padding=1)
         self.box_offsets = nn.Conv2d(channels, anchors * 4, 3, padding=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -90,7 +83,7 @@ class RetinaNetHead(nn.Module):
         """Enlarged if asked for, without the cells that then lie beyond the input."""
         if not self.upsample:
             return tower
-        height, width = self.blueprint.size
+        height, width = self.config.size
         return [
             F.interpolate(x, scale_factor=2, mode="nearest")[
                 ..., : ceil(height / stride), : ceil(width / stride)
@@ -100,7 +93,7 @@ class RetinaNetHead(nn.Module):
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
-        return map_anchors(output["logits"], self.strides, self.shapes)
+        return grid_anchors(output["logits"], self.strides, self.shapes)
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the batch's matched anchors."""
@@ -115,8 +108,10 @@ class RetinaNetHead(nn.Module):
         Args:
             anchors: ``[A, 4]``; assigned: ``[B, A]``, as from ``assign_anchors``.
         """
-        logits = torch.cat([flat(x, self.blueprint.classes) for x in output["logits"]], dim=1)
-        offsets = torch.cat([flat(x, 4) for x in output["offsets"]], dim=1)
+        logits = torch.cat(
+            [flatten_predictions(x, self.config.num_classes) for x in output["logits"]], dim=1
+        )
+        offsets = torch.cat([flatten_predictions(x, 4) for x in output["offsets"]], dim=1)
         positive = assigned >= 0
         boxes, labels = matched(targets, assigned)
         count = positive.sum().clamp(min=1)
@@ -126,16 +121,17 @@ class RetinaNetHead(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The best ``top_k`` of each level, decoded, clipped to the input and suppressed."""
-        return suppress(self.candidates(output), self.blueprint.size, self.blueprint.detect)
+        return nms(self.topk_candidates(output), self.config.size, self.config.detect)
 
-    def candidates(self, output: HeadOutput) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def topk_candidates(self, output: HeadOutput) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Of each level the best boxes ``[B, N, 4]``, scores ``[B, N]`` and labels ``[B, N]``."""
-        scores = [flat(x, self.blueprint.classes).sigmoid() for x in output["logits"]]
-        offsets = [flat(x, 4) for x in output["offsets"]]
-        most = self.blueprint.detect.top_k
-        return level_candidates(scores, offsets, self.anchors(output), _STDS, most)
+        classes = self.config.num_classes
+        scores = [flatten_predictions(x, classes).sigmoid() for x in output["logits"]]
+        offsets = [flatten_predictions(x, 4) for x in output["offsets"]]
+        most = self.config.detect.top_k
+        return level_topk_candidates(scores, offsets, self.anchors(output), _STDS, most)
 
-    def workload(self, output: HeadOutput) -> list[Tensor]:
+    def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
         return [*output["logits"], *output["offsets"]]
 
@@ -176,6 +172,6 @@ class Tower(nn.Module):
         return x
 
 
-def build(blueprint: Blueprint, strides: tuple[int, ...], options: HeadOptions) -> RetinaNetHead:
+def build(config: DetectorConfig, strides: tuple[int, ...], options: HeadOptions) -> RetinaNetHead:
     """The head as ``build_head`` finds it."""
-    return RetinaNetHead(blueprint, strides, options)
+    return RetinaNetHead(config, strides, options)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.detector import Blueprint, HeadOutput, all_maps
-from sobench.models.parts.boxes import Detections, flat, level_candidates, suppress
+from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
 from sobench.models.parts.multibox import STDS, multibox_loss
+from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
 from sobench.models.parts.pyramid import init_xavier
 
 
@@ -22,7 +22,7 @@ class SsdHead(nn.Module):
 
     Args:
         channels: of each source map.
-        per_cell: default boxes in a cell of each source map.
+        num_anchors: default boxes in a cell of each source map.
         boxes: ``[A, 4]`` default boxes of all maps, in pixels of the input.
     """
 
@@ -30,15 +30,15 @@ class SsdHead(nn.Module):
 
     def __init__(
         self,
-        blueprint: Blueprint,
+        config: DetectorConfig,
         channels: Sequence[int],
-        per_cell: Sequence[int],
+        num_anchors: Sequence[int],
         boxes: Tensor,
     ) -> None:
         super().__init__()
-        self.blueprint = blueprint
-        width = blueprint.classes + 1
-        pairs = list(zip(channels, per_cell, strict=True))
+        self.config = config
+        width = config.num_classes + 1
+        pairs = list(zip(channels, num_anchors, strict=True))
         self.class_logits = nn.ModuleList(nn.Conv2d(c, a * width, 3, padding=1) for c, a in pairs)
         self.box_offsets = nn.ModuleList(nn.Conv2d(c, a * 4, 3, padding=1) for c, a in pairs)
         self.register_buffer("boxes", boxes, persistent=False)
@@ -53,19 +53,21 @@ class SsdHead(nn.Module):
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the batch's positives."""
-        logits = torch.cat([flat(x, self.blueprint.classes + 1) for x in output["logits"]], dim=1)
-        offsets = torch.cat([flat(x, 4) for x in output["offsets"]], dim=1)
+        logits = torch.cat(
+            [flatten_predictions(x, self.config.num_classes + 1) for x in output["logits"]], dim=1
+        )
+        offsets = torch.cat([flatten_predictions(x, 4) for x in output["offsets"]], dim=1)
         class_loss, box_loss = multibox_loss(logits, offsets, self.boxes, targets)
         return {"class": class_loss, "box": box_loss}
 
     def detect(self, output: HeadOutput) -> Detections:
         """The best ``top_k`` of each source map, decoded, clipped to the input and suppressed."""
-        settings, width = self.blueprint.detect, self.blueprint.classes + 1
-        scores = [flat(x, width).softmax(dim=-1)[..., 1:] for x in output["logits"]]
-        offsets = [flat(x, 4) for x in output["offsets"]]
-        found = level_candidates(scores, offsets, self.boxes, STDS, settings.top_k)
-        return suppress(found, self.blueprint.size, settings)
+        settings, width = self.config.detect, self.config.num_classes + 1
+        scores = [flatten_predictions(x, width).softmax(dim=-1)[..., 1:] for x in output["logits"]]
+        offsets = [flatten_predictions(x, 4) for x in output["offsets"]]
+        found = level_topk_candidates(scores, offsets, self.boxes, STDS, settings.top_k)
+        return nms(found, self.config.size, settings)
 
-    def workload(self, output: HeadOutput) -> list[Tensor]:
+    def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
-        return all_maps(output)
+        return all_predictions(output)

@@ -34,7 +34,7 @@ class Backbone(nn.Module):
     conv4_3, conv5_3 and pool5; its poolings round up, as in SSD's Caffe model.
 
     Attributes:
-        channels, strides: of C2..C5, in order, or of those that ``take_last`` has left.
+        channels, strides: of C2..C5, in order, or of those that ``pop_last_stage`` has left.
     """
 
     strides: tuple[int, ...] = (4, 8, 16, 32)
@@ -60,7 +60,7 @@ class Backbone(nn.Module):
         """``[B, 3, H, W]`` -> C2..C5, or as many maps as there are stages left."""
         return self._stages(self.stem(images), len(self.channels))
 
-    def with_finer(self, images: Tensor, level: int) -> tuple[list[Tensor], Tensor]:
+    def forward_with_finer(self, images: Tensor, level: int) -> tuple[list[Tensor], Tensor]:
         """C2..C5, and C_level at twice its resolution; EFPN, arXiv:2003.07021, Table I.
 
         The same layers make it from a stem without max-pooling, whose convolution is shared. Only a
@@ -89,7 +89,7 @@ class Backbone(nn.Module):
         """Whether it has batch normalisation, as ResNets have and VGG-16 has not."""
         return any(isinstance(module, nn.BatchNorm2d) for module in self.modules())
 
-    def take_last(self) -> nn.Module:
+    def pop_last_stage(self) -> nn.Module:
         """Take the last stage off and return it: what no neck reads should not be computed.
 
         A frozen stage keeps frozen weights, but its mode is from then on its owner's business.

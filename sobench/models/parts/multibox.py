@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
-from sobench.models.parts.boxes import NEGATIVE, assign, encode, matched
+from sobench.models.parts.boxes import encode
 from sobench.models.parts.losses import mined_cross_entropy, smooth_l1
+from sobench.models.parts.matching import NEGATIVE, match, matched
 
 STDS = (0.1, 0.1, 0.2, 0.2)
 """By which box offsets are divided, which Caffe calls their variances."""
@@ -30,7 +31,7 @@ def multibox_loss(
         anchors: ``[A, 4]`` or ``[B, A, 4]``.
         sure: ``[B, A]`` bool, anchors that may not be negatives. Positives they may be.
     """
-    assigned = assign(targets, anchors, positive=0.5, negative=0.5, rescue="one")
+    assigned = match(targets, anchors, pos_iou=0.5, neg_iou=0.5, low_quality="one")
     positive, negative = assigned >= 0, assigned == NEGATIVE
     if sure is not None:
         negative = negative & ~sure

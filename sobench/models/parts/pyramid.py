@@ -70,7 +70,7 @@ def norm_layer(channels: int, norm: str) -> nn.Module:
     return nn.GroupNorm(gcd(channels, max(1, channels // 8)), channels)
 
 
-def or_batch(norm: str) -> str:
+def batch_unless_group(norm: str) -> str:
     """The suite's norm where a paper has batch normalisation, which only ``group`` replaces."""
     return "batch" if norm == "none" else norm
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms, roi_align
 
 from sobench.data.targets import Targets
-from sobench.models.detector import RegionHead
-from sobench.models.parts.boxes import pairwise_overlap
+from sobench.models.detector import BoxHead
+from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.pyramid import TOP
 from sobench.suite.sections import Regions
 
@@ -59,13 +59,13 @@ def propose(
         kept = batched_nms(box[usable], score[usable], level[usable], settings.nms)
         row[usable.nonzero().squeeze(1)[kept]] = True
     scores = torch.where(survives, scores, -torch.inf)
-    scores, best = scores.topk(min(settings.proposals, scores.shape[1]))
+    scores, best = scores.topk(min(settings.post_nms_top_n, scores.shape[1]))
     real = scores > -torch.inf
     boxes = boxes.gather(1, best.unsqueeze(-1).expand(-1, -1, 4))
     return Proposals(torch.where(real.unsqueeze(-1), boxes, 0.0), real)
 
 
-def with_objects(proposals: Proposals, targets: Targets) -> Proposals:
+def add_gt_proposals(proposals: Proposals, targets: Targets) -> Proposals:
     """The objects themselves as further proposals, so that every object has a positive region."""
     return Proposals(
         torch.cat((proposals.boxes, targets.boxes), dim=1),
@@ -76,7 +76,7 @@ def with_objects(proposals: Proposals, targets: Targets) -> Proposals:
 @torch.no_grad()
 def best_overlap(targets: Targets, boxes: Tensor) -> Tensor:
     """IoU of ``[B, R, 4]`` boxes with the object that each overlaps most: ``[B, R]``."""
-    iou = pairwise_overlap(targets.boxes, boxes)
+    iou = box_iou(targets.boxes, boxes)
     return iou.mul_((targets.labels >= 0).unsqueeze(-1)).amax(dim=1)
 
 
@@ -138,7 +138,7 @@ def pool_regions(
     return torch.cat(pooled)[order.argsort()]
 
 
-class TwoFullyConnected(nn.Module):
+class TwoMLPHead(nn.Module):
     """Two fully connected layers with ReLU; FPN, section 4.2.
 
     Args:
@@ -203,26 +203,26 @@ class RegionClassifier(nn.Module):
     """Class and box of every region: what looks at it, then a linear layer for each.
 
     Args:
-        classes: without the background, whose logit is the first.
+        num_classes: without the background, whose logit is the first.
     """
 
-    def __init__(self, region_head: RegionHead, classes: int) -> None:
+    def __init__(self, box_head: BoxHead, num_classes: int) -> None:
         super().__init__()
-        self.classes = classes
-        self.region_head: RegionHead = region_head
-        self.class_logits = nn.Linear(region_head.outputs, classes + 1)
-        self.box_offsets = nn.Linear(region_head.outputs, classes * 4)
+        self.num_classes = num_classes
+        self.box_head: BoxHead = box_head
+        self.class_logits = nn.Linear(box_head.outputs, num_classes + 1)
+        self.box_offsets = nn.Linear(box_head.outputs, num_classes * 4)
         for layer, std in ((self.class_logits, 0.01), (self.box_offsets, 0.001)):
             nn.init.normal_(layer.weight, std=std)
             nn.init.zeros_(layer.bias)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """``[N, C, r, r]`` -> logits ``[N, K+1]`` and offsets ``[N, K, 4]``, in float32."""
-        features = self.region_head(pooled)
+        features = self.box_head(pooled)
         logits, offsets = self.class_logits(features), self.box_offsets(features)
-        return logits.float(), offsets.float().view(-1, self.classes, 4)
+        return logits.float(), offsets.float().view(-1, self.num_classes, 4)
 
-    def look(
+    def forward_rois(
         self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What ``forward`` gives for the ``N`` chosen regions, each pooled from its level.
@@ -232,19 +232,17 @@ class RegionClassifier(nn.Module):
             boxes: ``[B, R, 4]``; chosen: ``[B, R]`` bool.
         """
         image = chosen.nonzero()[:, 0]
-        resolution = self.region_head.resolution
+        resolution = self.box_head.resolution
         found: tuple[Tensor, Tensor] = self(
             pool_regions(maps, strides, boxes[chosen], image, resolution)
         )
         return found
 
-    def most_work(self, finest: Tensor, regions: int) -> tuple[Tensor, Tensor]:
-        """What ``forward`` gives for so many regions of each image, for counting products.
+    def flops_inputs(self, finest: Tensor, regions: int) -> Tensor:
+        """``[B * regions, C, r, r]`` to count the products of ``forward`` with.
 
-        Which regions they are, and so from which level, makes no difference to them.
+        Which regions they are, and so from which level, makes no difference to the count.
         """
         rois = finest.new_zeros(len(finest) * regions, 5)
-        found: tuple[Tensor, Tensor] = self(
-            roi_align(finest, rois, self.region_head.resolution, sampling_ratio=2)
-        )
-        return found
+        pooled: Tensor = roi_align(finest, rois, self.box_head.resolution, sampling_ratio=2)
+        return pooled

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sobench.models.parts.boxes import NEGATIVE
+from sobench.models.parts.matching import NEGATIVE
 
 _NEGATIVES_END = 0.5
 """IoU from which a region of the second stage is no background; Libra R-CNN, section 3.1."""

@@ -28,7 +28,7 @@ def image(path: Path, label: str | None = None) -> None:
         file.write_text(label)
 
 
-def config(root: Path, **changes: Any) -> None:
+def make_config(root: Path, **changes: Any) -> None:
     content = {"train": "images/train", "val": "images/val", "names": ["car", "ship"]} | changes
     (root / "data.yaml").write_text(yaml.safe_dump(content))
 
@@ -37,7 +37,7 @@ def read(root: Path, label: str | None = None, **changes: Any) -> Dataset:
     """Read ``val``; with a label, of the one image ``a.png``."""
     if label is not None:
         image(root / "images" / "val" / "a.png", label)
-    config(root, **changes)
+    make_config(root, **changes)
     return yolo.read(root, SPEC, "val")
 
 
@@ -141,7 +141,7 @@ def test_a_missing_or_broken_data_yaml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("names: [car\ntrain: x")
     with pytest.raises(DataError, match="is not valid YAML"):
         yolo.read(tmp_path, SPEC, "val")
-    config(tmp_path)
+    make_config(tmp_path)
     spec = YoloData(format="yolo", root=".", val="vall")
     with pytest.raises(DataError, match=r"no key 'vall', .*did you mean 'val'\?"):
         yolo.read(tmp_path, spec, "val")

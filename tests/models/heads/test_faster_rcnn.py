@@ -16,16 +16,16 @@ from sobench.data.synthetic import scenes as synthetic
 from sobench.metrics.coco import score
 from sobench.metrics.cost import count_gflops, count_parameters
 from sobench.models.build import build_detector
-from sobench.models.detector import Blueprint, Detector, HeadOptions, HeadOutput
-from sobench.models.heads import build_head, levels
+from sobench.models.detector import Detector, DetectorConfig, HeadOptions, HeadOutput
+from sobench.models.heads import build_head, head_levels
 from sobench.models.heads.faster_rcnn import FasterRcnnHead
 from sobench.models.methods.fpn import model as fpn
+from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import build_backbone
-from sobench.models.parts.boxes import AnchorShapes
 from sobench.models.parts.roi import (
     Proposals,
     Res5,
-    TwoFullyConnected,
+    TwoMLPHead,
     best_overlap,
     pool_regions,
     pooled_strides,
@@ -43,14 +43,14 @@ from tests.models.small_config import CLASSES, SIZE, targets
 from tests.tiny_suite import tiny_suite
 
 CPU = torch.device("cpu")
-SMALL = Regions(candidates=50, proposals=20, samples=8, channels=16)
+SMALL = Regions(pre_nms_top_n=50, post_nms_top_n=20, batch_size_per_image=8, channels=16)
 
 
-def blueprint(size: tuple[int, int] = SIZE, **changes: Any) -> Blueprint:
+def make_config(size: tuple[int, int] = SIZE, **changes: Any) -> DetectorConfig:
     """Small proposals, and one square anchor of two strides to a cell."""
     anchors = sections.Anchors(scale=2, octaves=1, ratios=(1,))
     own: dict[str, Any] = {"head": "faster_rcnn", "anchors": anchors, "regions": SMALL}
-    return planted.blueprint(size=size, **(own | changes))
+    return planted.make_config(size=size, **(own | changes))
 
 
 class Constant(nn.Module):
@@ -64,8 +64,8 @@ class Constant(nn.Module):
 
 def blind_head(**changes: Any) -> FasterRcnnHead:
     """Over one map of stride 16, 4 x 6 cells, with one anchor of 32 x 32 in a cell."""
-    options = HeadOptions(region_head=Constant())
-    head = build_head(blueprint(**changes), (16,), options)
+    options = HeadOptions(box_head=Constant())
+    head = build_head(make_config(**changes), (16,), options)
     assert isinstance(head, FasterRcnnHead)
     return head
 
@@ -158,7 +158,7 @@ def test_pooling_gives_gradients_to_maps_and_none_to_boxes() -> None:
 
 
 def test_two_fully_connected_layers() -> None:
-    head = TwoFullyConnected(2, 5)
+    head = TwoMLPHead(2, 5)
     assert (head.resolution, head.outputs) == (7, 5)
     limit = (6 / (98 + 5)) ** 0.5
     assert limit * 0.9 < head.first.weight.abs().max().item() <= limit
@@ -208,7 +208,7 @@ def test_proposals_are_suppressed_within_a_level_and_an_image() -> None:
     nothing = [0.0] * 4
     assert found.boxes[0].tolist() == [b, clipped, far, b, nothing]
     assert found.boxes[1].tolist() == [a, a, nothing, nothing, nothing]
-    fewest = propose(both, SIZE, SMALL.model_copy(update={"proposals": 2}))
+    fewest = propose(both, SIZE, SMALL.model_copy(update={"post_nms_top_n": 2}))
     assert fewest.boxes[0].tolist() == [b, clipped]
     kind = propose(both, SIZE, SMALL.model_copy(update={"nms": 0.95}))
     assert kind.real.sum(dim=1).tolist() == [5, 2]
@@ -220,7 +220,7 @@ def test_proposals_of_a_batch_are_those_of_its_images() -> None:
     side = 1 + torch.rand(4, 300, 2, generator=generator) * 6
     boxes = torch.cat((corner, corner + side), dim=-1)
     scores = torch.randn(4, 300, generator=generator)
-    settings = SMALL.model_copy(update={"proposals": 200})
+    settings = SMALL.model_copy(update={"post_nms_top_n": 200})
     split = [(boxes[:, a:b], scores[:, a:b]) for a, b in ((0, 200), (200, 300))]
     together = propose(split, SIZE, settings)
     for index in range(4):
@@ -232,8 +232,8 @@ def test_proposals_of_a_batch_are_those_of_its_images() -> None:
 
 
 def test_the_head_proposes_the_best_anchors_of_each_level() -> None:
-    settings = SMALL.model_copy(update={"candidates": 2})
-    head = build_head(blueprint(regions=settings), (16, 32))
+    settings = SMALL.model_copy(update={"pre_nms_top_n": 2})
+    head = build_head(make_config(regions=settings), (16, 32))
     assert isinstance(head, FasterRcnnHead)
     output: HeadOutput = {
         "objectness": [torch.full((1, 1, 4, 6), -5.0), torch.full((1, 1, 2, 3), -7.0)],
@@ -261,10 +261,10 @@ def test_best_overlap_leaves_padding_out() -> None:
 
 
 def test_the_head_and_its_start() -> None:
-    assert levels("faster_rcnn").strides == (4, 8, 16, 32, 64)
-    head = build_head(blueprint(neck=sections.Neck(channels=520)), (4, 8))
+    assert head_levels("faster_rcnn").strides == (4, 8, 16, 32, 64)
+    head = build_head(make_config(neck=sections.Neck(channels=520)), (4, 8))
     assert isinstance(head, FasterRcnnHead)
-    network = head.proposal_network
+    network = head.rpn
     assert network.hidden.weight.shape == (512, 520, 3, 3)
     assert network.hidden.weight.std().item() == pytest.approx(0.01, rel=0.01)
     assert head.classifier.class_logits.weight.shape == (CLASSES + 1, 16)
@@ -309,7 +309,7 @@ def test_anchors_are_learnt_from_sampled_objects_and_background() -> None:
 
 def test_256_anchors_are_sampled_and_half_of_them_objects_at_most() -> None:
     torch.manual_seed(0)
-    head = build_head(blueprint((320, 480)), (4,))
+    head = build_head(make_config((320, 480)), (4,))
     assert isinstance(head, FasterRcnnHead)
     output: HeadOutput = {
         "objectness": [torch.zeros(2, 1, 80, 120, requires_grad=True)],
@@ -367,13 +367,13 @@ def test_what_a_method_may_change_is_used() -> None:
         assert prediction.shape == target.shape == (2, 4)
         return 7.0 * positive.sum()
 
-    shapes = AnchorShapes(((8.0, 16.0),), (1.0,))
+    shapes = AnchorSpec(((8.0, 16.0),), (1.0,))
     options = HeadOptions(
-        channels=5, anchors=shapes, box_loss=box_loss, sampler=sampler, region_head=Constant()
+        channels=5, anchors=shapes, box_loss=box_loss, sampler=sampler, box_head=Constant()
     )
-    head = build_head(blueprint(), (16,), options)
+    head = build_head(make_config(), (16,), options)
     assert isinstance(head, FasterRcnnHead)
-    assert head.proposal_network.objectness.weight.shape == (2, 5, 1, 1)
+    assert head.rpn.objectness.weight.shape == (2, 5, 1, 1)
     output = head([torch.rand(1, 5, 4, 6)])
     loss = head.region_loss(output, targets(OBJECT, [[1]]), REGIONS)
     assert asked == [([0, -1, -2, 0], [0.75, 0, 0, 1], 8, 0.25)]
@@ -383,7 +383,7 @@ def test_what_a_method_may_change_is_used() -> None:
 
 def full_head(**changes: Any) -> tuple[FasterRcnnHead, list[Tensor]]:
     torch.manual_seed(0)
-    head = build_head(blueprint(**changes), (4, 8, 16, 32, 64))
+    head = build_head(make_config(**changes), (4, 8, 16, 32, 64))
     assert isinstance(head, FasterRcnnHead)
     sizes = ((16, 24), (8, 12), (4, 6), (2, 3), (1, 2))
     return head, [torch.randn(2, 8, *size).requires_grad_() for size in sizes]
@@ -394,16 +394,16 @@ def test_the_second_stage_does_not_teach_the_first() -> None:
     loss = head.loss(head(pyramid), targets([*OBJECT, []], [[1], []]))
     assert list(loss) == ["objectness", "proposal", "class", "box"]
     (loss["class"] + loss["box"]).backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is None for p in head.proposal_network.parameters())
-    assert isinstance(head.classifier.region_head, TwoFullyConnected)
-    assert head.classifier.region_head.first.weight.grad is not None
+    assert all(p.grad is None for p in head.rpn.parameters())
+    assert isinstance(head.classifier.box_head, TwoMLPHead)
+    assert head.classifier.box_head.first.weight.grad is not None
     reached = [x.grad is not None and bool(x.grad.any()) for x in pyramid]
     assert reached[0]  # small regions are of the finest level
     assert not reached[4]  # which is for proposals alone
     head.zero_grad()
     (head.loss(head(pyramid), targets([*OBJECT, []], [[1], []]))["proposal"]).backward()  # type: ignore[no-untyped-call]
-    assert head.proposal_network.box_offsets.weight.grad is not None
-    assert head.classifier.region_head.first.weight.grad is None
+    assert head.rpn.box_offsets.weight.grad is not None
+    assert head.classifier.box_head.first.weight.grad is None
 
 
 @pytest.mark.parametrize("rows", [[[], []], [*OBJECT, []]])
@@ -419,7 +419,7 @@ def test_images_without_objects_train(rows: list[list[tuple[float, ...]]]) -> No
 
 
 def test_a_batch_without_a_single_region_trains() -> None:
-    head = build_head(blueprint(), (16,))
+    head = build_head(make_config(), (16,))
     assert isinstance(head, FasterRcnnHead)
     output = blind_output()
     with torch.no_grad():
@@ -471,7 +471,7 @@ def test_detections_are_the_boxes_of_their_class() -> None:
 @pytest.mark.parametrize("strides", [(4,), (8, 16), (4, 8, 16, 32, 64)])
 def test_bfloat16_runs_on_any_pyramid(strides: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    head = build_head(blueprint(), strides)
+    head = build_head(make_config(), strides)
     assert isinstance(head, FasterRcnnHead)
     pyramid = [
         torch.randn(2, 8, -(-64 // s), -(-96 // s), dtype=torch.bfloat16).requires_grad_()
@@ -499,11 +499,11 @@ def build(size: tuple[int, int], classes: int) -> Detector:
     content: dict[str, Any] = {"name": "resnet50", "weights": "none", "norm": "frozen"}
     settings = sections.Backbone.model_construct(**content, freeze=("stem", "layer1"))
     anchors = sections.Anchors(scale=8, octaves=1)
-    pinned = blueprint(
-        size, classes=classes, neck=sections.Neck(), anchors=anchors, regions=Regions()
+    config = make_config(
+        size, num_classes=classes, neck=sections.Neck(), anchors=anchors, regions=Regions()
     )
     with torch.device("meta"):
-        return fpn.build(build_backbone(settings), pinned, {"fuse": True})
+        return fpn.build(build_backbone(settings), config, {"fuse": True})
 
 
 @pytest.mark.parametrize(
@@ -529,7 +529,7 @@ def test_faster_rcnn_on_fpn(
     )
     with FlopCounterMode(display=False) as counter:
         output = detector.predict(torch.zeros(1, 3, *size, device="meta"))
-        parts = detector.head.workload(output)
+        parts = detector.head.flops_outputs(output)
     counted = counter.get_total_flops() / 2e9
     assert counted == pytest.approx(gmacs, abs=5e-5)
     assert counted == pytest.approx(published, rel=5e-3)
@@ -540,11 +540,11 @@ def test_faster_rcnn_on_fpn(
 
 
 def test_both_counters_agree() -> None:
-    suite = tiny_suite(head="faster_rcnn", regions={"proposals": 30, "channels": 32})
+    suite = tiny_suite(head="faster_rcnn", regions={"post_nms_top_n": 30, "channels": 32})
     detector = build_detector(suite, suite.methods[0], 5, 0).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         output = detector.predict(torch.zeros(1, 3, 64, 64))
-        parts = detector.head.workload(output)
+        parts = detector.head.flops_outputs(output)
     assert [len(x) for x in parts[-2:]] == [30, 30]
     assert count_gflops(detector, (64, 64)) == pytest.approx(counter.get_total_flops() / 2e9)
 
@@ -579,10 +579,10 @@ def test_the_head_learns_two_scenes_by_heart() -> None:
     dataset = synthetic.read(suite.dataset, "train")
     pixels = np.stack([dataset.read_image(i) for i in range(2)])
     torch.manual_seed(0)
-    settings = Regions(candidates=100, proposals=50, samples=32, channels=256)
-    pinned = blueprint((64, 64), classes=5, neck=sections.Neck(channels=32), regions=settings)
-    options = HeadOptions(anchors=AnchorShapes(((8.0, 14.0, 24.0),), (1.0,), 0.5))
-    detector = Detector(OneMap(32), nn.Identity(), build_head(pinned, (4,), options)).train()
+    settings = Regions(pre_nms_top_n=100, post_nms_top_n=50, batch_size_per_image=32, channels=256)
+    config = make_config((64, 64), num_classes=5, neck=sections.Neck(channels=32), regions=settings)
+    options = HeadOptions(anchors=AnchorSpec(((8.0, 14.0, 24.0),), (1.0,), 0.5))
+    detector = Detector(OneMap(32), nn.Identity(), build_head(config, (4,), options)).train()
     optimizer = make_optimizer(detector, suite.schedule)
     steps = 80
     losses = []

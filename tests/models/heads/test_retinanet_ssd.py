@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
-from sobench.models.build import blueprint as pinned
+from sobench.models.build import detector_config
 from sobench.models.detector import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -20,17 +20,17 @@ from sobench.models.detector import (
     HeadOptions,
     HeadOutput,
 )
-from sobench.models.heads import build_head, levels
+from sobench.models.heads import build_head, head_levels
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.methods.ssd import model as ssd
 from sobench.models.methods.ssd.model import default_boxes
+from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import build_backbone
-from sobench.models.parts.boxes import AnchorShapes
 from sobench.models.parts.pyramid import Levels
 from sobench.models.parts.vgg import L2Norm
 from sobench.suite import sections
-from tests.models.small_config import CLASSES, blueprint, targets
+from tests.models.small_config import CLASSES, make_config, targets
 from tests.tiny_suite import tiny_suite
 
 ANCHORS = sections.Anchors(scale=2, octaves=2, ratios=(0.25, 1, 4))
@@ -41,7 +41,7 @@ ANCHORS = sections.Anchors(scale=2, octaves=2, ratios=(0.25, 1, 4))
 
 def retinanet(octaves: int = 2) -> RetinaNetHead:
     anchors = sections.Anchors(scale=2, octaves=octaves, ratios=(0.25, 1, 4))
-    return RetinaNetHead(blueprint(anchors=anchors), (8, 16), HeadOptions())
+    return RetinaNetHead(make_config(anchors=anchors), (8, 16), HeadOptions())
 
 
 def retinanet_output(batch: int = 1, low: float = -12.0, octaves: int = 2) -> HeadOutput:
@@ -61,16 +61,16 @@ def set_values(output: HeadOutput, name: str, level: int, values: list[Any]) -> 
 
 
 def test_levels_and_strides() -> None:
-    assert levels("retinanet") == Levels(3, 7, "convolution")
-    assert levels("retinanet").strides == (8, 16, 32, 64, 128)
-    head = build_head(blueprint(anchors=ANCHORS), (8, 16, 32, 64, 128))
+    assert head_levels("retinanet") == Levels(3, 7, "convolution")
+    assert head_levels("retinanet").strides == (8, 16, 32, 64, 128)
+    head = build_head(make_config(anchors=ANCHORS), (8, 16, 32, 64, 128))
     assert isinstance(head, RetinaNetHead)
     assert head.strides == (8, 16, 32, 64, 128)
 
 
 def test_towers_with_the_suites_norm() -> None:
     group = sections.Neck(channels=16, norm="group")
-    head = RetinaNetHead(blueprint(neck=group, anchors=ANCHORS), (8, 16), HeadOptions())
+    head = RetinaNetHead(make_config(neck=group, anchors=ANCHORS), (8, 16), HeadOptions())
     norms = [m for m in head.modules() if isinstance(m, nn.GroupNorm)]
     assert len(norms) == 4 + 4
     assert {(m.num_groups, m.num_channels) for m in norms} == {(2, 16)}
@@ -78,7 +78,7 @@ def test_towers_with_the_suites_norm() -> None:
 
 
 def test_towers_with_a_norm_for_every_level() -> None:
-    head = RetinaNetHead(blueprint(anchors=ANCHORS), (8, 16), HeadOptions(level_norm=True))
+    head = RetinaNetHead(make_config(anchors=ANCHORS), (8, 16), HeadOptions(level_norm=True))
     norms = [m for m in head.modules() if isinstance(m, nn.BatchNorm2d)]
     convs = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
     assert len(norms) == 2 * (4 + 4)
@@ -97,14 +97,14 @@ def test_towers_with_a_norm_for_every_level() -> None:
 
 
 def test_options_replace_anchors_loss_and_width() -> None:
-    shapes = AnchorShapes(((8.0, 10.0), (12.0, 14.0)), (1.0,), 0.5)
+    shapes = AnchorSpec(((8.0, 10.0), (12.0, 14.0)), (1.0,), 0.5)
 
     def no_loss(prediction: Tensor, target: Tensor, positive: Tensor) -> Tensor:
         assert prediction.shape == target.shape == (*positive.shape, 4)
         return 7.0 * positive.sum()
 
     options = HeadOptions(channels=24, anchors=shapes, box_loss=no_loss)
-    head = RetinaNetHead(blueprint(anchors=ANCHORS), (8, 16), options)
+    head = RetinaNetHead(make_config(anchors=ANCHORS), (8, 16), options)
     output = head([torch.zeros(1, 24, 8, 12), torch.zeros(1, 24, 4, 6)])
     assert output["offsets"][0].shape == (1, 2 * 4, 8, 12)
     anchors = head.anchors(output)
@@ -114,9 +114,9 @@ def test_options_replace_anchors_loss_and_width() -> None:
 
 
 def test_towers_of_another_depth() -> None:
-    pinned = blueprint(neck=sections.Neck(channels=8, tower_convs=3), anchors=ANCHORS)
+    narrow = make_config(neck=sections.Neck(channels=8, tower_convs=3), anchors=ANCHORS)
     for chosen, depth in ((None, 3), (1, 1), (0, 0)):
-        head = RetinaNetHead(pinned, (8, 16), HeadOptions(tower_convs=chosen))
+        head = RetinaNetHead(narrow, (8, 16), HeadOptions(tower_convs=chosen))
         assert len(head.class_tower.convs) == len(head.box_tower.convs) == depth
 
 
@@ -133,13 +133,13 @@ def test_predictions_are_read_from_the_towers() -> None:
         read = output["logits" if name == "class_tower" else "offsets"]
         for x, found in zip(output[name], read, strict=True):
             assert torch.equal(predict(x), found)
-    assert len(head.workload(output)) == 4  # not the towers again
+    assert len(head.flops_outputs(output)) == 4  # not the towers again
 
 
 def test_towers_are_enlarged_before_the_prediction() -> None:
     """An input of 60x92 has no cells beyond row 15 and column 23 at stride 4."""
-    plain = RetinaNetHead(blueprint(anchors=ANCHORS), (8, 16), HeadOptions())
-    enlarged = blueprint(size=(60, 92), anchors=ANCHORS)
+    plain = RetinaNetHead(make_config(anchors=ANCHORS), (8, 16), HeadOptions())
+    enlarged = make_config(size=(60, 92), anchors=ANCHORS)
     head = RetinaNetHead(enlarged, (4, 8), HeadOptions(upsample=True))
     head.load_state_dict(plain.state_dict())
     pyramid = [torch.randn(1, 8, 8, 12), torch.randn(1, 8, 4, 6)]
@@ -184,7 +184,7 @@ def test_retinanet_gives_a_perfect_prediction_no_loss() -> None:
     assert loss["box"].item() < 1e-6
 
 
-def taught(maps: list[Tensor], anchors: tuple[int, ...]) -> set[tuple[int, ...]]:
+def teacher_features(maps: list[Tensor], anchors: tuple[int, ...]) -> set[tuple[int, ...]]:
     """Level, image, anchor, row and column of every anchor whose values get a gradient."""
     found: set[tuple[int, ...]] = set()
     for level, (x, count) in enumerate(zip(maps, anchors, strict=True)):
@@ -200,7 +200,7 @@ def test_retinanet_teaches_offsets_to_matched_anchors_and_nothing_to_those_betwe
     truth = targets([[(33.0, 17.0, 63.0, 47.0)]], [[1]])
     torch.stack([*head.loss(output, truth).values()]).sum().backward()  # type: ignore[no-untyped-call]
     # Squares at its centre: of 22.6 on level 0 (IoU .57), of 32 on level 1 (.88).
-    assert taught(output["offsets"], (6, 6)) == {(0, 0, 3, 4, 6), (1, 0, 2, 2, 3)}
+    assert teacher_features(output["offsets"], (6, 6)) == {(0, 0, 3, 4, 6), (1, 0, 2, 2, 3)}
     # The square of 45.3 has .44; those of 22.6 in the four cells around have .42.
     around = {(0, 0, 3, 3, 6), (0, 0, 3, 5, 6), (0, 0, 3, 4, 5), (0, 0, 3, 4, 7)}
     every = {
@@ -210,7 +210,7 @@ def test_retinanet_teaches_offsets_to_matched_anchors_and_nothing_to_those_betwe
         for row in range(rows)
         for column in range(columns)
     }
-    assert every - taught(output["logits"], (6, 6)) == {(1, 0, 3, 2, 3)} | around
+    assert every - teacher_features(output["logits"], (6, 6)) == {(1, 0, 3, 2, 3)} | around
 
 
 def test_retinanet_finds_planted_boxes() -> None:
@@ -239,7 +239,7 @@ def test_retinanet_finds_planted_boxes() -> None:
 
 def ssd_head() -> SsdHead:
     boxes = default_boxes([(2, 3), (1, 2)], [(32, 32), (64, 48)], [16, 40, 90], (4, 6))
-    return SsdHead(blueprint(), (8, 8), (4, 6), boxes)
+    return SsdHead(make_config(), (8, 8), (4, 6), boxes)
 
 
 def ssd_output(batch: int = 1, background: float = 14.0) -> HeadOutput:
@@ -280,8 +280,8 @@ def test_ssd_teaches_offsets_to_positives_and_mines_three_to_one() -> None:
     truth = targets([[(73.0, 41.0, 87.0, 55.0)]], [[1]])
     torch.stack([*head.loss(output, truth).values()]).sum().backward()  # type: ignore[no-untyped-call]
     positive = {(0, 0, anchor, 1, 2) for anchor in (0, 2, 3)}
-    assert taught(output["offsets"], (4, 6)) == positive
-    learnt = taught(output["logits"], (4, 6))
+    assert teacher_features(output["offsets"], (4, 6)) == positive
+    learnt = teacher_features(output["logits"], (4, 6))
     assert positive < learnt
     assert len(learnt) == 3 + 3 * 3
 
@@ -345,7 +345,7 @@ def _matched_anchors(head: Head, output: HeadOutput, truth: Targets) -> int:
     """Anchors to whose offsets a gradient flows."""
     offsets = [x.detach().clone().requires_grad_() for x in output["offsets"]]
     head.loss({**output, "offsets": offsets}, truth)["box"].backward()  # type: ignore[no-untyped-call]
-    return len(taught(offsets, tuple(x.shape[1] // 4 for x in offsets)))
+    return len(teacher_features(offsets, tuple(x.shape[1] // 4 for x in offsets)))
 
 
 def test_images_are_normalised_as_imagenet_is() -> None:
@@ -368,7 +368,7 @@ def method(size: tuple[int, int], backbone: str = "resnet18", boxes: str = "coco
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "train"}
     settings = sections.Backbone.model_construct(**content, freeze=())
     with torch.device("meta"):
-        return ssd.build(build_backbone(settings), blueprint(size=size), {"boxes": boxes})
+        return ssd.build(build_backbone(settings), make_config(size=size), {"boxes": boxes})
 
 
 def sizes(boxes: Tensor) -> list[tuple[float, float]]:
@@ -456,7 +456,7 @@ def test_l2norm_scales_every_channel() -> None:
 
 def test_the_suite_reaches_the_network() -> None:
     small = tiny_suite(input={"size": [64, 96]}, neck={"channels": 24}, anchors={"scale": 3})
-    found = pinned(small, 7)
-    assert (found.classes, found.size, found.neck.channels) == (7, (64, 96), 24)
+    found = detector_config(small, 7)
+    assert (found.num_classes, found.size, found.neck.channels) == (7, (64, 96), 24)
     assert found.anchors.scale == 3
     assert found.detect == small.detect

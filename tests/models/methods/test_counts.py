@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from sobench.metrics.cost import count_parameters
-from sobench.models.detector import Blueprint, Detector, HeadOutput
+from sobench.models.detector import Detector, DetectorConfig, HeadOutput
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.methods.efpn import model as efpn
@@ -39,18 +39,18 @@ def build(
     settings = sections.Backbone.model_construct(**content, freeze=freeze)
     row = catalog.HEADS[head]
     anchors = sections.Anchors(scale=row.scale, octaves=row.octaves)
-    blueprint = Blueprint(classes, size, sections.Neck(), head, anchors, sections.Detect())
-    name = method.__name__.rpartition(".")[2]
+    config = DetectorConfig(classes, size, sections.Neck(), head, anchors, sections.Detect())
+    name = method.__name__.rpartition(".")[0].rpartition(".")[2]
     defaults = {key: value.default for key, value in catalog.METHODS[name].switches.items()}
     with torch.device("meta"):
-        detector: Detector = method.build(build_backbone(settings), blueprint, defaults | switches)
+        detector: Detector = method.build(build_backbone(settings), config, defaults | switches)
     return detector
 
 
 def convolutions(detector: Detector, size: tuple[int, int]) -> float:
     """Multiply-adds of one image in 1e9, matrix products of feature maps left out."""
     with FlopCounterMode(display=False) as counter:
-        detector.head.workload(detector.predict(torch.zeros(1, 3, *size, device="meta")))
+        detector.head.flops_outputs(detector.predict(torch.zeros(1, 3, *size, device="meta")))
     by_operation = counter.get_flop_counts()["Global"]
     attention = by_operation.get(torch.ops.aten.bmm, 0)
     return float(sum(by_operation.values()) - attention) / 2e9

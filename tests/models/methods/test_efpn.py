@@ -13,7 +13,8 @@ from torchvision.ops import roi_align
 
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
-from sobench.models.build import build_detector, check_detector
+from sobench.models.build import build_detector
+from sobench.models.check import check_detector
 from sobench.models.detector import Detector, HeadOptions, HeadOutput, Stage
 from sobench.models.heads import build_head
 from sobench.models.heads.faster_rcnn import FasterRcnnHead
@@ -43,7 +44,7 @@ from tests.models.small_config import CLASSES
 from tests.tiny_suite import tiny_suite
 
 HEADS = ("faster_rcnn", "retinanet")
-REGIONS = {"candidates": 50, "proposals": 20, "samples": 16, "channels": 16}
+REGIONS = {"pre_nms_top_n": 50, "post_nms_top_n": 20, "batch_size_per_image": 16, "channels": 16}
 
 
 def suite_of(*rows: Any, **changes: Any) -> Suite:
@@ -68,18 +69,16 @@ def baseline(head: str = "faster_rcnn", seed: int = 7, **of_suite: Any) -> Detec
     return found
 
 
-def batch(size: tuple[int, int] = (64, 64), empty: bool = False) -> tuple[Tensor, Targets]:
+def batch(size: tuple[int, int] = (64, 64), empty: bool = False) -> tuple[Tensor, Targets, Tensor]:
     """Two images of random patches, with the same at twice the size."""
     generator = torch.Generator().manual_seed(3)
     shape = (2, 3, -(-size[0] // 4), -(-size[1] // 4))
     patches = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-    large = patches.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
-    large = large[..., : 2 * size[0], : 2 * size[1]].contiguous()
+    images_2x = patches.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+    images_2x = images_2x[..., : 2 * size[0], : 2 * size[1]].contiguous()
     rows: list[list[tuple[float, ...]]] = [[(4, 4, 14, 14), (30, 20, 42, 36)], [(8, 40, 20, 50)]]
     found = planted.targets([[], []] if empty else rows, [[], []] if empty else [[0, 1], [2]])
-    return large[..., ::2, ::2].contiguous(), Targets(
-        found.boxes, found.labels, found.ignore, large
-    )
+    return images_2x[..., ::2, ::2].contiguous(), found, images_2x
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:
@@ -232,7 +231,7 @@ def test_the_finer_map_is_of_the_same_layers(level: int) -> None:
     calls: list[int] = []
     stem[0].register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
-        maps, finer = backbone.with_finer(images, level)
+        maps, finer = backbone.forward_with_finer(images, level)
         assert len(calls) == 1
         plain = backbone(images)
         expected = backbone.layer1(stem[2](stem[1](stem[0](images))))
@@ -247,12 +246,12 @@ def test_the_finer_map_is_of_the_same_layers(level: int) -> None:
 @pytest.mark.parametrize("size", [(64, 64), (240, 104), (70, 90)])
 def test_what_is_compared_has_one_shape(head: str, size: tuple[int, int]) -> None:
     detector = network(head).eval()
-    images, targets = batch(size)
+    images, _targets, images_2x = batch(size)
     with torch.no_grad():
         features, finer, inner = detector.read(images)
         finest, transferred = detector.extended(inner, finer)
         pyramid = detector.neck.levels(inner, features[-1])
-        finest_target, transferred_target = detector.taught(targets)
+        finest_target, transferred_target = detector.teacher_features(images_2x)
     assert finest.shape == finest_target.shape
     assert transferred.shape == transferred_target.shape == pyramid[0].shape
     stride = {"faster_rcnn": 4, "retinanet": 8}[head]
@@ -263,14 +262,13 @@ def test_what_is_compared_has_one_shape(head: str, size: tuple[int, int]) -> Non
 @pytest.mark.parametrize("head", HEADS)
 def test_targets_are_those_of_the_baseline(head: str) -> None:
     detector, plain = network(head), baseline(head)
-    detector.receive("baseline", plain)
+    detector.load_required("baseline", plain)
     plain.eval()
-    _, targets = batch()
-    assert targets.large is not None
+    _, _targets, images_2x = batch()
     with torch.no_grad():
-        finest, transferred = detector.train().taught(targets)
-        pyramid = plain.pyramid(targets.large)
-        features = plain.backbone((targets.large - plain.mean) / plain.std)
+        finest, transferred = detector.train().teacher_features(images_2x)
+        pyramid = plain.pyramid(images_2x)
+        features = plain.backbone((images_2x - plain.mean) / plain.std)
         sums = plain.neck.fused(features)  # type: ignore[operator]
         second = plain.neck.output[1](sums[1])  # type: ignore[index, operator]
     assert torch.equal(finest, pyramid[0])
@@ -282,10 +280,10 @@ def test_targets_are_those_of_the_baseline(head: str) -> None:
 def test_what_the_transfer_reads(place: str) -> None:
     detector = network(ftt_in=place).eval()
     given = detector.extension.transfer = Given()
-    images, targets = batch()
+    images, targets, images_2x = batch()
     with torch.no_grad():
         _, *pyramid = detector.pyramid(images)
-        detector.distilled(images, targets, Distillation(1.0, transfer=False))
+        detector.distilled(images, targets, images_2x, Distillation(1.0, transfer=False))
         features = detector.backbone((images - detector.mean) / detector.std)
         expected = detector.neck.fused(features) if place == "inner" else pyramid
     assert len(given.asked) == 2  # in detection, and in distillation
@@ -326,9 +324,9 @@ def test_distillation_by_hand(
     transferred_target[0, :, 1:2, 0:2] = 3.0
     monkeypatch.setattr(detector, "read", lambda _: ([], fine, []))
     monkeypatch.setattr(detector, "extended", lambda *_: (fine, coarse))
-    monkeypatch.setattr(detector, "taught", lambda _: (finest_target, transferred_target))
+    monkeypatch.setattr(detector, "teacher_features", lambda _: (finest_target, transferred_target))
     box = tuple(scale * side for side in (3.0, 5.0, 7.5, 8.0))
-    detector.enter(detector.stages[0])
+    detector.start_stage(detector.stages[0])
     losses = detector(torch.zeros(1, 3, 16, 20), planted.targets([[box]], [[0]]))
     assert list(losses) == names
     assert losses["distill"].item() == pytest.approx((6 + 5) / 160 + weight * 6 / (6 * 2))
@@ -336,12 +334,12 @@ def test_distillation_by_hand(
         assert losses["distill_transfer"].item() == pytest.approx(12 / 40 + weight * 3)
 
 
-def test_large_images_are_missed() -> None:
+def test_images_at_twice_the_size_are_missed() -> None:
     detector = network()
-    detector.enter(detector.stages[0])
-    images, targets = batch()
+    detector.start_stage(detector.stages[0])
+    images, targets, _images_2x = batch()
     with pytest.raises(ValueError, match="twice the size"):
-        detector(images, Targets(targets.boxes, targets.labels, targets.ignore))
+        detector(images, targets)
 
 
 # -------------------------------------------------------------------------------------- stages
@@ -349,13 +347,13 @@ def test_large_images_are_missed() -> None:
 
 def learn(detector: Efpn, stage: Stage) -> tuple[set[str], set[str]]:
     """Names of what asks for gradients and of what has moved, by a step of AdamW with decay."""
-    detector.enter(stage)
+    detector.start_stage(stage)
     before = {name: x.clone() for name, x in detector.state_dict().items()}
     weights = [p for p in detector.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=0.01, weight_decay=0.1)
-    images, targets = batch()
+    images, targets, images_2x = batch()
     torch.manual_seed(0)
-    total(detector.train()(images, targets)).backward()  # type: ignore[no-untyped-call]
+    total(detector.train()(images, targets, images_2x)).backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     asking = {name for name, p in detector.named_parameters() if p.requires_grad}
     for name, parameter in detector.named_parameters():
@@ -382,8 +380,8 @@ FORMS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(map(str, form)) or "plain")
 def test_only_the_extension_learns_at_first(head: str, form: dict[str, Any]) -> None:
     detector = network(head, **form)
-    detector.receive("baseline", baseline(head, neck=form.get("neck", {})))
-    assert [(s.name, s.share, s.large) for s in detector.stages] == [
+    detector.load_required("baseline", baseline(head, neck=form.get("neck", {})))
+    assert [(s.name, s.share, s.images_2x) for s in detector.stages] == [
         ("extension", 1.0, True), ("head", 0.5, False),
     ]  # fmt: skip
     asking, moved = learn(detector, detector.stages[0])
@@ -393,7 +391,7 @@ def test_only_the_extension_learns_at_first(head: str, form: dict[str, Any]) -> 
 @pytest.mark.parametrize("head", HEADS)
 def test_then_the_head_learns_with_it(head: str) -> None:
     detector = network(head)
-    detector.receive("baseline", baseline(head))
+    detector.load_required("baseline", baseline(head))
     learn(detector, detector.stages[0])
     detector.zero_grad()
     asking, moved = learn(detector, detector.stages[1])
@@ -404,7 +402,7 @@ def test_then_the_head_learns_with_it(head: str) -> None:
 @pytest.mark.parametrize("head", HEADS)
 def test_without_distillation_both_learn_from_the_start(head: str) -> None:
     detector = network(head, distill=False)
-    assert [stage.large for stage in detector.stages] == [False, False]
+    assert [stage.images_2x for stage in detector.stages] == [False, False]
     asking, moved = learn(detector, detector.stages[0])
     assert asking == moved == of(detector, "extension.", "head.small.")
 
@@ -423,7 +421,7 @@ def test_what_is_shared_is_not_in_training() -> None:
 def test_it_starts_from_the_baseline(head: str) -> None:
     detector, plain = network(head), baseline(head)
     extension = {k: x.clone() for k, x in detector.extension.state_dict().items()}
-    detector.receive("baseline", plain)
+    detector.load_required("baseline", plain)
     original = detector.head.original.state_dict()
     for part, name in (
         (detector.backbone, "backbone"), (detector.neck, "neck"), (detector.head.original, "head"),
@@ -453,26 +451,26 @@ def test_as_it_is_built_it_is_the_baseline_of_its_seed() -> None:
 def test_other_origins() -> None:
     detector, other = network(), network()
     other.extension.lateral.weight.data.fill_(3)  # type: ignore[operator]
-    detector.receive("init_from", other)
+    detector.load_required("init_from", other)
     assert all(torch.equal(x, other.state_dict()[k]) for k, x in detector.state_dict().items())
     with pytest.raises(ValueError, match="no use for a teacher"):
-        detector.receive("teacher", baseline())
+        detector.load_required("teacher", baseline())
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_saved_state_goes_on_as_it_was(head: str) -> None:
     one, other = network(head), network(head)
-    one.receive("baseline", baseline(head))
+    one.load_required("baseline", baseline(head))
     learn(one, one.stages[0])
-    other.receive("baseline", baseline(head))
+    other.load_required("baseline", baseline(head))
     other.load_state_dict(one.state_dict())
-    images, targets = batch()
+    images, targets, images_2x = batch()
     values = []
     for detector in (one, other):
-        detector.enter(detector.stages[1])
+        detector.start_stage(detector.stages[1])
         torch.manual_seed(1)
         with torch.no_grad():
-            values.append(total(detector.train()(images, targets)).item())
+            values.append(total(detector.train()(images, targets, images_2x)).item())
     assert values[0] == values[1]
     found = [detector.eval()(images) for detector in (one, other)]
     assert torch.equal(found[0].boxes, found[1].boxes)
@@ -483,11 +481,11 @@ def test_a_saved_state_goes_on_as_it_was(head: str) -> None:
 @pytest.mark.parametrize("empty", [True, False])
 def test_every_batch_trains(head: str, precision: str, empty: bool) -> None:
     detector = network(head, backbone={"norm": "train"}, neck={"norm": "group"})
-    images, targets = batch(empty=empty)
+    images, targets, images_2x = batch(empty=empty)
     for stage in detector.stages:
-        detector.enter(stage)
+        detector.start_stage(stage)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            losses = detector.train()(images, targets)
+            losses = detector.train()(images, targets, images_2x)
         assert {x.dtype for x in losses.values()} == {torch.float32}
         total(losses).backward()  # type: ignore[no-untyped-call]
         for parameter in detector.parameters():
@@ -552,10 +550,12 @@ def blind(small_below: int = 56, duplicate: bool = False, **changes: Any) -> Ext
         "head": "faster_rcnn",
         "size": SIZE,
         "anchors": sections.Anchors(scale=2, octaves=1, ratios=(1,)),
-        "regions": sections.Regions(candidates=50, proposals=20, samples=8, channels=16),
+        "regions": sections.Regions(
+            pre_nms_top_n=50, post_nms_top_n=20, batch_size_per_image=8, channels=16
+        ),
     }
-    blueprint = planted.blueprint(**(content | changes))
-    original = build_head(blueprint, (16,), HeadOptions(region_head=Constant()))
+    config = planted.make_config(**(content | changes))
+    original = build_head(config, (16,), HeadOptions(box_head=Constant()))
     found = extended_head(original, small_below, duplicate)
     assert isinstance(found, ExtendedFasterRcnn)
     for classifier, wanted in ((found.original.classifier, 1), (found.small, 2)):
@@ -607,8 +607,8 @@ def test_which_head_sees_which_region(
 
 def test_small_regions_are_pooled_from_the_finest_level() -> None:
     torch.manual_seed(0)
-    blueprint = planted.blueprint(head="faster_rcnn", size=SIZE)
-    original = build_head(blueprint, (4, 8, 16, 32, 64))
+    config = planted.make_config(head="faster_rcnn", size=SIZE)
+    original = build_head(config, (4, 8, 16, 32, 64))
     head = extended_head(original, 56, False)
     assert isinstance(head, ExtendedFasterRcnn)
     sizes = [(64, 96), (32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
@@ -617,7 +617,7 @@ def test_small_regions_are_pooled_from_the_finest_level() -> None:
     assert [x.shape[-2:] for x in output["objectness"]] == sizes[1:]  # no proposals from it
     boxes = torch.tensor([[SMALL, LARGE], [PADDING, SMALL]])
     chosen = torch.tensor([[True, False], [True, True]])
-    logits, offsets = head.look(output, boxes, chosen)
+    logits, offsets = head.forward_rois(output, boxes, chosen)
     rois = torch.tensor([[0.0, *SMALL], [1, *PADDING], [1, *SMALL]])
     pooled = roi_align(pyramid[0], rois, 7, 0.5, sampling_ratio=2, aligned=True)
     expected = head.small(pooled)
@@ -661,14 +661,16 @@ def test_the_loss_is_of_small_hard_regions(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_is_counted_is_a_head_for_every_region() -> None:
-    blueprint = planted.blueprint(
+    config = planted.make_config(
         head="faster_rcnn",
-        regions=sections.Regions(candidates=50, proposals=20, samples=8, channels=16),
+        regions=sections.Regions(
+            pre_nms_top_n=50, post_nms_top_n=20, batch_size_per_image=8, channels=16
+        ),
     )
     pyramid = [torch.zeros(1, 8, 32, 48), torch.zeros(1, 8, 16, 24), torch.zeros(1, 8, 8, 12)]
     for duplicate, parts in ((False, 2), (True, 4)):
-        head = extended_head(build_head(blueprint, (4, 8)), 56, duplicate)
-        work = head.workload(head(pyramid))
+        head = extended_head(build_head(config, (4, 8)), 56, duplicate)
+        work = head.flops_outputs(head(pyramid))
         assert [len(x) for x in work[4:]] == [20] * parts
 
 
@@ -678,7 +680,7 @@ def test_what_is_counted_is_a_head_for_every_region() -> None:
 def retinanet(duplicate: bool = False) -> ExtendedRetinaNet:
     """Square anchors of 12 px on stride 8, and of 6 px on stride 4."""
     anchors = sections.Anchors(scale=1.5, octaves=1, ratios=(1,))
-    original = build_head(planted.blueprint(anchors=anchors), (8,))
+    original = build_head(planted.make_config(anchors=anchors), (8,))
     found = extended_head(original, 56, duplicate)
     assert isinstance(found, ExtendedRetinaNet)
     assert found.small.strides == (4,)
@@ -698,7 +700,7 @@ def quiet(low: float = -12.0) -> HeadOutput:
 def test_the_border_lies_between_the_levels() -> None:
     assert retinanet().border == pytest.approx(12 / sqrt(2))
     octaves = sections.Anchors(scale=4, octaves=3)
-    head = extended_head(build_head(planted.blueprint(anchors=octaves), (8, 16)), 56, False)
+    head = extended_head(build_head(planted.make_config(anchors=octaves), (8, 16)), 56, False)
     assert isinstance(head, ExtendedRetinaNet)
     assert head.border == pytest.approx(32 / 2 ** (1 / 6))
 
@@ -771,7 +773,7 @@ def test_predictions_of_all_levels_stand_in_order() -> None:
     assert torch.equal(output["logits"][0], head.small(pyramid[:1])["logits"][0])
     assert torch.equal(output["offsets"][1], head.original(pyramid[1:])["offsets"][0])
     assert isinstance(head.original, RetinaNetHead)
-    assert len(head.workload(output)) == 4
+    assert len(head.flops_outputs(output)) == 4
 
 
 # ------------------------------------------------------------------------------------ learning
@@ -781,16 +783,16 @@ def test_predictions_of_all_levels_stand_in_order() -> None:
 def test_both_stages_bring_their_losses_down(head: str) -> None:
     anchors = {"scale": 2} if head == "retinanet" else {"scale": 2, "octaves": 1}
     detector = network(head, neck={"channels": 16, "norm": "group"}, anchors=anchors)
-    images, targets = batch()
+    images, targets, images_2x = batch()
     for stage, fall in zip(detector.stages, (0.85, 0.6), strict=True):
-        detector.enter(stage)
+        detector.start_stage(stage)
         weights = [p for p in detector.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=0.004)
         values = []
         torch.manual_seed(0)
         for _ in range(12):
             optimizer.zero_grad()
-            loss = total(detector.train()(images, targets))
+            loss = total(detector.train()(images, targets, images_2x))
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             values.append(loss.item())

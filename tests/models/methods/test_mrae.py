@@ -29,8 +29,8 @@ from sobench.models.methods.mrae.model import (
     SalientValues,
     TemplateSimilarity,
 )
+from sobench.models.parts.anchors import AnchorSpec, retinanet_anchors
 from sobench.models.parts.backbone import build_backbone
-from sobench.models.parts.boxes import AnchorShapes, octave_shapes
 from sobench.models.parts.roi import Res5
 from sobench.runs import execute
 from sobench.suite import sections
@@ -45,7 +45,7 @@ CPU = torch.device("cpu")
 def detector(sizes: FloatArray | None = None, **changes: Any) -> Detector:
     """MRAE with switches; ``head``, ``neck`` and ``backbone`` are the suite's, regions are few."""
     of_suite = {key: changes.pop(key) for key in ("head", "neck", "backbone") if key in changes}
-    regions = {"candidates": 50, "proposals": 8, "samples": 8}
+    regions = {"pre_nms_top_n": 50, "post_nms_top_n": 8, "batch_size_per_image": 8}
     suite = tiny_suite(methods=[{"name": "mrae"} | changes], regions=regions, **of_suite)
     return build.build_detector(suite, suite.methods[0], 5, 0, sizes)
 
@@ -268,7 +268,7 @@ FORMS: list[dict[str, Any]] = [
     {"mode": "hard", "level": 1},
     {"mode": "hard", "level": 3},
     {"head": "faster_rcnn"},
-    {"head": "faster_rcnn", "region_head": "res5"},
+    {"head": "faster_rcnn", "box_head": "res5"},
 ]
 
 
@@ -298,9 +298,9 @@ def test_stages_that_no_one_reads_are_gone(mode: str, stages: int) -> None:
 
 
 def test_res5_is_the_backbones_last_stage() -> None:
-    network = detector(head="faster_rcnn", region_head="res5")
+    network = detector(head="faster_rcnn", box_head="res5")
     whole = build_backbone(tiny_suite().backbone)
-    stage = network.head.classifier.region_head  # type: ignore[attr-defined]
+    stage = network.head.classifier.box_head  # type: ignore[attr-defined]
     assert isinstance(stage, Res5)
     assert (stage.outputs, stage.frozen) == (512, False)
     assert [p.shape for p in stage.parameters()] == [
@@ -317,24 +317,24 @@ def test_res5_stays_as_frozen_as_it_was() -> None:
     for changes in ({"norm": "frozen"}, {"freeze": ("stem", "layer4")}):
         content: dict[str, Any] = {"name": "resnet18", "weights": "none", "norm": "train"}
         content |= {"freeze": ()} | changes
-        suite = tiny_suite(head="faster_rcnn", methods=[{"name": "mrae", "region_head": "res5"}])
+        suite = tiny_suite(head="faster_rcnn", methods=[{"name": "mrae", "box_head": "res5"}])
         backbone = build_backbone(sections.Backbone.model_construct(**content))
-        network = mrae.build(backbone, build.blueprint(suite, 5), suite.methods[0].switches)
-        stage = network.train().head.classifier.region_head  # type: ignore[attr-defined]
+        network = mrae.build(backbone, build.detector_config(suite, 5), suite.methods[0].switches)
+        stage = network.train().head.classifier.box_head  # type: ignore[attr-defined]
         assert isinstance(stage, Res5)
         assert not any(m.training for m in stage.modules() if isinstance(m, nn.BatchNorm2d))
         assert all(p.requires_grad for p in stage.parameters()) == ("norm" in changes)
 
 
 def test_res5_needs_a_second_stage() -> None:
-    suite = tiny_suite(methods=[{"name": "mrae", "region_head": "res5"}])
-    with pytest.raises(RequestError, match=r"region_head has no effect under head 'retinanet'"):
+    suite = tiny_suite(methods=[{"name": "mrae", "box_head": "res5"}])
+    with pytest.raises(RequestError, match=r"box_head has no effect under head 'retinanet'"):
         plan(suite, "data")
 
 
 def test_res5_needs_a_resnet() -> None:
     with torch.device("meta"), pytest.raises(SuiteError, match=r"write `backbone: \{name: resnet"):
-        detector(region_head="res5", head="faster_rcnn", backbone={"name": "vgg16"})
+        detector(box_head="res5", head="faster_rcnn", backbone={"name": "vgg16"})
 
 
 def test_vgg_has_three_levels_too() -> None:
@@ -352,7 +352,7 @@ def test_a_backbone_without_its_last_stages(name: str) -> None:
         backbone = build_backbone(sections.Backbone.model_construct(**content))
         channels, image = backbone.channels, torch.zeros(1, 3, 64, 64)
         stages = [backbone.get_submodule(f"layer{n}") for n in (4, 3)]
-        assert [backbone.take_last() for _ in stages] == stages
+        assert [backbone.pop_last_stage() for _ in stages] == stages
         maps = backbone.train()(image)
     assert backbone.channels == channels[:2]
     assert backbone.strides == (4, 8)
@@ -368,12 +368,12 @@ SIZES = np.array([[4.0, 4], [4, 4], [9, 9], [10, 40], [60, 15]])
 
 def test_anchors() -> None:
     sides, ratios = cluster_anchors(SIZES)
-    fixed = AnchorShapes(((8.0, 16.0, 24.0, 32.0),), (0.5, 1.0, 2.0))
-    cases: list[tuple[str, FloatArray | None, AnchorShapes]] = [
-        ("clustered", SIZES, AnchorShapes((sides,), ratios)),
+    fixed = AnchorSpec(((8.0, 16.0, 24.0, 32.0),), (0.5, 1.0, 2.0))
+    cases: list[tuple[str, FloatArray | None, AnchorSpec]] = [
+        ("clustered", SIZES, AnchorSpec((sides,), ratios)),
         ("clustered", None, fixed),
         ("fixed", SIZES, fixed),
-        ("suite", SIZES, octave_shapes(tiny_suite().anchors, (4,))),
+        ("suite", SIZES, retinanet_anchors(tiny_suite().anchors, (4,))),
     ]
     assert sides == pytest.approx((4, 9, 20, 30))
     assert ratios == pytest.approx((0.25, 1, 4))

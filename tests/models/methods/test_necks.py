@@ -407,9 +407,9 @@ def test_only_the_chosen_levels_are_enhanced() -> None:
 
 def test_enhancing_a_level_that_the_head_does_not_read() -> None:
     run = tiny_run(methods=[{"name": "ta_fpn", "levels": "2"}])
-    blueprint: Any = type("Blueprint", (), {"head": run.suite.head})
+    config: Any = type("DetectorConfig", (), {"head": run.suite.head})
     with pytest.raises(SuiteError, match="retinanet reads no level below 3"):
-        ta_fpn.build(FourMaps(), blueprint, run.entry.switches)  # type: ignore[arg-type]
+        ta_fpn.build(FourMaps(), config, run.entry.switches)  # type: ignore[arg-type]
 
 
 def test_attention_of_the_balanced_pyramid_keeps_its_precision_under_bfloat16() -> None:

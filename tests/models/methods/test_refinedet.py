@@ -15,17 +15,18 @@ from sobench.data.batches import training_batches
 from sobench.data.synthetic import scenes as synthetic
 from sobench.data.targets import Targets
 from sobench.models.build import build_detector
-from sobench.models.detector import Blueprint, Detector, HeadOutput
+from sobench.models.detector import Detector, DetectorConfig, HeadOutput
 from sobench.models.heads.refinedet import RefineDetHead
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.methods.refinedet import model as refinedet
 from sobench.models.methods.refinedet.model import RefineDetNeck, TransferConnection, VggSources
 from sobench.models.parts.backbone import build_backbone
-from sobench.models.parts.boxes import assign, encode
+from sobench.models.parts.boxes import encode
+from sobench.models.parts.matching import match
 from sobench.models.parts.vgg import L2Norm
 from sobench.suite import sections
 from sobench.suite.catalog import METHODS
-from tests.models.small_config import CLASSES, SIZE, blueprint, targets
+from tests.models.small_config import CLASSES, SIZE, make_config, targets
 from tests.tiny_suite import tiny_suite
 
 MAPS = ((8, 12), (4, 6), (2, 3), (1, 2))
@@ -34,12 +35,12 @@ SWITCHES = {name: switch.default for name, switch in METHODS["refinedet"].switch
 WITHOUT_TCB: dict[str, Any] = {"tcb": False}
 
 
-def shapes_only(backbone: str, pinned: Blueprint, **switches: Any) -> Detector:
+def shapes_only(backbone: str, config: DetectorConfig, **switches: Any) -> Detector:
     """A detector without storage."""
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "frozen"}
     settings = sections.Backbone.model_construct(**content, freeze=())
     with torch.device("meta"):
-        return refinedet.build(build_backbone(settings), pinned, SWITCHES | switches)
+        return refinedet.build(build_backbone(settings), config, SWITCHES | switches)
 
 
 # -------------------------------------------------------------------------------------- counts
@@ -82,8 +83,8 @@ def test_counts(
     backbone: str, side: int, boxes: int, total: tuple[float, ...], gmacs: tuple[float, ...]
 ) -> None:
     for classes, millions, billions in zip((10, 20, 80), total, gmacs, strict=True):
-        pinned = blueprint(classes=classes, size=(side, side), neck=sections.Neck())
-        detector = shapes_only(backbone, pinned)
+        config = make_config(num_classes=classes, size=(side, side), neck=sections.Neck())
+        detector = shapes_only(backbone, config)
         weights = sum(p.numel() for p in detector.parameters())
         assert weights / 1e6 == pytest.approx(millions, abs=6e-4)
         counted = count_as_mmcv(detector)
@@ -102,7 +103,7 @@ def test_counts(
 @pytest.mark.parametrize("backbone", ["vgg16", "resnet18"])
 @pytest.mark.parametrize("size", [(96, 160), (100, 150), (65, 33)])
 def test_any_input_size(backbone: str, size: tuple[int, int]) -> None:
-    detector = shapes_only(backbone, blueprint(size=size))
+    detector = shapes_only(backbone, make_config(size=size))
     output = detector.predict(torch.zeros(1, 3, *size, device="meta"))
     sides = [(ceil(size[0] / s), ceil(size[1] / s)) for s in (8, 16, 32, 64)]
     for maps in output.values():
@@ -191,7 +192,7 @@ def kinds(module: nn.Module) -> dict[type, int]:
 )
 def test_norms(backbone: str, norm: Any, expected: dict[type, int]) -> None:
     neck = sections.Neck(channels=16, norm=norm)
-    assert kinds(shapes_only(backbone, blueprint(neck=neck)).neck) == expected
+    assert kinds(shapes_only(backbone, make_config(neck=neck)).neck) == expected
 
 
 def test_vgg_sources() -> None:
@@ -222,8 +223,8 @@ def test_signals_do_not_vanish_from_scratch() -> None:
 
 
 def make_head(detect: sections.Detect | None = None, **switches: Any) -> RefineDetHead:
-    pinned = blueprint(detect=detect or sections.Detect())
-    return RefineDetHead(pinned, (8, 16, 32, 64), (8, 8, 8, 8), **(SWITCHES | switches))
+    config = make_config(detect=detect or sections.Detect())
+    return RefineDetHead(config, (8, 16, 32, 64), (8, 8, 8, 8), **(SWITCHES | switches))
 
 
 def tiled() -> Tensor:
@@ -274,7 +275,7 @@ SQUARE = (20.0, 12.0, 52.0, 44.0)
 
 def matched_anchors() -> Tensor:
     """``[A]`` bool, the tiled anchors that take ``SQUARE``."""
-    return assign(make_targets([SQUARE]), tiled(), 0.5, 0.5)[0] >= 0
+    return match(make_targets([SQUARE]), tiled(), 0.5, 0.5)[0] >= 0
 
 
 def one_class(rows: Tensor, width: int, label: int) -> Tensor:
@@ -285,7 +286,7 @@ def one_class(rows: Tensor, width: int, label: int) -> Tensor:
     return logits
 
 
-def taught(maps: list[Tensor], width: int) -> set[int]:
+def teacher_features(maps: list[Tensor], width: int) -> set[int]:
     """The anchors whose values got a gradient."""
     reached = as_rows([x.grad for x in maps if x.grad is not None], width)[0]
     return set(reached.any(dim=-1).nonzero().flatten().tolist())
@@ -394,13 +395,13 @@ def test_sure_negatives_are_dropped_and_positives_stay() -> None:
     output = make_output(arm_logits=sure)
     losses = make_head().loss(output, make_targets([SQUARE]))
     backward(losses["class"], losses["box"])
-    assert taught(output["logits"], CLASSES + 1) == positive | {doubtful}
-    assert taught(output["offsets"], 4) <= positive
+    assert teacher_features(output["logits"], CLASSES + 1) == positive | {doubtful}
+    assert teacher_features(output["offsets"], 4) <= positive
 
     output = make_output(arm_logits=sure)
     losses = make_head(filter_negatives=False).loss(output, make_targets([SQUARE]))
     backward(losses["class"])
-    reached = taught(output["logits"], CLASSES + 1)
+    reached = teacher_features(output["logits"], CLASSES + 1)
     assert positive < reached
     assert len(reached) == 4 * len(positive)
 
@@ -439,8 +440,8 @@ def test_the_positives_of_the_batch_divide() -> None:
     head = make_head()
     alone = head.loss(make_output(**first), make_targets([SQUARE]))
     with_empty = head.loss(make_output(2, **parts), make_targets([SQUARE], []))
-    doubled = {name: x.repeat(2, 1, 1) for name, x in first.items()}
-    twice = head.loss(make_output(2, **doubled), make_targets([SQUARE], [SQUARE]))
+    at_double_size = {name: x.repeat(2, 1, 1) for name, x in first.items()}
+    twice = head.loss(make_output(2, **at_double_size), make_targets([SQUARE], [SQUARE]))
     for name, value in alone.items():
         assert with_empty[name].item() == pytest.approx(value.item(), rel=1e-5)
         assert twice[name].item() == pytest.approx(value.item(), rel=1e-5)
@@ -501,7 +502,7 @@ def test_candidates_are_those_of_the_whole_image() -> None:
 
 
 def test_without_tcb_it_is_an_ssd() -> None:
-    detector = shapes_only("resnet18", blueprint(), **WITHOUT_TCB)
+    detector = shapes_only("resnet18", make_config(), **WITHOUT_TCB)
     assert isinstance(detector.head, RefineDetHead)
     assert detector.head.arm is None
     sources = detector.neck(detector.backbone(torch.zeros(1, 3, *SIZE, device="meta")))
@@ -514,7 +515,7 @@ def test_without_tcb_it_is_an_ssd() -> None:
     logits, offsets = torch.randn(1, ANCHORS, CLASSES + 1), torch.randn(1, ANCHORS, 4)
     output = make_output(logits=logits, offsets=offsets)
     losses = make_head(**WITHOUT_TCB).loss(output, make_targets([SQUARE]))
-    like = SsdHead(blueprint(), (8, 8, 8, 8), (3, 3, 3, 3), tiled())
+    like = SsdHead(make_config(), (8, 8, 8, 8), (3, 3, 3, 3), tiled())
     expected = like.loss(output, make_targets([SQUARE]))
     assert set(losses) == {"class", "box"}
     for name, value in losses.items():

@@ -13,7 +13,8 @@ from torch import nn
 
 from sobench.errors import RequestError, SuiteError
 from sobench.models import build
-from sobench.models.build import build_detector, check_detector
+from sobench.models.build import build_detector
+from sobench.models.check import check_detector
 from sobench.models.methods.libra.model import BalancedPyramid, NonLocal
 from sobench.models.methods.mrae.model import SalientValues, TemplateSimilarity
 from sobench.models.methods.nas_fpn.model import GlobalPooling
@@ -27,7 +28,7 @@ from tests.tiny_suite import tiny_suite, write_tiny
 
 
 def network(head: str, name: str, **switches: Any) -> Any:
-    small = {"candidates": 20, "proposals": 10, "samples": 8, "channels": 8}
+    small = {"pre_nms_top_n": 20, "post_nms_top_n": 10, "batch_size_per_image": 8, "channels": 8}
     suite = tiny_suite(head=head, regions=small, methods=[{"name": name, **switches}])
     return build_detector(suite, suite.methods[0], 2, 0)
 

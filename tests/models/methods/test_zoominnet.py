@@ -12,12 +12,13 @@ from torch import Tensor
 
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
-from sobench.models.build import build_detector, check_detector
+from sobench.models.build import build_detector
+from sobench.models.check import check_detector
 from sobench.models.detector import Detector, Stage
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.methods.zoominnet.distillation import key_positions
 from sobench.models.methods.zoominnet.model import ZoomInNet
-from sobench.models.parts.boxes import AnchorShapes, pyramid_anchors
+from sobench.models.parts.anchors import AnchorSpec, pyramid_anchors
 from sobench.suite.catalog import METHODS
 from tests.models.small_config import targets
 from tests.tiny_suite import tiny_suite
@@ -44,17 +45,17 @@ def network(
 def student(size: tuple[int, int] = (SIDE, SIDE), device: str = "cpu", **switches: Any) -> Any:
     """A student with its teacher."""
     detector = network("zoominnet", size, device, **switches)
-    detector.receive("teacher", network("fpn", (2 * size[0], 2 * size[1]), device))
+    detector.load_required("teacher", network("fpn", (2 * size[0], 2 * size[1]), device))
     return detector.train()
 
 
-def scene() -> tuple[Tensor, Targets]:
+def scene() -> tuple[Tensor, Targets, Tensor]:
     """Two images, the second with one object and a padded row, and both at twice the size."""
     generator = torch.Generator().manual_seed(3)
-    large = torch.randint(0, 256, (2, 3, 2 * SIDE, 2 * SIDE), generator=generator)
-    images = large.reshape(2, 3, SIDE, 2, SIDE, 2).float().mean(dim=(3, 5)).to(torch.uint8)
+    images_2x = torch.randint(0, 256, (2, 3, 2 * SIDE, 2 * SIDE), generator=generator)
+    images = images_2x.reshape(2, 3, SIDE, 2, SIDE, 2).float().mean(dim=(3, 5)).to(torch.uint8)
     truth = targets([[(3, 5, 15, 16), (30, 28, 52, 47)], [(40, 8, 49, 20)]], [[0, 1], [1]])
-    return images, Targets(truth.boxes, truth.labels, truth.ignore, large.to(torch.uint8))
+    return images, truth, images_2x.to(torch.uint8)
 
 
 def backward(loss: Tensor) -> None:
@@ -71,15 +72,14 @@ def test_what_is_compared_is_of_one_shape(size: tuple[int, int], switches: dict[
     detector = student(size, "meta", **switches)
     pyramid = detector.pyramid(torch.zeros(1, 3, *size, device="meta"))
     output = detector.head(pyramid)
-    large = torch.zeros(1, 3, 2 * size[0], 2 * size[1], device="meta", dtype=torch.uint8)
-    truth = targets([[]], [[]])
-    taught = detector.taught(Targets(truth.boxes, truth.labels, truth.ignore, large))
-    compared = detector.compared(pyramid, output)
+    images_2x = torch.zeros(1, 3, 2 * size[0], 2 * size[1], device="meta", dtype=torch.uint8)
+    teacher_features = detector.teacher_features(images_2x)
+    distilled_features = detector.distilled_features(pyramid, output)
     towers = switches.get("distill_on") == "towers" or switches["align"] == "la"
-    assert len(compared) == len(taught) == 1 + towers
+    assert len(distilled_features) == len(teacher_features) == 1 + towers
     finest = 8 if switches["align"] == "none" else 4
     cells = [(ceil(size[0] / s), ceil(size[1] / s)) for s in (finest * 2**i for i in range(5))]
-    for own, theirs in zip(compared, taught, strict=True):
+    for own, theirs in zip(distilled_features, teacher_features, strict=True):
         assert [tuple(x.shape) for x in own] == [tuple(x.shape) for x in theirs]
         assert [tuple(x.shape[-2:]) for x in own] == cells
     assert [tuple(x.shape[-2:]) for x in output["logits"]] == cells
@@ -91,15 +91,14 @@ def test_masks_are_those_of_the_teachers_frame(align: str) -> None:
     """Its anchors at twice the strides and sides, its boxes at twice the size."""
     detector = network("zoominnet", align=align)
     teacher = network("fpn", (2 * SIDE, 2 * SIDE))
-    images, truth = scene()
-    assert truth.large is not None
-    own, theirs = detector.predict(images), teacher.predict(truth.large)
+    images, truth, images_2x = scene()
+    own, theirs = detector.predict(images), teacher.predict(images_2x)
     sizes = [(x.shape[-2], x.shape[-1]) for x in own["logits"]]
-    doubled = Targets(2 * truth.boxes, truth.labels, truth.ignore)
+    at_double_size = Targets(2 * truth.boxes, truth.labels, truth.ignore)
     assert torch.equal(2 * detector.head.anchors(own), teacher.head.anchors(theirs))
     for mode in ("literal", "nonzero", "fixed"):
         masks = key_positions(truth, detector.head.anchors(own), sizes, 9, mode)
-        seen = key_positions(doubled, teacher.head.anchors(theirs), sizes, 9, mode)
+        seen = key_positions(at_double_size, teacher.head.anchors(theirs), sizes, 9, mode)
         assert all(torch.equal(a, b) for a, b in zip(masks, seen, strict=True))
         assert any(mask.any() for mask in masks)
 
@@ -125,16 +124,16 @@ def expected_distance(
 def test_the_distillation_loss(switches: dict[str, Any], mode: str) -> None:
     detector = student(lambda_mode=mode, **switches).eval()
     (teacher,) = detector.teacher
-    images, truth = scene()
-    losses = detector(images, truth)
+    images, truth, images_2x = scene()
+    losses = detector(images, truth, images_2x)
     assert set(losses) == {"class", "box", "distill"}
-    pyramid, taught = detector.pyramid(images), teacher.pyramid(truth.large)
-    output, theirs = detector.head(pyramid), teacher.head(taught)
+    pyramid, teacher_features = detector.pyramid(images), teacher.pyramid(images_2x)
+    output, theirs = detector.head(pyramid), teacher.head(teacher_features)
     plain = detector.head.loss(output, truth)
     assert {name: losses[name].item() for name in plain} == pytest.approx(
         {name: value.item() for name, value in plain.items()}
     )
-    pairs = [(pyramid, taught)]
+    pairs = [(pyramid, teacher_features)]
     if switches["align"] == "la" or switches.get("distill_on") == "towers":
         pairs = [(output[name], theirs[name]) for name in ("class_tower", "box_tower")]
     if switches["align"] == "none":
@@ -146,37 +145,37 @@ def test_the_distillation_loss(switches: dict[str, Any], mode: str) -> None:
     assert losses["distill"].item() == pytest.approx(expected, rel=1e-4)
     on, cells = sum(mask.sum().item() for mask in masks), sum(mask.numel() for mask in masks)
     assert 0 < on < cells
-    assert detector.measured["mask"].item() == pytest.approx(on / cells)
+    assert detector.log_vars["mask"].item() == pytest.approx(on / cells)
 
 
 def test_a_student_that_is_like_its_teacher_has_nothing_to_learn() -> None:
     detector = student(align="fa")
-    images, truth = scene()
+    images, truth, images_2x = scene()
     (teacher,) = detector.teacher
     teacher.pyramid = lambda _: detector.pyramid(images)
-    assert detector(images, truth)["distill"].item() == 0
+    assert detector(images, truth, images_2x)["distill"].item() == 0
 
 
 def test_without_objects_there_is_nothing_to_distil() -> None:
     detector = student()
-    images, truth = scene()
-    nothing = Targets(truth.boxes, torch.full_like(truth.labels, -1), truth.ignore, truth.large)
-    losses = detector(images, nothing)
+    images, truth, images_2x = scene()
+    nothing = Targets(truth.boxes, torch.full_like(truth.labels, -1), truth.ignore)
+    losses = detector(images, nothing, images_2x)
     assert losses["distill"].item() == 0
-    assert detector.measured["mask"].item() == 0
+    assert detector.log_vars["mask"].item() == 0
     backward(losses["distill"])
     assert not any(p.grad.any() for p in detector.parameters() if p.grad is not None)
 
 
 def test_distillation_in_full_precision_under_bfloat16() -> None:
     detector = student()
-    images, truth = scene()
+    images, truth, images_2x = scene()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        losses = detector(images, truth)
+        losses = detector(images, truth, images_2x)
         assert detector.pyramid(images)[0].dtype == torch.bfloat16
     assert losses["distill"].dtype == torch.float32
     assert losses["distill"].item() == pytest.approx(
-        detector(images, truth)["distill"].item(), rel=0.1
+        detector(images, truth, images_2x)["distill"].item(), rel=0.1
     )
 
 
@@ -189,11 +188,11 @@ def test_the_student_learns_and_the_teacher_stays(switches: dict[str, Any]) -> N
     detector = student(**switches)
     (teacher,) = detector.teacher
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    images, truth = scene()
+    images, truth, images_2x = scene()
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     values = []
     for _ in range(4):
-        distill = detector.train()(images, truth)["distill"]
+        distill = detector.train()(images, truth, images_2x)["distill"]
         optimizer.zero_grad()
         backward(distill)
         optimizer.step()
@@ -208,12 +207,14 @@ def test_the_student_learns_and_the_teacher_stays(switches: dict[str, Any]) -> N
 @pytest.mark.parametrize("switches", FORMS, ids=str)
 def test_where_the_gradient_of_the_distillation_goes(switches: dict[str, Any]) -> None:
     detector = student(**switches)
-    images, truth = scene()
-    backward(detector(images, truth)["distill"])
-    taught = {name for name, p in detector.named_parameters() if p.grad is not None}
+    images, truth, images_2x = scene()
+    backward(detector(images, truth, images_2x)["distill"])
+    teacher_features = {name for name, p in detector.named_parameters() if p.grad is not None}
     towers = switches["align"] == "la" or switches.get("distill_on") == "towers"
     parts = ("backbone.", "neck.") + (("head.class_tower.", "head.box_tower.") if towers else ())
-    assert taught == {name for name, _ in detector.named_parameters() if name.startswith(parts)}
+    assert teacher_features == {
+        name for name, _ in detector.named_parameters() if name.startswith(parts)
+    }
 
 
 def test_the_teacher_works_without_a_graph_and_the_student_with_one() -> None:
@@ -242,20 +243,20 @@ def test_the_teacher_is_no_part_of_the_student() -> None:
 def test_what_a_run_may_be_given() -> None:
     detector, origin = network("zoominnet"), network("zoominnet")
     torch.nn.init.constant_(origin.head.box_offsets.bias, 3.0)
-    detector.receive("init_from", origin)
+    detector.load_required("init_from", origin)
     assert detector.head.box_offsets.bias.eq(3).all()
     assert detector.teacher == ()
     with pytest.raises(ValueError, match="no use for a friend"):
-        detector.receive("friend", origin)
+        detector.load_required("friend", origin)
 
 
 def test_losses_need_the_teacher_and_its_images_and_detections_do_not() -> None:
-    images, truth = scene()
+    images, truth, _images_2x = scene()
     lonely = network("zoominnet")
     with pytest.raises(ValueError, match="needs its teacher"):
         lonely(images, truth)
     with pytest.raises(ValueError, match="images at twice the size"):
-        student()(images, Targets(truth.boxes, truth.labels, truth.ignore))
+        student()(images, truth)
     assert lonely.eval()(images).boxes.isfinite().all()
 
 
@@ -288,8 +289,8 @@ def form(detector: Detector) -> tuple[Any, ...]:
 def test_a_switch_reaches_the_network(switches: dict[str, Any], expected: tuple[Any, ...]) -> None:
     detector = network("zoominnet", **switches)
     assert form(detector) == expected
-    large = "distill" not in switches
-    assert detector.stages == (Stage(large=large),)
+    images_2x = "distill" not in switches
+    assert detector.stages == (Stage(images_2x=images_2x),)
     assert len(METHODS["zoominnet"].needs) == 1
     (need,) = METHODS["zoominnet"].needs
     assert (need.role, need.method, need.scale) == ("teacher", "fpn", 2)
@@ -297,7 +298,7 @@ def test_a_switch_reaches_the_network(switches: dict[str, Any], expected: tuple[
 
 
 def test_without_distillation_there_are_the_losses_of_the_head() -> None:
-    images, truth = scene()
+    images, truth, _images_2x = scene()
     plain = Targets(truth.boxes, truth.labels, truth.ignore)
     assert set(network("zoominnet", distill=False)(images, plain)) == {"class", "box"}
 
@@ -312,7 +313,7 @@ def test_students_start_with_the_same_weights() -> None:
 
 def test_a_subsampled_teacher_has_the_students_cells() -> None:
     """Every second cell lies where the student's does: half as far in half as large an image."""
-    shapes = AnchorShapes(((8.0,),), (1.0,))
+    shapes = AnchorSpec(((8.0,),), (1.0,))
     of_teacher = pyramid_anchors(((8, 6),), (8,), shapes, torch.device("cpu")).view(8, 6, 4)[
         ::2, ::2
     ]
@@ -346,5 +347,5 @@ def test_norms_are_those_of_the_suite() -> None:
     detector, teacher = (build_detector(suite, entry, 2, 0) for entry in suite.methods)
     norms = [m for m in detector.modules() if isinstance(m, torch.nn.GroupNorm)]
     assert len(norms) == 4 + 4 + 1 + 2 * 4  # laterals, outputs, P6, towers
-    detector.receive("teacher", teacher)
+    detector.load_required("teacher", teacher)
     assert detector(*scene())["distill"].item() > 0

@@ -16,7 +16,8 @@ from sobench.models.methods.zoominnet.distillation import (
     key_positions,
     position_aware_l2,
 )
-from sobench.models.parts.boxes import AnchorShapes, pairwise_overlap, pyramid_anchors
+from sobench.models.parts.anchors import AnchorSpec, pyramid_anchors
+from sobench.models.parts.boxes import box_iou
 from tests.models.small_config import targets
 
 MODES: tuple[LambdaMode, ...] = ("literal", "nonzero", "fixed")
@@ -26,7 +27,7 @@ CPU = torch.device("cpu")
 # ------------------------------------------------------------------------------- key positions
 
 # A 4x4 map of stride 8 with one square of 8 in every cell, centred in the cell's corner.
-HAND_ANCHORS = pyramid_anchors(((4, 4),), (8,), AnchorShapes(((8.0,),), (1.0,)), CPU)
+HAND_ANCHORS = pyramid_anchors(((4, 4),), (8,), AnchorSpec(((8.0,),), (1.0,)), CPU)
 # The first object is the anchor of row 1, column 1. The second shares 5.5 x 5 pixels with the
 # anchor of row 2, column 2, 5.5 x 3 with that above, 2.5 x 5 and 2.5 x 3 with those beside.
 HAND_BOXES: list[tuple[float, ...]] = [(4.0, 4.0, 12.0, 12.0), (14.5, 9.0, 22.5, 17.0)]
@@ -59,7 +60,7 @@ def test_half_of_the_best_is_not_more_than_half() -> None:
 
 
 def by_the_equations(
-    boxes: Tensor, anchors: Tensor, sizes: list[tuple[int, int]], per_cell: int, mode: str
+    boxes: Tensor, anchors: Tensor, sizes: list[tuple[int, int]], num_anchors: int, mode: str
 ) -> list[Any]:
     """Eq. 11 to 18 for the real objects ``[G, 4]`` of one image, all levels together."""
     a, g = anchors.double().numpy()[:, None], boxes.double().numpy()[None]
@@ -74,9 +75,9 @@ def by_the_equations(
         counted = iou_map if mode == "literal" else iou_map[iou_map > 0]
         lambda_thresh = counted.mean() + counted.std() if counted.size else 0.0
     mask = iou_map > lambda_thresh * iou_map.max(axis=0)
-    ends = np.cumsum([height * width * per_cell for height, width in sizes])[:-1]
+    ends = np.cumsum([height * width * num_anchors for height, width in sizes])[:-1]
     return [
-        part.any(axis=1).reshape(*size, per_cell).any(axis=2)
+        part.any(axis=1).reshape(*size, num_anchors).any(axis=2)
         for part, size in zip(np.split(mask, ends), sizes, strict=True)
     ]
 
@@ -91,7 +92,7 @@ def random_targets(generator: torch.Generator, counts: list[int], side: float) -
 
 
 SIZES = [(6, 7), (3, 4)]
-SHAPES = AnchorShapes(((10.0, 13.0), (20.0, 27.0)), (0.5, 1.0))
+SHAPES = AnchorSpec(((10.0, 13.0), (20.0, 27.0)), (0.5, 1.0))
 ANCHORS = pyramid_anchors(tuple(SIZES), (8, 16), SHAPES, CPU)
 
 
@@ -145,10 +146,10 @@ def test_objects_in_small_groups_give_the_same(
 
     def spy(boxes: Tensor, anchors: Tensor) -> Tensor:
         seen.append(boxes.shape[1])
-        return pairwise_overlap(boxes, anchors)
+        return box_iou(boxes, anchors)
 
     monkeypatch.setattr(distillation, "MAX_PAIRS", 2 * 3 * len(ANCHORS))
-    monkeypatch.setattr(distillation, "pairwise_overlap", spy)
+    monkeypatch.setattr(distillation, "box_iou", spy)
     parts = key_positions(truth, ANCHORS, SIZES, 4, mode)
     assert seen == [3, 3, 3, 2]
     assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))

@@ -8,32 +8,20 @@ from typing import Literal
 import pytest
 import torch
 from torch import Tensor
+from torchvision import ops
 from torchvision.models.detection._utils import Matcher
-from torchvision.ops import batched_nms, box_iou, nms
 
 from sobench.data.targets import Targets
-from sobench.models.parts import boxes as module
-from sobench.models.parts.boxes import (
-    IGNORED,
-    NEGATIVE,
-    AnchorShapes,
-    Detections,
-    assign,
-    candidates,
-    decode,
-    encode,
-    flat,
-    matched,
-    octave_shapes,
-    pairwise_overlap,
-    pyramid_anchors,
-    suppress,
-)
+from sobench.models.parts import matching
+from sobench.models.parts.anchors import AnchorSpec, pyramid_anchors, retinanet_anchors
+from sobench.models.parts.boxes import box_ioa, box_iou, decode, encode
+from sobench.models.parts.matching import IGNORED, NEGATIVE, match, matched
+from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
 from sobench.suite.sections import Anchors, Detect
 
 CPU = torch.device("cpu")
 Rows = list[tuple[float, float, float, float]]
-Rescue = Literal["every", "one", "none"]
+LowQuality = Literal["all", "one", "none"]
 
 
 def random_boxes(*shape: int, seed: int, extent: float = 200.0, side: float = 40.0) -> Tensor:
@@ -59,8 +47,8 @@ def targets(
     )
 
 
-def assigned(target: Targets, anchors: Rows, rescue: Rescue = "every") -> list[list[int]]:
-    found = assign(target, torch.tensor(anchors), positive=0.5, negative=0.4, rescue=rescue)
+def assigned(target: Targets, anchors: Rows, low_quality: LowQuality = "all") -> list[list[int]]:
+    found = match(target, torch.tensor(anchors), pos_iou=0.5, neg_iou=0.4, low_quality=low_quality)
     rows: list[list[int]] = found.tolist()
     return rows
 
@@ -76,12 +64,12 @@ def octave_anchors(
     ratios: tuple[float, ...],
 ) -> Tensor:
     settings = Anchors(scale=scale, octaves=octaves, ratios=ratios)
-    return pyramid_anchors(sizes, strides, octave_shapes(settings, strides), CPU)
+    return pyramid_anchors(sizes, strides, retinanet_anchors(settings, strides), CPU)
 
 
 def test_anchors_may_be_centred_in_the_middle_of_their_cells() -> None:
-    shapes = AnchorShapes(((4.0, 8.0), (16.0, 32.0)), (1.0,), offset=0.5)
-    assert shapes.per_cell == 2
+    shapes = AnchorSpec(((4.0, 8.0), (16.0, 32.0)), (1.0,), offset=0.5)
+    assert shapes.num_anchors == 2
     anchors = pyramid_anchors(((1, 2), (1, 1)), (8, 16), shapes, CPU)
     centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).tolist()
     assert centres == [[4, 4], [4, 4], [12, 4], [12, 4], [8, 8], [8, 8]]
@@ -125,7 +113,7 @@ def test_all_shapes_of_an_octave_cover_the_same_area() -> None:
 
 def test_anchors_cached_by_detection_can_be_trained_with() -> None:
     pyramid_anchors.cache_clear()
-    arguments = (((2, 2),), (8,), AnchorShapes(((32.0,),), (1.0,)), CPU)
+    arguments = (((2, 2),), (8,), AnchorSpec(((32.0,),), (1.0,)), CPU)
     with torch.inference_mode():
         first = pyramid_anchors(*arguments)
     again = pyramid_anchors(*arguments)
@@ -178,17 +166,17 @@ def test_overlap_by_hand() -> None:
     anchors = torch.tensor([[5.0, 5, 15, 15], [0, 0, 10, 10], [10, 0, 20, 10], [0, 0, 5, 20]])
     union = [[1 / 7, 1.0, 0.0, 50 / 150], [0.0] * 4, [0.0] * 4]
     over_anchor = [[0.25, 1.0, 0.0, 0.5], [0.0] * 4, [0.0] * 4]
-    assert torch.allclose(pairwise_overlap(boxes, anchors), torch.tensor([union]))
-    assert torch.allclose(pairwise_overlap(boxes, anchors, "anchor"), torch.tensor([over_anchor]))
+    assert torch.allclose(box_iou(boxes, anchors), torch.tensor([union]))
+    assert torch.allclose(box_ioa(boxes, anchors), torch.tensor([over_anchor]))
 
 
 def test_overlap_is_torchvisions_for_shared_and_for_own_anchors() -> None:
     boxes, anchors = random_boxes(3, 20, seed=0), random_boxes(3, 30, seed=1)
-    own = pairwise_overlap(boxes, anchors)
+    own = box_iou(boxes, anchors)
     for index in range(3):
-        expected = box_iou(boxes[index], anchors[index])
+        expected = ops.box_iou(boxes[index], anchors[index])
         assert torch.allclose(own[index], expected)
-        shared = pairwise_overlap(boxes, anchors[index])
+        shared = box_iou(boxes, anchors[index])
         assert torch.allclose(shared[index], expected)
 
 
@@ -203,18 +191,18 @@ def test_thresholds() -> None:
         (0, 0, 10, 4), (0, 0, 10, 3.9), (50, 50, 60, 60),
     ]  # fmt: skip
     expected = [0, 0, IGNORED, IGNORED, NEGATIVE, NEGATIVE]
-    assert assigned(target, anchors, rescue="none") == [expected]
+    assert assigned(target, anchors, low_quality="none") == [expected]
     assert assigned(target, anchors) == [expected]
 
 
 def test_an_anchor_takes_the_object_that_it_overlaps_most() -> None:
     target = targets([[(0, 0, 10, 6), (0, 0, 10, 9), (0, 0, 10, 7)]])
-    assert assigned(target, [(0, 0, 10, 10)], rescue="none") == [[1]]
+    assert assigned(target, [(0, 0, 10, 10)], low_quality="none") == [[1]]
 
 
 def test_of_equal_objects_the_first_is_taken() -> None:
     target = targets([[(0, 0, 10, 9), (0, 1, 10, 10)]])
-    assert assigned(target, [(0, 0, 10, 10)], rescue="none") == [[0]]
+    assert assigned(target, [(0, 0, 10, 10)], low_quality="none") == [[0]]
 
 
 def test_an_object_below_the_threshold_is_rescued_by_all_its_best_anchors() -> None:
@@ -222,7 +210,7 @@ def test_an_object_below_the_threshold_is_rescued_by_all_its_best_anchors() -> N
     anchors: Rows = [(98, 98, 108, 108), (96, 96, 106, 106), (99, 99, 119, 119), (0, 0, 10, 10)]
     # Overlaps .16, .16, .04 and 0.
     assert assigned(target, anchors) == [[0, 0, NEGATIVE, NEGATIVE]]
-    assert assigned(target, anchors, rescue="none") == [[NEGATIVE] * 4]
+    assert assigned(target, anchors, low_quality="none") == [[NEGATIVE] * 4]
 
 
 def test_of_two_objects_that_want_one_anchor_the_last_gets_it() -> None:
@@ -237,12 +225,12 @@ def test_an_object_may_be_rescued_by_one_of_its_best_anchors_only() -> None:
     target = targets([[(10, 10, 14, 14), (20, 20, 22, 22)]])
     anchors: Rows = [(100, 100, 130, 130), (0, 0, 30, 30), (1, 1, 31, 31), (2, 2, 32, 32)]
     assert assigned(target, anchors) == [[NEGATIVE, 1, 1, 1]]
-    assert assigned(target, anchors, rescue="one") == [[NEGATIVE, 1, NEGATIVE, NEGATIVE]]
+    assert assigned(target, anchors, low_quality="one") == [[NEGATIVE, 1, NEGATIVE, NEGATIVE]]
     # The first has its own best anchor.
     anchors[3] = (8, 8, 18, 18)
-    assert assigned(target, anchors, rescue="one") == [[NEGATIVE, 1, NEGATIVE, 0]]
+    assert assigned(target, anchors, low_quality="one") == [[NEGATIVE, 1, NEGATIVE, 0]]
     nothing = targets([[(300, 300, 310, 310)]])
-    assert assigned(nothing, anchors, rescue="one") == [[NEGATIVE] * 4]
+    assert assigned(nothing, anchors, low_quality="one") == [[NEGATIVE] * 4]
 
 
 def test_an_object_that_no_anchor_touches_is_not_rescued() -> None:
@@ -282,7 +270,7 @@ def test_ignore_regions_take_only_background_and_only_by_more_than_half() -> Non
 def test_every_image_may_have_its_own_anchors() -> None:
     target = targets([[(0, 0, 10, 10)], [(0, 0, 10, 10)]])
     anchors = torch.tensor([[[0.0, 0, 10, 10]], [[50, 50, 60, 60]]])
-    assert assign(target, anchors, 0.5, 0.4).tolist() == [[0], [NEGATIVE]]
+    assert match(target, anchors, 0.5, 0.4).tolist() == [[0], [NEGATIVE]]
 
 
 def crowded() -> tuple[Targets, Tensor]:
@@ -301,34 +289,34 @@ def crowded() -> tuple[Targets, Tensor]:
 def test_chunks_change_nothing(pairs: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     target, anchors = crowded()
     target = Targets(target.boxes[:, :count], target.labels[:, :count], target.ignore)
-    whole = assign(target, anchors, 0.5, 0.4)
+    whole = match(target, anchors, 0.5, 0.4)
     assert {NEGATIVE, IGNORED} < set(whole.flatten().tolist())
     largest = 0
-    original = pairwise_overlap
+    original = box_iou
 
-    def measured(boxes: Tensor, anchors: Tensor, over: str = "union") -> Tensor:
+    def measured(boxes: Tensor, anchors: Tensor) -> Tensor:
         nonlocal largest
-        found = original(boxes, anchors, over)
+        found = original(boxes, anchors)
         largest = max(largest, found.numel())
         return found
 
-    monkeypatch.setattr(module, "MAX_PAIRS", pairs)
-    monkeypatch.setattr(module, "pairwise_overlap", measured)
-    assert torch.equal(assign(target, anchors, 0.5, 0.4), whole)
+    monkeypatch.setattr(matching, "MAX_PAIRS", pairs)
+    monkeypatch.setattr(matching, "box_iou", measured)
+    assert torch.equal(match(target, anchors, 0.5, 0.4), whole)
     assert largest <= max(pairs, 2 * len(anchors))  # at least one object of each image at once
 
 
 def test_a_batch_is_assigned_like_its_images() -> None:
     target, anchors = crowded()
-    whole = assign(target, anchors, 0.5, 0.4)
+    whole = match(target, anchors, 0.5, 0.4)
     for index in range(2):
         part = slice(index, index + 1)
         alone = Targets(target.boxes[part], target.labels[part], target.ignore[part])
-        assert torch.equal(assign(alone, anchors, 0.5, 0.4)[0], whole[index])
+        assert torch.equal(match(alone, anchors, 0.5, 0.4)[0], whole[index])
 
 
-@pytest.mark.parametrize("rescue", ["every", "none"])
-def test_assignment_is_torchvisions_matcher(rescue: Rescue) -> None:
+@pytest.mark.parametrize("low_quality", ["all", "none"])
+def test_assignment_is_torchvisions_matcher(low_quality: LowQuality) -> None:
     """They agree on all but the owner of a rescued anchor.
 
     torchvision leaves it with the object that the anchor overlaps most, so that the object in need
@@ -337,10 +325,10 @@ def test_assignment_is_torchvisions_matcher(rescue: Rescue) -> None:
     anchors = octave_anchors(((16, 16), (8, 8)), (16, 32), 1.5, 2, (0.5, 1.0, 2.0))
     boxes = random_boxes(1, 60, seed=5, extent=250, side=60)
     target = Targets(boxes, torch.zeros(1, 60, dtype=torch.int64), torch.zeros(1, 0, 4))
-    iou = pairwise_overlap(boxes, anchors)[0]
-    theirs = Matcher(0.5, 0.4, allow_low_quality_matches=rescue == "every")(iou)
-    ours = assign(target, anchors, 0.5, 0.4, rescue)[0]
-    rescued = (iou == iou.amax(dim=1, keepdim=True)).any(dim=0) & (rescue == "every")
+    iou = box_iou(boxes, anchors)[0]
+    theirs = Matcher(0.5, 0.4, allow_low_quality_matches=low_quality == "all")(iou)
+    ours = match(target, anchors, 0.5, 0.4, low_quality)[0]
+    rescued = (iou == iou.amax(dim=1, keepdim=True)).any(dim=0) & (low_quality == "all")
     assert torch.equal(ours[~rescued], theirs[~rescued])
     assert torch.equal(ours >= 0, theirs >= 0)
     assert (ours >= 0).sum() > 60
@@ -365,7 +353,7 @@ def test_flat_takes_cells_row_by_row_without_a_copy() -> None:
     channel = torch.arange(anchors * width).view(1, -1, 1, 1)
     cell = torch.arange(height * wide).view(1, 1, height, wide)
     x = (channel + 100 * cell).float().contiguous(memory_format=torch.channels_last)
-    rows = flat(x, width)
+    rows = flatten_predictions(x, width)
     assert rows.shape == (1, height * wide * anchors, width)
     assert rows[0, 7 * anchors + 2].tolist() == [704, 705]
     assert rows.data_ptr() == x.data_ptr()
@@ -378,12 +366,12 @@ def test_candidates_are_the_best_pairs_of_anchor_and_class() -> None:
     anchors = torch.tensor([[0.0, 0, 10, 10], [10, 0, 20, 10], [20, 0, 30, 10]])
     offsets = torch.zeros(2, 3, 4)
     offsets[0, 1, 0] = 0.5
-    boxes, score, label = candidates(scores, offsets, anchors, (1, 1, 1, 1), top_k=3)
+    boxes, score, label = topk_candidates(scores, offsets, anchors, (1, 1, 1, 1), top_k=3)
     assert torch.equal(score, torch.tensor([[0.9, 0.8, 0.7], [0.5, 0.4, 0.3]]))
     assert label.tolist() == [[1, 0, 1], [0, 0, 1]]
     assert boxes[0, :, 0].tolist() == [0, 15, 20]
     assert boxes[1, :, 0].tolist() == [0, 20, 10]
-    assert candidates(scores, offsets, anchors, (1, 1, 1, 1), top_k=99)[1].shape == (2, 6)
+    assert topk_candidates(scores, offsets, anchors, (1, 1, 1, 1), top_k=99)[1].shape == (2, 6)
 
 
 def level(boxes: Tensor, scores: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -394,7 +382,7 @@ def suppressed(
     rows: Rows, scores: list[float], labels: list[int], settings: Detect
 ) -> list[tuple[float, int]]:
     parts = level(torch.tensor([rows]), torch.tensor([scores]), torch.tensor([labels]))
-    found = suppress(parts, (100, 100), settings)
+    found = nms(parts, (100, 100), settings)
     return [
         (round(s, 4), k) for s, k in zip(found.scores[0].tolist(), found.labels[0], strict=True)
     ]
@@ -425,7 +413,7 @@ def test_boxes_are_clipped_and_those_outside_dropped() -> None:
         torch.tensor([[0.9, 0.8, 0.7, 0.6]]),
         torch.zeros(1, 4, dtype=torch.int64),
     )
-    found = suppress(parts, (60, 100), Detect())  # 60 high, 100 wide
+    found = nms(parts, (60, 100), Detect())  # 60 high, 100 wide
     assert found.boxes[0].tolist() == [[0, 0, 5, 5], [90, 40, 100, 60]]
 
 
@@ -433,7 +421,7 @@ def test_nothing_found() -> None:
     parts = level(
         random_boxes(2, 5, seed=0), torch.full((2, 5), 0.01), torch.zeros(2, 5, dtype=torch.int64)
     )
-    found = suppress(parts, (200, 200), Detect())
+    found = nms(parts, (200, 200), Detect())
     assert found.boxes.shape == (2, 0, 4)
     assert found.scores.shape == (2, 0)
     assert found.labels.shape == (2, 0)
@@ -452,11 +440,11 @@ def test_suppression_is_torchvisions_image_by_image() -> None:
     boxes, scores, labels = random_candidates(seed=7)
     parts = [(boxes[:, a:b], scores[:, a:b], labels[:, a:b]) for a, b in ((0, 200), (200, 240))]
     settings = Detect(score_threshold=0.1, nms=0.4, max_detections=60)
-    found = suppress(parts, (200, 200), settings)
+    found = nms(parts, (200, 200), settings)
     for index in range(len(boxes)):
         passed = (scores[index] > 0.1).nonzero().squeeze(1)
         box, score, label = (x[index][passed] for x in (boxes, scores, labels))
-        kept = batched_nms(box, score, label, 0.4)[:60]
+        kept = ops.batched_nms(box, score, label, 0.4)[:60]
         count = len(kept)
         assert torch.equal(found.boxes[index, :count], box[kept])
         assert torch.equal(found.scores[index, :count], score[kept])
@@ -467,10 +455,10 @@ def test_suppression_is_torchvisions_image_by_image() -> None:
 
 def test_a_batch_is_suppressed_like_its_images() -> None:
     parts = random_candidates(seed=8)
-    together = suppress([parts], (200, 200), Detect())  # type: ignore[list-item]
+    together = nms([parts], (200, 200), Detect())  # type: ignore[list-item]
     for index in range(3):
         boxes, scores, labels = (part[index : index + 1] for part in parts)
-        alone: Detections = suppress([(boxes, scores, labels)], (200, 200), Detect())
+        alone: Detections = nms([(boxes, scores, labels)], (200, 200), Detect())
         count = alone.labels.shape[1]
         assert torch.equal(together.boxes[index, :count], alone.boxes[0])
         assert torch.equal(together.labels[index, :count], alone.labels[0])
@@ -483,11 +471,11 @@ def test_many_classes_do_not_blur_small_boxes() -> None:
     boxes = torch.cat((corner, corner + 3 + torch.rand(1, 900, 2, generator=generator)), dim=-1)
     scores = torch.rand(1, 900, generator=generator) * 0.9 + 0.1
     labels = torch.randint(70, 80, (1, 900), generator=generator)
-    found = suppress(level(boxes, scores, labels), (5000, 5000), Detect(max_detections=900))
+    found = nms(level(boxes, scores, labels), (5000, 5000), Detect(max_detections=900))
     expected = 0
     for label in range(70, 80):
         own = labels[0] == label
-        kept = nms(boxes[0, own].double(), scores[0, own].double(), 0.5)
+        kept = ops.nms(boxes[0, own].double(), scores[0, own].double(), 0.5)
         assert torch.equal(found.boxes[0, found.labels[0] == label], boxes[0, own][kept])
         expected += len(kept)
     assert found.labels.shape[1] == expected

@@ -101,9 +101,9 @@ def test_three_hardest_negatives_for_a_positive() -> None:
     assert loss.item() == pytest.approx(expected, rel=1e-6)
     loss.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
-    taught = (logits.grad != 0).any(dim=-1)
-    assert taught[0].tolist() == [True, True, False, True, True, False, False]
-    assert not taught[1].any()
+    teacher_features = (logits.grad != 0).any(dim=-1)
+    assert teacher_features[0].tolist() == [True, True, False, True, True, False, False]
+    assert not teacher_features[1].any()
 
 
 def test_negatives_are_counted_image_by_image() -> None:
@@ -114,8 +114,8 @@ def test_negatives_are_counted_image_by_image() -> None:
     # Four terms in the first image; in the second two positives and all six negatives.
     loss = mined_cross_entropy(logits, classes, positive, ~positive)
     assert loss.item() == pytest.approx((4 + 8) * log(3), rel=1e-6)
-    doubled = mined_cross_entropy(logits, classes, positive, ~positive, ratio=1)
-    assert doubled.item() == pytest.approx((2 + 4) * log(3), rel=1e-6)
+    at_double_size = mined_cross_entropy(logits, classes, positive, ~positive, ratio=1)
+    assert at_double_size.item() == pytest.approx((2 + 4) * log(3), rel=1e-6)
 
 
 def test_more_positives_than_negatives_counts_nothing_twice() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sobench.models.parts.boxes import IGNORED, NEGATIVE
+from sobench.models.parts.matching import IGNORED, NEGATIVE
 from sobench.models.parts.sampling import Sampler, iou_balanced_sample, random_sample
 
 

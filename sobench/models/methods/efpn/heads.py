@@ -22,8 +22,8 @@ from sobench.data.targets import Targets
 from sobench.models.detector import Head, HeadOptions, HeadOutput
 from sobench.models.heads.faster_rcnn import REGION_SHARE, FasterRcnnHead
 from sobench.models.heads.retinanet import RetinaNetHead, assign_anchors
-from sobench.models.parts.boxes import Detections, suppress
-from sobench.models.parts.roi import Proposals, box_sides, with_objects
+from sobench.models.parts.nms import Detections, nms
+from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
 
 _HARD_SHARE = 0.25
 """Of the sampled regions, those that are hard enough to train on."""
@@ -60,14 +60,14 @@ class ExtendedFasterRcnn(nn.Module):
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss of hard small regions, divided by their number."""
-        regions = self.small_ones(with_objects(self.original.proposals(output), targets))
-        wanted = self.original.sampled(targets, regions)
-        logits, offsets = self.look(output, regions.boxes, wanted.chosen)
+        regions = self.small_ones(add_gt_proposals(self.original.proposals(output), targets))
+        wanted = self.original.select_training_samples(targets, regions)
+        logits, offsets = self.forward_rois(output, regions.boxes, wanted.chosen)
         positive = wanted.classes > 0
         class_loss = F.cross_entropy(logits, wanted.classes, reduction="none")
         distance = (wanted.own(offsets) - wanted.offsets).abs().sum(dim=-1)
         box_loss = torch.where(positive, distance, 0.0)
-        most = int(self.original.blueprint.regions.samples * _HARD_SHARE)
+        most = int(self.original.config.regions.batch_size_per_image * _HARD_SHARE)
         hard = hard_examples(class_loss, box_loss, positive, wanted.chosen, most)
         count = hard.sum().clamp(min=1)
         losses = {"class": class_loss, "box": box_loss}
@@ -79,20 +79,20 @@ class ExtendedFasterRcnn(nn.Module):
         boxes, small = proposals.boxes, self.small_ones(proposals).real
         others = proposals.real if self.duplicate else proposals.real & ~small
         found = (
-            head.decoded(boxes, others, *head.second_stage(output, boxes, others)),
-            head.decoded(boxes, small, *self.look(output, boxes, small)),
+            head.decode_boxes(boxes, others, *head.second_stage(output, boxes, others)),
+            head.decode_boxes(boxes, small, *self.forward_rois(output, boxes, small)),
         )
-        return head.best(*(torch.cat(part, dim=1) for part in zip(*found, strict=True)))
+        return head.postprocess(*(torch.cat(part, dim=1) for part in zip(*found, strict=True)))
 
-    def workload(self, output: HeadOutput) -> list[Tensor]:
+    def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """The first stage, and a second on as many regions as there may be proposals.
 
         Each region costs the same in both heads, and passes one of them, or both if duplicated.
         """
-        most = self.original.blueprint.regions.proposals
-        small = self.small.most_work(output["finest"][0], most)
+        most = self.original.config.regions.post_nms_top_n
+        small = self.small(self.small.flops_inputs(output["finest"][0], most))
         if self.duplicate:
-            return [*self.original.workload(output), *small]
+            return [*self.original.flops_outputs(output), *small]
         return [*output["objectness"], *output["offsets"], *small]
 
     def small_ones(self, regions: Proposals) -> Proposals:
@@ -101,9 +101,11 @@ class ExtendedFasterRcnn(nn.Module):
             regions.boxes, regions.real & (box_sides(regions.boxes) < self.small_below)
         )
 
-    def look(self, output: HeadOutput, boxes: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_rois(
+        self, output: HeadOutput, boxes: Tensor, chosen: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """As ``second_stage`` of the original, but of the small head, from the finest level."""
-        return self.small.look(output["finest"], (self.stride,), boxes, chosen)
+        return self.small.forward_rois(output["finest"], (self.stride,), boxes, chosen)
 
 
 @torch.no_grad()
@@ -153,7 +155,7 @@ class ExtendedRetinaNet(nn.Module):
     def __init__(self, original: RetinaNetHead, duplicate: bool) -> None:
         super().__init__()
         self.original = original
-        self.small = RetinaNetHead(original.blueprint, (original.strides[0] // 2,), HeadOptions())
+        self.small = RetinaNetHead(original.config, (original.strides[0] // 2,), HeadOptions())
         self.duplicate = duplicate
         self.border = sqrt(min(original.shapes.sides[0]) * max(self.small.shapes.sides[0]))
         self.start()
@@ -180,14 +182,14 @@ class ExtendedRetinaNet(nn.Module):
         found = [
             (boxes, torch.where(self.wanted(box_sides(boxes), finest), scores, 0.0), labels)
             for head, part, finest in ((self.small, small, True), (self.original, original, False))
-            for boxes, scores, labels in head.candidates(part)
+            for boxes, scores, labels in head.topk_candidates(part)
         ]
-        blueprint = self.original.blueprint
-        return suppress(found, blueprint.size, blueprint.detect)
+        config = self.original.config
+        return nms(found, config.size, config.detect)
 
-    def workload(self, output: HeadOutput) -> list[Tensor]:
+    def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
-        return self.original.workload(output)
+        return self.original.flops_outputs(output)
 
     def wanted(self, sides: Tensor, finest: bool) -> Tensor:
         """Whether boxes of these sides may come from the finest level, or from the others."""

@@ -33,8 +33,8 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
-from sobench.models.detector import Blueprint, Detector, Stage
-from sobench.models.heads import build_head, levels
+from sobench.models.detector import Detector, DetectorConfig, Stage
+from sobench.models.heads import build_head, head_levels
 from sobench.models.methods.efpn.extension import (
     AuthorsTransfer,
     Espcn,
@@ -91,7 +91,7 @@ class Efpn(Detector):
         self.distillation = distillation
         self.teaching: Distillation | None = None
         self.stages = (
-            Stage("extension", 1.0, large=distillation is not None),
+            Stage("extension", 1.0, images_2x=distillation is not None),
             Stage("head", 0.5),
         )
         # Nothing of it asks for gradients, so its forward passes keep no graph either.
@@ -110,15 +110,15 @@ class Efpn(Detector):
             part.eval()
         return self
 
-    def enter(self, stage: Stage) -> None:
-        """In a stage that sees large images only the extension trains, else the new head too."""
-        self.teaching = self.distillation if stage.large else None
+    def start_stage(self, stage: Stage) -> None:
+        """With the images at twice the size only the extension trains, else the new head too."""
+        self.teaching = self.distillation if stage.images_2x else None
         self.head.small.requires_grad_(self.teaching is None)
 
-    def receive(self, role: str, network: Detector) -> None:
+    def load_required(self, role: str, network: Detector) -> None:
         """The weights of the ``baseline`` become the shared ones and the start of the new head."""
         if role != "baseline":
-            super().receive(role, network)
+            super().load_required(role, network)
             return
         for part, name in zip(self.shared, ("backbone", "neck", "head"), strict=True):
             part.load_state_dict(network.get_submodule(name).state_dict())
@@ -134,7 +134,7 @@ class Efpn(Detector):
     def read(self, images: Tensor) -> tuple[list[Tensor], Tensor, list[Tensor]]:
         """C2..C5, ``C_f'``, and the pyramid's sums before their 3x3."""
         normalised = (images - self.mean) / self.std
-        features, finer = self.backbone.with_finer(normalised, self.level)
+        features, finer = self.backbone.forward_with_finer(normalised, self.level)
         return features, finer, self.neck.fused(features)
 
     def extended(self, maps: list[Tensor], finer: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,24 +143,26 @@ class Efpn(Detector):
         made: tuple[Tensor, Tensor] = self.extension(upper, lower, finer)
         return made
 
-    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+    def losses(
+        self, images: Tensor, targets: Targets, images_2x: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Those of the stage: first of distillation, then of the new head."""
         if self.teaching is None:
             return super().losses(images, targets)
-        return self.distilled(images, targets, self.teaching)
+        return self.distilled(images, targets, images_2x, self.teaching)
 
     def distilled(
-        self, images: Tensor, targets: Targets, settings: Distillation
+        self, images: Tensor, targets: Targets, images_2x: Tensor | None, settings: Distillation
     ) -> dict[str, Tensor]:
         """``distill``, how far ``P_f'`` is from its target, and ``distill_transfer``; Eq. 5.
 
         Raises:
-            ValueError: targets without ``large``.
+            ValueError: no ``images_2x``.
         """
         features, finer, inner = self.read(images)
         maps = self.neck.levels(inner, features[-1]) if self.behind else inner
         finest, transferred = self.extended(maps, finer)
-        finest_target, transferred_target = self.taught(targets)
+        finest_target, transferred_target = self.teacher_features(images_2x)
 
         def balanced(student: Tensor, target: Tensor, stride: float) -> Tensor:
             covered = covered_cells(targets, stride, (student.shape[-2], student.shape[-1]))
@@ -172,26 +174,28 @@ class Efpn(Detector):
             losses["distill_transfer"] = balanced(transferred, transferred_target, stride)
         return losses
 
-    def taught(self, targets: Targets) -> tuple[Tensor, Tensor]:
+    def teacher_features(self, images_2x: Tensor | None) -> tuple[Tensor, Tensor]:
         """``P_f``, and the sum behind ``P_f+1``, of the images at twice their size."""
-        if targets.large is None:
-            raise ValueError("efpn distils from the images at twice the size, which targets lack")
-        inner = self.neck.fused(self.backbone((targets.large - self.mean) / self.std))
+        if images_2x is None:
+            raise ValueError(
+                "efpn distils from the images at twice the size, which the batch lacks"
+            )
+        inner = self.neck.fused(self.backbone((images_2x - self.mean) / self.std))
         return self.neck.output[0](inner[0]), inner[1]
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, pyramid and head as ``fpn`` has them, then the extension and its head.
 
     Raises:
         SuiteError: the backbone is no ResNet, or a switch is without effect.
     """
     _check(backbone, switches)
-    wanted = levels(blueprint.head)
-    neck = FeaturePyramid(backbone, blueprint.neck, wanted)
-    original = build_head(blueprint, wanted.strides)
-    transfer = _transfer(blueprint.neck.channels, switches)
-    extension = Extension(backbone.channels[wanted.first - 2], blueprint.neck, transfer)
+    wanted = head_levels(config.head)
+    neck = FeaturePyramid(backbone, config.neck, wanted)
+    original = build_head(config, wanted.strides)
+    transfer = _transfer(config.neck.channels, switches)
+    extension = Extension(backbone.channels[wanted.first - 2], config.neck, transfer)
     head = extended_head(original, switches["small_below"], switches["duplicate_small"])
     behind = switches["ftt_in"] == "out"
     distillation = _distillation(switches) if switches["distill"] else None

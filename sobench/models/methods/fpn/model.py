@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sobench.models.detector import Blueprint, Detector
-from sobench.models.heads import build_head, levels
+from sobench.models.detector import Detector, DetectorConfig
+from sobench.models.heads import build_head, head_levels
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import FeaturePyramid
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, pyramid, and the head of the suite."""
-    wanted = levels(blueprint.head)
-    neck = FeaturePyramid(backbone, blueprint.neck, wanted, fuse=switches["fuse"])
-    return Detector(backbone, neck, build_head(blueprint, wanted.strides))
+    wanted = head_levels(config.head)
+    neck = FeaturePyramid(backbone, config.neck, wanted, fuse=switches["fuse"])
+    return Detector(backbone, neck, build_head(config, wanted.strides))

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sobench.models.detector import Blueprint, Detector, HeadOptions
-from sobench.models.heads import build_head, levels
+from sobench.models.detector import Detector, DetectorConfig, HeadOptions
+from sobench.models.heads import build_head, head_levels
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.losses import balanced_l1
 from sobench.models.parts.pyramid import FeaturePyramid, convolution, init_xavier
@@ -101,19 +101,19 @@ class BalancedPyramid(nn.Module):
         ]  # fmt: skip
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, balanced pyramid, and the head of the suite with the balanced loss and sampler."""
-    wanted = levels(blueprint.head)
-    pyramid = FeaturePyramid(backbone, blueprint.neck, wanted)
+    wanted = head_levels(config.head)
+    pyramid = FeaturePyramid(backbone, config.neck, wanted)
     neck: nn.Module = pyramid
     if switches["balanced_pyramid"]:
         meeting = wanted.strides.index(_MEETING_STRIDE)
         refine, zero_init = switches["refine"], switches["zero_init"]
-        neck = BalancedPyramid(pyramid, blueprint.neck, refine, zero_init, meeting)
-    loss = partial(balanced_l1, beta=_BETA[blueprint.head])
+        neck = BalancedPyramid(pyramid, config.neck, refine, zero_init, meeting)
+    loss = partial(balanced_l1, beta=_BETA[config.head])
     sampler = partial(iou_balanced_sample, code_compat=bool(switches["code_compat"]))
     options = HeadOptions(
         box_loss=loss if switches["balanced_l1"] else None,
         sampler=sampler if switches["balanced_sampling"] else None,
     )
-    return Detector(backbone, neck, build_head(blueprint, wanted.strides, options))
+    return Detector(backbone, neck, build_head(config, wanted.strides, options))

@@ -11,7 +11,7 @@ Ours, where the paper is silent: the attention reads the backbone's maps before 
 16x16 cells and 128 values for the vectors of ``mrae``; nearest-neighbour upsampling; a ``hard``
 level is lifted and upsampled as it would be in the sum, and the backbone ends with it; k-means for
 the clustering (``clusters.py``). A 1x1 convolution to the suite's channels fits the map to the
-suite's head. ``region_head: res5`` goes without it: there the map feeds the proposals and, as in
+suite's head. ``box_head: res5`` goes without it: there the map feeds the proposals and, as in
 C4-style Faster R-CNN, the backbone's last stage as second stage, which is how we read the paper.
 """
 
@@ -25,16 +25,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.errors import SuiteError
-from sobench.models.detector import Blueprint, Detector, HeadOptions
+from sobench.models.detector import Detector, DetectorConfig, HeadOptions
 from sobench.models.heads import build_head
 from sobench.models.methods.mrae.clusters import cluster_anchors
+from sobench.models.parts.anchors import AnchorSpec, retinanet_anchors
 from sobench.models.parts.backbone import Backbone
-from sobench.models.parts.boxes import AnchorShapes, octave_shapes
 from sobench.models.parts.pyramid import convolution, init_xavier, upsampled
 from sobench.models.parts.roi import Res5
 
 _STRIDES = (4,)
-_FIXED = AnchorShapes(sides=((8.0, 16.0, 24.0, 32.0),), ratios=(0.5, 1.0, 2.0))
+_FIXED = AnchorSpec(sides=((8.0, 16.0, 24.0, 32.0),), ratios=(0.5, 1.0, 2.0))
 """Anchors where there are no boxes to cluster: objects of COCO's smallest bin, in pixels."""
 
 
@@ -149,28 +149,28 @@ class AttentionExtractor(nn.Module):
         return [self.output(attended)]
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone without its last stage, one attention map, and the head of the suite.
 
     Raises:
-        SuiteError: ``region_head: res5`` without a stage that could be it.
+        SuiteError: ``box_head: res5`` without a stage that could be it.
     """
     stage = _last_stage(backbone)
-    paper_form = switches["region_head"] == "res5"
+    paper_form = switches["box_head"] == "res5"
     if paper_form:
         _check_stage(stage)
     channels = backbone.channels
     options = HeadOptions(
         channels=channels[-1] if paper_form else None,
-        anchors=_anchors(blueprint, switches["anchors"]),
-        region_head=stage if paper_form else None,
+        anchors=_anchors(config, switches["anchors"]),
+        box_head=stage if paper_form else None,
     )
-    output = None if paper_form else blueprint.neck.channels
+    output = None if paper_form else config.neck.channels
     levels, attention = _attention(channels, switches)
     for _ in channels[levels[-1] + 1 :]:
-        backbone.take_last()
-    neck = AttentionExtractor(channels, levels, attention, output, blueprint.neck.norm)
-    return Detector(backbone, neck, build_head(blueprint, _STRIDES, options))
+        backbone.pop_last_stage()
+    neck = AttentionExtractor(channels, levels, attention, output, config.neck.norm)
+    return Detector(backbone, neck, build_head(config, _STRIDES, options))
 
 
 def _attention(
@@ -190,22 +190,22 @@ def _last_stage(backbone: Backbone) -> Res5:
     """Take conv5_x off the backbone, as it is: with its weights, frozen or not."""
     frozen = backbone.norm == "frozen" or "layer4" in backbone.freeze
     outputs = backbone.channels[-1]
-    return Res5(backbone.take_last(), outputs, frozen)
+    return Res5(backbone.pop_last_stage(), outputs, frozen)
 
 
 def _check_stage(stage: Res5) -> None:
     if next(stage.parameters(), None) is None:
         raise SuiteError(
-            "methods: mrae: region_head: res5 is the last stage of a ResNet, which this backbone "
-            "has not; write `backbone: {name: resnet101}` or leave region_head out"
+            "methods: mrae: box_head: res5 is the last stage of a ResNet, which this backbone "
+            "has not; write `backbone: {name: resnet101}` or leave box_head out"
         )
 
 
-def _anchors(blueprint: Blueprint, kind: str) -> AnchorShapes:
+def _anchors(config: DetectorConfig, kind: str) -> AnchorSpec:
     """One level of anchors in pixels of the input: ``clustered``, ``fixed`` or the ``suite``'s."""
     if kind == "suite":
-        return octave_shapes(blueprint.anchors, _STRIDES)
-    if kind == "fixed" or blueprint.box_sizes is None:
+        return retinanet_anchors(config.anchors, _STRIDES)
+    if kind == "fixed" or config.box_sizes is None:
         return _FIXED
-    sides, ratios = cluster_anchors(blueprint.box_sizes)
-    return AnchorShapes((sides,), ratios)
+    sides, ratios = cluster_anchors(config.box_sizes)
+    return AnchorSpec((sides,), ratios)

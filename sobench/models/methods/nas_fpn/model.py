@@ -21,10 +21,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.errors import SuiteError
-from sobench.models.detector import Blueprint, Detector, HeadOptions
-from sobench.models.heads import build_head, levels
+from sobench.models.detector import Detector, DetectorConfig, HeadOptions
+from sobench.models.heads import build_head, head_levels
 from sobench.models.parts.backbone import Backbone
-from sobench.models.parts.pyramid import TOP, Laterals, Levels, convolution, init_xavier, or_batch
+from sobench.models.parts.pyramid import (
+    TOP,
+    Laterals,
+    Levels,
+    batch_unless_group,
+    convolution,
+    init_xavier,
+)
 from sobench.suite.sections import Neck
 
 
@@ -109,7 +116,7 @@ class SearchedPyramid(nn.Module):
         self, backbone: Backbone, settings: Neck, levels: Levels, stack: int, pool: str
     ) -> None:
         super().__init__()
-        channels, norm = settings.channels, or_batch(settings.norm)
+        channels, norm = settings.channels, batch_unless_group(settings.norm)
         self.lateral = Laterals(backbone, channels, norm, levels)
         self.above = nn.ModuleList(
             convolution(channels, channels, 1, norm) for _ in range(TOP, levels.last)
@@ -127,21 +134,19 @@ class SearchedPyramid(nn.Module):
         return pyramid
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, stacked cells, and the head of the suite.
 
     Raises:
         SuiteError: ``separate_bn`` without towers.
     """
     separate = bool(switches["separate_bn"])
-    if separate and not blueprint.neck.tower_convs:
+    if separate and not config.neck.tower_convs:
         raise SuiteError(
             "methods: nas_fpn: separate_bn: true concerns the head's towers, and the suite has "
             "neck.tower_convs: 0; leave it out, or write 1 to 8"
         )
-    wanted = levels(blueprint.head)
-    neck = SearchedPyramid(
-        backbone, blueprint.neck, wanted, int(switches["stack"]), switches["pool"]
-    )
-    head = build_head(blueprint, wanted.strides, HeadOptions(level_norm=separate))
+    wanted = head_levels(config.head)
+    neck = SearchedPyramid(backbone, config.neck, wanted, int(switches["stack"]), switches["pool"])
+    head = build_head(config, wanted.strides, HeadOptions(level_norm=separate))
     return Detector(backbone, neck, head)

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sobench.models.detector import Blueprint, Detector
-from sobench.models.heads import build_head, levels
+from sobench.models.detector import Detector, DetectorConfig
+from sobench.models.heads import build_head, head_levels
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import (
     TOP,
@@ -54,8 +54,8 @@ class PathAggregation(nn.Module):
         return self.extra(features[-1], outputs)  # type: ignore[no-any-return]
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, both paths, and the head of the suite."""
-    wanted = levels(blueprint.head)
-    neck = PathAggregation(backbone, blueprint.neck, wanted, switches["act"])
-    return Detector(backbone, neck, build_head(blueprint, wanted.strides))
+    wanted = head_levels(config.head)
+    neck = PathAggregation(backbone, config.neck, wanted, switches["act"])
+    return Detector(backbone, neck, build_head(config, wanted.strides))

@@ -23,10 +23,10 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
-from sobench.models.detector import Blueprint, Detector
+from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.heads.refinedet import RefineDetHead
 from sobench.models.parts.backbone import Backbone
-from sobench.models.parts.pyramid import convolution, norm_layer, or_batch
+from sobench.models.parts.pyramid import batch_unless_group, convolution, norm_layer
 from sobench.models.parts.vgg import L2Norm, convolutional_fc
 
 STRIDES = (8, 16, 32, 64)
@@ -166,11 +166,11 @@ def init(module: nn.Module) -> None:
             nn.init.zeros_(conv.bias)
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """The paper's network on VGG-16 or on a ResNet."""
-    settings = blueprint.neck
-    norm = or_batch(settings.norm) if backbone.has_norm else settings.norm
+    settings = config.neck
+    norm = batch_unless_group(settings.norm) if backbone.has_norm else settings.norm
     sources = ResNetSources(backbone, norm) if backbone.has_norm else VggSources()
     neck = RefineDetNeck(sources, settings.channels, norm, switches["tcb"])
-    head = RefineDetHead(blueprint, STRIDES, sources.channels, **switches)
+    head = RefineDetHead(config, STRIDES, sources.channels, **switches)
     return Detector(backbone, neck, head)

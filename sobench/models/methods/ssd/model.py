@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sobench.errors import SuiteError
-from sobench.models.detector import Blueprint, Detector
+from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import convolution, init_xavier
@@ -127,14 +127,14 @@ def default_boxes(
     maps: Sequence[tuple[int, int]],
     steps: Sequence[tuple[float, float]],
     sizes: Sequence[float],
-    per_cell: Sequence[int],
+    num_anchors: Sequence[int],
 ) -> Tensor:
     """Default boxes of every map; the paper's section 2.2, "choosing scales and aspect ratios".
 
     Args:
         maps: height and width of each map; steps: pixels from cell to cell, down and right.
         sizes: pixels, one more than maps: a square of ``s_k`` and one of ``sqrt(s_k * s_k+1)``.
-        per_cell: 4 (ratios 2, 1/2) or 6 (also 3, 1/3) for each map.
+        num_anchors: 4 (ratios 2, 1/2) or 6 (also 3, 1/3) for each map.
 
     Returns:
         ``[A, 4]`` ``x1, y1, x2, y2`` in pixels, centred half a cell in.
@@ -143,7 +143,7 @@ def default_boxes(
     for k, ((height, width), step) in enumerate(zip(maps, steps, strict=True)):
         own, between = sizes[k], sqrt(sizes[k] * sizes[k + 1])
         shapes = [(own, own), (between, between)]
-        for ratio in (2, 3)[: per_cell[k] // 2 - 1]:
+        for ratio in (2, 3)[: num_anchors[k] // 2 - 1]:
             wide, high = own * sqrt(ratio), own / sqrt(ratio)
             shapes += [(wide, high), (high, wide)]
         half = torch.tensor(shapes, dtype=torch.float64, device="cpu") / 2
@@ -155,51 +155,53 @@ def default_boxes(
     return torch.cat(levels).float()
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """The paper's network on VGG-16, the uniform form on a ResNet.
 
     Raises:
         SuiteError: VGG-16 with an input that the paper has no model for.
     """
     build_form = _uniform_form if backbone.has_norm else _paper_form
-    neck, head = build_form(backbone, blueprint, switches["boxes"])
+    neck, head = build_form(backbone, config, switches["boxes"])
     return Detector(backbone, neck, head)
 
 
-def _paper_form(backbone: Backbone, blueprint: Blueprint, boxes: str) -> tuple[VggSources, SsdHead]:
+def _paper_form(
+    backbone: Backbone, config: DetectorConfig, boxes: str
+) -> tuple[VggSources, SsdHead]:
     del backbone  # its channels are VGG-16's
-    if blueprint.size not in ((300, 300), (512, 512)):
+    if config.size not in ((300, 300), (512, 512)):
         raise SuiteError(
             f"input.size: ssd on vgg16 has models for [300, 300] and [512, 512], not "
-            f"{list(blueprint.size)}; write one of them or take a ResNet"
+            f"{list(config.size)}; write one of them or take a ResNet"
         )
-    size = blueprint.size[0]
+    size = config.size[0]
     neck = VggSources(size)
-    per_cell = (4, 6, 6, 6, 4, 4) if size == 300 else (4, 6, 6, 6, 6, 4, 4)
+    num_anchors = (4, 6, 6, 6, 4, 4) if size == 300 else (4, 6, 6, 6, 6, 4, 4)
     steps = (8, 16, 32, 64, 100, 300) if size == 300 else (8, 16, 32, 64, 128, 256, 512)
     tiles = default_boxes(
         [(side, side) for side in neck.sides],
         [(step, step) for step in steps],
         _SIZES[size, boxes],
-        per_cell,
+        num_anchors,
     )
-    return neck, SsdHead(blueprint, neck.channels, per_cell, tiles)
+    return neck, SsdHead(config, neck.channels, num_anchors, tiles)
 
 
 def _uniform_form(
-    backbone: Backbone, blueprint: Blueprint, boxes: str
+    backbone: Backbone, config: DetectorConfig, boxes: str
 ) -> tuple[ResNetSources, SsdHead]:
-    height, width = blueprint.size
-    neck = ResNetSources(backbone, blueprint.size, blueprint.neck.norm)
+    height, width = config.size
+    neck = ResNetSources(backbone, config.size, config.neck.norm)
     count = len(neck.strides)
-    per_cell = (4, *(6,) * (count - 3), 4, 4)
+    num_anchors = (4, *(6,) * (count - 3), 4, 4)
     tiles = default_boxes(
         [(ceil(height / stride), ceil(width / stride)) for stride in neck.strides],
         [(stride, stride) for stride in neck.strides],
-        _uniform_sizes(blueprint.size, boxes, count),
-        per_cell,
+        _uniform_sizes(config.size, boxes, count),
+        num_anchors,
     )
-    return neck, SsdHead(blueprint, neck.channels, per_cell, tiles)
+    return neck, SsdHead(config, neck.channels, num_anchors, tiles)
 
 
 def _uniform_sizes(size: tuple[int, int], boxes: str, levels: int) -> list[float]:

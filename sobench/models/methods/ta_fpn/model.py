@@ -21,17 +21,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.errors import SuiteError
-from sobench.models.detector import Blueprint, Detector
-from sobench.models.heads import build_head, levels
+from sobench.models.detector import Detector, DetectorConfig
+from sobench.models.heads import build_head, head_levels
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import (
     TOP,
     ExtraLevels,
     Laterals,
     Levels,
+    batch_unless_group,
     convolution,
     init_xavier,
-    or_batch,
     upsampled,
 )
 from sobench.suite.sections import Neck
@@ -39,7 +39,7 @@ from sobench.suite.sections import Neck
 
 def _two_convolutions(channels: int, kernel: int, norm: str, reduction: int = 1) -> nn.Sequential:
     """``B(Conv2(R(B(Conv1(x)))))``, as it stands in Eq. 2, 4 and 6; a norm needs no bias."""
-    middle, norm = channels // reduction, or_batch(norm)
+    middle, norm = channels // reduction, batch_unless_group(norm)
     return nn.Sequential(
         convolution(channels, middle, kernel, norm),
         nn.ReLU(),
@@ -165,24 +165,24 @@ class TwoLayerAttentionPyramid(nn.Module):
         return inner
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, pyramid with the chosen modules, and the head of the suite.
 
     Raises:
         SuiteError: detail enhancement only on levels that the head does not read.
     """
-    wanted = levels(blueprint.head)
+    wanted = head_levels(config.head)
     chosen = (
         frozenset(map(int, switches["levels"].split("-"))) if switches["sodem"] else frozenset()
     )
     if chosen and max(chosen) < wanted.first:
         raise SuiteError(
-            f"methods: ta_fpn: levels: {switches['levels']}: {blueprint.head} reads no level below "
+            f"methods: ta_fpn: levels: {switches['levels']}: {config.head} reads no level below "
             f"{wanted.first}; name one of {wanted.first} to {TOP}, or write sodem: false"
         )
     neck = TwoLayerAttentionPyramid(
         backbone,
-        blueprint.neck,
+        config.neck,
         wanted,
         dilations=tuple(map(int, switches["dilations"].split("-"))) if switches["tam"] else None,
         enhanced=chosen,
@@ -190,4 +190,4 @@ def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any])
         reduction=int(switches["reduction"]),
         downsample=switches["downsample"],
     )
-    return Detector(backbone, neck, build_head(blueprint, wanted.strides))
+    return Detector(backbone, neck, build_head(config, wanted.strides))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
-from sobench.models.parts.boxes import MAX_PAIRS, pairwise_overlap
+from sobench.models.parts.boxes import box_iou
+from sobench.models.parts.matching import MAX_PAIRS
 
 LambdaMode = Literal["literal", "nonzero", "fixed"]
 """Where an image's ``lambda_thresh`` comes from: mean and deviation of all its IoUs (Eq. 15), of
@@ -28,7 +29,7 @@ def key_positions(
     targets: Targets,
     anchors: Tensor,
     sizes: Sequence[tuple[int, int]],
-    per_cell: int,
+    num_anchors: int,
     lambda_mode: LambdaMode = "literal",
 ) -> list[Tensor]:
     """The cells that are worth distilling (AKDP), Eq. 11 to 18.
@@ -38,26 +39,26 @@ def key_positions(
     anchor overlaps switches nothing on, nor does padding.
 
     Args:
-        anchors: ``[A, 4]`` of all levels, level by level, ``per_cell`` to a cell.
+        anchors: ``[A, 4]`` of all levels, level by level, ``num_anchors`` to a cell.
         sizes: height and width of each level's map.
 
     Returns:
         ``[B, h, w]`` bool of each level.
     """
     batch, objects = targets.labels.shape
-    nearness = anchors.new_zeros(batch, len(anchors))
+    relative_iou = anchors.new_zeros(batch, len(anchors))
     moments = anchors.new_zeros(batch, 3, dtype=torch.float64)
     step = max(1, MAX_PAIRS // max(1, batch * len(anchors)))
     for start in range(0, objects, step):
         real = (targets.labels[:, start : start + step] >= 0).unsqueeze(-1)
-        iou = pairwise_overlap(targets.boxes[:, start : start + step], anchors).mul_(real)
+        iou = box_iou(targets.boxes[:, start : start + step], anchors).mul_(real)
         if lambda_mode != "fixed":
             moments += _moments(iou, real, only_nonzero=lambda_mode == "nonzero")
         # Divided by max_IOU, Eq. 16 compares with lambda_thresh alone, which is known at the end.
         best = iou.amax(dim=2, keepdim=True).clamp(min=torch.finfo(iou.dtype).tiny)
-        nearness = torch.maximum(nearness, iou.div_(best).amax(dim=1))
-    threshold = _lambda_thresh(moments, lambda_mode).to(nearness.dtype)
-    cells = (nearness > threshold.unsqueeze(1)).view(batch, -1, per_cell).any(dim=2)
+        relative_iou = torch.maximum(relative_iou, iou.div_(best).amax(dim=1))
+    threshold = _lambda_thresh(moments, lambda_mode).to(relative_iou.dtype)
+    cells = (relative_iou > threshold.unsqueeze(1)).view(batch, -1, num_anchors).any(dim=2)
     levels = torch.split(cells, [height * width for height, width in sizes], dim=1)
     return [level.view(batch, *size) for level, size in zip(levels, sizes, strict=True)]
 

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from sobench.data.targets import Targets
 from sobench.errors import SuiteError
-from sobench.models.detector import Blueprint, Detector, HeadOptions, HeadOutput, Stage
+from sobench.models.detector import Detector, DetectorConfig, HeadOptions, HeadOutput, Stage
 from sobench.models.heads.retinanet import LEVELS, RetinaNetHead
 from sobench.models.methods.zoominnet.distillation import (
     LambdaMode,
@@ -54,7 +54,7 @@ _AUTO: dict[str, Place] = {"none": "neck", "la": "towers", "fa": "neck"}
 
 
 class ZoomInNet(Detector):
-    """A student; its losses need the teacher, which ``receive`` takes, and ``Targets.large``.
+    """A student; its losses need the teacher, which ``load_required`` takes, and ``images_2x``.
 
     Args:
         place: where its maps are compared with the teacher's: behind the ``neck``, or where the
@@ -63,7 +63,7 @@ class ZoomInNet(Detector):
         lambda_mode: see ``key_positions``.
     """
 
-    stages = (Stage(large=True),)
+    stages = (Stage(images_2x=True),)
     head: RetinaNetHead
 
     def __init__(
@@ -82,25 +82,33 @@ class ZoomInNet(Detector):
         # In a tuple, the teacher is no submodule: not saved, not trained, never in training mode.
         self.teacher: tuple[Detector, ...] = ()
 
-    def receive(self, role: str, network: Detector) -> None:
+    def load_required(self, role: str, network: Detector) -> None:
         """A ``teacher`` is kept as it is, in evaluation mode."""
         if role != "teacher":
-            super().receive(role, network)
+            super().load_required(role, network)
             return
         self.teacher = (network.eval().requires_grad_(False),)
 
-    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+    def losses(
+        self, images: Tensor, targets: Targets, images_2x: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Those of the head, and ``distill``.
 
         Raises:
-            ValueError: targets without ``large``, or no teacher to show them to.
+            ValueError: no ``images_2x``, or no teacher to show them to.
         """
         pyramid = self.pyramid(images)
         output = self.head(pyramid)
         losses = self.head.loss(output, targets)
-        return losses | {"distill": self.distillation(pyramid, output, targets)}
+        return losses | {"distill": self.distillation(pyramid, output, targets, images_2x)}
 
-    def distillation(self, pyramid: list[Tensor], output: HeadOutput, targets: Targets) -> Tensor:
+    def distillation(
+        self,
+        pyramid: list[Tensor],
+        output: HeadOutput,
+        targets: Targets,
+        images_2x: Tensor | None,
+    ) -> Tensor:
         """How far the student's maps are from the teacher's at the key positions; Eq. 21.
 
         Their share of all cells is measured as ``mask``.
@@ -109,57 +117,62 @@ class ZoomInNet(Detector):
             targets,
             self.head.anchors(output),
             [(x.shape[-2], x.shape[-1]) for x in output["logits"]],
-            self.head.shapes.per_cell,
+            self.head.shapes.num_anchors,
             self.lambda_mode,
         )
-        self.measured["mask"] = torch.cat([mask.flatten() for mask in masks]).float().mean()
-        students, teachers = self.compared(pyramid, output), self.taught(targets)
+        self.log_vars["mask"] = torch.cat([mask.flatten() for mask in masks]).float().mean()
+        students, teachers = (
+            self.distilled_features(pyramid, output),
+            self.teacher_features(images_2x),
+        )
         pairs = zip(students, teachers, strict=True)
         distances = [position_aware_l2(student, teacher, masks) for student, teacher in pairs]
         return _LAMBDA_DISTILL * torch.stack(distances).sum()
 
     @torch.no_grad()
-    def taught(self, targets: Targets) -> list[list[Tensor]]:
+    def teacher_features(self, images_2x: Tensor | None) -> list[list[Tensor]]:
         """The teacher's maps of the enlarged images, at the size of the student's."""
-        if not self.teacher or targets.large is None:
+        if not self.teacher or images_2x is None:
             raise ValueError("zoominnet needs its teacher, and the images at twice the size for it")
         (teacher,) = self.teacher
-        pyramid = teacher.pyramid(targets.large)
-        groups = self.compared(pyramid, teacher.head(pyramid) if self.place == "towers" else {})
+        pyramid = teacher.pyramid(images_2x)
+        groups = self.distilled_features(
+            pyramid, teacher.head(pyramid) if self.place == "towers" else {}
+        )
         if self.aligned:
             return groups
         return [[x[..., ::2, ::2] for x in maps] for maps in groups]
 
-    def compared(self, pyramid: list[Tensor], output: HeadOutput) -> list[list[Tensor]]:
+    def distilled_features(self, pyramid: list[Tensor], output: HeadOutput) -> list[list[Tensor]]:
         """Of either network the maps that are distilled, each group with its own loss."""
         if self.place == "neck":
             return [pyramid]
         return [output["class_tower"], output["box_tower"]]
 
 
-def build(backbone: Backbone, blueprint: Blueprint, switches: Mapping[str, Any]) -> Detector:
+def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, pyramid and RetinaNet head, aligned with a teacher of twice the input.
 
     Raises:
         SuiteError: switches that contradict each other or leave FPN as it is.
     """
-    _check(blueprint, switches)
+    _check(config, switches)
     align = switches["align"]
     levels = _SHALLOW if align == "fa" else LEVELS
     options = HeadOptions(
-        tower_convs=blueprint.neck.tower_convs // 2 if switches["thin"] else None,
+        tower_convs=config.neck.tower_convs // 2 if switches["thin"] else None,
         upsample=align == "la",
     )
-    neck = FeaturePyramid(backbone, blueprint.neck, levels)
+    neck = FeaturePyramid(backbone, config.neck, levels)
     strides = LEVELS.strides if align == "none" else _SHALLOW.strides
-    head = RetinaNetHead(blueprint, strides, options)
+    head = RetinaNetHead(config, strides, options)
     if not switches["distill"]:
         return Detector(backbone, neck, head)
     place: Place = "towers" if "towers" in (switches["distill_on"], _AUTO[align]) else "neck"
     return ZoomInNet(backbone, neck, head, place, align != "none", switches["lambda_mode"])
 
 
-def _check(blueprint: Blueprint, switches: Mapping[str, Any]) -> None:
+def _check(config: DetectorConfig, switches: Mapping[str, Any]) -> None:
     align, distill = switches["align"], switches["distill"]
     if align == "none" and not distill:
         raise SuiteError(
@@ -171,8 +184,8 @@ def _check(blueprint: Blueprint, switches: Mapping[str, Any]) -> None:
             f"methods: zoominnet: distill_on: {_AUTO[align]} is what align: {align} does anyway; "
             "leave it out"
         )
-    if switches["thin"] and blueprint.neck.tower_convs < 2:
+    if switches["thin"] and config.neck.tower_convs < 2:
         raise SuiteError(
             "methods: zoominnet: thin: true halves the head's towers, and the suite has "
-            f"neck.tower_convs: {blueprint.neck.tower_convs}; leave it out, or write 2 to 8"
+            f"neck.tower_convs: {config.neck.tower_convs}; leave it out, or write 2 to 8"
         )

@@ -1,0 +1,78 @@
+"""Anchors: their shapes on every level, and where they lie on the maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from sobench.suite.sections import Anchors
+
+
+@dataclass(frozen=True)
+class AnchorSpec:
+    """The anchors of a cell, for every level.
+
+    Attributes:
+        sides: of each level, finest first, the square roots of the anchors' areas in pixels.
+        ratios: height over width.
+        offset: where in its cell an anchor is centred: 0 its corner (MMDetection 2 and later), .5
+            its middle.
+    """
+
+    sides: tuple[tuple[float, ...], ...]
+    ratios: tuple[float, ...]
+    offset: float = 0.0
+
+    @property
+    def num_anchors(self) -> int:
+        """Anchors to a cell; every level has as many."""
+        return len(self.sides[0]) * len(self.ratios)
+
+
+def retinanet_anchors(settings: Anchors, strides: Sequence[int]) -> AnchorSpec:
+    """Sides of ``scale * stride * 2^(o / octaves)``; RetinaNet, arXiv:1708.02002, section 4."""
+    steps = [2.0 ** (octave / settings.octaves) for octave in range(settings.octaves)]
+    sides = tuple(tuple(settings.scale * stride * step for step in steps) for stride in strides)
+    return AnchorSpec(sides, settings.ratios)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)  # else training could not use what detection has cached
+def pyramid_anchors(
+    sizes: tuple[tuple[int, int], ...],
+    strides: tuple[int, ...],
+    shapes: AnchorSpec,
+    device: torch.device,
+) -> Tensor:
+    """Anchors of all levels, level by level, row by row, ``shapes.num_anchors`` to a cell.
+
+    Args:
+        sizes: height and width of each level's map.
+
+    Returns:
+        ``[sum(h * w) * num_anchors, 4]`` float32.
+    """
+    levels = []
+    for (height, width), stride, sides in zip(sizes, strides, shapes.sides, strict=True):
+        root = torch.tensor(shapes.ratios, dtype=torch.float64, device=device).sqrt()
+        side = torch.tensor(sides, dtype=torch.float64, device=device)
+        # Ratio-major, side-minor within a cell.
+        w = (side[None, :] / root[:, None]).flatten()
+        h = (side[None, :] * root[:, None]).flatten()
+        cell = torch.stack((-w, -h, w, h), dim=1) / 2
+        y = (torch.arange(height, dtype=torch.float64, device=device) + shapes.offset) * stride
+        x = (torch.arange(width, dtype=torch.float64, device=device) + shapes.offset) * stride
+        y, x = torch.meshgrid(y, x, indexing="ij")
+        centre = torch.stack((x, y, x, y), dim=-1).reshape(-1, 1, 4)
+        levels.append((centre + cell).reshape(-1, 4))
+    return torch.cat(levels).float()
+
+
+def grid_anchors(maps: Sequence[Tensor], strides: tuple[int, ...], shapes: AnchorSpec) -> Tensor:
+    """``pyramid_anchors`` of ``[B, C, h, w]`` maps, in the order of their flattened predictions."""
+    sizes = tuple((x.shape[-2], x.shape[-1]) for x in maps)
+    return pyramid_anchors(sizes, strides, shapes, maps[0].device)
