@@ -1,1 +1,56 @@
-"""The device that a run computes on, and its precision."""
+"""The device that a run computes on: which one, its name, its precision, its loader processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+
+from sobench.environment import cpu_name
+from sobench.errors import RequestError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a suite or ``--device`` names: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        RequestError: CUDA is asked for and torch sees no such device; names the way out.
+    """
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
+        raise RequestError(
+            "device: cuda is asked for, but torch sees no CUDA device here; "
+            "write --device cpu, or see `sobench doctor`"
+        )
+    return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """``bf16``: bfloat16 where operations allow it; ``fp32``: plain float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware."""
+    mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def warn_of_precision(precision: str, device: torch.device, warn: Callable[[str], None]) -> None:
+    """Warn if bfloat16 is asked of a processor that has to emulate it."""
+    if precision == "bf16" and device.type == "cpu" and not has_bf16():
+        warn(
+            "precision: bf16 is emulated on this processor, ten times slower than fp32; "
+            "--set precision=fp32 is quicker (and marks the result as partial)"
+        )
+
+
+def loader_workers(device: torch.device) -> int:
+    """Loader processes: none beside a CPU that trains, since they would take its cores."""
+    return min(8, os.cpu_count() or 1) if device.type == "cuda" else 0

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that one process holds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 
 from sobench.errors import RunLocked
 
+_LOCK = ".lock"
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path`` that becomes ``path`` when the block ends well.
 
-    The content is flushed to the disk before the renaming, so that a crash leaves either the old
-    file or the new one. If the block fails, the temporary file goes and ``path`` stays as it was.
+    The content is flushed to the disk before it is renamed, so that a crash leaves either the old
+    file or the new one. If the block fails, the temporary file is deleted and ``path`` stays as it
+    was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -30,6 +33,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process; the system lets go when the process ends, however it ends.
@@ -38,20 +47,27 @@ def locked(folder: Path) -> Iterator[None]:
         RunLocked: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunLocked(
-                f"{folder}: another sobench is at this run; wait for it, then run this again"
+                f"{folder}: another sobench process holds this run; wait for it, "
+                "then give the command again"
             ) from None
         yield
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the folder; changes nothing in it."""
+    try:
+        with (folder / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _sync_folder(folder: Path) -> None:

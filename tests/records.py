@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from sobench.cli import main
 from sobench.environment import Environment
 from sobench.runs import record
 from sobench.runs.record import Cost, Record, Scored
+from sobench.runs.state import RunState, state_of
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
@@ -67,6 +69,12 @@ def record_of(run: Run, ap: float | None = 0.5, **changes: Any) -> Record:
         "finished": "2026-01-01T00:00:00+00:00",
     }
     return Record(**values | changes)
+
+
+def states_of(runs: Iterable[Run], records: Iterable[Record]) -> dict[str, RunState]:
+    """The states of runs that left these records behind, and no other files."""
+    by_id = {record.settings_id: record for record in records}
+    return {run.settings_id: state_of(run, by_id.get(run.settings_id)) for run in runs}
 
 
 def failed_record(run: Run, status: str = "failed", reason: str = "no luck") -> Record:

@@ -11,13 +11,13 @@ from statistics import mean, median, stdev
 import pandas as pd
 
 from sobench.errors import NothingToCompare
-from sobench.runs import record
+from sobench.runs.folder import size_name
 from sobench.runs.record import Record, Scored
+from sobench.runs.state import States, read_states
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.sections import Suite
 
-_NOT_RUN = "not run yet"
+NOT_RUN = "not run yet"
 
 
 @dataclass(frozen=True)
@@ -49,60 +49,53 @@ class Leaderboard:
     notes: tuple[str, ...]
 
 
-def collect(runs: Sequence[Run], results: Path) -> list[Record]:
-    """The records of these runs, of one state of the dataset, from their folders.
+def leaderboard(runs: Sequence[Run], results: Path) -> Leaderboard:
+    """The leaderboard of a plan from the folder of all results.
 
-    Records are matched by their settings, so that the data need not be at hand. If they were made
-    on several states of the dataset, the state with the most records counts, then the newest.
+    Raises:
+        NothingToCompare: not one run has a result.
     """
-    wanted = {run.settings_id for run in runs}
-    by_data: dict[str, list[Record]] = defaultdict(list)
-    for method in sorted({(run.suite.name, run.entry.name) for run in runs}):
-        for folder in sorted(results.joinpath(*method).glob("s*")):
-            found = record.read(folder)
-            if found is not None and found.settings_id in wanted:
-                by_data[found.data].append(found)
-    if not by_data:
-        return []
-    return max(by_data.values(), key=lambda group: (len(group), max(r.finished for r in group)))
+    return build(runs, read_states(runs, results))
 
 
-def build(runs: Sequence[Run], records: Sequence[Record]) -> Leaderboard:
+def build(runs: Sequence[Run], states: States) -> Leaderboard:
     """Rank the methods of a plan by mean AP over their seeds.
+
+    Args:
+        states: of the runs; others are left out.
 
     Raises:
         NothingToCompare: not one run has a result.
     """
     suite = runs[0].suite
-    # A label is no part of a run's identity: it may have been changed since.
-    labels = {run.settings_id: run.entry.label for run in runs}
-    good: dict[str, list[Record]] = defaultdict(list)
-    for found in records:
-        label = labels.get(found.settings_id)  # a teacher that is no row has none
-        if label and found.scored is not None and not _outdated(found.scored, suite.protocol):
-            good[label].append(found)
-    if not good:
-        known = [f"; {n}: {r}" for n, r in _missing(runs, records).items() if r != _NOT_RUN]
+    results: dict[str, list[Record]] = defaultdict(list)
+    for run in runs:
+        # A label is not a part of a run's identity: it may have been changed since.
+        if (result := states[run.settings_id].result) is not None:
+            results[run.entry.label].append(result)
+    missing = _missing(runs, states)
+    if not results:
+        reasons = [f"; {name}: {why}" for name, why in missing.items() if why != NOT_RUN]
         raise NothingToCompare(
-            f"{suite.name}: no finished run of this suite; `sobench run` makes some"
-            + "".join(known[:1])
+            f"{suite.name}: this suite has no finished run; `sobench run` makes some"
+            + "".join(reasons[:1])
         )
     metrics = _metric_names(suite.protocol)
-    rows = [_row(label, group, metrics) for label, group in good.items()]
-    rows.sort(key=lambda row: -_or_worst(row["AP"]))
-    for rank, row in enumerate(rows, 1):
+    table_rows = [_row(label, records, metrics) for label, records in results.items()]
+    table_rows.sort(key=lambda row: -_or_worst(row["AP"]))
+    for rank, row in enumerate(table_rows, 1):
         row["rank"] = rank
-    per_class = pd.DataFrame([_class_row(str(row["method"]), good) for row in rows])
+    labels = [str(row["method"]) for row in table_rows]
     return Leaderboard(
         title=suite.title or suite.name,
-        table=pd.DataFrame(rows).set_index("rank").reset_index(),
+        table=pd.DataFrame(table_rows).set_index("rank").reset_index(),
         metrics=metrics,
-        per_class=per_class,
-        sizes=pd.DataFrame(_size_rows(suite, [str(r["method"]) for r in rows], good, metrics)),
+        per_class=pd.DataFrame([_class_row(label, results[label]) for label in labels]),
+        sizes=pd.DataFrame(_size_rows(runs, states, labels, metrics)),
         deviations={run.entry.label: run.deviations for run in runs if run.deviations},
-        missing=_missing(runs, records),
-        provenance=_provenance(runs, [r for group in good.values() for r in group]),
-        notes=_notes(runs, good),
+        missing=missing,
+        provenance=_provenance(runs, [r for records in results.values() for r in records]),
+        notes=_notes(runs, results),
     )
 
 
@@ -138,17 +131,22 @@ def _averaged(scores: Sequence[Scored], metrics: Sequence[str]) -> dict[str, obj
 
 
 def _size_rows(
-    suite: Suite, ranked: Sequence[str], good: dict[str, list[Record]], metrics: Sequence[str]
+    runs: Sequence[Run], states: States, labels: Sequence[str], metrics: Sequence[str]
 ) -> list[dict[str, object]]:
     """Best method first, and of each its input sizes in the suite's order."""
-    names = [record.size_name(size) for size in suite.eval_sizes]
-    return [
-        {"method": label, "input": name, "seeds": len(scores)} | _averaged(scores, metrics)
-        for label in ranked
-        for name in names
-        for scores in [[r.sizes[name] for r in good[label] if _tested(r, name, suite)]]
-        if scores
-    ]
+    size_rows: list[dict[str, object]] = []
+    for label in labels:
+        of_row = [states[run.settings_id] for run in runs if run.entry.label == label]
+        for size in runs[0].suite.eval_sizes:
+            scores = [
+                state.result.sizes[size_name(size)]
+                for state in of_row
+                if state.result is not None and size not in state.untested
+            ]
+            if scores:
+                row = {"method": label, "input": size_name(size), "seeds": len(scores)}
+                size_rows.append(row | _averaged(scores, metrics))
+    return size_rows
 
 
 def _sum(own: float | None, before: float | None) -> float | None:
@@ -160,42 +158,32 @@ def _minutes(seconds: Sequence[float | None]) -> float | None:
     return None if typical is None else typical / 60
 
 
-def _class_row(label: str, good: dict[str, list[Record]]) -> dict[str, object]:
+def _class_row(label: str, records: Sequence[Record]) -> dict[str, object]:
     values: dict[str, list[float]] = defaultdict(list)
-    for found in good[label]:
-        for name, scores in (found.scored.per_class if found.scored else {}).items():
+    for record in records:
+        for name, scores in (record.scored.per_class if record.scored else {}).items():
             ap = scores.get("AP")
             values[name] += [] if ap is None else [ap]
     return {"method": label} | {name: mean(v) if v else None for name, v in values.items()}
 
 
-def _missing(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
-    outcomes = {r.settings_id: r for r in records}
-    sizes = [record.size_name(size) for size in runs[0].suite.eval_sizes]
+def _missing(runs: Sequence[Run], states: States) -> dict[str, str]:
+    """Why runs have no result, or not all of it, and how to get it."""
     missing = {}
     for run in runs:
-        found = outcomes.get(run.settings_id)
-        name = f"{run.entry.label} seed {run.seed}"
-        if found is None:
-            missing[name] = _NOT_RUN
-        elif found.scored is None:
-            missing[name] = f"{found.status}: {found.reason}"
-        elif _outdated(found.scored, run.suite.protocol):
-            made = f"{found.scored.protocol} v{found.scored.protocol_version}"
-            missing[name] = f"scored by {made}; `sobench run` scores it again, without training"
-        elif untested := [s for s in sizes if not _tested(found, s, run.suite)]:
-            missing[name] = f"not tested at {', '.join(untested)}; `sobench run` tests it"
+        state, name = states[run.settings_id], f"{run.entry.label} seed {run.seed}"
+        match state.name:
+            case "done":
+                continue
+            case "missing" if not state.reason:
+                missing[name] = NOT_RUN
+            case "to score":
+                missing[name] = f"{state.reason}; `sobench run` scores it again, without training"
+            case "to test":
+                missing[name] = f"{state.reason}; `sobench run` tests it, without training"
+            case _:
+                missing[name] = f"{state.name}: {state.reason}"
     return missing
-
-
-def _tested(found: Record, size: str, suite: Suite) -> bool:
-    """Whether a run has scores at a further input size by the suite's present protocol."""
-    return size in found.sizes and not _outdated(found.sizes[size], suite.protocol)
-
-
-def _outdated(scored: Scored, protocol: str) -> bool:
-    version = PROTOCOLS[protocol].version
-    return (scored.protocol, scored.protocol_version) != (protocol, version)
 
 
 def _provenance(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:

@@ -12,8 +12,8 @@ import torch
 from rich.console import Console
 
 from sobench.data.cache import cache_folder
+from sobench.device import has_bf16
 from sobench.environment import PACKAGES, code_version, cpu_name, package_version
-from sobench.runs.execute import has_bf16
 
 _ROOM = 10 * 2**30
 

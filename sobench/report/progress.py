@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from sobench.runs.record import Record
 from sobench.suite.plan import Run
-from sobench.training.loop import Progress as TrainProgress
+from sobench.training.progress import TrainProgress
 
 PLAIN_INTERVAL = 10.0
 """Seconds between two plain lines of a training."""
@@ -49,7 +49,7 @@ class MatrixProgress:
     ) -> None:
         self.bars.stop()
 
-    def begin(self, run: Run, number: int, total: int) -> None:
+    def on_run_start(self, run: Run, number: int, total: int) -> None:
         """A run begins or is picked up."""
         self.number, self.total = number, total
         self.name = f"{run.entry.label} seed {run.seed}"
@@ -58,18 +58,18 @@ class MatrixProgress:
         self.first = None
         self.bars.reset(self.run_bar, description=self.name, detail="")
 
-    def stage(self, text: str) -> None:
+    def on_stage(self, text: str) -> None:
         """The run has come to another part of its work."""
         self.stage_began = time.monotonic()
         self.bars.update(self.run_bar, description=f"{self.name}: {text}", detail="")
 
-    def images(self, done: int, total: int) -> None:
+    def on_images(self, done: int, total: int) -> None:
         """Images are done, in a stage that counts them."""
         self.bars.update(
             self.run_bar, completed=done, total=total, detail=f"{done} of {total} images"
         )
 
-    def step(self, progress: TrainProgress) -> None:
+    def on_step(self, progress: TrainProgress) -> None:
         """A training step is done."""
         now = time.monotonic()
         left = self._run_left(progress, now)
@@ -100,14 +100,14 @@ class MatrixProgress:
         """Something that the user should know."""
         self._line(f"warning: {message}")
 
-    def end(self, run: Run, outcome: Record, fresh: bool) -> None:  # noqa: ARG002
+    def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:  # noqa: ARG002
         """A run is done, or had been before."""
         spent = time.monotonic() - self.began
         self.bars.update(self.suite_bar, completed=self.number, detail="")
-        if outcome.scored is None:
-            self._line(f"{self.name}: {outcome.status}: {outcome.reason}")
+        if record.scored is None:
+            self._line(f"{self.name}: {record.status}: {record.reason}")
             return
-        ap, ap50 = (outcome.scored.metrics.get(name) for name in ("AP", "AP50"))
+        ap, ap50 = (record.scored.metrics.get(name) for name in ("AP", "AP50"))
         found = f"AP {ap:.3f}, AP50 {ap50:.3f}" if ap is not None and ap50 is not None else "no AP"
         if fresh:
             self.durations.append(spent)

@@ -1,4 +1,4 @@
-"""Model and images -> detections in pixels of the original images."""
+"""Detector and images -> detections in pixels of the original images."""
 
 from __future__ import annotations
 
@@ -10,62 +10,69 @@ import torch
 from sobench.data.batches import inference_batches
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.resize import resize_geometry
+from sobench.device import autocast
 from sobench.metrics.detections import DetectionRow
 from sobench.models.detector import Detector
 from sobench.models.parts.nms import Detections
-from sobench.suite.plan import Run
-from sobench.training.loop import autocast
+from sobench.suite.sections import Input
 
 
 @torch.inference_mode()
 def detect(
-    run: Run,
     detector: Detector,
-    dataset: Dataset,
     images: ImageArray,
-    device: torch.device,
-    watch: Callable[[int, int], None] | None = None,
+    dataset: Dataset,
+    settings: Input,
+    *,
+    batch_size: int = 1,
+    precision: str = "fp32",
+    on_images: Callable[[int, int], None] | None = None,
 ) -> list[DetectionRow]:
     """COCO result rows of a whole split, image by image, best first.
 
     Args:
-        watch: called with images done and images in all.
+        images: ``[N, H, W, 3]`` uint8, the images of ``dataset`` resized as ``settings`` say.
+        precision: ``fp32`` or ``bf16``.
+        on_images: called with images done and images in all.
     """
     detector.eval()
+    device = detector.mean.device
     rows: list[DetectionRow] = []
     done = 0
-    for batch in inference_batches(images, run.suite.schedule.batch_size):
-        with autocast(run, device):
-            found: Detections = detector(batch.to(device))
+    for batch in inference_batches(images, batch_size):
+        with autocast(precision, device):
+            detections: Detections = detector(batch.to(device))
         for index in range(len(batch)):
-            rows += _rows(run, dataset, done, found, index)
+            rows += _result_rows(detections, index, dataset, done, settings)
             done += 1
-        if watch is not None:
-            watch(done, len(images))
+        if on_images is not None:
+            on_images(done, len(images))
     return rows
 
 
-def _rows(
-    run: Run, dataset: Dataset, image: int, found: Detections, index: int
+def _result_rows(
+    detections: Detections, index: int, dataset: Dataset, image: int, settings: Input
 ) -> list[DetectionRow]:
-    record = dataset.images[image]
-    boxes = found.boxes[index].double().cpu().numpy()
-    boxes = resize_geometry(run.suite.input, record.width, record.height).to_original(boxes)
+    """The detections at ``index`` of a batch, which are those of an image of the dataset."""
+    original = dataset.images[image]
+    boxes = detections.boxes[index].double().cpu().numpy()
+    geometry = resize_geometry(settings, original.width, original.height)
+    boxes = geometry.to_original(boxes)
     boxes = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
-    labels = found.labels[index].cpu().numpy()
-    # What lay wholly in the padding has no area left in the image.
-    kept = (labels >= 0) & (boxes[:, 2:] > 0).all(axis=1)
+    labels = detections.labels[index].cpu().numpy()
+    # A box that was wholly in the padding has no area left in the image.
+    real = (labels >= 0) & (boxes[:, 2:] > 0).all(axis=1)
     return [
         {
-            "image_id": record.id,
+            "image_id": original.id,
             "category_id": dataset.category_ids[label],
             "bbox": box,
             "score": score,
         }
         for box, score, label in zip(
-            boxes[kept].tolist(),
-            found.scores[index].cpu().numpy()[kept].tolist(),
-            labels[kept].tolist(),
+            boxes[real].tolist(),
+            detections.scores[index].cpu().numpy()[real].tolist(),
+            labels[real].tolist(),
             strict=True,
         )
     ]

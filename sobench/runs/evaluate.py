@@ -10,35 +10,22 @@ import torch
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset
 from sobench.data.load import load
-from sobench.metrics import coco as detection
+from sobench.metrics import coco
 from sobench.metrics.detections import read_rows, write_rows
 from sobench.runs import record
-from sobench.runs import weights as network
 from sobench.runs.detect import detect
-from sobench.runs.record import Record, Scored, size_name
+from sobench.runs.folder import RunFolder, size_name
+from sobench.runs.record import Record, Scored
+from sobench.runs.state import outdated
+from sobench.runs.weights import build_network, trained_weights, with_input_size
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
-
-Watch = Callable[[int, int], None]
-"""Told of images done and images in all."""
-
-
-def detections_file(run: Run, results: Path, size: tuple[int, int] | None = None) -> Path:
-    """Where the detections of a run are stored, at its own input or at another size."""
-    name = "" if size in (None, run.suite.input.size) else f"-{size_name(size)}"
-    return run.folder(results) / f"detections{name}.json.gz"
-
-
-def delete_size_detections(run: Run, results: Path) -> None:
-    """Delete what an earlier training has detected at other sizes."""
-    for path in run.folder(results).glob("detections-*.json.gz"):
-        path.unlink()
 
 
 def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
     """Metrics of the detections in a file, under the suite's protocol."""
     protocol = PROTOCOLS[run.suite.protocol]
-    scores = detection.score(dataset, read_rows(stored), protocol, run.suite.engine)
+    scores = coco.score(dataset, read_rows(stored), protocol, run.suite.engine)
     return Scored.model_validate(
         record.nan_to_none(
             {
@@ -54,60 +41,48 @@ def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
 
 
 def score_sizes(
-    run: Run, results: Path, old: Record, device: torch.device, watch: Watch
+    run: Run,
+    results: Path,
+    outcome: Record,
+    device: torch.device,
+    on_images: Callable[[int, int], None],
 ) -> dict[str, Scored]:
-    """Metrics at the suite's further input sizes, of the weights that the run has left behind.
+    """Metrics at the suite's further input sizes, with the weights of the finished run.
 
     Sizes whose detections are stored are only scored; those of another suite are kept while they
     are by the present protocol.
 
     Raises:
-        RunError: there are no weights to detect with.
+        RunError: a size has no detections, and there are no weights to detect with.
     """
-    found = {name: scored for name, scored in old.sizes.items() if _as_wanted(run, scored)}
+    scores = {
+        name: scored
+        for name, scored in outcome.sizes.items()
+        if not outdated(run, scored, "tested")
+    }
     if not run.suite.eval_sizes:
-        return found
-    dataset = load(run.suite.dataset, "val").first(run.limit)
-    files = {size: detections_file(run, results, size) for size in run.suite.eval_sizes}
-    unseen = [size for size, stored in files.items() if not stored.exists()]
-    if unseen:
+        return scores
+    folder, dataset = RunFolder.of(run, results), load(run.suite.dataset, "val").first(run.limit)
+    files = {size: folder.detections(size) for size in run.suite.eval_sizes}
+    undetected = [size for size, stored in files.items() if not stored.exists()]
+    # Weights and training boxes, which anchors may be fitted to, only if there is a use for them.
+    if undetected:
         training = load(run.suite.dataset, "train").first(run.limit)
-        weights = network.weights(run, results)
-    for size in unseen:
-        detector = network.build(run, training, device, size)
+        weights = trained_weights(run, results)
+    for size in undetected:
+        detector = build_network(run, training, device, size)
         detector.load_state_dict(weights)
-        resized = network.with_input_size(run, size)
-        images = cached_images(dataset, "val", run.data, resized.suite.input, watch)
-        write_rows(files[size], detect(resized, detector, dataset, images, device, watch))
-    return found | {size_name(size): score_stored(run, dataset, files[size]) for size in files}
+        settings = with_input_size(run.suite, size).input
+        images = cached_images(dataset, "val", run.data, settings, on_images)
+        rows = detect(
+            detector, images, dataset, settings, batch_size=run.suite.schedule.batch_size,
+            precision=run.suite.precision, on_images=on_images,
+        )  # fmt: skip
+        write_rows(files[size], rows)
+    return scores | {size_name(size): score_stored(run, dataset, files[size]) for size in files}
 
 
-def lacking_sizes(run: Run, outcome: Record) -> list[tuple[int, int]]:
-    """Further input sizes of the suite that a finished run has no present scores at."""
-    return [
-        size
-        for size in run.suite.eval_sizes
-        if not _as_wanted(run, outcome.sizes.get(size_name(size)))
-    ]
-
-
-def is_evaluated(run: Run, outcome: Record) -> bool:
-    """Whether a finished run has scores by the suite's present protocol, engine and sizes."""
-    return _as_wanted(run, outcome.scored) and not lacking_sizes(run, outcome)
-
-
-def can_evaluate(run: Run, results: Path, outcome: Record) -> bool:
-    """Whether what a run has left behind is enough to score it, without training."""
-    if not detections_file(run, results).exists():
-        return False
-    sizes = all(detections_file(run, results, size).exists() for size in run.suite.eval_sizes)
-    return sizes or network.has_weights(run, results, outcome)
-
-
-def _as_wanted(run: Run, scored: Scored | None) -> bool:
-    return (
-        scored is not None
-        and scored.protocol == run.suite.protocol
-        and scored.protocol_version == PROTOCOLS[run.suite.protocol].version
-        and scored.engine.startswith(run.suite.engine + " ")
-    )
+def delete_size_detections(folder: RunFolder) -> None:
+    """Delete the detections of an earlier training at further input sizes."""
+    for path in folder.size_detections():
+        path.unlink()

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol
 
 import torch
 
+from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.load import load
 from sobench.data.resize import at_double_size, input_shape
-from sobench.environment import cpu_name, describe
+from sobench.device import autocast, device_name, loader_workers
+from sobench.environment import describe
 from sobench.errors import DataError, Diverged, RequestError, RunLocked, SobenchError
-from sobench.files import locked, write_atomic
-from sobench.metrics import coco as detection
+from sobench.files import write_atomic
+from sobench.metrics import coco
 from sobench.metrics.cost import (
     count_gflops,
     count_parameters,
@@ -27,38 +27,25 @@ from sobench.metrics.cost import (
     peak_memory_mb,
     reset_peak_memory,
 )
-from sobench.metrics.detections import write_rows
+from sobench.metrics.detections import DetectionRow, write_rows
 from sobench.models.detector import Detector
 from sobench.runs import record
-from sobench.runs import weights as network
+from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.detect import detect
-from sobench.runs.evaluate import delete_size_detections, detections_file, score_sizes, score_stored
+from sobench.runs.evaluate import delete_size_detections, score_sizes, score_stored
+from sobench.runs.folder import RunFolder
 from sobench.runs.record import Cost, Epoch, Record
+from sobench.runs.weights import build_network, trained_network
 from sobench.suite.plan import Run, with_required
 from sobench.suite.protocols import PROTOCOLS
-from sobench.training import checkpoint
-from sobench.training.loop import Progress, TrainState, autocast, train
-
-
-class ProgressCallback(Protocol):
-    """Who wants to know how a run is getting on."""
-
-    def stage(self, text: str) -> None:
-        """The run has come to another part of its work."""
-
-    def step(self, progress: Progress) -> None:
-        """A training step is done."""
-
-    def images(self, done: int, total: int) -> None:
-        """Images are done, in a stage that counts them."""
-
-    def warn(self, message: str) -> None:
-        """Something that the user should know, though the run goes on."""
+from sobench.training.checkpoint import keep_newest
+from sobench.training.loop import TrainingData, train
+from sobench.training.state import TrainState
 
 
 @dataclass(frozen=True)
-class Split:
-    """A split and its pixels at the suite's input size."""
+class LoadedSplit:
+    """A split, and its images ``[N, H, W, 3]`` uint8 at the suite's input size."""
 
     dataset: Dataset
     images: ImageArray
@@ -68,162 +55,129 @@ def execute(
     run: Run,
     results: Path,
     device: torch.device,
-    watch: ProgressCallback,
+    callback: ProgressCallback,
     checkpoint_seconds: float = 60.0,
 ) -> Record:
     """Train, detect, score and measure one run, and write its record.
 
-    What goes wrong in a run becomes a record with the reason, and ``error.txt`` in its folder holds
-    the traceback; the other runs are not touched by it.
+    An error in a run becomes a record with the reason, and ``error.txt`` in its folder holds the
+    traceback; the other runs are not affected.
 
     Raises:
         RequestError: the data or the suite is wrong, which concerns every run.
     """
-    folder = run.folder(results)
+    folder = RunFolder.of(run, results)
     try:
-        outcome = _finish(run, results, device, watch, checkpoint_seconds)
+        outcome = _finish(run, results, device, callback, checkpoint_seconds)
     except RequestError:
         raise
     except RunLocked as error:
         return _failed(run, device, error)  # the other process writes the record
     except Exception as error:
-        write_atomic(folder / "error.txt", traceback.format_exc().encode())
+        write_atomic(folder.error, traceback.format_exc().encode())
         outcome = _failed(run, device, error)
-        before = record.read(folder)
-        if before is not None and before.scored is not None:
-            return outcome  # what was reached before, with other weights, still counts
-    record.write(outcome, folder)
+        earlier = record.read(folder.path)
+        if earlier is not None and earlier.scored is not None:
+            return outcome  # an earlier result, with other weights, still counts
+    record.write(outcome, folder.path)
     if outcome.scored is None:
         return outcome
-    checkpoint.keep_newest(folder)
-    return _with_sizes(run, results, outcome, device, watch)
+    keep_newest(folder.path)
+    return _with_sizes(run, results, outcome, device, callback)
+
+
+def rescore(
+    run: Run, results: Path, outcome: Record, device: torch.device, callback: ProgressCallback
+) -> Record:
+    """The record of a finished run under the suite's present protocol, engine and sizes."""
+    folder, dataset = RunFolder.of(run, results), load(run.suite.dataset, "val").first(run.limit)
+    scored = score_stored(run, dataset, folder.detections())
+    outcome = outcome.model_copy(update={"scored": scored})
+    record.write(outcome, folder.path)
+    return _with_sizes(run, results, outcome, device, callback)
 
 
 def _finish(
     run: Run,
     results: Path,
     device: torch.device,
-    watch: ProgressCallback,
+    callback: ProgressCallback,
     checkpoint_seconds: float,
 ) -> Record:
-    folder = run.folder(results)
+    folder = RunFolder.of(run, results)
     reset_peak_memory(device)
-    # Taken now: a checkout may change under a long training.
+    # Taken now, because a checkout may change under a long training.
     environment = describe(device_name(device), torch.get_num_threads())
-    train_split, val_split = _splits(run, watch)
-    watch.stage("build")
-    detector = network.build(run, train_split.dataset, device)
+    train_split, val_split = _load_splits(run, callback)
+    callback.on_stage("build")
+    detector = build_network(run, train_split.dataset, device)
     for role, required in run.requires:
-        detector.load_required(
-            role, network.trained(required, results, train_split.dataset, device)
-        )
-    images_2x = _images_2x(run, detector, train_split.dataset, watch)
-    with locked(folder):
-        record.write_run(run, folder)
-        watch.stage("train")
-        history = train(
-            run, detector, train_split.dataset, train_split.images, folder, device,
-            images_2x=images_2x,
-            score=lambda: _interim(run, detector, val_split, device),
-            watch=watch.step, warn=watch.warn,
-            checkpoint_seconds=checkpoint_seconds, workers=_workers(device),
+        teacher = trained_network(required, results, train_split.dataset, device)
+        detector.load_required(role, teacher)
+    data = _training_data(run, detector, train_split, device, callback)
+    # Held until the detections are written, since a second process would write the same files.
+    with folder.lock():
+        record.write_settings(run, folder.path)
+        callback.on_stage("train")
+        state = train(
+            detector, data, run.suite.schedule, folder.path,
+            run_id=run.id, seed=run.seed, precision=run.suite.precision,
+            score=lambda: _interim_scores(run, detector, val_split),
+            on_step=callback.on_step, warn=callback.warn,
+            evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
-    watch.stage("detect")
-    found = detect(run, detector, val_split.dataset, val_split.images, device, watch.images)
-    stored = detections_file(run, results)
-    write_rows(stored, found)
-    delete_size_detections(run, results)
-    watch.stage("score")
-    scored = score_stored(run, val_split.dataset, stored)
-    watch.stage("measure cost")
+        callback.on_stage("detect")
+        detections = _detect(run, detector, val_split, callback)
+        write_rows(folder.detections(), detections)
+        delete_size_detections(folder)
+    # Scored from the file, so that scoring it again later gives the same numbers.
+    callback.on_stage("score")
+    scored = score_stored(run, val_split.dataset, folder.detections())
+    callback.on_stage("measure cost")
     return Record(
         **record.identity(run),
         status="partial" if run.partial else "ok",
         reason="; ".join(run.partial),
         images={"train": len(train_split.images), "val": len(val_split.images)},
         skipped={"train": len(train_split.dataset.skipped), "val": len(val_split.dataset.skipped)},
-        detections=len(found),
-        last_loss=history.last,
-        history=tuple(Epoch.model_validate(row) for row in history.epochs),
+        detections=len(detections),
+        last_loss=state.last,
+        history=tuple(Epoch.model_validate(row) for row in state.epochs),
         scored=scored,
-        cost=_cost(run, results, detector, val_split, device, history),
+        cost=_cost(run, results, detector, val_split, state),
         environment=environment,
         finished=_now(),
     )
 
 
-def rescore(
-    run: Run, results: Path, old: Record, device: torch.device, watch: ProgressCallback
-) -> Record:
-    """The record of a finished run under the suite's present protocol, engine and sizes."""
-    dataset = load(run.suite.dataset, "val").first(run.limit)
-    scored = score_stored(run, dataset, detections_file(run, results))
-    outcome = old.model_copy(update={"scored": scored})
-    record.write(outcome, run.folder(results))
-    return _with_sizes(run, results, outcome, device, watch)
-
-
 def _with_sizes(
-    run: Run, results: Path, outcome: Record, device: torch.device, watch: ProgressCallback
+    run: Run, results: Path, outcome: Record, device: torch.device, callback: ProgressCallback
 ) -> Record:
-    """The record with scores at the suite's further sizes; what goes wrong there only warns."""
+    """The record with scores at the suite's further sizes; an error there is only a warning."""
     if not run.suite.eval_sizes:
         return outcome
-    watch.stage("test at other sizes")
+    callback.on_stage("test at other sizes")
     try:
-        sizes = score_sizes(run, results, outcome, device, watch.images)
+        sizes = score_sizes(run, results, outcome, device, callback.on_images)
     except RequestError:
         raise
     except Exception as error:
         why = str(error).partition("\n")[0] or type(error).__name__
-        watch.warn(f"{run.entry.label} seed {run.seed}: not tested at all of eval_sizes: {why}")
+        callback.warn(f"{run.entry.label} seed {run.seed}: not tested at all of eval_sizes: {why}")
         return outcome
     outcome = outcome.model_copy(update={"sizes": sizes})
     record.write(outcome, run.folder(results))
     return outcome
 
 
-def choose_device(wanted: str) -> torch.device:
-    """The device of a suite or of ``--device``.
-
-    Raises:
-        RequestError: CUDA is asked for and not there; names the way out.
-    """
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise RequestError("device: cuda is asked for, but torch sees no CUDA device here; "
-                           "write --device cpu, or see `sobench doctor`")  # fmt: skip
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
-
-
-def warn_of_precision(precision: str, device: torch.device, warn: Callable[[str], None]) -> None:
-    """Say so where bfloat16 is asked of a processor that has to emulate it."""
-    if precision == "bf16" and device.type == "cpu" and not has_bf16():
-        warn(
-            "precision: bf16 is emulated on this processor, ten times slower than fp32; "
-            "--set precision=fp32 is quicker (and marks the result as partial)"
-        )
-
-
-def has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 in hardware."""
-    mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return bool(mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def device_name(device: torch.device) -> str:
-    """The device in words."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
-
-
-def _splits(run: Run, watch: ProgressCallback) -> tuple[Split, Split]:
+def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, LoadedSplit]:
+    names: tuple[Split, Split] = ("train", "val")
     splits = []
-    names: tuple[Literal["train"], Literal["val"]] = ("train", "val")
     for name in names:
-        watch.stage(f"read {name} images")
+        callback.on_stage(f"read {name} images")
         dataset = load(run.suite.dataset, name).first(run.limit)
-        images = cached_images(dataset, name, run.data, run.suite.input, watch.images)
-        splits.append(Split(dataset, images))
+        images = cached_images(dataset, name, run.data, run.suite.input, callback.on_images)
+        splits.append(LoadedSplit(dataset, images))
     train_split, val_split = splits
     if train_split.dataset.classes != val_split.dataset.classes:
         raise DataError(
@@ -234,67 +188,86 @@ def _splits(run: Run, watch: ProgressCallback) -> tuple[Split, Split]:
     return train_split, val_split
 
 
-def _images_2x(
-    run: Run, detector: Detector, dataset: Dataset, watch: ProgressCallback
-) -> ImageArray | None:
-    """The training images at twice the size, if a stage of the detector wants them."""
-    if not any(stage.images_2x for stage in detector.stages):
-        return None
-    watch.stage("read train images at twice the size")
-    return cached_images(dataset, "train", run.data, at_double_size(run.suite.input), watch.images)
+def _training_data(
+    run: Run,
+    detector: Detector,
+    split: LoadedSplit,
+    device: torch.device,
+    callback: ProgressCallback,
+) -> TrainingData:
+    """The training images, also at twice the size if a stage of the detector asks for them."""
+    suite, images_2x = run.suite, None
+    if any(stage.images_2x for stage in detector.stages):
+        callback.on_stage("read train images at twice the size")
+        settings = at_double_size(suite.input)
+        images_2x = cached_images(split.dataset, "train", run.data, settings, callback.on_images)
+    workers = loader_workers(device)
+    return TrainingData(split.dataset, split.images, suite.input, suite.augment, images_2x, workers)
 
 
-def _interim(
-    run: Run, detector: Detector, split: Split, device: torch.device
-) -> dict[str, float | None]:
-    rows = detect(run, detector, split.dataset, split.images, device)
+def _detect(
+    run: Run, detector: Detector, split: LoadedSplit, callback: ProgressCallback | None = None
+) -> list[DetectionRow]:
+    return detect(
+        detector, split.images, split.dataset, run.suite.input,
+        batch_size=run.suite.schedule.batch_size, precision=run.suite.precision,
+        on_images=callback.on_images if callback else None,
+    )  # fmt: skip
+
+
+def _interim_scores(run: Run, detector: Detector, split: LoadedSplit) -> dict[str, float | None]:
+    detections = _detect(run, detector, split)
     protocol = PROTOCOLS[run.suite.protocol]
-    metrics = detection.score(split.dataset, rows, protocol, run.suite.engine).metrics
+    metrics = coco.score(split.dataset, detections, protocol, run.suite.engine).metrics
     return record.nan_to_none({"ap": metrics["AP"], "ap50": metrics["AP50"]})  # type: ignore[no-any-return]
 
 
 def _cost(
-    run: Run,
-    results: Path,
-    detector: Detector,
-    split: Split,
-    device: torch.device,
-    history: TrainState,
+    run: Run, results: Path, detector: Detector, split: LoadedSplit, state: TrainState
 ) -> Cost:
+    device, suite = detector.mean.device, run.suite
     parameters, trainable = count_parameters(detector)
-    peak = peak_memory_mb(device)
+    peak = peak_memory_mb(device)  # before measuring allocates anything
     sample = torch.from_numpy(split.images[:16].copy()).permute(0, 3, 1, 2)
-    batch = min(run.suite.schedule.batch_size, split.images.shape[0])
-    before = {r.id: _training_seconds(r, results) for r in with_required([run])[:-1]}
-    # One training is what every method has: a baseline's, where a method goes on from it.
-    baselines = [before[required.id] for role, required in run.requires if role == "baseline"]
-    one = baselines[0] if baselines else history.seconds
+    batch_size = min(suite.schedule.batch_size, split.images.shape[0])
+    required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
+    # One training is what every method has: a baseline's, if a method goes on from it.
+    one_training_s = state.seconds if baseline_s is None else baseline_s
     return Cost(
         parameters=parameters,
         trainable=trainable,
-        gflops=count_gflops(detector, input_shape(run.suite.input)),
-        latency_ms=measure_latency(detector, sample, autocast(run, device)),
-        train_images_s=history.step * batch / history.seconds if history.seconds else None,
-        train_s=history.seconds,
-        required_s=sum(before.values()),
-        extra_s=sum(before.values()) + history.seconds - one,
+        gflops=count_gflops(detector, input_shape(suite.input)),
+        latency_ms=measure_latency(detector, sample, autocast(suite.precision, device)),
+        train_images_s=state.step * batch_size / state.seconds if state.seconds else None,
+        train_s=state.seconds,
+        required_s=required_s,
+        extra_s=required_s + state.seconds - one_training_s,
         peak_memory_mb=peak,
     )
 
 
-def _training_seconds(run: Run, results: Path) -> float:
-    outcome = record.read(run.folder(results))
-    return (outcome.cost.train_s or 0.0) if outcome and outcome.cost else 0.0
+def _required_seconds(
+    run: Run, results: Path, required: Sequence[Run]
+) -> tuple[float, float | None]:
+    """Seconds of training all required runs, and of the baseline among them if there is one."""
+    seconds = {}
+    for other in required:
+        outcome = record.read(other.folder(results))
+        cost = outcome.cost if outcome else None
+        seconds[other.id] = (cost.train_s or 0.0) if cost else 0.0
+    baselines = [seconds[other.id] for role, other in run.requires if role == "baseline"]
+    return sum(seconds.values()), baselines[0] if baselines else None
 
 
 def _failed(run: Run, device: torch.device, error: Exception) -> Record:
     text = str(error).strip().splitlines()
     reason = text[0] if text else type(error).__name__
-    known = isinstance(error, SobenchError)
+    if not isinstance(error, SobenchError):
+        reason = f"{reason} (the traceback is in error.txt of the run's folder)"
     return Record(
         **record.identity(run),
         status="diverged" if isinstance(error, Diverged) else "failed",
-        reason=reason if known else f"{reason} (the traceback is in error.txt of the run's folder)",
+        reason=reason,
         environment=describe(device_name(device), torch.get_num_threads()),
         finished=_now(),
     )
@@ -302,8 +275,3 @@ def _failed(run: Run, device: torch.device, error: Exception) -> Record:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _workers(device: torch.device) -> int:
-    """Loader processes: none beside a CPU that trains, since they would take its cores."""
-    return min(8, os.cpu_count() or 1) if device.type == "cuda" else 0

@@ -1,115 +1,94 @@
-"""The runs of a plan, one after the other: skip what is done, resume what is half done."""
+"""The runs of a plan, one after the other: skip those that are done, resume the half-done ones."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from sobench.models.check import check_detector, check_fits
-from sobench.runs import record
-from sobench.runs.evaluate import can_evaluate, is_evaluated, lacking_sizes
-from sobench.runs.execute import ProgressCallback, execute, rescore
+from sobench.runs.callbacks import MatrixProgressCallback
+from sobench.runs.execute import execute, rescore
 from sobench.runs.record import Record
-from sobench.runs.weights import has_weights, with_input_size
+from sobench.runs.state import RunState, States, read_states
+from sobench.runs.weights import with_input_size
 from sobench.suite.plan import Run, with_required
-
-Before = Mapping[str, Record | None]
-"""What was known of each run when the matrix began, by id."""
-
-
-class MatrixProgressCallback(ProgressCallback, Protocol):
-    """Who wants to know how a matrix is getting on."""
-
-    def begin(self, run: Run, number: int, total: int) -> None:
-        """A run begins or is picked up; ``number`` counts from 1."""
-
-    def end(self, run: Run, outcome: Record, fresh: bool) -> None:
-        """A run is done; ``fresh`` is false if it had been done before."""
 
 
 def run_matrix(
     runs: Sequence[Run],
     results: Path,
     device: torch.device,
-    watch: MatrixProgressCallback,
+    callback: MatrixProgressCallback,
     checkpoint_seconds: float = 60.0,
 ) -> Iterator[Record]:
-    """The record of every run, and of what they require, which comes before them.
+    """The record of every run, and of the runs that they require, which come before them.
 
-    What is done is not done again; only its scores are brought up to the suite's protocol. A run
-    that diverged would do so again, so it stays as it is until its folder is deleted; one that
-    failed for another reason is tried again. What a run requires is not asked for if the run itself
-    is done.
+    A run that is done is not done again; only its scores are brought up to the suite's protocol. A
+    run that diverged would do so again, so it stays as it is until its folder is deleted; one that
+    failed for another reason is tried again. The runs that a run requires are not asked for if the
+    run itself is done.
 
     Raises:
-        RequestError: a row that is to be trained cannot be built; before any other is.
+        RequestError: a row that is to be trained cannot be built; raised before any is trained.
     """
-    before = {r.id: record.read(r.folder(results)) for r in with_required(runs)}
-    training = _trainings(runs, before, results)
-    due = with_required(runs, lambda run: run.id in training)
-    _check(due, before, training)
+    states = read_states(with_required(runs), results)
+    training = _to_train(runs, states)
+    due = with_required(runs, lambda run: run.settings_id in training)
+    _check_rows(due, states, training)
     for number, run in enumerate(due, 1):
-        watch.begin(run, number, len(due))
-        old = before[run.id]
-        if run.id in training or old is None:
-            outcome = execute(run, results, device, watch, checkpoint_seconds)
-        elif _is_done(run, old):
-            outcome = old
+        callback.on_run_start(run, number, len(due))
+        state = states[run.settings_id]
+        if run.settings_id in training or state.record is None:
+            outcome = execute(run, results, device, callback, checkpoint_seconds)
+        elif state.name in ("done", "diverged"):
+            outcome = state.record
         else:
-            outcome = rescore(run, results, old, device, watch)
-        watch.end(run, outcome, fresh=outcome is not old)
+            outcome = rescore(run, results, state.record, device, callback)
+        callback.on_run_end(run, outcome, fresh=outcome is not state.record)
         yield outcome
 
 
-def _is_done(run: Run, outcome: Record) -> bool:
-    """Whether nothing is left to do: what diverged would do so again."""
-    return outcome.status == "diverged" or is_evaluated(run, outcome)
-
-
-def _trainings(runs: Sequence[Run], before: Before, results: Path) -> set[str]:
-    """Ids of the runs to be trained: what is not done, and what it needs the weights of."""
-    found: set[str] = set()
+def _to_train(runs: Sequence[Run], states: States) -> set[str]:
+    """``settings_id`` of the runs to be trained: unfinished ones, and teachers without weights."""
+    training: set[str] = set()
 
     def visit(run: Run, needed: bool) -> None:
-        if run.id not in found and _is_to_train(run, before[run.id], needed, results):
-            found.add(run.id)
+        state = states[run.settings_id]
+        if run.settings_id not in training and _is_to_train(state, needed):
+            training.add(run.settings_id)
             for _, required in run.requires:
                 visit(required, needed=True)
 
     for run in runs:
         visit(run, needed=False)
-    return found
+    return training
 
 
-def _is_to_train(run: Run, old: Record | None, needed: bool, results: Path) -> bool:
-    if old is None or old.scored is None:
-        return old is None or not _is_done(run, old)
-    if needed and not has_weights(run, results, old):
-        return True
-    return not (_is_done(run, old) or can_evaluate(run, results, old))
+def _is_to_train(state: RunState, needed: bool) -> bool:
+    """Whether a run is to be trained; ``needed`` if another one needs its weights."""
+    is_finished = state.record is not None and state.record.scored is not None
+    return state.needs_training or (needed and is_finished and not state.has_weights)
 
 
-def _check(due: Sequence[Run], before: Before, training: Container[str]) -> None:
-    """Try every row without data, at every input size that it is to see."""
-    for run in {_digest_of_row(run): run for run in due}.values():
-        old = before[run.id]
-        sizes = lacking_sizes(run, old) if old else run.suite.eval_sizes
-        if run.id in training:
-            check_detector(run.suite, run.entry)
+def _check_rows(due: Sequence[Run], states: States, training: Container[str]) -> None:
+    """Try every row on shapes, without data, at every input size that it is to see."""
+    for run in {_row_id(run): run for run in due}.values():
+        suite, entry = run.suite, run.entry
+        if run.settings_id in training:
+            check_detector(suite, entry)
             for role, origin in run.requires:
                 if role == "init_from":
-                    why = f"init_from: {run.entry.init_from}"
-                    check_fits(run.suite, run.entry, origin.suite, origin.entry, why)
-        for size in sizes:
-            resized, why = with_input_size(run, size).suite, f"eval_sizes: {list(size)}"
-            check_detector(resized, run.entry, why)
-            check_fits(resized, run.entry, run.suite, run.entry, why)
+                    why = f"init_from: {entry.init_from}"
+                    check_fits(suite, entry, origin.suite, origin.entry, why)
+        for size in states[run.settings_id].untested:
+            resized, why = with_input_size(suite, size), f"eval_sizes: {list(size)}"
+            check_detector(resized, entry, why)
+            check_fits(resized, entry, suite, entry, why)
 
 
-def _digest_of_row(run: Run) -> str:
+def _row_id(run: Run) -> str:
     """Equal for the seeds of a row."""
     return replace(run, seed=0).settings_id

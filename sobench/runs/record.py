@@ -12,11 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from sobench.environment import Environment
 from sobench.errors import DataError
 from sobench.files import write_atomic
+from sobench.runs.folder import RunFolder
 from sobench.suite.plan import Run
 
 SCHEMA = 1
-
-State = Literal["done", "partial", "missing", "failed", "diverged"]
 
 
 class Cost(BaseModel):
@@ -118,10 +117,10 @@ class Record(BaseModel):
             raise ValueError(f"{value}, but this sobench reads {SCHEMA}")
         return value
 
-
-def size_name(size: tuple[int, int]) -> str:
-    """``<height>x<width>``."""
-    return f"{size[0]}x{size[1]}"
+    @property
+    def last_step(self) -> int | None:
+        """The last step of the training, or ``None`` if no epoch was finished."""
+        return self.history[-1].step if self.history else None
 
 
 def identity(run: Run) -> dict[str, Any]:
@@ -140,16 +139,22 @@ def identity(run: Run) -> dict[str, Any]:
     }
 
 
-def write_run(run: Run, folder: Path) -> None:
+def write_settings(run: Run, folder: Path) -> None:
     """Write ``run.json``, the resolved settings, before the training begins."""
-    content = {"run_id": run.id, "data": run.data, "label": run.entry.label, **run.settings}
-    write_atomic(folder / "run.json", json.dumps(content, indent=1).encode())
+    content = {
+        "run_id": run.id,
+        "settings_id": run.settings_id,
+        "data": run.data,
+        "label": run.entry.label,
+        **run.settings,
+    }
+    write_atomic(RunFolder(folder).settings, json.dumps(content, indent=1).encode())
 
 
 def write(record: Record, folder: Path) -> None:
     """Write ``record.json``, whole or not at all."""
     text = json.dumps(nan_to_none(record.model_dump(mode="python")), indent=1, allow_nan=False)
-    write_atomic(folder / "record.json", text.encode())
+    write_atomic(RunFolder(folder).record, text.encode())
 
 
 def read(folder: Path) -> Record | None:
@@ -158,7 +163,7 @@ def read(folder: Path) -> Record | None:
     Raises:
         DataError: the file is damaged or of another schema.
     """
-    path = folder / "record.json"
+    path = RunFolder(folder).record
     try:
         return Record.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -171,17 +176,6 @@ def read(folder: Path) -> Record | None:
             f"{path}: not a record of this version: {where}: {why}; "
             "delete it and run the suite again, the training is kept"
         ) from None
-
-
-def state(run: Run, results: Path) -> State:
-    """How far a run has come, from its folder alone."""
-    folder = run.folder(results)
-    record = read(folder)
-    if record is not None:
-        if record.status in ("failed", "diverged"):
-            return record.status
-        return "done"
-    return "partial" if any(folder.glob("checkpoint-*.pt")) else "missing"
 
 
 def nan_to_none(value: Any) -> Any:

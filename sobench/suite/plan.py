@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Run:
     partial: tuple[str, ...] = ()
     requires: tuple[tuple[str, Run], ...] = ()
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """All that can change the result, apart from the dataset's content."""
         suite = self.suite.model_dump(mode="json")
@@ -72,12 +72,12 @@ class Run:
             }
         )
 
-    @property
+    @cached_property
     def settings_id(self) -> str:
         """Hash of the settings: equal for the same run on another copy of the data."""
         return _digest(self.settings)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Seed, and hash of the settings and the dataset's fingerprint."""
         return f"s{self.seed}-{_digest([self.settings_id, self.data])}"
@@ -86,7 +86,7 @@ class Run:
         """Where the run keeps its files."""
         return results / self.suite.name / self.entry.name / self.id
 
-    @property
+    @cached_property
     def deviations(self) -> tuple[str, ...]:
         """Switches that are not as the method has them, and what differs from the suite.
 

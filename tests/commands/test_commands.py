@@ -91,15 +91,15 @@ def test_no_suite(capsys: Capture, command: str) -> None:
     [
         (["--set", "schedule.lr"], "--set schedule.lr: write KEY=VALUE, such as schedule.lr=0.02"),
         (["--set", "=3"], "--set =3: write KEY=VALUE"),
-        (["--set", "title={"], "--set title={: the value is no YAML; quote it"),
+        (["--set", "title={"], "--set title={: the value is not valid YAML; quote it"),
         (["--set", "schedule.epoch=3"], "small.yaml: unknown key 'schedule.epoch'; did you mean"),
         (["--set", "schedule.lr=fast"], "small.yaml: schedule.lr: fast is wrong; write a number"),
         (["--set", "device.name=x"], "small.yaml: device.name: device has no parts"),
         (["--set", "protocol=tinny"], "small.yaml: protocol: unknown 'tinny'; did you mean 'tiny'"),
         (["--set", "methods=[fpm]"], "small.yaml: methods: unknown method 'fpm'; did you mean"),
-        (["--seeds", "0,one"], "--seeds: 'one' is no seed; write numbers, such as 0,1,2"),
-        (["--seeds", "-1"], "--seeds: '-1' is no seed"),
-        (["--seeds", "²"], "--seeds: '²' is no seed"),
+        (["--seeds", "0,one"], "--seeds: 'one' is not a seed; write numbers, such as 0,1,2"),
+        (["--seeds", "-1"], "--seeds: '-1' is not a seed"),
+        (["--seeds", "²"], "--seeds: '²' is not a seed"),
         (["--seeds", "0,0"], "--seeds: 0, 0: give every seed once"),
         (["--methods", "fpm"], "--methods: suite small has no row 'fpm'; did you mean 'fpn'?"),
         (["--methods", "fpn,x"], "--methods: suite small has no row 'x'; known: fpn, ssd"),
@@ -265,8 +265,8 @@ def test_plan_shows_states(capsys: Capture) -> None:
     folders[2].mkdir(parents=True)
     (folders[2] / "checkpoint-00000001-0123456789abcdef.pt").touch()
     out = invoke(capsys, "plan", path).out
-    states = re.findall("missing|done|diverged|partial|failed", out)
-    assert states == ["done", "diverged", "partial", "missing"]
+    states = re.findall(r" (missing|done|diverged|resumable|failed) +s\d-", out)
+    assert states == ["done", "diverged", "resumable", "missing"]
     assert not Path("cache").exists()
 
 
@@ -352,7 +352,7 @@ def test_report_without_results(capsys: Capture) -> None:
     code, out, err = invoke(capsys, "report", path)
     assert (code, out) == (4, "")
     assert err == (
-        "nothing to show: small: no finished run of this suite; `sobench run` makes some\n"
+        "nothing to show: small: this suite has no finished run; `sobench run` makes some\n"
     )
 
 
@@ -525,7 +525,7 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     for text in (f"wild seed 0: diverged: {reason}", "ssd seed 0: failed: no such kernel"):
         assert text in out
         assert text in err
-    states = re.findall("failed|diverged|done", invoke(capsys, "plan", path).out)
+    states = re.findall(r" (failed|diverged|done) +s\d-", invoke(capsys, "plan", path).out)
     assert states == ["failed", "diverged", "done"]
 
     # What failed is tried again; what diverged would do so again.

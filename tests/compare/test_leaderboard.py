@@ -11,9 +11,10 @@ from sobench.errors import NothingToCompare
 from sobench.report import tables
 from sobench.runs import record
 from sobench.runs.record import Record
+from sobench.runs.state import read_records
 from sobench.suite import catalog
 from sobench.suite.plan import Run, plan
-from tests.records import COST, ENVIRONMENT, failed_record, metrics_of, record_of, scored
+from tests.records import COST, ENVIRONMENT, failed_record, metrics_of, record_of, scored, states_of
 from tests.tiny_suite import tiny_suite
 
 ROWS: list[Any] = ["fpn", "ssd", {"name": "fpn", "label": "plain", "fuse": False}]
@@ -25,7 +26,7 @@ def runs_of(seeds: list[int], data: str = "aaaa", **changes: Any) -> dict[tuple[
 
 
 def board_of(runs: dict[tuple[str, int], Run], records: list[Record]) -> Leaderboard:
-    return leaderboard.build(list(runs.values()), records)
+    return leaderboard.build(list(runs.values()), states_of(runs.values(), records))
 
 
 def row(board: Leaderboard, label: str) -> dict[str, Any]:
@@ -137,14 +138,14 @@ def test_missing_rows_have_their_reason() -> None:
         "fpn seed 1": "diverged: the loss is not finite at step 3",
         "ssd seed 0": "failed: out of memory",
         "ssd seed 1": "not run yet",
-        "plain seed 0": "scored by tiny v1" + again,
-        "plain seed 1": "scored by coco v0" + again,
+        "plain seed 0": "scored by tiny v1, not by coco v1" + again,
+        "plain seed 1": "scored by coco v0, not by coco v1" + again,
     }
 
 
 def test_nothing_to_compare() -> None:
     runs = runs_of([0])
-    with pytest.raises(NothingToCompare, match="tiny: no finished run of this suite; `sobench run"):
+    with pytest.raises(NothingToCompare, match="tiny: this suite has no finished run; `sobench"):
         board_of(runs, [])
     with pytest.raises(NothingToCompare, match="makes some; ssd seed 0: failed: no luck"):
         board_of(runs, [failed_record(runs["ssd", 0])])
@@ -185,7 +186,7 @@ def test_mixed_provenance_is_noted() -> None:
 def test_partial_results_are_marked() -> None:
     suite = tiny_suite(methods=ROWS)
     runs = plan(suite, "aaaa", 2, ["--limit 2"])
-    board = leaderboard.build(runs, [record_of(run) for run in runs])
+    board = leaderboard.build(runs, states_of(runs, [record_of(run) for run in runs]))
     assert board.notes[0] == ("PARTIAL RESULT (--limit 2): not comparable with the full suite")
 
 
@@ -221,11 +222,11 @@ def keep(results: Path, *records: tuple[Run, Record]) -> None:
 
 
 def collected(runs: dict[tuple[str, int], Run], results: Path) -> set[tuple[str, str, int]]:
-    found = leaderboard.collect(list(runs.values()), results)
+    found = read_records(list(runs.values()), results)
     return {(r.data, r.label, r.seed) for r in found}
 
 
-def test_collect_needs_no_data(tmp_path: Path) -> None:
+def test_records_are_found_without_the_data(tmp_path: Path) -> None:
     runs = runs_of([0, 1])
     keep(tmp_path, *((run, record_of(run)) for run in runs.values()))
     unknown = runs_of([0, 1], data="")
@@ -233,25 +234,33 @@ def test_collect_needs_no_data(tmp_path: Path) -> None:
     assert collected(unknown, tmp_path / "gone") == set()
 
 
-def test_collect_leaves_other_runs_out(tmp_path: Path) -> None:
+def test_records_of_other_runs_are_left_out(tmp_path: Path) -> None:
     runs, others = runs_of([0]), runs_of([0], schedule={"lr": 0.1})
     keep(tmp_path, *((run, record_of(run)) for run in (*runs.values(), *others.values())))
     limited = plan(tiny_suite(methods=ROWS), "aaaa", 2)
     keep(tmp_path, *((run, record_of(run)) for run in limited))
-    found = leaderboard.collect(list(runs.values()), tmp_path)
-    assert {r.run_id for r in found} == {run.id for run in runs.values()}
+    records = read_records(list(runs.values()), tmp_path)
+    assert {r.run_id for r in records} == {run.id for run in runs.values()}
 
 
 def test_of_two_states_of_the_data_the_fuller_counts(tmp_path: Path) -> None:
     old, new = runs_of([0, 1], "aaaa"), runs_of([0, 1], "bbbb")
+    unknown = runs_of([0, 1], data="")
     late: dict[str, Any] = {"finished": "2026-02-02T00:00:00+00:00"}
     keep(tmp_path, *((run, record_of(run)) for run in list(old.values())[:3]))
     keep(tmp_path, *((run, record_of(run, **late)) for run in list(new.values())[:2]))
-    assert {data for data, _, _ in collected(old, tmp_path)} == {"aaaa"}
+    assert {data for data, _, _ in collected(unknown, tmp_path)} == {"aaaa"}
     keep(tmp_path, *((run, record_of(run, **late)) for run in list(new.values())[:3]))
-    found = collected(old, tmp_path)
+    found = collected(unknown, tmp_path)
     assert {data for data, _, _ in found} == {"bbbb"}  # as many, and newer
     assert len(found) == 3
+
+
+def test_with_the_data_at_hand_their_state_counts(tmp_path: Path) -> None:
+    old, new = runs_of([0, 1], "aaaa"), runs_of([0, 1], "bbbb")
+    keep(tmp_path, *((run, record_of(run)) for run in old.values()))
+    keep(tmp_path, (new["fpn", 1], record_of(new["fpn", 1])))
+    assert collected(new, tmp_path) == {("bbbb", "fpn", 1)}
 
 
 def test_sizes_scored_by_another_protocol_are_no_results() -> None:
@@ -261,4 +270,5 @@ def test_sizes_scored_by_another_protocol_are_no_results() -> None:
     found = record_of(run).model_copy(update={"sizes": {"32x32": old, "96x96": scored(0.2)}})
     board = board_of(runs, [found])
     assert board.sizes["input"].tolist() == ["96x96"]
-    assert board.missing == {"fpn seed 0": "not tested at 32x32; `sobench run` tests it"}
+    reason = "not tested at 32x32; `sobench run` tests it, without training"
+    assert board.missing == {"fpn seed 0": reason}

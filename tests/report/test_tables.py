@@ -11,7 +11,7 @@ from sobench.compare import leaderboard
 from sobench.compare.leaderboard import Leaderboard
 from sobench.report.tables import FORMATS, as_json, class_columns, columns, csv, markdown, remarks
 from sobench.suite.plan import plan
-from tests.records import failed_record, record_of
+from tests.records import failed_record, record_of, states_of
 from tests.tiny_suite import tiny_suite
 
 
@@ -28,7 +28,7 @@ def board_of(seeds: int, **changes: Any) -> Leaderboard:
         else record_of(run, ap + run.seed / 7)
         for run in runs
     ]
-    return leaderboard.build(runs, records)
+    return leaderboard.build(runs, states_of(runs, records))
 
 
 def cells(line: str) -> list[str]:
@@ -57,7 +57,7 @@ def test_columns() -> None:
 
 def test_what_is_undefined_is_a_dash() -> None:
     runs = plan(tiny_suite(), "aaaa")
-    board = leaderboard.build(runs, [record_of(runs[0], None, cost=None)])
+    board = leaderboard.build(runs, states_of(runs, [record_of(runs[0], None, cost=None)]))
     headings, rows = columns(board)
     assert headings == ["#", "method", *board.metrics]
     assert rows == [["1", "fpn", *["-"] * len(board.metrics)]]
@@ -67,7 +67,8 @@ def test_what_is_undefined_is_a_dash() -> None:
 def test_markdown_reads_back() -> None:
     runs = plan(tiny_suite(methods=["fpn", "ssd"], seeds=[0, 1]), "aaaa")
     aps = {"fpn": 1 / 3, "ssd": 0.7}
-    board = leaderboard.build(runs, [record_of(r, aps[r.entry.name] + r.seed / 7) for r in runs])
+    records = [record_of(run, aps[run.entry.name] + run.seed / 7) for run in runs]
+    board = leaderboard.build(runs, states_of(runs, records))
     table = markdown_table(markdown(board), 0).set_index("method")
     assert table.index.tolist() == ["ssd", "fpn"]
     for _, row in board.table.iterrows():

@@ -12,7 +12,7 @@ from sobench.compare.leaderboard import Leaderboard
 from sobench.report.tables import class_columns, columns, remarks
 from sobench.report.terminal import print_leaderboard, print_table
 from sobench.suite.plan import plan
-from tests.records import record_of, scored
+from tests.records import record_of, scored, states_of
 from tests.tiny_suite import tiny_suite
 
 
@@ -27,7 +27,8 @@ def board_of(**changes: Any) -> Leaderboard:
         detect={"max_detections": 500}, title="Things [seen] :eyes:",
     )  # fmt: skip
     runs = plan(suite, "aaaa")
-    return leaderboard.build(runs, [record_of(r, 0.4 + r.seed / 10, **changes) for r in runs])
+    records = [record_of(run, 0.4 + run.seed / 10, **changes) for run in runs]
+    return leaderboard.build(runs, states_of(runs, records))
 
 
 def printed(board: Leaderboard, width: int = 200) -> str:

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
 from sobench.models.parts.nms import Detections
 from sobench.runs.detect import detect
-from tests.tiny_suite import tiny_run
+from sobench.suite.sections import Input
 
-CPU = torch.device("cpu")
 SIZES = ((128, 64), (32, 64), (64, 64), (640, 320), (64, 16))  # width, height
 
 # What the fake detector says of image i, whose pixels are all i: boxes, scores, labels.
@@ -32,6 +31,7 @@ class Oracle(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.register_buffer("mean", torch.zeros(1))
         self.batches: list[int] = []
         self.modes: set[bool] = set()
 
@@ -68,16 +68,16 @@ def pixels() -> ImageArray:
     return images
 
 
-def found(resize: str, **changes: Any) -> tuple[list[Any], Oracle]:
-    run = tiny_run(input={"size": [64, 64], "resize": resize}, schedule={"batch_size": 2})
+def detected(resize: str, **options: Any) -> tuple[list[Any], Oracle]:
+    settings = Input.model_validate({"size": [64, 64], "resize": resize})
     oracle = Oracle().train()
-    rows = detect(run, oracle, dataset(), pixels(), CPU, **changes)  # type: ignore[arg-type]
-    return list(rows), oracle
+    detections = detect(oracle, pixels(), dataset(), settings, batch_size=2, **options)  # type: ignore[arg-type]
+    return list(detections), oracle
 
 
 @pytest.mark.parametrize("resize", ["stretch", "letterbox", "shorter_side"])
 def test_ids_scores_and_order(resize: str) -> None:
-    rows, oracle = found(resize)
+    rows, oracle = detected(resize)
     assert [row["image_id"] for row in rows] == [100, 100, 98, 97, 96, 96, 96]
     assert [row["category_id"] for row in rows] == [7, 3, 90, 3, 90, 7, 7]
     assert [row["score"] for row in rows] == [0.75, 0.5, 0.25, 0.125, 0.875, 0.625, 0.5]
@@ -86,7 +86,7 @@ def test_ids_scores_and_order(resize: str) -> None:
 
 
 def test_boxes_of_stretched_images() -> None:
-    rows, _ = found("stretch")
+    rows, _ = detected("stretch")
     # Factors back to the original: (2, 1), (1, 1), (10, 5), (1, 1/4); x, y, width, height.
     assert [row["bbox"] for row in rows] == [
         [16, 4, 16, 8],
@@ -100,7 +100,7 @@ def test_boxes_of_stretched_images() -> None:
 
 
 def test_boxes_of_letterboxed_images() -> None:
-    rows, _ = found("letterbox")
+    rows, _ = detected("letterbox")
     # One factor in both directions: 2, 1, 10, 1; the padding below is cut off.
     assert [row["bbox"] for row in rows] == [
         [16, 8, 16, 16],
@@ -113,8 +113,8 @@ def test_boxes_of_letterboxed_images() -> None:
     ]
 
 
-def test_rows_are_plain_numbers() -> None:
-    rows, _ = found("stretch")
+def test_detections_are_plain_numbers() -> None:
+    rows, _ = detected("stretch")
     for row in rows:
         assert type(row["image_id"]) is int
         assert type(row["category_id"]) is int
@@ -122,7 +122,7 @@ def test_rows_are_plain_numbers() -> None:
         assert {type(x) for x in row["bbox"]} == {float}
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_reported() -> None:
     seen: list[tuple[int, int]] = []
-    found("stretch", watch=lambda done, total: seen.append((done, total)))
+    detected("stretch", on_images=lambda done, total: seen.append((done, total)))
     assert seen == [(2, 5), (4, 5), (5, 5)]

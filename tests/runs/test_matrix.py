@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sobench.compare import leaderboard
+from sobench.compare.leaderboard import Leaderboard
 from sobench.data.load import fingerprint, load
 from sobench.data.resize import box_sizes, resize
 from sobench.errors import Diverged, RequestError
@@ -25,7 +26,10 @@ from sobench.runs.record import Record
 from sobench.suite.plan import Run, plan
 from sobench.suite.sections import Input, Suite
 from sobench.training import checkpoint
-from sobench.training.loop import Progress, train
+from sobench.training.checkpoint_files import list_checkpoints, step_of
+from sobench.training.loop import TrainingData, train
+from sobench.training.progress import TrainProgress
+from tests.records import states_of
 from tests.tiny_suite import tiny_suite
 
 CPU = torch.device("cpu")
@@ -33,8 +37,8 @@ STUDENT = {"name": "zoominnet", "label": "student", "align": "la"}
 TEACHER = {"name": "fpn", "label": "big", "deviations": {"input.size": [64, 64], "reason": "a"}}
 
 
-class Watcher:
-    """Notes what is done, by label; says what else it is told to nobody."""
+class Recorder:
+    """Notes by label which runs were begun, trained and freshly done."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
@@ -42,20 +46,20 @@ class Watcher:
         self.trained: list[str] = []
         self.warnings: list[str] = []
 
-    def begin(self, run: Run, number: int, total: int) -> None:
+    def on_run_start(self, run: Run, number: int, total: int) -> None:
         assert 1 <= number <= total
         self.order.append(run.entry.label)
 
-    def end(self, run: Run, outcome: Record, fresh: bool) -> None:
-        assert outcome.run_id == run.id
+    def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:
+        assert record.run_id == run.id
         self.fresh += [run.entry.label] if fresh else []
 
-    def step(self, progress: Progress) -> None:
+    def on_step(self, progress: TrainProgress) -> None:
         if progress.step == 1:
             self.trained.append(self.order[-1])
 
-    def stage(self, text: str) -> None: ...
-    def images(self, done: int, total: int) -> None: ...
+    def on_stage(self, text: str) -> None: ...
+    def on_images(self, done: int, total: int) -> None: ...
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
@@ -80,16 +84,21 @@ def planned(suite: Suite, **options: Any) -> list[Run]:
     return plan(suite, fingerprint(suite.dataset), **options)
 
 
-def matrix(suite: Suite, results: Path, **options: Any) -> tuple[Watcher, dict[str, Record]]:
-    watch = Watcher()
-    found = run_matrix(planned(suite, **options), results, CPU, watch)
-    return watch, {outcome.label: outcome for outcome in found}
+def board_of(suite: Suite, records: Iterable[Record]) -> Leaderboard:
+    runs = planned(suite)
+    return leaderboard.build(runs, states_of(runs, records))
+
+
+def matrix(suite: Suite, results: Path, **options: Any) -> tuple[Recorder, dict[str, Record]]:
+    recorder = Recorder()
+    records = run_matrix(planned(suite, **options), results, CPU, recorder)
+    return recorder, {outcome.label: outcome for outcome in records}
 
 
 def test_a_teacher_is_trained_once_before_its_students_and_not_again(tmp_path: Path) -> None:
     suite = small(STUDENT, {"name": "zoominnet"}, "fpn")
-    watch, found = matrix(suite, tmp_path)
-    assert watch.trained == ["fpn 64x64", "student", "zoominnet", "fpn"]
+    recorder, found = matrix(suite, tmp_path)
+    assert recorder.trained == ["fpn 64x64", "student", "zoominnet", "fpn"]
     assert {outcome.status for outcome in found.values()} == {"ok"}
     teacher = found["fpn 64x64"]
     for label in ("student", "zoominnet"):
@@ -98,7 +107,7 @@ def test_a_teacher_is_trained_once_before_its_students_and_not_again(tmp_path: P
         assert cost is not None
         assert of_teacher is not None
         assert cost.required_s == cost.extra_s == of_teacher.train_s
-    board = leaderboard.build(planned(suite), list(found.values()))
+    board = board_of(suite, found.values())
     assert set(board.table["method"]) == {"student", "zoominnet", "fpn"}
     again, same = matrix(suite, tmp_path)
     assert again.order == ["student", "zoominnet", "fpn"]
@@ -107,8 +116,8 @@ def test_a_teacher_is_trained_once_before_its_students_and_not_again(tmp_path: P
 
 
 def test_a_row_that_is_the_teacher_is_shared(tmp_path: Path) -> None:
-    watch, found = matrix(small(STUDENT, TEACHER), tmp_path)
-    assert watch.trained == ["big", "student"]
+    recorder, found = matrix(small(STUDENT, TEACHER), tmp_path)
+    assert recorder.trained == ["big", "student"]
     assert found["student"].requires == {"teacher": found["big"].run_id}
     alone, _ = matrix(small(STUDENT), tmp_path)
     assert alone.trained == []
@@ -117,9 +126,9 @@ def test_a_row_that_is_the_teacher_is_shared(tmp_path: Path) -> None:
 def test_a_teacher_is_not_asked_for_when_its_students_are_done(tmp_path: Path) -> None:
     _, found = matrix(small(STUDENT), tmp_path)
     shutil.rmtree(tmp_path / "tiny" / "fpn" / found["fpn 64x64"].run_id)
-    watch, _ = matrix(small(STUDENT), tmp_path)
-    assert watch.order == ["student"]
-    assert watch.fresh == []
+    recorder, _ = matrix(small(STUDENT), tmp_path)
+    assert recorder.order == ["student"]
+    assert recorder.fresh == []
 
 
 def test_a_finished_teacher_without_weights_is_trained_again_for_a_new_student(
@@ -127,26 +136,26 @@ def test_a_finished_teacher_without_weights_is_trained_again_for_a_new_student(
 ) -> None:
     matrix(small(TEACHER), tmp_path)
     (folder,) = (tmp_path / "tiny" / "fpn").iterdir()
-    for path in checkpoint.found(folder):
+    for path in list_checkpoints(folder):
         path.unlink()
     assert matrix(small(TEACHER), tmp_path)[0].trained == []
-    watch, found = matrix(small(TEACHER, STUDENT), tmp_path)
-    assert watch.trained == ["big", "student"]
+    recorder, found = matrix(small(TEACHER, STUDENT), tmp_path)
+    assert recorder.trained == ["big", "student"]
     assert found["student"].status == "ok"
 
 
 def test_a_failed_teacher_fails_its_students_with_its_reason_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(run: Run, *others: Any, **more: Any) -> Any:
-        if run.entry.label == "fpn 64x64":
+    def failing(detector: Any, data: TrainingData, *others: Any, **more: Any) -> Any:
+        if data.input.size == (64, 64):
             raise RuntimeError("out of memory")
-        return train(run, *others, **more)
+        return train(detector, data, *others, **more)
 
     monkeypatch.setattr("sobench.runs.execute.train", failing)
     suite = small(STUDENT, "fpn")
-    watch, found = matrix(suite, tmp_path)
-    assert watch.trained == ["fpn"]
+    recorder, found = matrix(suite, tmp_path)
+    assert recorder.trained == ["fpn"]
     assert {label: outcome.status for label, outcome in found.items()} == {
         "fpn 64x64": "failed", "student": "failed", "fpn": "ok",
     }  # fmt: skip
@@ -155,23 +164,24 @@ def test_a_failed_teacher_fails_its_students_with_its_reason_and_no_others(
     )
     monkeypatch.undo()
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
-    watch, found = matrix(suite, tmp_path)
-    assert watch.trained == ["fpn 64x64", "student"]
+    recorder, found = matrix(suite, tmp_path)
+    assert recorder.trained == ["fpn 64x64", "student"]
     assert found["student"].status == "ok"
 
 
 def test_a_diverged_teacher_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def diverging(run: Run, *_: Any, **__: Any) -> Any:
-        raise Diverged(f"the loss of {run.entry.label} is not finite")
+    def diverging(*_: Any, **__: Any) -> Any:
+        raise Diverged("the loss is not finite")
 
     monkeypatch.setattr("sobench.runs.execute.train", diverging)
     suite = small(STUDENT)
     for fresh in (["fpn 64x64", "student"], ["student"]):  # the student is tried, to no avail
-        watch, found = matrix(suite, tmp_path)
-        assert watch.fresh == fresh
+        recorder, found = matrix(suite, tmp_path)
+        assert recorder.fresh == fresh
         assert found["fpn 64x64"].status == "diverged"
         assert found["student"].status == "failed"
-        assert "which is not done: diverged: the loss of fpn 64x64" in found["student"].reason
+        reason = "fpn 64x64 seed 0, which is not done: diverged: the loss is"
+        assert reason in found["student"].reason
 
 
 def test_weights_of_a_training_that_began_anew_are_not_taken(
@@ -181,26 +191,26 @@ def test_weights_of_a_training_that_began_anew_are_not_taken(
     suite = small(TEACHER)
     _, found = matrix(suite, tmp_path)
     folder = tmp_path / "tiny" / "fpn" / found["big"].run_id
-    for path in checkpoint.found(folder):
+    for path in list_checkpoints(folder):
         path.unlink()
 
     def killed(*arguments: Any, **options: Any) -> Any:
-        def stop(progress: Progress) -> None:
+        def stop(progress: TrainProgress) -> None:
             if progress.step == 2:
                 raise KeyboardInterrupt
 
-        return train(*arguments, **options | {"watch": stop, "checkpoint_seconds": 0})
+        return train(*arguments, **options | {"on_step": stop, "checkpoint_seconds": 0})
 
     monkeypatch.setattr("sobench.runs.execute.train", killed)
     with pytest.raises(KeyboardInterrupt):
         matrix(small(TEACHER, STUDENT), tmp_path)
-    assert [checkpoint.step_of(path) for path in checkpoint.found(folder)] == [1]
+    assert [step_of(path) for path in list_checkpoints(folder)] == [1]
     monkeypatch.setattr("sobench.runs.execute.train", train)
-    watch, again = matrix(small(TEACHER, STUDENT), tmp_path)
-    assert watch.order == ["big", "student"]
-    assert watch.fresh == ["big", "student"]
+    recorder, again = matrix(small(TEACHER, STUDENT), tmp_path)
+    assert recorder.order == ["big", "student"]
+    assert recorder.fresh == ["big", "student"]
     assert again["big"].scored == found["big"].scored
-    assert [checkpoint.step_of(path) for path in checkpoint.found(folder)] == [2]
+    assert [step_of(path) for path in list_checkpoints(folder)] == [2]
 
 
 def test_what_is_trained_again_gets_what_it_requires(tmp_path: Path) -> None:
@@ -208,10 +218,10 @@ def test_what_is_trained_again_gets_what_it_requires(tmp_path: Path) -> None:
     tuned = {"name": "efpn", "label": "tuned", "init_from": "efpn", "deviations": deviating}
     _, found = matrix(small("efpn"), tmp_path)
     shutil.rmtree(tmp_path / "tiny" / "fpn")
-    for path in checkpoint.found(tmp_path / "tiny" / "efpn" / found["efpn"].run_id):
+    for path in list_checkpoints(tmp_path / "tiny" / "efpn" / found["efpn"].run_id):
         path.unlink()
-    watch, again = matrix(small("efpn", tuned), tmp_path)
-    assert watch.trained == ["fpn", "efpn", "fpn for tuned", "tuned"]
+    recorder, again = matrix(small("efpn", tuned), tmp_path)
+    assert recorder.trained == ["fpn", "efpn", "fpn for tuned", "tuned"]
     assert {outcome.status for outcome in again.values()} == {"ok"}
     seconds = {label: outcome.cost.train_s or 0 for label, outcome in again.items() if outcome.cost}
     cost = again["tuned"].cost
@@ -240,7 +250,7 @@ def test_a_failed_repetition_leaves_the_record(
 ) -> None:
     _, found = matrix(small(TEACHER), tmp_path)
     folder = tmp_path / "tiny" / "fpn" / found["big"].run_id
-    for path in checkpoint.found(folder):
+    for path in list_checkpoints(folder):
         path.unlink()
     monkeypatch.setattr("sobench.runs.execute.train", lambda *_, **__: 1 / 0)
     _, again = matrix(small(TEACHER, STUDENT), tmp_path)
@@ -252,9 +262,9 @@ def test_a_teacher_that_another_process_trains_leaves_the_rest(tmp_path: Path) -
     suite = small(STUDENT, "fpn")
     ((_, teacher),) = planned(suite)[0].requires
     with locked(teacher.folder(tmp_path)):
-        watch, found = matrix(suite, tmp_path)
-    assert watch.trained == ["fpn"]
-    assert "another sobench is at this run" in found["fpn 64x64"].reason
+        recorder, found = matrix(suite, tmp_path)
+    assert recorder.trained == ["fpn"]
+    assert "another sobench process holds this run" in found["fpn 64x64"].reason
     assert record.read(teacher.folder(tmp_path)) is None  # that is for the other to write
     assert "needs fpn 64x64 seed 0, which is not done: it has not run" in found["student"].reason
     assert matrix(suite, tmp_path)[0].trained == ["fpn 64x64", "student"]
@@ -265,11 +275,11 @@ def test_a_row_starts_from_the_weights_of_another(tmp_path: Path) -> None:
         "name": "fpn", "label": "tuned", "init_from": "big",
         "deviations": {"schedule.lr": 1e-30, "schedule.weight_decay": 0, "reason": "a test"},
     }  # fmt: skip
-    watch, found = matrix(small(tuned, TEACHER, backbone={"freeze": ()}), tmp_path)
-    assert watch.trained == ["big", "tuned"]
+    recorder, found = matrix(small(tuned, TEACHER, backbone={"freeze": ()}), tmp_path)
+    assert recorder.trained == ["big", "tuned"]
     states = []
     for label in ("big", "tuned"):
-        state = checkpoint.newest(tmp_path / "tiny" / "fpn" / found[label].run_id, print)
+        state = checkpoint.load_newest(tmp_path / "tiny" / "fpn" / found[label].run_id, print)
         assert state is not None
         states.append(state["model"])
     for name, value in states[0].items():
@@ -291,17 +301,17 @@ def test_weights_that_do_not_fit_are_refused_before_anything_trains(tmp_path: Pa
 def test_sizes_that_are_asked_for_later_need_no_training(tmp_path: Path) -> None:
     _, found = matrix(small("fpn"), tmp_path)
     suite = small("fpn", eval_sizes=[[32, 32], [64, 48]])
-    watch, later = matrix(suite, tmp_path)
-    assert watch.trained == []
-    assert watch.fresh == ["fpn"]
+    recorder, later = matrix(suite, tmp_path)
+    assert recorder.trained == []
+    assert recorder.fresh == ["fpn"]
     outcome = later["fpn"]
     assert outcome.scored == found["fpn"].scored == outcome.sizes["32x32"]
     folder = tmp_path / "tiny" / "fpn" / outcome.run_id
     assert record.read(folder) == outcome
-    board = leaderboard.build(planned(suite), [outcome])
+    board = board_of(suite, [outcome])
     assert list(board.sizes["input"]) == ["32x32", "64x48"]
     assert matrix(suite, tmp_path)[0].fresh == []
-    untested = leaderboard.build(planned(suite), [found["fpn"]])
+    untested = board_of(suite, [found["fpn"]])
     assert untested.missing["fpn seed 0"].startswith("not tested at 32x32, 64x48; ")
 
 
@@ -311,13 +321,13 @@ def test_other_sizes_are_detected_as_by_a_suite_of_that_size(tmp_path: Path) -> 
     matrix(suite, tmp_path)
     (run,) = planned(suite)
     folder = run.folder(tmp_path)
-    (last,) = checkpoint.found(folder)
+    (last,) = list_checkpoints(folder)
     training, dataset = (load(suite.dataset, split) for split in ("train", "val"))
     resized = suite.model_copy(update={"input": Input(size=(64, 48))})
     detector = build_detector(resized, run.entry, 5, 7, box_sizes(training, suite.input))
     detector.load_state_dict(checkpoint.load(last)["model"])
     pixels = np.stack([resize(dataset.read_image(i), resized.input) for i in range(2)])
-    rows = detect(replace(run, suite=resized), detector, dataset, pixels, CPU)
+    rows = detect(detector, pixels, dataset, resized.input)
     stored = read_rows(folder / "detections-64x48.json.gz")
     assert len(rows) == len(stored) > 0
     for one, other in zip(rows, stored, strict=True):
@@ -331,8 +341,8 @@ def test_a_new_training_forgets_what_the_old_one_detected(tmp_path: Path) -> Non
     folder = tmp_path / "tiny" / "fpn" / found["fpn"].run_id
     (folder / "record.json").unlink()
     write_rows(folder / "detections-64x48.json.gz", [])
-    watch, again = matrix(suite, tmp_path)
-    assert watch.fresh == ["fpn"]
+    recorder, again = matrix(suite, tmp_path)
+    assert recorder.fresh == ["fpn"]
     assert len(read_rows(folder / "detections-64x48.json.gz")) > 0
     assert again["fpn"].sizes == found["fpn"].sizes
 
@@ -342,18 +352,18 @@ def test_what_goes_wrong_at_another_size_costs_no_result(
 ) -> None:
     suite = small("fpn", eval_sizes=[[64, 48]])
 
-    def failing(*_: Any) -> Any:
+    def failing(*_: Any, **__: Any) -> Any:
         raise RuntimeError("out of memory\nfar away")
 
     monkeypatch.setattr("sobench.runs.evaluate.detect", failing)
-    watch, found = matrix(suite, tmp_path)
+    recorder, found = matrix(suite, tmp_path)
     assert found["fpn"].status == "ok"
     assert found["fpn"].sizes == {}
-    assert watch.warnings == ["fpn seed 0: not tested at all of eval_sizes: out of memory"]
+    assert recorder.warnings == ["fpn seed 0: not tested at all of eval_sizes: out of memory"]
     monkeypatch.undo()
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
-    watch, found = matrix(suite, tmp_path)
-    assert watch.trained == []
+    recorder, found = matrix(suite, tmp_path)
+    assert recorder.trained == []
     assert list(found["fpn"].sizes) == ["64x48"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from sobench.errors import DataError
 from sobench.runs import record
 from sobench.runs.record import Epoch, Scored, nan_to_none
-from tests.records import COST, failed_record, record_of, scored
+from tests.records import COST, record_of, scored
 from tests.tiny_suite import tiny_run
 
 
@@ -47,7 +47,7 @@ def test_undefined_becomes_null(tmp_path: Path) -> None:
     assert found.scored.curves == {"car": {"mean": [1.0, None, None]}}
 
 
-def test_finite_keeps_the_structure() -> None:
+def test_nan_to_none_keeps_the_structure() -> None:
     assert nan_to_none({"a": (1.5, -math.inf, [math.nan, "x", 2, None, True])}) == {
         "a": [1.5, None, [None, "x", 2, None, True]]
     }
@@ -98,26 +98,6 @@ def test_records_are_frozen() -> None:
         record_of(tiny_run()).seed = 3  # type: ignore[misc]
     with pytest.raises(ValueError, match="frozen"):
         COST.gflops = 3.0  # type: ignore[misc]
-
-
-def test_states(tmp_path: Path) -> None:
-    run = tiny_run()
-    folder = run.folder(tmp_path)
-    assert record.state(run, tmp_path) == "missing"
-    folder.mkdir(parents=True)
-    (folder / "log.jsonl").touch()
-    assert record.state(run, tmp_path) == "missing"
-    (folder / "checkpoint-00000002-0123456789abcdef.pt").touch()
-    assert record.state(run, tmp_path) == "partial"
-    record.write(failed_record(run), folder)
-    assert record.state(run, tmp_path) == "failed"
-    record.write(failed_record(run, "diverged"), folder)
-    assert record.state(run, tmp_path) == "diverged"
-    record.write(record_of(run), folder)
-    assert record.state(run, tmp_path) == "done"
-    record.write(record_of(run, status="partial"), folder)
-    assert record.state(run, tmp_path) == "done"
-    assert record.state(tiny_run(seed=1), tmp_path) == "missing"
 
 
 def test_identity_names_the_run() -> None:

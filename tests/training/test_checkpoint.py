@@ -7,6 +7,7 @@ import torch
 
 from sobench.errors import CheckpointError
 from sobench.training import checkpoint
+from sobench.training.checkpoint_files import list_checkpoints
 
 
 def _ignore(message: str) -> None:
@@ -25,13 +26,13 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_two_are_kept_and_the_newest_is_taken(tmp_path: Path) -> None:
     for step in (1, 2, 9, 10):
         checkpoint.save(tmp_path, step, {"step": step})
-    assert [path.name[:19] for path in checkpoint.found(tmp_path)] == [
+    assert [path.name[:19] for path in list_checkpoints(tmp_path)] == [
         "checkpoint-00000009",
         "checkpoint-00000010",
     ]
-    found = checkpoint.newest(tmp_path, _ignore)
-    assert found is not None
-    assert found["step"] == 10
+    content = checkpoint.load_newest(tmp_path, _ignore)
+    assert content is not None
+    assert content["step"] == 10
 
 
 @pytest.mark.parametrize("harm", ["truncate", "flip", "empty"])
@@ -43,9 +44,9 @@ def test_a_damaged_file_is_noticed_and_the_one_before_is_taken(tmp_path: Path, h
         content[len(content) // 2] ^= 1
     path.write_bytes(bytes({"truncate": content[:-100], "flip": content, "empty": b""}[harm]))
     warnings: list[str] = []
-    found = checkpoint.newest(tmp_path, warnings.append)
-    assert found is not None
-    assert found["step"] == 1
+    state = checkpoint.load_newest(tmp_path, warnings.append)
+    assert state is not None
+    assert state["step"] == 1
     assert len(warnings) == 1
     assert path.name in warnings[0]
     with pytest.raises(CheckpointError, match="damaged"):
@@ -53,10 +54,10 @@ def test_a_damaged_file_is_noticed_and_the_one_before_is_taken(tmp_path: Path, h
 
 
 def test_nothing_sound_is_nothing(tmp_path: Path) -> None:
-    assert checkpoint.newest(tmp_path, _ignore) is None
+    assert checkpoint.load_newest(tmp_path, _ignore) is None
     (tmp_path / "checkpoint-00000001-0123456789abcdef.pt").write_bytes(b"junk")
     warnings: list[str] = []
-    assert checkpoint.newest(tmp_path, warnings.append) is None
+    assert checkpoint.load_newest(tmp_path, warnings.append) is None
     assert len(warnings) == 1
 
 

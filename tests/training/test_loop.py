@@ -15,16 +15,12 @@ from sobench.errors import CheckpointError, Diverged
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector, Stage
 from sobench.suite.plan import Run
-from sobench.suite.sections import Schedule, SyntheticData, Warmup
+from sobench.suite.sections import SyntheticData
 from sobench.training import checkpoint
-from sobench.training.loop import (
-    Progress,
-    TrainState,
-    learning_rate,
-    make_optimizer,
-    stage_schedules,
-    train,
-)
+from sobench.training.checkpoint_files import list_checkpoints
+from sobench.training.loop import TrainingData, train
+from sobench.training.progress import TrainProgress
+from sobench.training.state import TrainState
 from tests.tiny_suite import tiny_run
 
 CPU = torch.device("cpu")
@@ -49,26 +45,28 @@ def _train(
     stop_at: int | None = None,
     scores: list[int] | None = None,
     every: float = 1e9,
-) -> tuple[TrainState, Detector, list[Progress]]:
+) -> tuple[TrainState, Detector, list[TrainProgress]]:
     detector = built(run.suite, run.entry, 5, run.seed)
-    seen: list[Progress] = []
+    steps: list[TrainProgress] = []
     warnings: list[str] = []
 
-    def watch(progress: Progress) -> None:
-        seen.append(progress)
+    def on_step(progress: TrainProgress) -> None:
+        steps.append(progress)
         if progress.step == stop_at:
             raise StopError
 
     def score() -> dict[str, float | None]:
         detector.eval()
-        (scores if scores is not None else []).append(len(seen))
+        (scores if scores is not None else []).append(len(steps))
         return {"ap": 0.5, "ap50": None}
 
-    history = train(
-        run, detector, *_data(run), folder, CPU,
-        score=score, watch=watch, warn=warnings.append, checkpoint_seconds=every,
+    suite = run.suite
+    state = train(
+        detector, TrainingData(*_data(run), suite.input, suite.augment), suite.schedule, folder,
+        run_id=run.id, seed=run.seed, precision=suite.precision, score=score, on_step=on_step,
+        warn=warnings.append, evaluate_every=suite.evaluate_every, checkpoint_seconds=every,
     )  # fmt: skip
-    return history, detector, seen
+    return state, detector, steps
 
 
 def _two_stages(detector: Detector) -> Detector:
@@ -81,16 +79,6 @@ def _two_stages(detector: Detector) -> Detector:
 
     detector.start_stage = start_stage  # type: ignore[method-assign]
     return detector
-
-
-def test_stages_follow_one_another_with_a_schedule_of_their_own() -> None:
-    run = tiny_run(schedule={"epochs": 5, "milestones": [2, 4]})
-    detector = _two_stages(build_detector(run.suite, run.entry, 5, 0))
-    head, everything = stage_schedules(detector, run.suite.schedule, images=7)
-    assert (head.first, head.end, everything.first, everything.end) == (0, 15, 15, 24)
-    assert head.schedule == run.suite.schedule
-    assert everything.schedule.epochs == 3
-    assert everything.schedule.milestones == pytest.approx((1.2, 2.4))
 
 
 @pytest.mark.parametrize("stop_at", [4, 9, 10, 12])
@@ -160,7 +148,7 @@ def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(tmp_path
     whole, reference, _ = _train(run, tmp_path / "whole")
     with pytest.raises(StopError):
         _train(run, tmp_path / "cut", 4, every=0)
-    newest = checkpoint.found(tmp_path / "cut")[-1]
+    newest = list_checkpoints(tmp_path / "cut")[-1]
     content = bytearray(newest.read_bytes())
     content[1000] ^= 4
     newest.write_bytes(content)
@@ -191,7 +179,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_parts(tmp_path: Pa
     run = tiny_run(schedule={"lr": 1e12, "clip_norm": None})
     with pytest.raises(Diverged, match=r"at step \d+: class \S+, box \S+, total \S+"):
         _train(run, tmp_path)
-    for path in checkpoint.found(tmp_path):
+    for path in list_checkpoints(tmp_path):
         history = json.loads(checkpoint.load(path)["history"])
         assert all(math.isfinite(value) for value in history["last"].values())
 
@@ -217,34 +205,3 @@ def test_the_log_has_a_line_for_each_epoch_with_mean_losses(tmp_path: Path) -> N
     losses = rows[0]["losses"]
     assert isinstance(losses, dict)
     assert losses["box"] == pytest.approx(np.mean([p.losses["box"] for p in seen[:3]]))
-
-
-def _schedule(**changes: object) -> Schedule:
-    return Schedule.model_validate({"epochs": 10, "batch_size": 1, "lr": 1.0} | changes)
-
-
-def test_warm_up_and_milestones() -> None:
-    schedule = _schedule(warmup={"steps": 10, "start": 0.1}, milestones=[5, 8], gamma=0.2)
-    rates = [learning_rate(schedule, step, 10) for step in (0, 5, 10, 49, 50, 79, 80, 99)]
-    assert rates == pytest.approx([0.1, 0.55, 1, 1, 0.2, 0.2, 0.04, 0.04])
-
-
-def test_cosine_begins_after_the_warm_up_and_ends_near_zero() -> None:
-    schedule = _schedule(warmup={"steps": 20, "start": 0.5}, decay="cosine")
-    rates = [learning_rate(schedule, step, 10) for step in (0, 10, 20, 60, 99)]
-    assert rates == pytest.approx([0.5, 0.75, 1, 0.5, 0.5 * (1 + math.cos(math.pi * 79 / 80))])
-
-
-def test_a_warm_up_longer_than_the_training_is_no_error() -> None:
-    schedule = _schedule(warmup=Warmup(steps=500, start=0.1), decay="cosine", epochs=1)
-    rates = [learning_rate(schedule, step, 4) for step in range(4)]
-    assert all(0.1 <= rate <= 0.2 for rate in rates)
-
-
-def test_only_what_trains_is_optimised() -> None:
-    run = tiny_run()
-    detector = build_detector(run.suite, run.entry, 5, 0)
-    detector.backbone.stem.requires_grad_(False)
-    optimizer = make_optimizer(detector, run.suite.schedule)
-    given = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    assert given == {id(p) for p in detector.parameters() if p.requires_grad}

@@ -1,0 +1,14 @@
+"""``sobench doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from sobench.commands.options import stdout
+from sobench.report.doctor import print_findings
+
+
+@click.command()
+def command() -> None:
+    """Say what this machine can do, what is missing, and how to mend it."""
+    print_findings(stdout())

@@ -1,0 +1,51 @@
+"""Options that several commands have, and where they print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_SUITE_OPTIONS = [
+    click.argument("suite", type=click.Path(path_type=Path)),
+    click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE",
+        help="Override a key of the suite, such as schedule.lr=0.02.",
+    ),
+    click.option(
+        "--epochs", type=click.IntRange(min=1),
+        help="Train for this many epochs; milestones move in proportion.",
+    ),
+    click.option(
+        "--limit", type=click.IntRange(min=1), help="Use the first N images of each split."
+    ),
+    click.option("--methods", metavar="A,B", default="", help="Only these rows."),
+    click.option("--seeds", metavar="0,1", default="", help="These seeds, not the suite's."),
+]  # fmt: skip
+
+
+def suite_options(command: Command) -> Command:
+    """The argument ``SUITE`` and the options that change it; arguments of ``read_request``."""
+    for option in reversed(_SUITE_OPTIONS):
+        command = option(command)
+    return command
+
+
+results_option = click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), envvar="SOBENCH_RESULTS",
+    show_default=True, help="Folder of all results.",
+)  # fmt: skip
+
+
+def stdout() -> Console:
+    """The console for results."""
+    # Without a terminal a table must not be squeezed into 80 columns.
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200
+    return Console(width=width, emoji=False)

@@ -1,0 +1,35 @@
+"""``sobench plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sobench.commands.options import results_option, stdout, suite_options
+from sobench.data.load import fingerprint
+from sobench.errors import DataError
+from sobench.report.plan import print_plan
+from sobench.runs.state import read_states
+from sobench.suite.overrides import read_request
+from sobench.suite.plan import with_required
+
+
+@click.command()
+@suite_options
+@results_option
+def command(results: Path, **options: Any) -> None:
+    """Show the runs of a suite and how far each has come."""
+    request = read_request(**options)
+    problem: DataError | None = None
+    data = ""
+    try:
+        data = fingerprint(request.suite.dataset)
+    except DataError as error:
+        problem = error
+    runs = with_required(request.runs(data))
+    print_plan(runs, read_states(runs, results) if data else {}, stdout())
+    # Without its data a suite can be looked at, but not run.
+    if problem is not None:
+        raise problem

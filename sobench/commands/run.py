@@ -1,0 +1,53 @@
+"""``sobench run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from sobench.commands.options import results_option, stdout, suite_options
+from sobench.compare import leaderboard
+from sobench.data.load import fingerprint
+from sobench.device import choose_device, warn_of_precision
+from sobench.report.progress import MatrixProgress
+from sobench.report.terminal import print_leaderboard
+from sobench.runs.matrix import run_matrix
+from sobench.runs.state import state_of
+from sobench.suite.overrides import read_request
+
+
+@click.command()
+@suite_options
+@results_option
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the suite's."
+)
+@click.option(
+    "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
+    help="Time between two checkpoints; every epoch also ends with one.",
+)  # fmt: skip
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    results: Path,
+    device: str | None,
+    checkpoint_seconds: float,
+    **options: Any,
+) -> None:
+    """Train and score what is missing, then print the leaderboard."""
+    request = read_request(**options)
+    runs = request.runs(fingerprint(request.suite.dataset))
+    chosen = choose_device(device or request.suite.device)
+    with MatrixProgress(Console(stderr=True)) as progress:
+        warn_of_precision(request.suite.precision, chosen, progress.warn)
+        outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
+    # The board is built from the outcomes, which no file need be read again for.
+    by_id = {outcome.settings_id: outcome for outcome in outcomes}
+    states = {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
+    if any(state.result for state in states.values()):
+        print_leaderboard(leaderboard.build(runs, states), stdout())
+    context.exit(1 if any(o.status in ("failed", "diverged") for o in outcomes) else 0)

@@ -1,0 +1,47 @@
+"""The runs of a suite and their states, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from sobench.report.terminal import print_table
+from sobench.runs.state import RunState, States
+from sobench.suite.plan import Run
+
+
+def print_plan(runs: Sequence[Run], states: States, console: Console) -> None:
+    """Every run with its state, and beneath them the reasons of the states.
+
+    Args:
+        states: empty if the data are not at hand, which states and ids depend on.
+    """
+    numbers = {run.settings_id: str(number) for number, run in enumerate(runs, 1)}
+    table_rows = [
+        [
+            numbers[run.settings_id],
+            run.entry.label,
+            str(run.seed),
+            states[run.settings_id].name if states else "no data",
+            run.id if states else "-",
+            ", ".join(f"{role} {numbers[r.settings_id]}" for role, r in run.requires) or "-",
+            str(len(run.deviations)),
+        ]
+        for run in runs
+    ]
+    suite = runs[0].suite
+    headings = ["#", "method", "seed", "state", "run", "requires", "deviations"]
+    print_table(console, headings, table_rows, f"{suite.title or suite.name}: {len(runs)} runs")
+    lines = [_reason(run, states[run.settings_id]) for run in runs if states]
+    lines += [f"partial: {option}" for option in runs[0].partial]
+    for line in filter(None, lines):
+        console.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def _reason(run: Run, state: RunState) -> str:
+    """The state of a run with its reason; empty if the state says it all."""
+    return (
+        f"{run.entry.label} seed {run.seed}: {state.name}: {state.reason}" if state.reason else ""
+    )

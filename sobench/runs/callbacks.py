@@ -1,0 +1,35 @@
+"""How runs tell others of their progress; needs no torch."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sobench.runs.record import Record
+from sobench.suite.plan import Run
+from sobench.training.progress import TrainProgress
+
+
+class ProgressCallback(Protocol):
+    """Told of the progress of a run."""
+
+    def on_stage(self, text: str) -> None:
+        """The run begins another part of its work."""
+
+    def on_step(self, progress: TrainProgress) -> None:
+        """A training step is done."""
+
+    def on_images(self, done: int, total: int) -> None:
+        """Images are done, in a part of the work that counts them."""
+
+    def warn(self, message: str) -> None:
+        """The run goes on, but the user should know this."""
+
+
+class MatrixProgressCallback(ProgressCallback, Protocol):
+    """Told of the progress of a matrix and of its runs."""
+
+    def on_run_start(self, run: Run, number: int, total: int) -> None:
+        """A run begins or is resumed; ``number`` counts from 1."""
+
+    def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:
+        """A run is done; ``fresh`` is false if it had been done before."""

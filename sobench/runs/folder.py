@@ -1,0 +1,76 @@
+"""The files of a run's folder, and its lock; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sobench.files import is_locked, locked
+from sobench.suite.plan import Run
+from sobench.training.checkpoint_files import list_checkpoints, step_of
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run; no file in it need exist.
+
+    Attributes:
+        input_size: height and width of the suite's input, at which a run is detected anyway.
+    """
+
+    path: Path
+    input_size: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, run: Run, results: Path) -> RunFolder:
+        """The folder of ``run`` below the folder of all results."""
+        return cls(run.folder(results), run.suite.input.size)
+
+    @property
+    def settings(self) -> Path:
+        """The resolved settings, written before the training begins."""
+        return self.path / "run.json"
+
+    @property
+    def record(self) -> Path:
+        """The outcome."""
+        return self.path / "record.json"
+
+    @property
+    def error(self) -> Path:
+        """The traceback of the last failure."""
+        return self.path / "error.txt"
+
+    def detections(self, size: tuple[int, int] | None = None) -> Path:
+        """The detections at the suite's input size, or at a further one (height, width)."""
+        suffix = "" if size is None or size == self.input_size else f"-{size_name(size)}"
+        return self.path / f"detections{suffix}.json.gz"
+
+    def size_detections(self) -> Iterator[Path]:
+        """The detections at further input sizes that exist."""
+        return self.path.glob("detections-*.json.gz")
+
+    def last_step(self) -> int | None:
+        """The step of the newest checkpoint, or ``None`` if there is none."""
+        checkpoints = list_checkpoints(self.path)
+        return step_of(checkpoints[-1]) if checkpoints else None
+
+    def checkpoint_of(self, step: int | None) -> Path | None:
+        """The checkpoint that was written after ``step``, or ``None`` if there is none."""
+        checkpoints = (path for path in list_checkpoints(self.path) if step_of(path) == step)
+        return next(checkpoints, None)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the run for this process; raises ``RunLocked`` if another one holds it."""
+        return locked(self.path)
+
+    def is_locked(self) -> bool:
+        """Whether a process holds the run."""
+        return is_locked(self.path)
+
+
+def size_name(size: tuple[int, int]) -> str:
+    """``<height>x<width>``."""
+    return f"{size[0]}x{size[1]}"

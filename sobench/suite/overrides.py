@@ -1,0 +1,107 @@
+"""A suite as a command line asks for it: with overrides, and why its result is then partial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sobench.errors import RequestError
+from sobench.suite.plan import Run, plan
+from sobench.suite.reader import load
+from sobench.suite.sections import Suite
+
+
+@dataclass(frozen=True)
+class Request:
+    """A suite with overrides laid over, and the part of it that is asked for.
+
+    Attributes:
+        suite: with the overrides.
+        limit: images used of each split, or ``None`` for all.
+        partial: the options that make a result another one than the suite's; empty if none does.
+        methods: rows to keep, by label or method name; empty keeps all.
+        seeds: instead of the suite's; empty keeps these.
+    """
+
+    suite: Suite
+    limit: int | None = None
+    partial: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    def runs(self, data: str) -> list[Run]:
+        """The runs of the request on a dataset of this fingerprint."""
+        return plan(self.suite, data, self.limit, self.partial, self.methods, self.seeds)
+
+
+def read_request(
+    suite: Path,
+    settings: Sequence[str] = (),
+    epochs: int | None = None,
+    limit: int | None = None,
+    methods: str = "",
+    seeds: str = "",
+) -> Request:
+    """Read a suite file and lay the options of a command line over it.
+
+    Args:
+        settings: ``KEY=VALUE`` of ``--set``; the key is dotted, the value is YAML.
+        epochs: ``--epochs``; milestones that are not set as well move in proportion.
+        methods, seeds: of ``--methods`` and ``--seeds``, separated by commas.
+
+    Raises:
+        SuiteError: the file, or the suite with its overrides, is wrong.
+        RequestError: an option is wrong.
+    """
+    overrides = dict(_key_and_value(text) for text in settings)
+    plain = load(suite)
+    # Shorter trainings keep the form of their schedule.
+    if epochs is not None:
+        share = epochs / plain.schedule.epochs
+        overrides["schedule.epochs"] = epochs
+        milestones = [milestone * share for milestone in plain.schedule.milestones]
+        overrides.setdefault("schedule.milestones", milestones)
+    changed = load(suite, overrides) if overrides else plain
+    options = [f"--set {text}" for text in settings]
+    options += [f"--epochs {epochs}"] if epochs is not None else []
+    options += [f"--limit {limit}"] if limit is not None else []
+    is_whole = limit is None and (not overrides or _same_results(plain, changed))
+    return Request(
+        changed,
+        limit,
+        () if is_whole else tuple(options),
+        tuple(name.strip() for name in methods.split(",") if name.strip()),
+        tuple(_seed(text) for text in seeds.split(",") if text.strip()),
+    )
+
+
+def _same_results(plain: Suite, changed: Suite) -> bool:
+    """Whether a changed suite asks for runs of the plain one only.
+
+    A change that no result depends on, such as the folder of the data, leaves the result whole.
+    """
+    try:
+        plain_ids = {run.settings_id for run in plan(plain, "", seeds=changed.seeds)}
+    except RequestError:  # the suite needs the override, or it does not run at all
+        return False
+    return all(run.settings_id in plain_ids for run in plan(changed, ""))
+
+
+def _key_and_value(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise RequestError(f"--set {text}: write KEY=VALUE, such as schedule.lr=0.02")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RequestError(f"--set {text}: the value is not valid YAML; quote it") from None
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise RequestError(f"--seeds: {text!r} is not a seed; write numbers, such as 0,1,2")
+    return int(text)

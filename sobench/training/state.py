@@ -1,0 +1,153 @@
+"""The state of a training that is carried through checkpoints, its log and its clock."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from sobench.errors import CheckpointError, Diverged
+from sobench.models.detector import Detector
+from sobench.training import checkpoint
+
+
+@dataclass
+class TrainState:
+    """How far a training has come; it is saved in the checkpoints.
+
+    Attributes:
+        step: steps done.
+        epochs: a row for each finished epoch: number, stage, last step, mean losses, and scores if
+            they were taken.
+        sums: of the losses since the epoch began, over ``counted`` steps.
+        last: losses of the last step.
+        seconds: spent in training steps, over all sessions.
+        log_bytes: length of the log that belongs to these steps.
+    """
+
+    step: int = 0
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    counted: int = 0
+    last: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    log_bytes: int = 0
+
+    def add_step(self, losses: dict[str, float]) -> None:
+        """Count a step with its losses.
+
+        Raises:
+            Diverged: a loss is not finite.
+        """
+        self.step += 1
+        if not all(math.isfinite(value) for value in losses.values()):
+            parts = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+            raise Diverged(f"the loss is not finite at step {self.step}: {parts}")
+        self.counted += 1
+        self.last = losses
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def end_epoch(self, epoch: int, stage: str) -> dict[str, Any]:
+        """The row of the epoch that ends here; scores may still be added to it."""
+        means = {name: value / self.counted for name, value in self.sums.items()}
+        row: dict[str, Any] = {"epoch": epoch, "stage": stage, "step": self.step, "losses": means}
+        self.epochs.append(row)
+        self.sums, self.counted = {}, 0
+        return row
+
+
+def save_state(
+    folder: Path, run_id: str, detector: Detector, optimizer: Optimizer | None, state: TrainState
+) -> None:
+    """Write a checkpoint; ``optimizer`` is ``None`` at the end of a stage, which needs no more."""
+    device = detector.mean.device
+    content = {
+        "run": run_id,
+        "history": json.dumps(asdict(state)),
+        "model": detector.state_dict(),
+        "optimizer": optimizer.state_dict() if optimizer else None,
+        "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+    }
+    checkpoint.save(folder, state.step, content)
+
+
+def resume(
+    folder: Path, run_id: str, detector: Detector, seed: int, warn: Callable[[str], None]
+) -> tuple[TrainState, dict[str, Any] | None]:
+    """Load the newest sound checkpoint into the fresh detector; only seed if there is none.
+
+    Returns:
+        the state of the training, and that of the optimizer if the checkpoint is within a stage.
+
+    Raises:
+        CheckpointError: the checkpoints are of another run.
+    """
+    content = checkpoint.load_newest(folder, warn)
+    torch.manual_seed(seed)
+    if content is None:
+        return TrainState(), None
+    if content["run"] != run_id:
+        raise CheckpointError(f"{folder}: holds checkpoints of run {content['run']}; move it away")
+    detector.load_state_dict(content["model"])
+    torch.set_rng_state(content["random"])
+    device = detector.mean.device
+    if device.type == "cuda" and content["random_cuda"] is not None:
+        torch.cuda.set_rng_state(content["random_cuda"], device)
+    return TrainState(**json.loads(content["history"])), content["optimizer"]
+
+
+class TrainLog:
+    """``log.jsonl``, cut back to the lines before the checkpoint from which a training resumes."""
+
+    def __init__(self, path: Path, state: TrainState) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.state = state
+        with path.open("ab") as file:
+            file.truncate(min(state.log_bytes, file.tell()))
+
+    def write(self, **row: Any) -> None:
+        """Add a line."""
+        with self.path.open("ab") as file:
+            file.write(json.dumps(row).encode() + b"\n")
+            self.state.log_bytes = file.tell()
+
+
+class TrainClock:
+    """Seconds of training, added to those of earlier sessions, and since the last checkpoint."""
+
+    def __init__(self, state: TrainState) -> None:
+        self.state = state
+        self.before, self.first = state.seconds, state.step
+        self.started = self.last_saved = time.monotonic()
+
+    def step(self, batch_size: int) -> float:
+        """Count a step; returns images a second since this session began."""
+        elapsed = time.monotonic() - self.started
+        self.state.seconds = self.before + elapsed
+        return (self.state.step - self.first) * batch_size / elapsed
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Scoring is not training."""
+        began = time.monotonic()
+        yield
+        self.started += time.monotonic() - began
+
+    def due(self, seconds: float) -> bool:
+        """Whether the last checkpoint is so long ago."""
+        return time.monotonic() - self.last_saved >= seconds
+
+    def saved(self) -> None:
+        """A checkpoint has been written."""
+        self.last_saved = time.monotonic()
