@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -75,7 +74,7 @@ def _is_to_train(state: RunState, needed: bool) -> bool:
 
 def _check_rows(due: Sequence[Run], states: States, training: Container[str]) -> None:
     """Try every row on shapes, without data, at every input size that it is to see."""
-    for run in {_row_id(run): run for run in due}.values():
+    for run in {run.row_id: run for run in due}.values():
         suite, entry = run.suite, run.entry
         if run.settings_id in training:
             check_detector(suite, entry)
@@ -87,8 +86,3 @@ def _check_rows(due: Sequence[Run], states: States, training: Container[str]) ->
             resized, why = with_input_size(suite, size), f"eval_sizes: {list(size)}"
             check_detector(resized, entry, why)
             check_fits(resized, entry, suite, entry, why)
-
-
-def _row_id(run: Run) -> str:
-    """Equal for the seeds of a row."""
-    return replace(run, seed=0).settings_id

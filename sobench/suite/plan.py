@@ -82,6 +82,12 @@ class Run:
         """Seed, and hash of the settings and the dataset's fingerprint."""
         return f"s{self.seed}-{_digest([self.settings_id, self.data])}"
 
+    @cached_property
+    def row_id(self) -> str:
+        """Equal for the seeds of a row."""
+        required = {role: run.row_id for role, run in self.requires}
+        return _digest(self.settings | {"seed": None, "requires": required})
+
     def folder(self, results: Path) -> Path:
         """Where the run keeps its files."""
         return results / self.suite.name / self.entry.name / self.id
