@@ -283,9 +283,9 @@ def list_(what: str) -> None:
 @cli.command()
 def doctor() -> None:
     """Say what this machine can do, what is missing, and what to do about it."""
-    from sobench.report.doctor import print_findings
+    from sobench.report.doctor import print_checks
 
-    print_findings(_stdout())
+    print_checks(_stdout())
 
 
 def _stdout() -> Any:
