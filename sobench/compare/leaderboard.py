@@ -11,8 +11,10 @@ from statistics import mean, median, stdev
 import pandas as pd
 
 from sobench.errors import NothingToCompare
+from sobench.metrics.scores import Scores
+from sobench.metrics.table import score_metrics
 from sobench.runs import record
-from sobench.runs.record import Record, Scored
+from sobench.runs.record import Record
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
@@ -87,7 +89,7 @@ def build(runs: Sequence[Run], records: Sequence[Record]) -> Leaderboard:
             f"{suite.name}: no finished run of this suite; `sobench run` makes some"
             + "".join(known[:1])
         )
-    metrics = _metric_names(suite.protocol)
+    metrics = tuple(metric.name for metric in score_metrics(PROTOCOLS[suite.protocol]))
     rows = [_row(label, group, metrics) for label, group in good.items()]
     rows.sort(key=lambda row: -_or_worst(row["AP"]))
     for rank, row in enumerate(rows, 1):
@@ -106,13 +108,6 @@ def build(runs: Sequence[Run], records: Sequence[Record]) -> Leaderboard:
     )
 
 
-def _metric_names(protocol: str) -> tuple[str, ...]:
-    rules = PROTOCOLS[protocol]
-    sizes = tuple(f"AP_{name}" for name in rules.bins)
-    recalls = tuple(f"AR@{n}" for n in rules.max_dets)
-    return ("AP", "AP50", "AP75", *sizes, *recalls, *(f"AR_{name}" for name in rules.bins))
-
-
 def _row(label: str, group: Sequence[Record], metrics: Sequence[str]) -> dict[str, object]:
     row: dict[str, object] = {"method": label, "seeds": len(group)}
     row |= _averaged([r.scored for r in group if r.scored], metrics)
@@ -127,7 +122,7 @@ def _row(label: str, group: Sequence[Record], metrics: Sequence[str]) -> dict[st
     return row
 
 
-def _averaged(scores: Sequence[Scored], metrics: Sequence[str]) -> dict[str, object]:
+def _averaged(scores: Sequence[Scores], metrics: Sequence[str]) -> dict[str, object]:
     row: dict[str, object] = {}
     for name in metrics:
         values = [scored.metrics.get(name) for scored in scores]
@@ -193,7 +188,7 @@ def _tested(found: Record, size: str, suite: Suite) -> bool:
     return size in found.sizes and not _outdated(found.sizes[size], suite.protocol)
 
 
-def _outdated(scored: Scored, protocol: str) -> bool:
+def _outdated(scored: Scores, protocol: str) -> bool:
     version = PROTOCOLS[protocol].version
     return (scored.protocol, scored.protocol_version) != (protocol, version)
 

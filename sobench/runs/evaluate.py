@@ -12,10 +12,10 @@ from sobench.data.dataset import Dataset
 from sobench.data.load import load
 from sobench.metrics import coco as detection
 from sobench.metrics.detections import read_rows, write_rows
-from sobench.runs import record
+from sobench.metrics.scores import Scores
 from sobench.runs import weights as network
 from sobench.runs.detect import detect
-from sobench.runs.record import Record, Scored, size_name
+from sobench.runs.record import Record, size_name
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
@@ -35,27 +35,15 @@ def delete_size_detections(run: Run, results: Path) -> None:
         path.unlink()
 
 
-def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
+def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scores:
     """Metrics of the detections in a file, under the suite's protocol."""
     protocol = PROTOCOLS[run.suite.protocol]
-    scores = detection.score(dataset, read_rows(stored), protocol, run.suite.engine)
-    return Scored.model_validate(
-        record.nan_to_none(
-            {
-                "protocol": run.suite.protocol,
-                "protocol_version": protocol.version,
-                "engine": scores.engine,
-                "metrics": scores.metrics,
-                "per_class": scores.per_class,
-                "curves": scores.curves,
-            }
-        )
-    )
+    return detection.score(dataset, read_rows(stored), protocol, run.suite.engine)
 
 
 def score_sizes(
     run: Run, results: Path, old: Record, device: torch.device, watch: Watch
-) -> dict[str, Scored]:
+) -> dict[str, Scores]:
     """Metrics at the suite's further input sizes, of the weights that the run has left behind.
 
     Sizes whose detections are stored are only scored; those of another suite are kept while they
@@ -104,7 +92,7 @@ def can_evaluate(run: Run, results: Path, outcome: Record) -> bool:
     return sizes or network.has_weights(run, results, outcome)
 
 
-def _as_wanted(run: Run, scored: Scored | None) -> bool:
+def _as_wanted(run: Run, scored: Scores | None) -> bool:
     return (
         scored is not None
         and scored.protocol == run.suite.protocol

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from sobench.errors import DataError
+from sobench.metrics.scores import Scores
 from sobench.runs import record
-from sobench.runs.record import Epoch, Scored, nan_to_none
+from sobench.runs.record import Epoch, nan_to_none
 from tests.records import COST, failed_record, record_of, scored
 from tests.tiny_suite import tiny_run
 
@@ -27,7 +28,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_undefined_becomes_null(tmp_path: Path) -> None:
-    scores = Scored(
+    scores = Scores(
         protocol="coco",
         protocol_version=1,
         engine="hotcoco 1.0",
@@ -47,7 +48,7 @@ def test_undefined_becomes_null(tmp_path: Path) -> None:
     assert found.scored.curves == {"car": {"mean": [1.0, None, None]}}
 
 
-def test_finite_keeps_the_structure() -> None:
+def test_nan_to_none_keeps_the_structure() -> None:
     assert nan_to_none({"a": (1.5, -math.inf, [math.nan, "x", 2, None, True])}) == {
         "a": [1.5, None, [None, "x", 2, None, True]]
     }
