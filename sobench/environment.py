@@ -1,4 +1,4 @@
-"""Where a number came from: versions, machine, code. Imports nothing heavy by itself."""
+"""The provenance of a number: versions, machine, code. Imports nothing heavy by itself."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ import sobench
 
 
 class Environment(BaseModel):
-    """Stamped on every record.
+    """Versions and machine, stored in every record.
 
     Attributes:
-        code: version, with the commit where the code runs from a checkout, and ``+changes`` where
-            that checkout differs from its commit.
-        device: the device a run trained on, in words.
-        threads: CPU threads that torch used.
+        code: version; followed by the commit if the code runs from a checkout, and by ``+changes``
+            if that checkout differs from its commit.
+        packages: name -> installed version, of those in ``PACKAGES``.
+        system: operating system and architecture.
+        host: network name of the machine.
+        device: name of the device that a run trained on.
+        threads: number of CPU threads that torch used.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,11 +42,11 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow", "hotcoco", "pycocotools",
 
 
 def describe(device: str, threads: int) -> Environment:
-    """The environment of this process; ``device`` and ``threads`` are torch's to tell."""
+    """The environment of this process; ``device`` and ``threads`` come from torch."""
     return Environment(
         code=_loaded_version(),
         python=platform.python_version(),
-        packages={name: found for name in PACKAGES if (found := package_version(name))},
+        packages={name: number for name in PACKAGES if (number := package_version(name))},
         system=f"{platform.system()} {platform.machine()}",
         host=platform.node(),
         device=device,
@@ -52,7 +55,7 @@ def describe(device: str, threads: int) -> Environment:
 
 
 def package_version(name: str) -> str:
-    """Installed version, or an empty string."""
+    """The installed version; empty if the package is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -60,7 +63,7 @@ def package_version(name: str) -> str:
 
 
 def code_version() -> str:
-    """Of the code as it is now: ``0.1.0``, ``0.1.0 1a2b3c4`` or ``0.1.0 1a2b3c4+changes``."""
+    """Version of the code on disk: ``0.1.0``, ``0.1.0 1a2b3c4`` or ``0.1.0 1a2b3c4+changes``."""
     root = Path(__file__).resolve().parent.parent
     commit = _git(root, "rev-parse", "--short=10", "HEAD")
     if not commit or not (root / "sobench").is_dir():
@@ -71,12 +74,12 @@ def code_version() -> str:
 
 @cache
 def _loaded_version() -> str:
-    """Of the code as this process first asked: a checkout may change under a long matrix."""
+    """Version at the first call in this process: a checkout may change during a long matrix."""
     return code_version()
 
 
 def cpu_name() -> str:
-    """The processor's model name, with its usable cores."""
+    """The processor's model name and its number of usable cores."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -88,18 +91,19 @@ def cpu_name() -> str:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _git(root: Path, *arguments: str) -> str:
+    """Output of a git command in a checkout; empty if it fails or there is no checkout."""
     if not (root / ".git").exists():
         return ""
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             ["git", "-C", str(root), *arguments],
             capture_output=True, text=True, timeout=10, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return result.stdout.strip() if result.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""The errors a user can meet: each names the file, the key or row, the value and the way out."""
+"""The errors that users meet. A message names the file, the key or row, the value and a way out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SobenchError(Exception):
 
 
 class RequestError(SobenchError):
-    """What was asked for cannot be done: a wrong option, an unknown name, a missing device."""
+    """A request cannot be met: a wrong option, an unknown name, a missing device."""
 
     exit_code = 2
 
@@ -27,15 +27,15 @@ class DataError(RequestError):
 
 
 class RunError(SobenchError):
-    """One run could not finish; the rest of the suite goes on."""
+    """One run could not finish; the other runs of the suite go on."""
 
 
 class Diverged(RunError):  # noqa: N818
-    """The loss of a run stopped being finite."""
+    """The loss of a run is no longer finite."""
 
 
 class RunLocked(RunError):  # noqa: N818
-    """Another process is at this run."""
+    """Another process is working on this run."""
 
 
 class CheckpointError(SobenchError):
@@ -48,8 +48,8 @@ class NothingToCompare(SobenchError):  # noqa: N818
     exit_code = 4
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, valid_names: Iterable[str]) -> str:
     """`` did you mean 'x'?`` for a near miss, else `` known: a, b, c``; starts with a space."""
-    names = list(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
-    return f" did you mean {close[0]!r}?" if close else f" known: {', '.join(names)}"
+    candidates = list(valid_names)
+    close = get_close_matches(name, candidates, n=1, cutoff=0.6)
+    return f" did you mean {close[0]!r}?" if close else f" known: {', '.join(candidates)}"

@@ -10,8 +10,10 @@ import pytest
 
 from sobench.cli import main
 from sobench.environment import Environment
+from sobench.metrics.scores import Scores
+from sobench.metrics.table import score_metrics
 from sobench.runs import record
-from sobench.runs.record import Cost, Record, Scored
+from sobench.runs.record import Cost, Record
 from sobench.runs.state import RunState, state_of
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -19,13 +21,11 @@ from sobench.suite.protocols import PROTOCOLS
 
 def metrics_of(protocol: str, ap: float | None) -> dict[str, float | None]:
     """Every metric of a protocol, each of another value that follows from ``ap``."""
-    rules = PROTOCOLS[protocol]
-    names = ["AP", "AP50", "AP75", *(f"AP_{name}" for name in rules.bins)]
-    names += [f"AR@{n}" for n in rules.max_dets] + [f"AR_{name}" for name in rules.bins]
+    names = [metric.name for metric in score_metrics(PROTOCOLS[protocol])]
     return {name: None if ap is None else ap + i / 1000 for i, name in enumerate(names)}
 
 
-def scored(ap: float | None, protocol: str = "coco", **changes: Any) -> Scored:
+def scored(ap: float | None, protocol: str = "coco", **changes: Any) -> Scores:
     """Scores in which cars are found better than buses by 0.2."""
     values: dict[str, Any] = {
         "protocol": protocol,
@@ -39,7 +39,7 @@ def scored(ap: float | None, protocol: str = "coco", **changes: Any) -> Scored:
         },
         "curves": {"car": {"mean": [1.0, 0.5, None]}},
     }
-    return Scored(**values | changes)
+    return Scores(**values | changes)
 
 
 ENVIRONMENT = Environment(

@@ -32,13 +32,13 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_describe() -> None:
-    found = describe("some device", 3)
-    assert found.device == "some device"
-    assert found.threads == 3
-    assert found.code.startswith(sobench.__version__)
-    assert re.fullmatch(r"3\.\d+\.\d+\S*", found.python)
-    assert found.packages["torch"] == package_version("torch") != ""
-    assert found.system.strip()
+    described = describe("some device", 3)
+    assert described.device == "some device"
+    assert described.threads == 3
+    assert described.code.startswith(sobench.__version__)
+    assert re.fullmatch(r"3\.\d+\.\d+\S*", described.python)
+    assert described.packages["torch"] == package_version("torch") != ""
+    assert described.system.strip()
 
 
 def test_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

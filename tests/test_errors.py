@@ -32,5 +32,5 @@ def test_near_miss_is_named() -> None:
     assert did_you_mean("schedul", ["dataset", "schedule"]) == " did you mean 'schedule'?"
 
 
-def test_far_miss_lists_what_is_known() -> None:
+def test_far_miss_lists_the_valid_names() -> None:
     assert did_you_mean("zzz", {"dataset": 1, "schedule": 2}) == " known: dataset, schedule"

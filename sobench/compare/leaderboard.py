@@ -11,8 +11,10 @@ from statistics import mean, median, stdev
 import pandas as pd
 
 from sobench.errors import NothingToCompare
+from sobench.metrics.scores import Scores
+from sobench.metrics.table import score_metrics
 from sobench.runs.folder import size_name
-from sobench.runs.record import Record, Scored
+from sobench.runs.record import Record
 from sobench.runs.state import States, read_states
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -80,7 +82,7 @@ def build(runs: Sequence[Run], states: States) -> Leaderboard:
             f"{suite.name}: this suite has no finished run; `sobench run` makes some"
             + "".join(reasons[:1])
         )
-    metrics = _metric_names(suite.protocol)
+    metrics = tuple(metric.name for metric in score_metrics(PROTOCOLS[suite.protocol]))
     table_rows = [_row(label, records, metrics) for label, records in results.items()]
     table_rows.sort(key=lambda row: -_or_worst(row["AP"]))
     for rank, row in enumerate(table_rows, 1):
@@ -99,13 +101,6 @@ def build(runs: Sequence[Run], states: States) -> Leaderboard:
     )
 
 
-def _metric_names(protocol: str) -> tuple[str, ...]:
-    rules = PROTOCOLS[protocol]
-    sizes = tuple(f"AP_{name}" for name in rules.bins)
-    recalls = tuple(f"AR@{n}" for n in rules.max_dets)
-    return ("AP", "AP50", "AP75", *sizes, *recalls, *(f"AR_{name}" for name in rules.bins))
-
-
 def _row(label: str, group: Sequence[Record], metrics: Sequence[str]) -> dict[str, object]:
     row: dict[str, object] = {"method": label, "seeds": len(group)}
     row |= _averaged([r.scored for r in group if r.scored], metrics)
@@ -120,7 +115,7 @@ def _row(label: str, group: Sequence[Record], metrics: Sequence[str]) -> dict[st
     return row
 
 
-def _averaged(scores: Sequence[Scored], metrics: Sequence[str]) -> dict[str, object]:
+def _averaged(scores: Sequence[Scores], metrics: Sequence[str]) -> dict[str, object]:
     row: dict[str, object] = {}
     for name in metrics:
         values = [scored.metrics.get(name) for scored in scores]

@@ -1,17 +1,16 @@
 """COCO AP and AR from stored detections.
 
-Two engines compute the same numbers: hotcoco, and pycocotools as the referee. Both are read at the
-level of their precision and recall arrays, because their printed summaries assume the default
-``maxDets`` and size bins.
+Two engines compute the same numbers: hotcoco, and pycocotools as the referee. Metrics are means of
+their precision and recall arrays, because their printed summaries assume the default ``maxDets``
+and size bins.
 
-Scoring sees boxes rounded to 1e-3 px and scores rounded to 1e-9, exactly what the file holds, so
+Scoring sees boxes rounded to 1e-3 px and scores rounded to 1e-9, exactly as the file holds them, so
 that rescoring a file gives the numbers of the run that wrote it.
 """
 
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -24,37 +23,16 @@ from numpy.typing import NDArray
 from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, FloatArray, IntArray
 from sobench.errors import DataError, RequestError
 from sobench.metrics.detections import DetectionRow, DetectionTable, tabulate
+from sobench.metrics.scores import Scores
+from sobench.metrics.table import ALL_AREAS, IoU, ScoreMetric, score_metrics
 from sobench.suite.protocols import INFINITE_AREA, Protocol
 
 RECALL_POINTS = 101
 
 # Positions in the engines' IoU axis, .50:.05:.95. "mean" is the mean over all ten.
-_IOU_SLICES = {"0.50": slice(0, 1), "0.75": slice(5, 6), "mean": slice(None)}
+_IOU_SLICES: dict[IoU, slice] = {"0.50": slice(0, 1), "0.75": slice(5, 6), "mean": slice(None)}
 # Turns x2 - x1 back into the width that the annotation file held, to the bit.
 _TRUTH_DECIMALS = 6
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What one set of detections is worth. Fractions in 0..1, NaN where there is no ground truth.
-
-    Attributes:
-        metrics: ``AP``, ``AP50``, ``AP75``, ``AP_<bin>`` for each size bin, ``AR@<n>`` for each
-            limit of detections, ``AR_<bin>``. AP and ``AR_<bin>`` hold at the last limit.
-        per_class: class name -> ``AP``, ``AP50``, ``AP75``, ``AR`` at the last limit, and
-            ``ground_truth``, the number of boxes.
-        curves: class name, or ``all`` for the mean over classes with ground truth -> ``0.50``,
-            ``0.75`` and ``mean`` (over the ten IoU thresholds) -> precision at the 101 recalls
-            0, .01, ..., 1, for all areas at the last limit.
-        engine: name and version, such as ``hotcoco 1.3.0``.
-        protocol: what was asked for.
-    """
-
-    metrics: dict[str, float]
-    per_class: dict[str, dict[str, float]]
-    curves: dict[str, dict[str, list[float]]]
-    engine: str
-    protocol: Protocol
 
 
 @dataclass(frozen=True)
@@ -74,7 +52,7 @@ class _Evaluation:
 
     Attributes:
         precision: ``[10, 101, K, 1 + bins, limits]``, -1 without ground truth.
-        recall: ``[10, K, 1 + bins, limits]``, likewise. The first area range is "all".
+        recall: ``[10, K, 1 + bins, limits]``, likewise. The first area range is of all areas.
     """
 
     precision: FloatArray
@@ -83,59 +61,60 @@ class _Evaluation:
 
 def score(
     dataset: Dataset,
-    rows: Sequence[DetectionRow],
+    detections: Sequence[DetectionRow],
     protocol: Protocol,
     engine: Literal["hotcoco", "pycocotools"] = "hotcoco",
 ) -> Scores:
     """Score detections against every image of the dataset, also those without detections.
 
-    IoU runs over .50:.05:.95; a size bin goes by the annotation's area and includes both its ends.
-    An ignore region of one class is a crowd region of that class; what becomes of regions of
-    ``EVERY_CLASS`` is the protocol's ``ignore_regions``. pycocotools prints while it works: its
-    output is swallowed by redirecting ``sys.stdout`` of the whole process meanwhile.
+    IoU thresholds are .50:.05:.95. An object belongs to a size bin by its annotated area; both ends
+    of a bin are inclusive. An ignore region of one class is a crowd region of that class; regions
+    of ``EVERY_CLASS`` are treated as the protocol's ``ignore_regions`` says. pycocotools prints
+    while it works: ``sys.stdout`` of the whole process is redirected meanwhile.
 
     Args:
         dataset: the split that the detections were made on.
-        rows: detections, in any order and possibly none; equal scores keep their order.
+        detections: rows in any order and possibly none; equal scores keep their order.
         protocol: limits of detections, size bins and the treatment of ignore regions.
         engine: ``hotcoco``, or ``pycocotools``, which is slower by two orders of magnitude.
 
     Raises:
         DataError: a row is malformed, not finite, of negative size, or names an image or class
-            that the dataset lacks; or a class is named ``all`` or like another.
+            that the dataset lacks; or a class has the name ``all`` or that of another class.
         RequestError: the protocol's ``max_dets`` do not rise.
     """
     _check_names(dataset)
     if not protocol.max_dets or list(protocol.max_dets) != sorted({*protocol.max_dets}):
         raise RequestError(
-            f"protocol {protocol.title!r}: max_dets {protocol.max_dets} must rise; "
+            f"protocol {protocol.name}: max_dets {protocol.max_dets} must rise; "
             "the last is the limit for AP"
         )
-    detections = tabulate(rows, "detections")
-    _check_ids(detections, dataset)
+    table = tabulate(detections, "detections")
+    _check_ids(table, dataset)
     truth = _ground_truth(dataset, protocol)
     evaluate = {"hotcoco": _evaluate_hotcoco, "pycocotools": _evaluate_pycocotools}[engine]
-    evaluation = evaluate(dataset, truth, detections, protocol)
+    evaluation = evaluate(dataset, truth, table, protocol)
     return Scores(
-        metrics=_metrics(evaluation, protocol),
-        per_class=_per_class(evaluation, dataset, truth),
-        curves=_curves(evaluation, dataset),
+        protocol=protocol.name,
+        protocol_version=protocol.version,
         engine=f"{engine} {version(engine)}",
-        protocol=protocol,
+        metrics=_metrics(evaluation, protocol),
+        per_class=_per_class(evaluation, dataset, truth, protocol),
+        curves=_curves(evaluation, dataset),
     )
 
 
 def _check_ids(table: DetectionTable, dataset: Dataset) -> None:
     """Refuse rows about images or classes that the dataset does not have."""
-    images = [image.id for image in dataset.images]
-    for ids, known, key, noun in (
-        (table.image_ids, images, "image_id", "an image"),
+    image_ids = [image.id for image in dataset.images]
+    for ids, valid_ids, key, noun in (
+        (table.image_ids, image_ids, "image_id", "an image"),
         (table.category_ids, list(dataset.category_ids), "category_id", "a class"),
     ):
-        bad = ~np.isin(ids, np.array(known, dtype=np.int64))
-        if bad.any():
-            index = int(np.argmax(bad))
-            few = ", ".join(str(value) for value in known[:10]) + (", ..." if known[10:] else "")
+        unknown = ~np.isin(ids, np.array(valid_ids, dtype=np.int64))
+        if unknown.any():
+            index = int(np.argmax(unknown))
+            few = ", ".join(map(str, valid_ids[:10])) + (", ..." if valid_ids[10:] else "")
             raise DataError(
                 f"detections, row {index + 1} of {len(ids)}: {key} {ids[index]} is not {noun} of "
                 f"{dataset.title} (known: {few}); score against the split they were made on"
@@ -143,7 +122,7 @@ def _check_ids(table: DetectionTable, dataset: Dataset) -> None:
 
 
 def _check_names(dataset: Dataset) -> None:
-    """Results are keyed by class name, and ``all`` is the mean over classes."""
+    """Refuse equal class names, which key the results, and ``all``, the mean over classes."""
     seen = {"all"}
     for name in dataset.classes:
         if name in seen:
@@ -155,31 +134,33 @@ def _check_names(dataset: Dataset) -> None:
 
 def _ground_truth(dataset: Dataset, protocol: Protocol) -> _GroundTruth:
     """Objects and the ignore regions that the protocol keeps, in the order of the images."""
-    parts = [_image_truth(image, len(dataset.classes), protocol) for image in dataset.images]
-    boxes = np.concatenate([np.empty((0, 4)), *(part[0] for part in parts)])
-    labels = np.concatenate([np.empty(0, np.int64), *(part[1] for part in parts)])
+    per_image = [_image_truth(image, len(dataset.classes), protocol) for image in dataset.images]
+    # The empty arrays are for datasets without images.
+    boxes = np.concatenate([np.empty((0, 4)), *(columns[0] for columns in per_image)])
+    labels = np.concatenate([np.empty(0, np.int64), *(columns[1] for columns in per_image)])
     sizes = np.round(boxes[:, 2:] - boxes[:, :2], _TRUTH_DECIMALS)
     return _GroundTruth(
         image_ids=np.repeat(
             np.array([image.id for image in dataset.images], dtype=np.int64),
-            np.array([len(part[1]) for part in parts], dtype=np.int64),
+            np.array([len(columns[1]) for columns in per_image], dtype=np.int64),
         ),
         category_ids=np.array(dataset.category_ids, dtype=np.int64)[labels],
         boxes=np.concatenate([boxes[:, :2], sizes], axis=1),
-        areas=np.concatenate([np.empty(0), *(part[2] for part in parts)]),
-        crowd=np.concatenate([np.empty(0, np.int64), *(part[3] for part in parts)]),
+        areas=np.concatenate([np.empty(0), *(columns[2] for columns in per_image)]),
+        crowd=np.concatenate([np.empty(0, np.int64), *(columns[3] for columns in per_image)]),
     )
 
 
 def _image_truth(
-    image: AnnotatedImage, classes: int, protocol: Protocol
+    image: AnnotatedImage, num_classes: int, protocol: Protocol
 ) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
     """Boxes ``[N, 4]`` ``x1, y1, x2, y2``, labels, areas and crowd flags ``[N]`` of one image."""
     shared = image.ignore_labels == EVERY_CLASS
+    # A region of every class becomes a crowd region of each, box by box.
     regions = image.ignore[shared] if protocol.ignore_regions == "crowd" else np.empty((0, 4))
-    crowds = np.concatenate([image.ignore[~shared], np.repeat(regions, classes, axis=0)])
+    crowds = np.concatenate([image.ignore[~shared], np.repeat(regions, num_classes, axis=0)])
     crowd_labels = np.concatenate(
-        [image.ignore_labels[~shared], np.tile(np.arange(classes), len(regions))]
+        [image.ignore_labels[~shared], np.tile(np.arange(num_classes), len(regions))]
     )
     crowd_areas = np.prod(crowds[:, 2:] - crowds[:, :2], axis=1)
     return (
@@ -191,7 +172,7 @@ def _image_truth(
 
 
 def _area_ranges(protocol: Protocol) -> list[list[float]]:
-    """All areas, then the protocol's bins."""
+    """The range of all areas, then those of the protocol's bins."""
     return [[0.0, INFINITE_AREA], *([low, high] for low, high in protocol.bins.values())]
 
 
@@ -204,7 +185,7 @@ def _tables(
 
 
 def _in_dataset_order(dataset: Dataset, arrays: dict[str, Any]) -> _Evaluation:
-    """The engines sort classes by id; the dataset need not."""
+    """The arrays with classes in the dataset's order; the engines sort them by id."""
     order = np.argsort(np.argsort(np.array(dataset.category_ids, dtype=np.int64)))
     return _Evaluation(arrays["precision"][:, :, order], arrays["recall"][:, order])
 
@@ -212,32 +193,32 @@ def _in_dataset_order(dataset: Dataset, arrays: dict[str, Any]) -> _Evaluation:
 def _evaluate_hotcoco(
     dataset: Dataset, truth: _GroundTruth, detections: DetectionTable, protocol: Protocol
 ) -> _Evaluation:
-    """Score under the ranks of the ids, which sort alike.
+    """Evaluate with the ranks of the ids in their place, which sort alike.
 
     hotcoco refuses negative ids and takes detections as floats, which blur ids beyond 2**53.
     """
     from hotcoco import COCO, COCOeval
 
-    images = np.sort(np.array([image.id for image in dataset.images], dtype=np.int64))
-    categories = np.sort(np.array(dataset.category_ids, dtype=np.int64))
+    image_ids = np.sort(np.array([image.id for image in dataset.images], dtype=np.int64))
+    category_ids = np.sort(np.array(dataset.category_ids, dtype=np.int64))
     references = COCO.from_arrays(
-        *_tables(range(len(images)), range(len(categories))),
-        np.searchsorted(images, truth.image_ids),
-        np.searchsorted(categories, truth.category_ids),
+        *_tables(range(len(image_ids)), range(len(category_ids))),
+        np.searchsorted(image_ids, truth.image_ids),
+        np.searchsorted(category_ids, truth.category_ids),
         truth.boxes,
         area=truth.areas,
         iscrowd=truth.crowd,
     )
     columns = (
-        np.searchsorted(images, detections.image_ids),
+        np.searchsorted(image_ids, detections.image_ids),
         detections.boxes,
         detections.scores,
-        np.searchsorted(categories, detections.category_ids),
+        np.searchsorted(category_ids, detections.category_ids),
     )
     evaluator = COCOeval(references, references.load_res(np.column_stack(columns)), "bbox")
     evaluator.params.max_dets = list(protocol.max_dets)
     evaluator.params.area_rng = _area_ranges(protocol)
-    evaluator.params.area_rng_lbl = ["all", *protocol.bins]
+    evaluator.params.area_rng_lbl = [ALL_AREAS, *protocol.bins]
     evaluator.evaluate()
     evaluator.accumulate()
     return _in_dataset_order(dataset, cast(dict[str, Any], evaluator.eval))
@@ -250,15 +231,15 @@ def _evaluate_pycocotools(
 
     zeros = np.zeros(len(detections.scores), np.int64)
     areas = detections.boxes[:, 2] * detections.boxes[:, 3]
-    found = (detections.image_ids, detections.category_ids, detections.boxes, areas, zeros)
-    known = (truth.image_ids, truth.category_ids, truth.boxes, truth.areas, truth.crowd)
+    detected = (detections.image_ids, detections.category_ids, detections.boxes, areas, zeros)
+    annotated = (truth.image_ids, truth.category_ids, truth.boxes, truth.areas, truth.crowd)
     with redirect_stdout(io.StringIO()):
         evaluator = COCOeval(
-            _index(dataset, known), _index(dataset, found, detections.scores), "bbox"
+            _index(dataset, annotated), _index(dataset, detected, detections.scores), "bbox"
         )
         evaluator.params.maxDets = list(protocol.max_dets)
         evaluator.params.areaRng = _area_ranges(protocol)
-        evaluator.params.areaRngLbl = ["all", *protocol.bins]
+        evaluator.params.areaRngLbl = [ALL_AREAS, *protocol.bins]
         evaluator.evaluate()
         evaluator.accumulate()
     return _in_dataset_order(dataset, evaluator.eval)
@@ -274,71 +255,80 @@ def _index(
     from pycocotools.coco import COCO
 
     keys = ("image_id", "category_id", "bbox", "area", "iscrowd")
-    cells = zip(*(column.tolist() for column in columns), strict=True)
-    rows = [{"id": i, **dict(zip(keys, row, strict=True))} for i, row in enumerate(cells, start=1)]
-    for row, value in zip(rows, () if scores is None else scores.tolist(), strict=False):
-        row["score"] = value
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    annotations = [
+        {"id": number, **dict(zip(keys, row, strict=True))} for number, row in enumerate(rows, 1)
+    ]
+    if scores is not None:
+        for annotation, value in zip(annotations, scores.tolist(), strict=True):
+            annotation["score"] = value
     images, categories = _tables([image.id for image in dataset.images], dataset.category_ids)
     coco = COCO()
-    coco.dataset = {"images": images, "categories": categories, "annotations": rows}
+    coco.dataset = {"images": images, "categories": categories, "annotations": annotations}
     coco.createIndex()
     return coco
 
 
-def _mean(values: FloatArray) -> float:
-    """The mean of the defined values; NaN if all are -1."""
+def _mean(values: FloatArray) -> float | None:
+    """The mean of the defined values; ``None`` if all are -1."""
     defined = values[values > -1]
-    return float(defined.mean()) if defined.size else math.nan
+    return float(defined.mean()) if defined.size else None
 
 
-def _metrics(evaluation: _Evaluation, protocol: Protocol) -> dict[str, float]:
-    precision, recall = evaluation.precision[..., -1], evaluation.recall
-    bins = list(enumerate(protocol.bins, start=1))
+def _values(evaluation: _Evaluation, metric: ScoreMetric, protocol: Protocol) -> FloatArray:
+    """A metric's precisions ``[T, 101, K]`` or recalls ``[T, K]``."""
+    area = [ALL_AREAS, *protocol.bins].index(metric.area)
+    limit = protocol.max_dets.index(metric.max_dets)
+    values = evaluation.precision if metric.quantity == "AP" else evaluation.recall
+    return values[_IOU_SLICES[metric.iou], ..., area, limit]
+
+
+def _metrics(evaluation: _Evaluation, protocol: Protocol) -> dict[str, float | None]:
     return {
-        "AP": _mean(precision[..., 0]),
-        "AP50": _mean(precision[_IOU_SLICES["0.50"], ..., 0]),
-        "AP75": _mean(precision[_IOU_SLICES["0.75"], ..., 0]),
-        **{f"AP_{name}": _mean(precision[..., area]) for area, name in bins},
-        **{f"AR@{n}": _mean(recall[:, :, 0, m]) for m, n in enumerate(protocol.max_dets)},
-        **{f"AR_{name}": _mean(recall[:, :, area, -1]) for area, name in bins},
+        metric.name: _mean(_values(evaluation, metric, protocol))
+        for metric in score_metrics(protocol)
     }
 
 
 def _per_class(
-    evaluation: _Evaluation, dataset: Dataset, truth: _GroundTruth
-) -> dict[str, dict[str, float]]:
-    precision, recall = evaluation.precision[..., 0, -1], evaluation.recall[..., 0, -1]
+    evaluation: _Evaluation, dataset: Dataset, truth: _GroundTruth, protocol: Protocol
+) -> dict[str, dict[str, float | None]]:
+    """The metrics over all areas at the last limit, with ``AR`` for ``AR@<n>``."""
+    values = {
+        metric.name.partition("@")[0]: _values(evaluation, metric, protocol)
+        for metric in score_metrics(protocol)
+        if metric.area == ALL_AREAS and metric.max_dets == protocol.max_dets[-1]
+    }
     objects = truth.category_ids[truth.crowd == 0]
     return {
         name: {
-            "AP": _mean(precision[..., label]),
-            "AP50": _mean(precision[_IOU_SLICES["0.50"], :, label]),
-            "AP75": _mean(precision[_IOU_SLICES["0.75"], :, label]),
-            "AR": _mean(recall[:, label]),
+            **{key: _mean(of_classes[..., label]) for key, of_classes in values.items()},
             "ground_truth": float(np.count_nonzero(objects == dataset.category_ids[label])),
         }
         for label, name in enumerate(dataset.classes)
     }
 
 
-def _curves(evaluation: _Evaluation, dataset: Dataset) -> dict[str, dict[str, list[float]]]:
+def _curves(evaluation: _Evaluation, dataset: Dataset) -> dict[str, dict[str, list[float | None]]]:
     precision = evaluation.precision[..., 0, -1]
-    known = np.all(precision > -1, axis=(0, 1))
-    chosen = {name: [label] for label, name in enumerate(dataset.classes)}
-    chosen["all"] = np.flatnonzero(known).tolist()
+    has_objects = np.all(precision > -1, axis=(0, 1))
+    labels_of = {name: [label] for label, name in enumerate(dataset.classes)}
+    labels_of["all"] = np.flatnonzero(has_objects).tolist()
     return {
         name: {
-            key: _curve(precision[ious][:, :, labels]) if known[labels].any() else _undefined()
-            for key, ious in _IOU_SLICES.items()
+            iou: _curve(precision[ious][:, :, labels])
+            if has_objects[labels].any()
+            else _undefined()
+            for iou, ious in _IOU_SLICES.items()
         }
-        for name, labels in chosen.items()
+        for name, labels in labels_of.items()
     }
 
 
-def _curve(precision: FloatArray) -> list[float]:
-    """``[T, 101, K]`` -> the mean precision at each recall."""
-    return cast(list[float], precision.mean(axis=(0, 2)).tolist())
+def _curve(precision: FloatArray) -> list[float | None]:
+    """The mean precision at each recall, from ``[T, 101, K]``."""
+    return cast(list[float | None], precision.mean(axis=(0, 2)).tolist())
 
 
-def _undefined() -> list[float]:
-    return [math.nan] * RECALL_POINTS
+def _undefined() -> list[float | None]:
+    return [None] * RECALL_POINTS

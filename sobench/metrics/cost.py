@@ -1,4 +1,4 @@
-"""What a detector costs: parameters, multiply-adds, latency, memory."""
+"""Costs of a detector: parameters, multiply-adds, latency, memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNCOUNTED = (
     "batch_norm", "group_norm", "layer_norm", "instance_norm",
     "upsample_nearest2d", "upsample_bilinear2d", "adaptive_avg_pool2d", "grid_sampler",
 )  # fmt: skip
-"""What fvcore counts unless it is told otherwise."""
+"""Operations that fvcore counts by default and that are not counted here."""
 
 
 class _Predict(nn.Module):
@@ -26,12 +26,12 @@ class _Predict(nn.Module):
         self.detector = detector
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """A flat list of tensors, as tracing wants them."""
+        """The outputs as a flat list, as tracing needs them."""
         return self.detector.head.flops_outputs(self.detector.predict(images))
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:
-    """All weights, and those that train."""
+    """The numbers of all weights and of those that train."""
     sizes = [(p.numel(), p.requires_grad) for p in module.parameters()]
     return sum(n for n, _ in sizes), sum(n for n, trains in sizes if trains)
 
@@ -39,7 +39,7 @@ def count_parameters(module: nn.Module) -> tuple[int, int]:
 def count_gflops(detector: Detector, size: tuple[int, int]) -> float:
     """Multiply-adds of convolutions and matrix products for one image, in 1e9, by fvcore.
 
-    Norms, activations and resampling count nothing, as is usual for these figures in papers.
+    Norms, activations and resampling are not counted, as is usual for these figures in papers.
 
     Args:
         size: height and width of the input.
@@ -48,7 +48,7 @@ def count_gflops(detector: Detector, size: tuple[int, int]) -> float:
     device = next(detector.parameters()).device
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
-        # Its import uses what torch has deprecated, and the tracer takes shapes as constant.
+        # fvcore's import warns of deprecated parts of torch; its tracer, of constant shapes.
         warnings.simplefilter("ignore")
         from fvcore.nn import FlopCountAnalysis
 
@@ -67,7 +67,7 @@ def count_gflops(detector: Detector, size: tuple[int, int]) -> float:
 def measure_latency(
     detector: Detector, images: Tensor, precision: torch.autocast, warmup: int = 3, rounds: int = 15
 ) -> float:
-    """Median milliseconds from one image on the device to its detections, suppression included.
+    """Median milliseconds from one image on the device to its detections, NMS included.
 
     Args:
         images: ``[N, 3, H, W]`` uint8; taken one by one, in turn.
@@ -88,13 +88,13 @@ def measure_latency(
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until all work given to the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Forget the peak so far, where the system allows it."""
+    """Reset the peak so far, where the system allows it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -105,7 +105,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_mb(device: torch.device) -> float | None:
-    """MiB since the reset: allocated on a GPU, resident in the process on a Linux CPU."""
+    """Peak MiB since the reset: allocated on a GPU, resident in the process on a Linux CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

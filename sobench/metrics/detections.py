@@ -31,7 +31,7 @@ class DetectionRow(TypedDict):
     """One COCO result row.
 
     ``bbox`` is ``[x, y, w, h]`` in pixels of the original image, with ``w, h >= 0``; ``score`` is
-    any finite number, higher is surer; the ids are those of the annotation file.
+    any finite number, where higher is surer; the ids are those of the annotation file.
     """
 
     image_id: int
@@ -51,7 +51,7 @@ class DetectionTable:
 
 
 def write_rows(path: Path, rows: Sequence[DetectionRow]) -> None:
-    """Write ``detections.json.gz``: gzip JSON, one row a line, whole or not at all.
+    """Write ``detections.json.gz``: gzip JSON, one row per line, whole or not at all.
 
     Boxes are rounded to 1e-3 px and scores to 1e-9. Identical rows give identical bytes with one
     build of zlib.
@@ -66,17 +66,18 @@ def write_rows(path: Path, rows: Sequence[DetectionRow]) -> None:
         for image, category, box, value in zip(*(c.tolist() for c in columns), strict=True)
     )
     text = "[\n" + ",\n".join(lines) + "\n]\n"
-    packed = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=4, mtime=0) as file:
+    buffer = io.BytesIO()
+    # Neither the file's name nor the time goes into the bytes.
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=4, mtime=0) as file:
         file.write(text.encode("ascii"))
-    write_atomic(path, packed.getvalue())
+    write_atomic(path, buffer.getvalue())
 
 
 def read_rows(path: Path) -> list[DetectionRow]:
-    """Read what ``write_rows`` wrote.
+    """Read a file that ``write_rows`` has written.
 
     Raises:
-        DataError: the file is missing, damaged, or holds something else than COCO result rows.
+        DataError: the file is missing or damaged, or does not hold COCO result rows.
     """
     try:
         with gzip.open(path, "rb") as file:
@@ -97,7 +98,12 @@ def read_rows(path: Path) -> list[DetectionRow]:
 
 
 def tabulate(rows: Sequence[DetectionRow], source: str) -> DetectionTable:
-    """Rows as checked and rounded columns; ``source`` names them in errors."""
+    """Rows as checked and rounded columns; ``source`` names them in errors.
+
+    Raises:
+        DataError: a row is malformed, not finite or of negative size.
+    """
+    # All rows go into arrays at once, for speed; only if that fails are they looked at one by one.
     try:
         image_ids = np.array([row["image_id"] for row in rows] or np.empty(0, np.int64))
         category_ids = np.array([row["category_id"] for row in rows] or np.empty(0, np.int64))
@@ -131,43 +137,43 @@ def _rounded(values: NDArray[Any], decimals: int) -> FloatArray:
 
 
 def _first_malformed(rows: Sequence[DetectionRow], source: str) -> str:
-    """Words about the first row that has not the form of a COCO result row."""
-    wanted = 'a row is {"image_id": int, "category_id": int, "bbox": [x, y, w, h], "score": number}'
+    """A message about the first row that does not have the form of a COCO result row."""
+    form = 'a row is {"image_id": int, "category_id": int, "bbox": [x, y, w, h], "score": number}'
     for number, row in enumerate(cast(Sequence[Any], rows), start=1):
         where = f"{source}, row {number} of {len(rows)}"
         if not isinstance(row, dict):
-            return f"{where}: {row!r} is not an object; {wanted}"
+            return f"{where}: {row!r} is not an object; {form}"
         for key in DetectionRow.__annotations__:
             if key not in row:
-                return f"{where}: no {key!r}; {wanted}"
+                return f"{where}: no {key!r}; {form}"
         for key in ("image_id", "category_id"):
             if not isinstance(row[key], Integral) or abs(row[key]) >= 2**63:
-                return f"{where}: {key} {row[key]!r} is not an integer of 64 bits; {wanted}"
+                return f"{where}: {key} {row[key]!r} is not an integer of 64 bits; {form}"
         if not isinstance(row["score"], Real):
-            return f"{where}: score {row['score']!r} is not a number; {wanted}"
+            return f"{where}: score {row['score']!r} is not a number; {form}"
         box = row["bbox"]
-        numbers = isinstance(box, (list, tuple, np.ndarray)) and all(
+        is_numeric = isinstance(box, (list, tuple, np.ndarray)) and all(
             isinstance(side, Real) for side in box
         )
-        if not numbers or len(box) != 4:
-            return f"{where}: bbox {box!r} is not four numbers; {wanted}"
-    return f"{source}: rows are not COCO result rows; {wanted}"
+        if not is_numeric or len(box) != 4:
+            return f"{where}: bbox {box!r} is not four numbers; {form}"
+    return f"{source}: rows are not COCO result rows; {form}"
 
 
 def _check_values(table: DetectionTable, rows: Sequence[DetectionRow], source: str) -> None:
     """Refuse values that no engine can score."""
-    finite = np.isfinite(table.boxes).all(axis=1)
+    finite_boxes = np.isfinite(table.boxes).all(axis=1)
     problems = (
         (~np.isfinite(table.scores), "score", "is not finite; look for NaN in the network"),
-        (~finite, "bbox", "is not finite; look for NaN in the network"),
+        (~finite_boxes, "bbox", "is not finite; look for NaN in the network"),
         (
             (table.boxes[:, 2:] < 0).any(axis=1),
             "bbox",
             "has a negative width or height; bbox is [x, y, w, h], not [x1, y1, x2, y2]",
         ),
     )
-    for bad, key, problem in problems:
-        if bad.any():
-            index = int(np.argmax(bad))
+    for is_bad, key, problem in problems:
+        if is_bad.any():
+            index = int(np.argmax(is_bad))
             value = cast(dict[str, Any], rows[index])[key]
             raise DataError(f"{source}, row {index + 1} of {len(rows)}: {key} {value!r} {problem}")

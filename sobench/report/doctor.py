@@ -1,4 +1,4 @@
-"""What this machine can do, what is missing, and what to do about it."""
+"""Checks of the machine, each with a remedy for what is missing."""
 
 from __future__ import annotations
 
@@ -15,77 +15,85 @@ from sobench.data.cache import cache_folder
 from sobench.device import has_bf16
 from sobench.environment import PACKAGES, code_version, cpu_name, package_version
 
-_ROOM = 10 * 2**30
+_ENOUGH_ROOM = 10 * 2**30
+"""Bytes for the image cache of a large dataset."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line: what was looked at, whether it is well, what was found, and the way out."""
+class Check:
+    """One line: the name of a thing, whether it is in order, its value, and a remedy."""
 
-    what: str
-    well: bool
-    found: str
+    name: str
+    ok: bool
+    value: str
     remedy: str = ""
 
 
-def findings() -> Iterator[Finding]:
+def checks() -> Iterator[Check]:
     """Everything that a run depends on."""
-    yield Finding("sobench", True, code_version())
+    yield Check("sobench", True, code_version())
     for name in PACKAGES:
-        found = package_version(name)
-        yield Finding(name, bool(found), found or "not installed", f"pip install {name}")
-    yield Finding("processor", True, f"{cpu_name()}, torch uses {torch.get_num_threads()} threads")
-    yield Finding(
+        installed = package_version(name)
+        yield Check(name, bool(installed), installed or "not installed", f"pip install {name}")
+    yield Check("processor", True, f"{cpu_name()}, torch uses {torch.get_num_threads()} threads")
+    yield Check(
         "bf16 on the CPU",
         has_bf16(),
         "in hardware" if has_bf16() else "emulated, about ten times slower than fp32",
         "write precision: fp32 in suites for this machine",
     )
     yield from _cuda()
+    yield from _folders()
+
+
+def print_checks(console: Console) -> None:
+    """Print all checks, with the remedy below those that are not in order."""
+    for check in checks():
+        mark = "[green]ok[/green]  " if check.ok else "[yellow]look[/yellow]"
+        console.print(mark, f"{check.name}: {check.value}", highlight=False, soft_wrap=True)
+        if not check.ok and check.remedy:
+            console.print(f"       {check.remedy}", style="dim", highlight=False, soft_wrap=True)
+
+
+def _cuda() -> Iterator[Check]:
+    if not torch.cuda.is_available():
+        yield Check("CUDA", False, "no device", "suites run on the CPU, or with --device cpu")
+        return
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        memory = properties.total_memory / 2**30
+        yield Check(f"CUDA device {index}", True, f"{properties.name}, {memory:.0f} GiB")
+
+
+def _folders() -> Iterator[Check]:
     cache = cache_folder()
-    free = shutil.disk_usage(_existing(cache)).free
-    yield Finding(
+    existing = _nearest_existing(cache)
+    free = shutil.disk_usage(existing).free
+    yield Check(
         "image cache",
-        free >= _ROOM and os.access(_existing(cache), os.W_OK),
+        free >= _ENOUGH_ROOM and os.access(existing, os.W_OK),
         f"{cache}, {free / 2**30:.0f} GiB free",
         "set SOBENCH_CACHE to a folder with room",
     )
     root = os.environ.get("SOBENCH_DATA", "")
-    yield Finding(
+    yield Check(
         "SOBENCH_DATA",
         bool(root) and Path(root).is_dir(),
         root or "not set",
         "export SOBENCH_DATA=FOLDER that holds the datasets; suites/smoke.yaml needs none",
     )
-    weights = Path(torch.hub.get_dir()) / "checkpoints"
-    held = sorted(path.name for path in weights.glob("*.pth"))
-    yield Finding(
+    checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
+    names = ", ".join(sorted(path.name for path in checkpoints.glob("*.pth")))
+    yield Check(
         "ImageNet weights",
-        bool(held),
-        f"{weights}: {', '.join(held) or 'none yet'}",
+        bool(names),
+        f"{checkpoints}: {names or 'none yet'}",
         "they are fetched on first use; without a network put the files there",
     )
 
 
-def print_findings(console: Console) -> None:
-    """All findings, with the remedy behind those that are not well."""
-    for finding in findings():
-        mark = "[green]ok[/green]  " if finding.well else "[yellow]look[/yellow]"
-        console.print(mark, f"{finding.what}: {finding.found}", highlight=False, soft_wrap=True)
-        if not finding.well and finding.remedy:
-            console.print(f"       {finding.remedy}", style="dim", highlight=False, soft_wrap=True)
-
-
-def _cuda() -> Iterator[Finding]:
-    if not torch.cuda.is_available():
-        yield Finding("CUDA", False, "no device", "suites run on the CPU, or with --device cpu")
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        properties = torch.cuda.get_device_properties(index)
-        memory = properties.total_memory / 2**30
-        yield Finding(f"CUDA device {index}", True, f"{properties.name}, {memory:.0f} GiB")
-
-
-def _existing(path: Path) -> Path:
+def _nearest_existing(path: Path) -> Path:
+    """The folder itself, or the nearest of its parents that is there."""
     while not path.exists():
         path = path.parent
     return path

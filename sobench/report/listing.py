@@ -1,4 +1,4 @@
-"""What exists: the catalog, and the suites at hand."""
+"""Lists of the catalog's entries and of the suites at hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sobench.suite.reader import as_written, load
 
 
 def print_list(what: str, console: Console) -> None:
-    """One of ``methods``, ``heads``, ``datasets``, ``protocols``, ``suites``."""
+    """Print the table of ``methods``, ``heads``, ``datasets``, ``protocols`` or ``suites``."""
     tables = {
         "methods": _methods,
         "heads": _heads,
@@ -42,14 +42,14 @@ def print_list(what: str, console: Console) -> None:
 
 
 def _needs(switch: catalog.Switch) -> str:
-    """When a switch has an effect, if not always."""
+    """The condition under which a switch has an effect; empty if there is none."""
     needs = [f"{key}: {as_written(value)}" for key, value in switch.needs.items()]
     needs += [f"head: {switch.head}"] if switch.head else []
     return f" (with {', '.join(needs)})" if needs else ""
 
 
 def _required(need: catalog.Need) -> str:
-    """The run that a method needs, and when."""
+    """The run that a method requires, and the condition for it."""
     size = f" at {need.scale} times the input size" if need.scale != 1 else ""
     when = [f"{key}: {as_written(value)}" for key, value in need.switches.items()]
     condition = f" with {', '.join(when)}" if when else ""
@@ -57,7 +57,7 @@ def _required(need: catalog.Need) -> str:
 
 
 def _condition(deviation: str | catalog.When) -> str:
-    """When a deviation holds, and the deviation."""
+    """The condition under which a deviation holds, and the deviation."""
     if isinstance(deviation, str):
         return f": {deviation}"
     when = [f"{key}: {as_written(value)}" for key, value in deviation.switches.items()]
@@ -115,11 +115,11 @@ def _suites() -> tuple[list[str], list[list[str]]]:
 
 
 def _suite_files() -> list[Path]:
-    """Those of the working folder, else those of the checkout that the code runs from."""
+    """Suites of the working folder, else those of the checkout that the code runs from."""
     for folder in (Path("suites"), Path(__file__).resolve().parents[2] / "suites"):
-        found = sorted(folder.glob("**/*.yaml"))
-        if found:
-            return found
+        files = sorted(folder.glob("**/*.yaml"))
+        if files:
+            return files
     return []
 
 

@@ -1,4 +1,4 @@
-"""How a matrix is getting on: a live display on a terminal, plain lines elsewhere."""
+"""Progress of a matrix: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sobench.suite.plan import Run
 from sobench.training.progress import TrainProgress
 
 PLAIN_INTERVAL = 10.0
-"""Seconds between two plain lines of a training."""
+"""Seconds between two plain lines while a run trains."""
 
 
 class MatrixProgress:
-    """Tells on stderr which run of how many, its epoch and step, speed, losses and times left."""
+    """Prints which run of how many is at work, its epoch, step, speed, losses and time left."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -35,6 +35,7 @@ class MatrixProgress:
         self.number, self.total, self.name = 0, 0, ""
         self.durations: list[float] = []
         self.began = self.last_line = self.stage_began = time.monotonic()
+        # Steps done before this session, and when it began to train: the speed is counted from it.
         self.first: tuple[int, float] | None = None
 
     def __enter__(self) -> MatrixProgress:
@@ -50,7 +51,7 @@ class MatrixProgress:
         self.bars.stop()
 
     def on_run_start(self, run: Run, number: int, total: int) -> None:
-        """A run begins or is picked up."""
+        """A run begins or is resumed."""
         self.number, self.total = number, total
         self.name = f"{run.entry.label} seed {run.seed}"
         self.began = self.last_line = time.monotonic()
@@ -59,12 +60,12 @@ class MatrixProgress:
         self.bars.reset(self.run_bar, description=self.name, detail="")
 
     def on_stage(self, text: str) -> None:
-        """The run has come to another part of its work."""
+        """The run begins the next part of its work."""
         self.stage_began = time.monotonic()
         self.bars.update(self.run_bar, description=f"{self.name}: {text}", detail="")
 
     def on_images(self, done: int, total: int) -> None:
-        """Images are done, in a stage that counts them."""
+        """Some images are done, in a stage that counts them."""
         self.bars.update(
             self.run_bar, completed=done, total=total, detail=f"{done} of {total} images"
         )
@@ -72,15 +73,16 @@ class MatrixProgress:
     def on_step(self, progress: TrainProgress) -> None:
         """A training step is done."""
         now = time.monotonic()
-        left = self._run_left(progress, now)
+        run_seconds = self._run_seconds_left(progress, now)
         losses = " ".join(f"{k} {v:.3f}" for k, v in progress.losses.items() if k != "total")
         stage = f"{progress.stage} " if progress.stage else ""
         detail = (
             f"{stage}epoch {progress.epoch}/{progress.epochs} "
             f"step {progress.step}/{progress.steps} {progress.images_s:.1f} img/s {losses}; "
-            f"{duration(left)} left"
+            f"{duration(run_seconds)} left"
         )
-        suite_left = duration(left + (self.total - self.number) * self._typical(left, now))
+        further_runs = self.total - self.number
+        suite_left = duration(run_seconds + further_runs * self._typical_seconds(run_seconds, now))
         self.bars.update(
             self.run_bar,
             description=f"{self.name}: train",
@@ -97,32 +99,34 @@ class MatrixProgress:
             self.last_line = now
 
     def warn(self, message: str) -> None:
-        """Something that the user should know."""
+        """Print a warning."""
         self._line(f"warning: {message}")
 
     def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:  # noqa: ARG002
-        """A run is done, or had been before."""
-        spent = time.monotonic() - self.began
+        """A run is done; if not ``fresh``, it was done before."""
+        seconds = time.monotonic() - self.began
         self.bars.update(self.suite_bar, completed=self.number, detail="")
         if record.scored is None:
             self._line(f"{self.name}: {record.status}: {record.reason}")
             return
         ap, ap50 = (record.scored.metrics.get(name) for name in ("AP", "AP50"))
-        found = f"AP {ap:.3f}, AP50 {ap50:.3f}" if ap is not None and ap50 is not None else "no AP"
+        result = f"AP {ap:.3f}, AP50 {ap50:.3f}" if ap is not None and ap50 is not None else "no AP"
         if fresh:
-            self.durations.append(spent)
-        self._line(f"{self.name}: {found}, " + (duration(spent) if fresh else "done before"))
+            self.durations.append(seconds)
+        self._line(f"{self.name}: {result}, " + (duration(seconds) if fresh else "done before"))
 
-    def _run_left(self, progress: TrainProgress, now: float) -> float:
+    def _run_seconds_left(self, progress: TrainProgress, now: float) -> float:
         """Seconds of training left, from the speed since this session's first step."""
         if self.first is None:
             self.first = (progress.step - 1, self.stage_began)
         step, since = self.first
         return (progress.steps - progress.step) * (now - since) / (progress.step - step)
 
-    def _typical(self, left: float, now: float) -> float:
-        done = self.durations
-        return sum(done) / len(done) if done else now - self.began + left
+    def _typical_seconds(self, run_seconds: float, now: float) -> float:
+        """The mean duration of the runs done, or else the expected one of the present run."""
+        if self.durations:
+            return sum(self.durations) / len(self.durations)
+        return now - self.began + run_seconds
 
     def _line(self, text: str) -> None:
         self.console.print(
@@ -131,7 +135,9 @@ class MatrixProgress:
 
 
 def duration(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Seconds as ``1:02:03`` or ``2:03``."""
+    minutes, whole_seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    if hours:
+        return f"{hours}:{minutes:02d}:{whole_seconds:02d}"
+    return f"{minutes}:{whole_seconds:02d}"

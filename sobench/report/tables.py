@@ -10,52 +10,57 @@ import pandas as pd
 from tabulate import tabulate
 
 from sobench.compare.leaderboard import Leaderboard
-
-COST_FORMATS = {
-    "params_m": ("params M", "{:.2f}"),
-    "gflops": ("GFLOPs", "{:.2f}"),
-    "latency_ms": ("ms", "{:.1f}"),
-    "train_img_s": ("img/s", "{:.1f}"),
-    "train_min": ("train min", "{:.1f}"),
-    "extra_min": ("of it extra", "{:.1f}"),
-}
-"""Columns of costs. What trained beyond one training, teachers and stages, is a part of it all."""
+from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
 
 
 def columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Headings and cells as people read them: three decimals, the spread behind the mean."""
-    costs = [n for n in COST_FORMATS if n in board.table and board.table[n].notna().any()]
-    headings = ["#", "method", *board.metrics, *(COST_FORMATS[name][0] for name in costs)]
-    rows = []
+    costs = _shown_costs(board)
+    headings = ["#", "method", *board.metrics, *(cost.title for cost in costs)]
+    table_rows = []
     for _, row in board.table.iterrows():
         cells = [str(row["rank"]), str(row["method"])]
-        cells += [_metric(row, name) for name in board.metrics]
-        cells += [_number(row[name], COST_FORMATS[name][1]) for name in costs]
-        rows.append(cells)
-    return headings, rows
+        cells += [_score(row, name) for name in board.metrics]
+        cells += [_number(row[cost.name], cost.format) for cost in costs]
+        table_rows.append(cells)
+    return headings, table_rows
+
+
+def footnotes(board: Leaderboard) -> list[str]:
+    """Explanations of the columns that need one, of those that the table shows."""
+    return [f"{cost.title}: {cost.footnote}" for cost in _shown_costs(board) if cost.footnote]
+
+
+def _shown_costs(board: Leaderboard) -> list[Metric]:
+    """The costs that at least one method has."""
+    return [
+        cost
+        for cost in COST_METRICS
+        if cost.name in board.table and board.table[cost.name].notna().any()
+    ]
 
 
 def size_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Headings and cells of the metrics at further input sizes; no rows if there are none."""
-    rows = [
-        [str(row["method"]), str(row["input"]), *(_metric(row, name) for name in board.metrics)]
+    table_rows = [
+        [str(row["method"]), str(row["input"]), *(_score(row, name) for name in board.metrics)]
         for _, row in board.sizes.iterrows()
     ]
-    return ["method", "input", *board.metrics], rows
+    return ["method", "input", *board.metrics], table_rows
 
 
 def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Headings and cells of the AP of every class."""
-    names = [str(name) for name in board.per_class.columns]
-    rows = [
-        [str(row["method"]), *(_number(row[name], "{:.3f}") for name in names[1:])]
+    headings = [str(name) for name in board.per_class.columns]
+    table_rows = [
+        [str(row["method"]), *(_number(row[name], SCORE_FORMAT) for name in headings[1:])]
         for _, row in board.per_class.iterrows()
     ]
-    return names, rows
+    return headings, table_rows
 
 
 def remarks(board: Leaderboard) -> list[str]:
-    """What stands beneath the table: notes, deviations, missing runs, provenance."""
+    """The lines beneath all tables: notes, deviations, missing runs, provenance."""
     lines = list(board.notes)
     for label, deviations in board.deviations.items():
         lines += [f"{label} deviates: {deviation}" for deviation in deviations]
@@ -64,17 +69,17 @@ def remarks(board: Leaderboard) -> list[str]:
 
 
 def markdown(board: Leaderboard) -> str:
-    """The table, the AP by class, and the remarks as a list."""
-    parts = [f"## {board.title}", _pipes(*columns(board))]
+    """The tables with their headings and footnotes, and the remarks as a list."""
+    blocks = [f"## {board.title}", _pipes(*columns(board)), *footnotes(board)]
     if len(board.sizes):
-        parts += ["Tested at other input sizes:", _pipes(*size_columns(board))]
-    parts += ["AP by class:", _pipes(*class_columns(board))]
-    parts.append("\n".join(f"- {line}" for line in remarks(board)))
-    return "\n\n".join(parts) + "\n"
+        blocks += ["Tested at other input sizes:", _pipes(*size_columns(board))]
+    blocks += ["AP by class:", _pipes(*class_columns(board))]
+    blocks.append("\n".join(f"- {line}" for line in remarks(board)))
+    return "\n\n".join(blocks) + "\n"
 
 
 def csv(board: Leaderboard) -> str:
-    """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<what>``."""
+    """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<name>``."""
     by_class = board.per_class.set_index("method").add_prefix("AP:")
     table = board.table.join(by_class, on="method")
     for name, value in board.provenance.items():
@@ -84,13 +89,13 @@ def csv(board: Leaderboard) -> str:
 
 
 def as_json(board: Leaderboard) -> str:
-    """The whole leaderboard, ``null`` for what is not defined."""
+    """The whole leaderboard, with ``null`` for undefined values."""
     content = {
         "title": board.title,
         "metrics": board.metrics,
-        "rows": _rows(board.table),
-        "per_class_ap": _rows(board.per_class),
-        "sizes": _rows(board.sizes),
+        "rows": _records(board.table),
+        "per_class_ap": _records(board.per_class),
+        "sizes": _records(board.sizes),
         "deviations": board.deviations,
         "missing": board.missing,
         "provenance": board.provenance,
@@ -107,23 +112,26 @@ FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
 
 
 def _pipes(headings: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; a bar in a name must not begin a new cell."""
-    plain = [[cell.replace("|", r"\|") for cell in row] for row in (headings, *rows)]
-    return tabulate(plain[1:], plain[0], tablefmt="pipe", disable_numparse=True)
+    """A Markdown table; bars are escaped, for one in a name must not begin a new cell."""
+    escaped = [[cell.replace("|", r"\|") for cell in row] for row in (headings, *rows)]
+    return tabulate(escaped[1:], escaped[0], tablefmt="pipe", disable_numparse=True)
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A dictionary for each row, with ``None`` for empty cells."""
     return [
         {str(key): None if pd.isna(value) else value for key, value in row.items()}
         for row in table.to_dict(orient="records")
     ]
 
 
-def _metric(row: pd.Series[Any], name: str) -> str:
-    text = _number(row[name], "{:.3f}")
+def _score(row: pd.Series[Any], name: str) -> str:
+    """The mean over seeds, with its spread if there is more than one."""
+    text = _number(row[name], SCORE_FORMAT)
     spread = row.get(f"{name}_std")
-    return text if spread is None or pd.isna(spread) else f"{text} ±{spread:.3f}"
+    has_spread = spread is not None and not pd.isna(spread)
+    return f"{text} ±{SCORE_FORMAT.format(spread)}" if has_spread else text
 
 
-def _number(value: Any, form: str) -> str:
-    return "-" if value is None or pd.isna(value) else form.format(value)
+def _number(value: Any, format_: str) -> str:
+    return "-" if value is None or pd.isna(value) else format_.format(value)

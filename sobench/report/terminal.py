@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     from sobench.compare.leaderboard import Leaderboard
 
 _GAP = 2
-"""Columns of the terminal between two of a table, at most."""
+"""Characters between two columns of a table, at most."""
 
 
 def print_leaderboard(board: Leaderboard, console: Console) -> None:
-    """The table, the AP by class, and what stands beneath."""
-    from sobench.report import tables  # which needs pandas, and lists need no leaderboard
+    """The tables of a leaderboard with their footnotes, and the remarks beneath them."""
+    from sobench.report import tables  # here, because it needs pandas and `sobench list` does not
 
     headings, rows = tables.columns(board)
     _print_blocks(console, headings, rows, board.title, repeated=2)
+    footnotes = tables.footnotes(board)
+    for line in footnotes:
+        console.print(Text(line, style="dim"), soft_wrap=True)
+    if footnotes:
+        console.print()
     headings, rows = tables.size_columns(board)
     if rows:
         _print_blocks(console, headings, rows, "Tested at other input sizes", repeated=2)
@@ -39,21 +44,21 @@ def _print_blocks(
     title: str,
     repeated: int,
 ) -> None:
-    """A table cut into as many below each other as the width asks for, so that no digit is lost.
+    """Print a table in as many blocks, one below the other, as the width asks for.
 
-    The first ``repeated`` columns, which name the rows, stand in each of them.
+    So no digit is lost. The first ``repeated`` columns, which name the rows, are in every block.
     """
-    wide = [max(map(cell_len, column)) + _GAP for column in zip(headings, *rows, strict=True)]
+    widths = [max(map(cell_len, column)) + _GAP for column in zip(headings, *rows, strict=True)]
     blocks: list[list[int]] = [[]]
     for index in range(repeated, len(headings)):
-        taken = sum(wide[:repeated]) + sum(wide[i] for i in blocks[-1])
-        if blocks[-1] and taken + wide[index] > console.width:
+        taken = sum(widths[:repeated]) + sum(widths[i] for i in blocks[-1])
+        if blocks[-1] and taken + widths[index] > console.width:
             blocks.append([])
         blocks[-1].append(index)
     for number, block in enumerate(blocks):
-        chosen = [*range(repeated), *block]
-        part = [[row[i] for i in chosen] for row in rows]
-        print_table(console, [headings[i] for i in chosen], part, None if number else title)
+        indices = [*range(repeated), *block]
+        block_rows = [[row[i] for i in indices] for row in rows]
+        print_table(console, [headings[i] for i in indices], block_rows, None if number else title)
 
 
 def print_table(
@@ -62,16 +67,16 @@ def print_table(
     rows: Iterable[Sequence[str]],
     title: str | None = None,
 ) -> None:
-    """A table whose first text columns stand left and whose numbers stand right."""
+    """Print a table with columns of text aligned left and columns of numbers aligned right."""
     if title:
         console.print(Text(title, style="italic"), soft_wrap=True)
     table = Table(header_style="bold", box=None, pad_edge=False)
-    body = [list(row) for row in rows]
+    cells = [list(row) for row in rows]
     for index, heading in enumerate(headings):
-        numeric = all(_looks_numeric(row[index]) for row in body)
+        numeric = all(_looks_numeric(row[index]) for row in cells)
         justify: Literal["left", "right"] = "right" if numeric else "left"
         table.add_column(Text(heading), justify=justify, no_wrap=numeric)
-    for row in body:
+    for row in cells:
         table.add_row(*(Text(cell) for cell in row))  # a str would be read as markup
     console.print(table)
     console.print()

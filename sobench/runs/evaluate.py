@@ -12,32 +12,20 @@ from sobench.data.dataset import Dataset
 from sobench.data.load import load
 from sobench.metrics import coco
 from sobench.metrics.detections import read_rows, write_rows
-from sobench.runs import record
+from sobench.metrics.scores import Scores
 from sobench.runs.detect import detect
 from sobench.runs.folder import RunFolder, size_name
-from sobench.runs.record import Record, Scored
+from sobench.runs.record import Record
 from sobench.runs.state import outdated
 from sobench.runs.weights import build_network, trained_weights, with_input_size
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
 
-def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scored:
+def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scores:
     """Metrics of the detections in a file, under the suite's protocol."""
     protocol = PROTOCOLS[run.suite.protocol]
-    scores = coco.score(dataset, read_rows(stored), protocol, run.suite.engine)
-    return Scored.model_validate(
-        record.nan_to_none(
-            {
-                "protocol": run.suite.protocol,
-                "protocol_version": protocol.version,
-                "engine": scores.engine,
-                "metrics": scores.metrics,
-                "per_class": scores.per_class,
-                "curves": scores.curves,
-            }
-        )
-    )
+    return coco.score(dataset, read_rows(stored), protocol, run.suite.engine)
 
 
 def score_sizes(
@@ -46,7 +34,7 @@ def score_sizes(
     outcome: Record,
     device: torch.device,
     on_images: Callable[[int, int], None],
-) -> dict[str, Scored]:
+) -> dict[str, Scores]:
     """Metrics at the suite's further input sizes, with the weights of the finished run.
 
     Sizes whose detections are stored are only scored; those of another suite are kept while they

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from sobench.environment import Environment
 from sobench.errors import DataError
 from sobench.files import write_atomic
+from sobench.metrics.scores import Scores
 from sobench.runs.folder import RunFolder
 from sobench.suite.plan import Run
 
@@ -43,25 +44,6 @@ class Cost(BaseModel):
     required_s: float | None = None
     extra_s: float | None = None
     peak_memory_mb: float | None = None
-
-
-class Scored(BaseModel):
-    """Metrics of stored detections under one protocol.
-
-    Attributes:
-        metrics: by name, in 0..1; ``None`` where a bin or class has no ground truth.
-        per_class: class -> metric -> value.
-        curves: class -> ``0.50``, ``0.75`` or ``mean`` -> 101 precisions.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    protocol: str
-    protocol_version: int
-    engine: str
-    metrics: dict[str, float | None]
-    per_class: dict[str, dict[str, float | None]]
-    curves: dict[str, dict[str, list[float | None]]]
 
 
 class Epoch(BaseModel):
@@ -104,8 +86,8 @@ class Record(BaseModel):
     detections: int = 0
     last_loss: dict[str, float] = {}
     history: tuple[Epoch, ...] = ()
-    scored: Scored | None = None
-    sizes: dict[str, Scored] = {}
+    scored: Scores | None = None
+    sizes: dict[str, Scores] = {}
     cost: Cost | None = None
     environment: Environment | None = None
     finished: str = ""

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from sobench.metrics.scores import Scores
 from sobench.runs import record
 from sobench.runs.folder import RunFolder, size_name
-from sobench.runs.record import Record, Scored
+from sobench.runs.record import Record
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
@@ -135,7 +136,7 @@ def _can_score(run: Run, folder: RunFolder, state: RunState) -> bool:
     return sizes or state.has_weights
 
 
-def outdated(run: Run, scored: Scored | None, done: str) -> str:
+def outdated(run: Run, scored: Scores | None, done: str) -> str:
     """Why scores are not by the suite's present protocol and engine; empty if they are."""
     suite = run.suite
     if scored is None:

@@ -1,4 +1,4 @@
-"""Suite -> runs. A run's id and folder are pure functions of what can change its result."""
+"""Suite -> runs. A run's id and folder are pure functions of all that can change its result."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 
 from sobench.errors import RequestError, did_you_mean
 from sobench.suite import catalog, plugins
-from sobench.suite.reader import as_written, deviating
+from sobench.suite.reader import as_written, with_deviations
 from sobench.suite.sections import MethodEntry, Suite
 
 RESULTS_VERSION = 2
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
 
-_ALWAYS = ("input", "augment", "neck", "schedule", "precision", "detect")
+_SECTIONS_OF_ALL = ("input", "augment", "neck", "schedule", "precision", "detect")
+"""Keys of a suite that every method reads."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Run:
     """One training and its evaluation, fully resolved.
 
     Attributes:
-        suite: as this run executes it, with the row's deviations laid over.
+        suite: as this run executes it, with the row's deviations in place of its values.
         entry: the row of the suite.
         data: fingerprint of the dataset.
-        limit: images used of each split, or ``None`` for all.
-        requires: runs that must be done before, each with what it is needed as.
-        partial: why the result is not one of the suite as it is written; empty if it is.
+        limit: number of images used of each split, or ``None`` for all.
+        partial: why the result is not comparable with the suite as written; empty if it is.
+        requires: role -> run that must be done before, as pairs.
     """
 
     suite: Suite
@@ -45,17 +46,20 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """All that can change the result, apart from the dataset's content."""
+        # Of the suite, only sections that this run reads: others may change without a new run.
         suite = self.suite.model_dump(mode="json")
         method = plugins.methods()[self.entry.name]
         # A method with a head of its own reads nothing of the suite's.
         of_head = ("head", *catalog.HEADS[self.suite.head].sections) if method.heads else ()
-        settings = {key: suite[key] for key in (*_ALWAYS, *of_head)}
-        dataset = {k: v for k, v in suite["dataset"].items() if k != "root"}
+        settings = {key: suite[key] for key in (*_SECTIONS_OF_ALL, *of_head)}
+        # Data and weights count by their content, wherever they are.
+        dataset = {key: value for key, value in suite["dataset"].items() if key != "root"}
         backbone = dict(suite["backbone"])
         if backbone["weights"] not in ("none", "imagenet"):
             backbone["weights"] = _file_digest(Path(backbone["weights"]))
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
+        # A run changes with those that it requires.
         required = {role: run.settings_id for role, run in self.requires}
         return (
             settings
@@ -74,12 +78,12 @@ class Run:
 
     @cached_property
     def settings_id(self) -> str:
-        """Hash of the settings: equal for the same run on another copy of the data."""
+        """Hash of the settings, equal for the same run on another state of the data."""
         return _digest(self.settings)
 
     @cached_property
     def id(self) -> str:
-        """Seed, and hash of the settings and the dataset's fingerprint."""
+        """The seed, and a hash of the settings and the dataset's fingerprint."""
         return f"s{self.seed}-{_digest([self.settings_id, self.data])}"
 
     @cached_property
@@ -89,31 +93,32 @@ class Run:
         return _digest(self.settings | {"seed": None, "requires": required})
 
     def folder(self, results: Path) -> Path:
-        """Where the run keeps its files."""
+        """The folder of the run's files."""
         return results / self.suite.name / self.entry.name / self.id
 
     @cached_property
     def deviations(self) -> tuple[str, ...]:
-        """Switches that are not as the method has them, and what differs from the suite.
+        """All that sets the run apart from its method's defaults and from the suite.
 
-        That is by the method's nature, and by this row's wish.
+        These are switches without their default, deviations of the method itself, the weights that
+        it starts from, and the deviations of its row.
         """
         anchors = self.suite.anchors
         with_head = f", with anchors of scale {anchors.scale:g} and octaves {anchors.octaves}"
-        wished = tuple(
+        of_row = tuple(
             f"{key}: {value}{with_head if key == 'head' else ''} ({self.entry.reason})"
             for key, value in self.entry.deviations.items()
         )
         method, chosen = plugins.methods()[self.entry.name], self.entry.switches
-        switched = tuple(
+        of_switches = tuple(
             f"switch {key}: {as_written(chosen[key])} (default {as_written(switch.default)})"
             for key, switch in method.switches.items()
             if chosen[key] != switch.default
         )
-        by_nature = method.deviating(chosen, self.suite.head, self.suite.neck.norm)
+        of_method = method.deviating(chosen, self.suite.head, self.suite.neck.norm)
         origin = self.entry.init_from
-        started = (f"starts from the weights of {origin}",) if origin else ()
-        return switched + by_nature + started + wished
+        of_weights = (f"starts from the weights of {origin}",) if origin else ()
+        return of_switches + of_method + of_weights + of_row
 
 
 def plan(
@@ -129,43 +134,48 @@ def plan(
     Seeds are the outer loop, so that a matrix stopped half-way has whole seeds to compare.
 
     Args:
+        data: fingerprint of the dataset.
+        limit: number of images to use of each split, or ``None`` for all.
+        partial: why results are not comparable with the suite as written.
         methods: labels or method names to keep; empty keeps all.
-        seeds: replaces the suite's seeds unless empty.
+        seeds: replace the suite's seeds unless empty.
 
     Raises:
-        RequestError: a method that the suite has no row of, a head that a method has no form for,
-            or two runs that are one and the same.
+        RequestError: the suite has no row of a method, a method does not work with its head, or two
+            runs are the same training.
     """
     if len(set(seeds)) != len(seeds):
         raise RequestError(f"--seeds: {', '.join(map(str, seeds))}: give every seed once")
-    rows = suite.methods
+    entries = suite.methods
+    row_names = {name for entry in entries for name in (entry.label, entry.name)}
     for name in methods:
-        known = {n for row in rows for n in (row.label, row.name)}
-        if name not in known:
+        if name not in row_names:
             raise RequestError(f"--methods: suite {suite.name} has no row {name!r};"
-                               f"{did_you_mean(name, sorted(known))}")  # fmt: skip
+                               f"{did_you_mean(name, sorted(row_names))}")  # fmt: skip
     if methods:
-        rows = tuple(row for row in rows if row.label in methods or row.name in methods)
+        entries = tuple(e for e in entries if e.label in methods or e.name in methods)
     runs = [
-        _resolved(suite, row, seed, data, limit, tuple(partial))
+        _resolved(suite, entry, seed, data, limit, tuple(partial))
         for seed in (seeds or suite.seeds)
-        for row in rows
+        for entry in entries
     ]
     _check_distinct(runs)
     return runs
 
 
-def with_required(runs: Sequence[Run], wanted: Callable[[Run], bool] = lambda _: True) -> list[Run]:
-    """The runs, and before each what it requires; every training once.
+def with_required(
+    runs: Sequence[Run], is_trained: Callable[[Run], bool] = lambda _: True
+) -> list[Run]:
+    """The runs, each after those that it requires; every training once.
 
     Args:
-        wanted: whether what a run requires is asked for.
+        is_trained: whether a run is to be trained, so that those that it requires are listed.
     """
     planned = {run.settings_id: run for run in runs}
     ordered: dict[str, Run] = {}
 
     def add(run: Run) -> None:
-        for _, required in run.requires if wanted(run) else ():
+        for _, required in run.requires if is_trained(run) else ():
             add(planned.get(required.settings_id, required))
         ordered.setdefault(run.settings_id, run)
 
@@ -176,28 +186,33 @@ def with_required(runs: Sequence[Run], wanted: Callable[[Run], bool] = lambda _:
 
 def _resolved(
     suite: Suite,
-    row: MethodEntry,
+    entry: MethodEntry,
     seed: int,
     data: str,
     limit: int | None,
     partial: tuple[str, ...],
 ) -> Run:
-    own = deviating(suite, row, Path(suite.name))
-    _check_head(own, row)
-    rest = (seed, data, limit, partial)
+    """The run of a row, with the runs that it requires."""
+    row_suite = with_deviations(suite, entry, Path(suite.name))
+    _check_head(row_suite, entry)
+    seed_and_data = (seed, data, limit, partial)
     requires = []
-    for need in plugins.methods()[row.name].needs:
-        if need.switches.items() <= row.switches.items():
-            plain = own.model_copy(update={"eval_sizes": ()})
-            requires.append((need.role, _resolved(plain, _needed(own, row, need), *rest)))
-    if row.init_from:
-        (origin,) = (other for other in suite.methods if other.label == row.init_from)
-        requires.append(("init_from", _resolved(suite, origin, *rest)))
-    return Run(own, row, *rest, requires=tuple(requires))
+    # Teachers and baselines of the method, as far as its switches ask for them. They are tested at
+    # their own input size alone.
+    for need in plugins.methods()[entry.name].needs:
+        if need.switches.items() <= entry.switches.items():
+            need_suite = row_suite.model_copy(update={"eval_sizes": ()})
+            need_entry = _needed(row_suite, entry, need)
+            requires.append((need.role, _resolved(need_suite, need_entry, *seed_and_data)))
+    # The row that this one starts from has the suite without this row's deviations.
+    if entry.init_from:
+        (origin,) = (other for other in suite.methods if other.label == entry.init_from)
+        requires.append(("init_from", _resolved(suite, origin, *seed_and_data)))
+    return Run(row_suite, entry, *seed_and_data, requires=tuple(requires))
 
 
 def _needed(suite: Suite, row: MethodEntry, need: catalog.Need) -> MethodEntry:
-    """A needed run as if it were a row of the suite; it deviates where the needing row does."""
+    """A needed run as if it were a row of the suite; it deviates as the row that needs it."""
     label, deviations, reason = need.method, dict(row.deviations), row.reason
     if need.scale != 1:
         size = [need.scale * side for side in suite.input.size]
@@ -208,17 +223,20 @@ def _needed(suite: Suite, row: MethodEntry, need: catalog.Need) -> MethodEntry:
     return MethodEntry(
         name=need.method,
         label=label,
-        switches={k: v.default for k, v in plugins.methods()[need.method].switches.items()},
+        switches={
+            key: switch.default for key, switch in plugins.methods()[need.method].switches.items()
+        },
         deviations=deviations,
         reason=reason,
     )
 
 
 def _check_head(suite: Suite, row: MethodEntry) -> None:
+    """Refuse a head that the method does not work with, and switches without effect under it."""
     heads = plugins.methods()[row.name].heads
     if heads and suite.head not in heads:
         raise RequestError(
-            f"{suite.name}: methods: {row.name} has no form for head {suite.head!r};"
+            f"{suite.name}: methods: {row.name} does not work with head {suite.head!r};"
             f" it works with {', '.join(heads)}"
         )
     for key, switch in plugins.methods()[row.name].switches.items():
@@ -230,6 +248,7 @@ def _check_head(suite: Suite, row: MethodEntry) -> None:
 
 
 def _check_distinct(runs: Sequence[Run]) -> None:
+    """Refuse two rows that would be trained alike."""
     first: dict[str, Run] = {}
     for run in runs:
         other = first.setdefault(run.settings_id, run)
@@ -248,8 +267,8 @@ def _digest(content: Any) -> str:
 def _file_digest(path: Path) -> str:
     try:
         path = path.expanduser()
-        found = path.stat()
-        return _content_digest(path, found.st_mtime_ns, found.st_size)
+        status = path.stat()
+        return _content_digest(path, status.st_mtime_ns, status.st_size)
     except OSError as error:
         raise RequestError(
             f"backbone.weights: {path}: {error.strerror}; write `imagenet`, `none` or a file's path"
@@ -258,7 +277,7 @@ def _file_digest(path: Path) -> str:
 
 @cache
 def _content_digest(path: Path, modified: int, size: int) -> str:
-    """Of a file's content; read once, since the settings of every run ask for it."""
-    del modified, size  # they tell one state of the file from another
+    """Hash of a file's content, which is read once: the settings of every run ask for it."""
+    del modified, size  # part of the cache's key: they tell one state of the file from another
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]

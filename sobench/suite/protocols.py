@@ -1,4 +1,4 @@
-"""Literal table of the ways in which stored detections are scored."""
+"""Literal table of the protocols by which stored detections are scored."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ class Protocol:
     """How stored detections are scored.
 
     Attributes:
+        name: as suites and records call it.
         title: one line for people.
         version: raised whenever a number could change.
-        max_dets: AR is given at each; the last one is also the limit for AP. Per image and class.
+        max_dets: limits of detections per image and class; AR is given at each, AP at the last.
         bins: name -> area range in square pixels of the original image, both ends inclusive.
-        ignore_regions: what class-less ignore regions become: ``drop`` (detections on them count
-            as false) or ``crowd`` (a crowd region of every class).
+        ignore_regions: how ignore regions without a class are treated: ``drop`` (detections on
+            them count as false) or ``crowd`` (they are crowd regions of every class).
     """
 
+    name: str
     title: str
     version: int
     max_dets: tuple[int, ...]
@@ -28,22 +30,32 @@ class Protocol:
 INFINITE_AREA = 1e10
 _COCO_BINS = {"S": (0.0, 32.0**2), "M": (32.0**2, 96.0**2), "L": (96.0**2, INFINITE_AREA)}
 
-PROTOCOLS: dict[str, Protocol] = {
-    "coco": Protocol("COCO AP and AR, 100 detections", 1, (1, 10, 100), _COCO_BINS),
-    "visdrone-coco": Protocol(
-        "VisDrone as papers use it: COCO metrics, 500 detections", 1, (1, 10, 100, 500), _COCO_BINS
+_TABLE = (
+    Protocol("coco", "COCO AP and AR, 100 detections", 1, (1, 10, 100), _COCO_BINS),
+    Protocol(
+        "visdrone-coco",
+        "VisDrone as papers use it: COCO metrics, 500 detections",
+        1,
+        (1, 10, 100, 500),
+        _COCO_BINS,
     ),
-    "visdrone-coco100": Protocol(
-        "VisDrone with COCO metrics and 100 detections", 1, (1, 10, 100), _COCO_BINS
+    Protocol(
+        "visdrone-coco100",
+        "VisDrone with COCO metrics and 100 detections",
+        1,
+        (1, 10, 100),
+        _COCO_BINS,
     ),
-    "visdrone-crowd": Protocol(
+    Protocol(
+        "visdrone-crowd",
         "VisDrone, COCO metrics, 500 detections, ignored regions as crowd",
         1,
         (1, 10, 100, 500),
         _COCO_BINS,
         "crowd",
     ),
-    "aitod": Protocol(
+    Protocol(
+        "aitod",
         "AI-TOD size bins, 1500 detections",
         1,
         (1, 100, 1500),
@@ -54,7 +66,8 @@ PROTOCOLS: dict[str, Protocol] = {
             "M": (32.0**2, INFINITE_AREA),
         },
     ),
-    "tiny": Protocol(
+    Protocol(
+        "tiny",
         "COCO metrics with bins for objects of 6 to 24 px",
         1,
         (1, 10, 100),
@@ -64,4 +77,5 @@ PROTOCOLS: dict[str, Protocol] = {
             "M": (16.0**2, INFINITE_AREA),
         },
     ),
-}
+)
+PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _TABLE}

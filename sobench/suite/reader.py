@@ -1,4 +1,4 @@
-"""YAML -> frozen ``Suite``. An unknown key is an error with the nearest known one."""
+"""YAML -> frozen ``Suite``. An unknown key is an error that names the nearest valid one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sobench.errors import SuiteError, did_you_mean
 from sobench.suite import catalog, plugins
 from sobench.suite.sections import MethodEntry, Section, Suite
 
-_ONE_FOR_ALL = (
+_SAME_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
     "protocol", "engine", "evaluate_every", "eval_sizes", "methods",
 )  # fmt: skip
-"""Keys from which no row may deviate, or rows would no longer compare."""
+"""Keys from which no row may deviate, or the rows could no longer be compared."""
 
 
 def load(path: Path, overrides: dict[str, Any] | None = None) -> Suite:
@@ -26,47 +26,57 @@ def load(path: Path, overrides: dict[str, Any] | None = None) -> Suite:
 
     Args:
         path: the YAML file; relative paths in it are relative to its folder.
-        overrides: dotted key -> value, laid over the file, such as ``{"schedule.lr": 0.02}``;
+        overrides: dotted key -> value in place of the file's, such as ``{"schedule.lr": 0.02}``;
             relative paths in them are relative to the working folder.
 
     Raises:
-        SuiteError: naming the file, the key, the value and the way out.
+        SuiteError: the file cannot be read or is not a valid suite.
     """
-    content = _anchored(_read_yaml(path), path.parent)
+    content = _with_absolute_paths(_read_yaml(path), path.parent)
     for key, value in (overrides or {}).items():
         _override(content, key, value, str(path))
-    return parse(_anchored(content, Path()), path)
+    # Paths that are still relative come from the overrides.
+    return parse(_with_absolute_paths(content, Path()), path)
 
 
 def parse(content: dict[str, Any], path: Path) -> Suite:
-    """Check the content of a suite file; ``path`` names it in errors."""
+    """Check the content of a suite file; ``path`` names it in errors.
+
+    Raises:
+        SuiteError: the content is not a valid suite.
+    """
     content = {"name": path.stem} | content
-    rows = content.get("methods")
-    if isinstance(rows, list):
-        content["methods"] = [_method_row(row, number, path) for number, row in enumerate(rows, 1)]
+    # Rows are spelt out first: their switches are keys of the method, not of a section.
+    entries = content.get("methods")
+    if isinstance(entries, list):
+        content["methods"] = [
+            _method_entry(entry, number, path) for number, entry in enumerate(entries, 1)
+        ]
+    # Unknown keys are looked for before pydantic does, for a message that helps.
     _check_keys(content, Suite, "", str(path))
     suite = _validate(content, str(path))
+    # Deviations are applied only when a run is planned; a wrong one is an error of the file.
     for entry in suite.methods:
-        deviating(suite, entry, path)
+        with_deviations(suite, entry, path)
     return suite
 
 
-def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
-    """The suite as this row runs it: with the row's declared deviations laid over.
+def with_deviations(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
+    """The suite as this row runs it: with the row's declared deviations in place of its values.
 
     A row with another head takes that head's anchors wherever the suite has those of its own head.
 
     Raises:
-        SuiteError: a deviation is unknown, wrong, or of a key that is one for all rows.
+        SuiteError: a deviation is unknown, wrong, or of a key that must be the same for all rows.
     """
     if not entry.deviations:
         return suite
     source = f"{path}: methods: {entry.label}: deviations"
     content = suite.model_dump(mode="json")
     if "head" in entry.deviations:
-        content["anchors"] = _not_of_the_head(suite)
+        content["anchors"] = _anchors_beyond_head(suite)
     for key, value in entry.deviations.items():
-        if key.partition(".")[0] in _ONE_FOR_ALL:
+        if key.partition(".")[0] in _SAME_FOR_ALL:
             raise SuiteError(
                 f"{source}: {key} is the same for every row; write a suite of its own for another"
             )
@@ -75,11 +85,11 @@ def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
     return _validate(content, source)
 
 
-def _not_of_the_head(suite: Suite) -> dict[str, Any]:
-    """What the suite pins of its anchors, without what its head would have had anyway."""
+def _anchors_beyond_head(suite: Suite) -> dict[str, Any]:
+    """The anchor settings of the suite that differ from the defaults of its head."""
     head, anchors = catalog.HEADS[suite.head], suite.anchors.model_dump(mode="json")
-    own = {"scale": head.scale, "octaves": head.octaves}
-    return {key: value for key, value in anchors.items() if own.get(key) != value}
+    head_defaults = {"scale": head.scale, "octaves": head.octaves}
+    return {key: value for key, value in anchors.items() if head_defaults.get(key) != value}
 
 
 def _validate(content: dict[str, Any], source: str) -> Suite:
@@ -94,7 +104,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except FileNotFoundError:
         raise SuiteError(
-            f"{path}: no such suite file; `sobench list suites` shows what is here"
+            f"{path}: no such suite file; `sobench list suites` shows those at hand"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
@@ -110,52 +120,53 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a key may stand only once."""
+    """Safe YAML in which a key may be given only once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As the base class, but a second key of the same name is an error, not the winner."""
+        """Construct a mapping as the base class does, but refuse a key that is given twice."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
+            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<`, whose values may be replaced
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, (str, int, float)) and key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", key_node.start_mark
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
                 )
             seen.add(str(key) if not isinstance(key, (str, int, float)) else key)
         return super().construct_mapping(node, deep)
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make the relative paths of a suite absolute; what starts with ``$`` or ``~`` waits."""
+def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The content with relative paths made absolute, except those that begin with $ or ~."""
 
-    def anchor(section: str, key: str, plain: tuple[str, ...] = ()) -> None:
-        part = content.get(section)
-        if not isinstance(part, dict) or not isinstance(part.get(key), str):
+    def make_absolute(section_name: str, key: str, words: tuple[str, ...] = ()) -> None:
+        section = content.get(section_name)
+        if not isinstance(section, dict) or not isinstance(section.get(key), str):
             return
-        value = part[key]
-        if value not in plain and not value.startswith(("/", "~", "$")):
-            content[section] = part | {key: str((folder / value).resolve())}
+        value = section[key]
+        if value not in words and not value.startswith(("/", "~", "$")):
+            content[section_name] = section | {key: str((folder / value).resolve())}
 
     content = dict(content)
-    anchor("dataset", "root")
-    anchor("backbone", "weights", ("none", "imagenet"))
+    make_absolute("dataset", "root")
+    make_absolute("backbone", "weights", ("none", "imagenet"))
     return content
 
 
 def _override(content: dict[str, Any], key: str, value: Any, source: str) -> None:
+    """Set a dotted key in the content; sections on the way are copied, not changed."""
     *parents, last = key.split(".")
-    part = content
+    section = content
     for depth, name in enumerate(parents):
-        inner = part.setdefault(name, {})
+        inner = section.setdefault(name, {})
         if not isinstance(inner, dict):
             raise SuiteError(f"{source}: {key}: {'.'.join(parents[: depth + 1])} has no parts")
-        part[name] = part = dict(inner)
-    part[last] = value
+        section[name] = section = dict(inner)
+    section[last] = value
 
 
-def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
+def _method_entry(row: Any, number: int, path: Path) -> dict[str, Any]:
     """``fpn`` or ``{name: fpn, label: ..., deviations: {...}, SWITCH: ...}`` -> a MethodEntry."""
     if isinstance(row, str):
         row = {"name": row}
@@ -165,9 +176,9 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
         )
     row = dict(row)
     name = row.pop("name")
-    known = plugins.methods()
-    if name not in known:
-        raise SuiteError(f"{path}: methods: unknown method {name!r};{did_you_mean(name, known)}")
+    methods = plugins.methods()
+    if name not in methods:
+        raise SuiteError(f"{path}: methods: unknown method {name!r};{did_you_mean(name, methods)}")
     deviations = row.pop("deviations", {})
     if not isinstance(deviations, dict) or (deviations and not deviations.get("reason")):
         raise SuiteError(
@@ -182,39 +193,42 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
         if not isinstance(entry["init_from"], str) or not entry["init_from"]:
             raise SuiteError(
                 f"{path}: methods: {entry['label']}: init_from: {as_written(entry['init_from'])} "
-                "is no label; write that of another row"
+                "is not a label; write that of another row"
             )
+    # All keys that are left must be switches.
     return entry | {"reason": reason, "switches": _switches(name, row, path)}
 
 
-def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
-    known = plugins.methods()[name].switches
-    for key, value in given.items():
-        if key not in known:
-            options = (*known, "label", "init_from", "deviations")
+def _switches(name: str, chosen: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The values of all switches of a method, from those that its row sets."""
+    switches = plugins.methods()[name].switches
+    for key, value in chosen.items():
+        if key not in switches:
+            valid_keys = (*switches, "label", "init_from", "deviations")
             raise SuiteError(
-                f"{path}: methods: {name}: unknown key {key!r};{did_you_mean(key, options)}"
+                f"{path}: methods: {name}: unknown key {key!r};{did_you_mean(key, valid_keys)}"
             )
-        values = known[key].values
+        values = switches[key].values
+        # True == 1, but neither may be written for the other.
         if not any(value == v and type(value) is type(v) for v in values):
             raise SuiteError(
                 f"{path}: methods: {name}: {key}: {as_written(value)} is not one of "
                 f"{', '.join(map(as_written, values))}"
             )
-    chosen = {key: given.get(key, switch.default) for key, switch in known.items()}
-    for key in given:
-        for other, needed in known[key].needs.items():
-            if chosen[other] != needed:
+    resolved = {key: chosen.get(key, switch.default) for key, switch in switches.items()}
+    for key in chosen:
+        for other, needed in switches[key].needs.items():
+            if resolved[other] != needed:
                 raise SuiteError(
                     f"{path}: methods: {name}: {key} has no effect with {other}: "
-                    f"{as_written(chosen[other])}; leave it out, "
+                    f"{as_written(resolved[other])}; leave it out, "
                     f"or write {other}: {as_written(needed)}"
                 )
-    return chosen
+    return resolved
 
 
 def _check_keys(content: Any, model: type[BaseModel], where: str, source: str) -> None:
-    """Find an unknown key before pydantic does, to name the nearest known one."""
+    """Refuse an unknown key, naming the nearest valid one."""
     if not isinstance(content, dict):
         return
     for key, value in content.items():
@@ -229,7 +243,7 @@ def _check_keys(content: Any, model: type[BaseModel], where: str, source: str) -
 
 
 def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
-    """The Section that a field holds; among several, the one of the given ``format``."""
+    """The Section that a field holds; among several, the one with the value's ``format``."""
     choices = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
     sections = [t for t in choices if get_origin(t) is None and issubclass(t, Section)]
     if len(sections) > 1 and isinstance(value, dict):
@@ -242,29 +256,30 @@ def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
 
 
 def _first_problem(error: ValidationError) -> str:
-    """One line for the first of pydantic's findings: key, value, and what was expected."""
+    """One line for the first error of pydantic: key, value and the expected kind of value."""
     problem = error.errors()[0]
-    keys = [str(part) for part in problem["loc"] if part not in catalog.DATASETS]
-    key, given, limits = ".".join(keys), problem["input"], problem.get("ctx", {})
+    # pydantic puts the chosen format into the path, as if it were a key.
+    keys = [str(name) for name in problem["loc"] if name not in catalog.DATASETS]
+    key, value, context = ".".join(keys), problem["input"], problem.get("ctx", {})
     if problem["type"] == "value_error":
-        # Our own checks name their key; pydantic adds the section that holds it.
+        # The sections' own checks name their key; pydantic adds the section that holds it.
         message = str(problem["msg"]).removeprefix("Value error, ")
         return f"{key}.{message}" if key else message
     if problem["type"] == "missing":
         if isinstance(problem["loc"][-1], int):
-            return f"{'.'.join(keys[:-1])}: {as_written(given)} has too few values"
+            return f"{'.'.join(keys[:-1])}: {as_written(value)} has too few values"
         return f"{key} is missing"
     if problem["type"] == "union_tag_invalid":
-        tag = str(limits["tag"])
+        tag = str(context["tag"])
         return f"{key}.format: unknown {tag!r};{did_you_mean(tag, catalog.DATASETS)}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}.format is missing; known: {', '.join(catalog.DATASETS)}"
     if problem["type"] == "literal_error":
-        known = re.findall(r"'([^']*)'", limits["expected"])
-        return f"{key}: unknown {str(given)!r};{did_you_mean(str(given), known)}"
-    wanted = _EXPECTED.get(problem["type"])
-    expected = wanted.format(**limits) if wanted else str(problem["msg"])
-    return f"{key}: {as_written(given)} is wrong; {expected}"
+        valid_values = re.findall(r"'([^']*)'", context["expected"])
+        return f"{key}: unknown {str(value)!r};{did_you_mean(str(value), valid_values)}"
+    template = _EXPECTED.get(problem["type"])
+    expected = template.format(**context) if template else str(problem["msg"])
+    return f"{key}: {as_written(value)} is wrong; {expected}"
 
 
 _EXPECTED = {
@@ -288,10 +303,10 @@ _EXPECTED = {
     "less_than_equal": "it must be at most {le:g}",
     "multiple_of": "it must be a multiple of {multiple_of:g}",
 }
-"""What pydantic expected, by its type of error, in words that fit a YAML file."""
+"""Type of pydantic's error -> the expected kind of value, in words that fit a YAML file."""
 
 
 def as_written(value: Any) -> str:
-    """A value as it stands in the file, on one line."""
+    """A value as YAML on one line, as it may be written in a suite file."""
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
     return text.removesuffix("...\n").strip()

@@ -18,7 +18,7 @@ from sobench.suite.plan import plan
 from sobench.suite.reader import load
 from sobench.suite.sections import MethodEntry, Suite
 from tests.records import failed_record, invoke, isolate, record_of
-from tests.suite.test_reader import WRONG
+from tests.suite.wrong_suites import WRONG
 from tests.tiny_suite import CONTENT
 
 Capture = pytest.CaptureFixture[str]
@@ -82,7 +82,7 @@ def test_wrong_suite(capsys: Capture, case: str) -> None:
 
 @pytest.mark.parametrize("command", ["run", "plan", "report", "data"])
 def test_no_suite(capsys: Capture, command: str) -> None:
-    words = "gone.yaml: no such suite file; `sobench list suites` shows what is here"
+    words = "gone.yaml: no such suite file; `sobench list suites` shows those at hand"
     check_refusal(capsys, words, command, "gone.yaml")
 
 

@@ -79,10 +79,10 @@ def test_what_training_took_and_how_much_of_it_was_extra() -> None:
     assert row(board, "plain")["extra_min"] == 1.5
     assert board.table.set_index("method")["extra_min"].isna().to_dict()["fpn"]
     headings, rows = tables.columns(board)
-    assert headings[-2:] == ["train min", "of it extra"]
+    assert headings[-2:] == ["train min", "extra min"]
     assert {r[1]: r[-1] for r in rows} == {"plain": "1.5", "fpn": "-", "ssd": "-"}
     alone = board_of(runs, [record_of(run) for run in runs.values()])
-    assert "of it extra" not in tables.columns(alone)[0]
+    assert "extra min" not in tables.columns(alone)[0]
 
 
 def test_costs() -> None:

@@ -1,242 +1,35 @@
+"""Scores of a few boxes, computed by hand, and requests that are refused."""
+
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-import numpy as np
 import pytest
 
-from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, as_boxes, as_labels
-from sobench.data.formats import coco
+from sobench.data.dataset import EVERY_CLASS
 from sobench.errors import DataError, RequestError
-from sobench.metrics.coco import Scores, score
-from sobench.metrics.detections import DetectionRow, read_rows, write_rows
-from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS, Protocol
-from sobench.suite.sections import CocoData
-
-Engine = Literal["hotcoco", "pycocotools"]
-ENGINES: tuple[Engine, ...] = ("hotcoco", "pycocotools")
-REFERENCE = Path(__file__).parents[2].parent / "shared/data/eval_reference/coco_val2014_100"
-COCO = PROTOCOLS["coco"]
-Box = tuple[float, float, float, float]
-
-both_engines = pytest.mark.parametrize("engine", ENGINES)
-
-
-def annotated(
-    image_id: int,
-    objects: list[tuple[int, Box]] | None = None,
-    regions: list[tuple[int, Box]] | None = None,
-    areas: list[float] | None = None,
-) -> AnnotatedImage:
-    """An image of 1000 x 1000 px; boxes are ``x, y, w, h``."""
-    boxes = as_boxes([box for _, box in objects or []])
-    ignore = as_boxes([box for _, box in regions or []])
-    return AnnotatedImage(
-        id=image_id,
-        name=f"{image_id}.jpg",
-        width=1000,
-        height=1000,
-        boxes=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
-        labels=as_labels([label for label, _ in objects or []]),
-        areas=np.array(areas) if areas else boxes[:, 2] * boxes[:, 3],
-        ignore=np.concatenate([ignore[:, :2], ignore[:, :2] + ignore[:, 2:]], axis=1),
-        ignore_labels=as_labels([label for label, _ in regions or []]),
-    )
-
-
-def dataset_of(
-    *images: AnnotatedImage,
-    classes: tuple[str, ...] = ("car",),
-    category_ids: tuple[int, ...] | None = None,
-) -> Dataset:
-    ids = category_ids or tuple(range(1, len(classes) + 1))
-    return Dataset("test split", classes, ids, images, lambda _: np.zeros((1, 1, 3), np.uint8))
-
-
-def row(image_id: int, box: Box, value: float, category_id: int = 1) -> DetectionRow:
-    return {"image_id": image_id, "category_id": category_id, "bbox": [*box], "score": value}
-
-
-def assert_same(a: Scores, b: Scores, tolerance: float = 0.0) -> None:
-    for one, two in (
-        ({"": a.metrics}, {"": b.metrics}),
-        (a.per_class, b.per_class),
-        (a.curves, b.curves),
-    ):
-        first, second = cast(dict[str, dict[str, Any]], one), cast(dict[str, dict[str, Any]], two)
-        assert list(first) == list(second)
-        for name in first:
-            assert list(first[name]) == list(second[name])
-            for key in first[name]:
-                np.testing.assert_allclose(
-                    first[name][key], second[name][key], rtol=0, atol=tolerance, err_msg=key
-                )
-
-
-def quiet_score(
-    capfd: pytest.CaptureFixture[str],
-    dataset: Dataset,
-    rows: list[DetectionRow],
-    protocol: Protocol,
-    engine: Engine,
-) -> Scores:
-    result = score(dataset, rows, protocol, engine)
-    assert capfd.readouterr() == ("", "")
-    return result
-
-
-# --- the published reference -----------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def reference() -> tuple[Dataset, list[DetectionRow], dict[str, Any]]:
-    if not REFERENCE.is_dir():
-        pytest.skip("the COCO reference detections are not on this machine")
-    name = "instances_val2014_100.json"
-    spec = CocoData(format="coco", root=str(REFERENCE), train=name, val=name)
-    dataset = coco.read(REFERENCE, spec, "val")
-    rows = json.loads((REFERENCE / "instances_val2014_fakebbox100_results.json").read_text())
-    expected = json.loads((REFERENCE / "EXPECTED.json").read_text())
-    return dataset, rows, expected
-
-
-PUBLISHED = {
-    "AP": "AP",
-    "AP50": "AP50",
-    "AP75": "AP75",
-    "AP_S": "APsmall",
-    "AP_M": "APmedium",
-    "AP_L": "APlarge",
-    "AR@1": "AR1",
-    "AR@10": "AR10",
-    "AR@100": "AR100",
-    "AR_S": "ARsmall",
-    "AR_M": "ARmedium",
-    "AR_L": "ARlarge",
-}
-
-
-@both_engines
-def test_published_numbers(
-    reference: tuple[Dataset, list[DetectionRow], dict[str, Any]], engine: Engine
-) -> None:
-    dataset, rows, expected = reference
-    metrics = score(dataset, rows, COCO, engine).metrics
-    assert list(metrics) == list(PUBLISHED)
-    assert {k: round(v, 3) for k, v in metrics.items()} == {
-        key: expected[name] for key, name in PUBLISHED.items()
-    }
-
-
-@both_engines
-def test_equal_to_cocoeval_on_the_files(
-    reference: tuple[Dataset, list[DetectionRow], dict[str, Any]], engine: Engine
-) -> None:
-    from pycocotools import coco as files
-    from pycocotools.cocoeval import COCOeval
-
-    dataset, rows, _ = reference
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = files.COCO(str(REFERENCE / "instances_val2014_100.json"))
-        found = truth.loadRes(str(REFERENCE / "instances_val2014_fakebbox100_results.json"))
-        official = COCOeval(truth, found, "bbox")
-        official.evaluate()
-        official.accumulate()
-        official.summarize()
-    metrics = score(dataset, rows, COCO, engine).metrics
-    assert list(metrics.values()) == pytest.approx(official.stats.tolist(), abs=1e-12)
-
-
-# --- the engines agree -----------------------------------------------------------------------
-
-
-def random_case(seed: int) -> tuple[Dataset, list[DetectionRow]]:
-    """Crowds of both kinds, empty images, missed images, absent classes, tied scores, zero ids."""
-    rng = np.random.default_rng(seed)
-    category_ids = (5, 0, 9, 3)  # not in order; the last class has no objects, only crowds
-    images, rows = [], []
-    for image_id in rng.permutation(np.arange(0, 36, 3)).tolist():
-        count = int(rng.integers(0, 12)) * int(rng.random() < 0.8)
-        corner, side = rng.uniform(0, 80, (count, 2)), rng.uniform(3, 40, (count, 2)).round(2)
-        boxes = np.concatenate([corner, side], axis=1)
-        labels = rng.integers(0, 3, count)
-        regions = [
-            (int(rng.integers(-1, 4)), (*rng.uniform(0, 60, 2), *rng.uniform(10, 50, 2)))
-            for _ in range(int(rng.integers(0, 3)))
-        ]
-        images.append(
-            annotated(
-                image_id,
-                [(int(label), tuple(box)) for label, box in zip(labels, boxes, strict=True)],
-                cast(list[tuple[int, Box]], regions),
-                (side.prod(axis=1) * rng.uniform(0.5, 1, count)).tolist() or None,
-            )
-        )
-        if rng.random() < 0.2:
-            continue
-        near = np.repeat(boxes, 2, axis=0) + rng.normal(0, 1.5, (2 * count, 4))
-        far = np.concatenate([rng.uniform(0, 80, (8, 2)), rng.uniform(0, 40, (8, 2))], axis=1)
-        far[0, 2:] = 0  # a box without extent
-        guesses = np.concatenate([rng.integers(0, 4, 8), np.repeat(labels, 2)])
-        for label, box in zip(guesses, np.concatenate([far, near]).clip(0), strict=True):
-            value = float(rng.integers(0, 20)) / 20
-            rows.append(row(image_id, cast(Box, tuple(box.tolist())), value, category_ids[label]))
-    classes = ("car", "van", "bus", "tram")
-    return dataset_of(*images, classes=classes, category_ids=category_ids), rows
-
-
-CUSTOM = Protocol(
-    "test bins",
-    1,
-    (1, 3, 7),
-    {"XS": (0.0, 60.0), "S": (60.0, 250.0), "M": (250.0, INFINITE_AREA), "none": (5e8, 6e8)},
+from sobench.metrics.coco import score
+from sobench.metrics.detections import DetectionRow
+from sobench.metrics.scores import Scores
+from sobench.suite.protocols import Protocol
+from tests.metrics.scoring_cases import (
+    COCO,
+    A,
+    B,
+    Box,
+    C,
+    Engine,
+    annotated,
+    both_engines,
+    dataset_of,
+    quiet_score,
+    row,
 )
 
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("protocol", [COCO, CUSTOM, replace(CUSTOM, ignore_regions="crowd")])
-def test_engines_agree(capfd: pytest.CaptureFixture[str], seed: int, protocol: Protocol) -> None:
-    dataset, rows = random_case(seed)
-    results = [quiet_score(capfd, dataset, rows, protocol, engine) for engine in ENGINES]
-    assert_same(results[0], results[1], 1e-9)
-    assert 0 < results[0].metrics["AP"] < 1
-    assert math.isnan(results[0].per_class["tram"]["AP"])
-    assert all(math.isnan(p) for p in results[0].curves["tram"]["mean"])
-    if protocol is not COCO:
-        assert math.isnan(results[0].metrics["AP_none"])
-        assert math.isnan(results[0].metrics["AR_none"])
-
-
-@both_engines
-def test_summary_agrees_with_its_parts(engine: Engine) -> None:
-    dataset, rows = random_case(0)
-    result = score(dataset, rows, CUSTOM, engine)
-    known = [values for values in result.per_class.values() if values["ground_truth"]]
-    assert len(known) == 3
-    for key, curve in (("AP", "mean"), ("AP50", "0.50"), ("AP75", "0.75")):
-        assert result.metrics[key] == pytest.approx(np.mean([v[key] for v in known]))
-        assert result.metrics[key] == pytest.approx(np.mean(result.curves["all"][curve]))
-        for name in ("car", "van", "bus"):
-            assert len(result.curves[name][curve]) == 101
-            assert result.per_class[name][key] == pytest.approx(np.mean(result.curves[name][curve]))
-    assert result.metrics["AR@7"] == pytest.approx(np.mean([v["AR"] for v in known]))
-    assert sum(v["ground_truth"] for v in known) == sum(len(i.labels) for i in dataset.images)
-    assert result.engine.startswith(f"{engine} ")
-    assert result.engine[-1].isdigit()
-    assert result.protocol is CUSTOM
-
-
 # --- by hand ---------------------------------------------------------------------------------
-
-A: Box = (10, 10, 20, 20)
-B: Box = (100, 10, 20, 20)
-C: Box = (200, 10, 20, 20)
 
 
 @both_engines
@@ -245,7 +38,7 @@ def test_one_perfect_box(engine: Engine) -> None:
     for key in ("AP", "AP50", "AP75", "AP_S", "AR@1", "AR@10", "AR@100", "AR_S"):
         assert result.metrics[key] == pytest.approx(1)
     for key in ("AP_M", "AP_L", "AR_M", "AR_L"):
-        assert math.isnan(result.metrics[key])
+        assert result.metrics[key] is None
     assert result.per_class["car"]["ground_truth"] == 1
     assert result.curves["car"] == result.curves["all"]
 
@@ -293,7 +86,7 @@ def test_limit_is_per_image_and_class(engine: Engine) -> None:
     )
     rows = [row(1, box, 0.9 - i / 10) for i, box in enumerate((A, B, C))]
     rows += [row(1, A, 0.3, 2), row(1, B, 0.2, 2), row(2, A, 0.1, 2)]
-    result = score(dataset, rows, Protocol("two", 1, (1, 2), {}), engine)
+    result = score(dataset, rows, Protocol("two", "two", 1, (1, 2), {}), engine)
     assert result.per_class["car"]["AP"] == pytest.approx(67 / 101)  # recall up to 2/3
     assert result.per_class["bus"]["AP"] == pytest.approx(1)
     assert result.metrics["AR@1"] == pytest.approx((1 / 3 + 2 / 3) / 2)
@@ -303,12 +96,14 @@ def test_limit_is_per_image_and_class(engine: Engine) -> None:
 
 @both_engines
 def test_bins_include_both_ends_of_the_annotated_area(engine: Engine) -> None:
-    protocol = Protocol("edges", 1, (100,), {"lo": (0, 100), "mid": (100, 200), "hi": (200, 300)})
+    protocol = Protocol(
+        "edges", "edges", 1, (100,), {"lo": (0, 100), "mid": (100, 200), "hi": (200, 300)}
+    )
     dataset = dataset_of(annotated(1, [(0, A)], areas=[100.0]))  # the box itself has 400
     metrics = score(dataset, [row(1, A, 0.5)], protocol, engine).metrics
     assert metrics["AP_lo"] == pytest.approx(1)
     assert metrics["AP_mid"] == pytest.approx(1)
-    assert math.isnan(metrics["AP_hi"])
+    assert metrics["AP_hi"] is None
 
 
 @both_engines
@@ -346,7 +141,7 @@ def test_ignore_regions(engine: Engine, label: int, treatment: str, expected: fl
     result = score(dataset, CROWDED, replace(COCO, ignore_regions=treatment), engine)
     assert result.metrics["AP"] == pytest.approx(expected)
     assert result.per_class["car"]["ground_truth"] == 1
-    assert math.isnan(result.per_class["bus"]["AP"])
+    assert result.per_class["bus"]["AP"] is None
 
 
 @both_engines
@@ -385,7 +180,7 @@ def test_no_detections(capfd: pytest.CaptureFixture[str], engine: Engine) -> Non
     result = quiet_score(capfd, dataset, [], COCO, engine)
     assert result.metrics["AP"] == result.metrics["AR@100"] == 0
     assert result.per_class["car"]["AP"] == 0
-    assert math.isnan(result.per_class["bus"]["AP"])
+    assert result.per_class["bus"]["AP"] is None
     assert result.curves["all"]["mean"] == [0] * 101
 
 
@@ -395,14 +190,24 @@ def test_no_ground_truth(
     capfd: pytest.CaptureFixture[str], engine: Engine, rows: list[DetectionRow]
 ) -> None:
     result = quiet_score(capfd, dataset_of(annotated(1), annotated(2)), rows, COCO, engine)
-    assert all(math.isnan(value) for value in result.metrics.values())
-    assert all(math.isnan(value) for value in result.curves["all"]["0.50"])
+    assert all(value is None for value in result.metrics.values())
+    assert all(value is None for value in result.curves["all"]["0.50"])
     assert result.per_class["car"]["ground_truth"] == 0
 
 
 @both_engines
 def test_no_images(capfd: pytest.CaptureFixture[str], engine: Engine) -> None:
-    assert math.isnan(quiet_score(capfd, dataset_of(), [], COCO, engine).metrics["AP"])
+    assert quiet_score(capfd, dataset_of(), [], COCO, engine).metrics["AP"] is None
+
+
+def test_scores_are_json() -> None:
+    result = score(dataset_of(annotated(1, [(0, A)])), [row(1, A, 0.5)], COCO)
+    content = json.loads(result.model_dump_json())
+    keys = ["protocol", "protocol_version", "engine", "metrics", "per_class", "curves"]
+    assert list(content) == keys
+    assert (content["protocol"], content["protocol_version"]) == ("coco", 1)
+    assert content["metrics"]["AP_L"] is None
+    assert Scores.model_validate(content) == result
 
 
 # --- requests that are wrong -----------------------------------------------------------------
@@ -433,21 +238,3 @@ def test_ambiguous_class_names() -> None:
 def test_limits_must_rise(limits: tuple[int, ...]) -> None:
     with pytest.raises(RequestError, match="must rise"):
         score(dataset_of(annotated(1)), [], replace(COCO, max_dets=limits))
-
-
-# --- the file --------------------------------------------------------------------------------
-
-
-@both_engines
-def test_file_scores_like_the_rows(tmp_path: Path, engine: Engine) -> None:
-    dataset, rows = random_case(11)
-    rows = [{**r, "score": r["score"] + i * 3e-10} for i, r in enumerate(rows)]
-    path = tmp_path / "detections.json.gz"
-    write_rows(path, rows)
-    stored = read_rows(path)
-    assert stored != rows
-    assert_same(score(dataset, rows, COCO, engine), score(dataset, stored, COCO, engine))
-    for a, b in zip(rows, stored, strict=True):
-        assert (a["image_id"], a["category_id"]) == (b["image_id"], b["category_id"])
-        assert b["bbox"] == pytest.approx(a["bbox"], abs=0.5e-3 + 1e-9)
-        assert b["score"] == pytest.approx(a["score"], abs=0.5e-9 + 1e-12)

@@ -1,4 +1,4 @@
-"""Costs: parameters, multiply-adds held against torch's own counter, latency, memory."""
+"""Costs: parameters, multiply-adds compared with torch's own counter, latency, memory."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def test_multiply_adds_are_those_of_torchs_counter(
     (row,) = tiny_suite(methods=[name]).methods
     changes = {"input": {"size": list(size)}, "head": head or "retinanet", "regions": small}
     model = detector(row, **changes).train()
-    found = cost.count_gflops(model, size)
+    gflops = cost.count_gflops(model, size)
     assert model.training
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.head.flops_outputs(model.predict(torch.zeros(1, 3, *size)))
-    assert found == pytest.approx(counter.get_total_flops() / 2e9, rel=1e-9)
-    assert found > 0.01
+    assert gflops == pytest.approx(counter.get_total_flops() / 2e9, rel=1e-9)
+    assert gflops > 0.01
 
 
 def test_multiply_adds_by_hand() -> None:
     class Norms(torch.nn.Module):
-        """A convolution, and much that counts nothing."""
+        """A convolution, and operations that are not counted."""
 
         head = SimpleNamespace(flops_outputs=lambda output: output["out"])
 
@@ -73,48 +73,48 @@ def test_multiply_adds_by_hand() -> None:
             y = torch.nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear")
             return {"out": [torch.nn.functional.interpolate(y, size=(7, 7), mode="nearest")]}
 
-    found = cost.count_gflops(Norms(), (10, 20))  # type: ignore[arg-type]
-    assert found == pytest.approx(3 * 3 * 3 * 8 * 10 * 20 / 1e9)
+    gflops = cost.count_gflops(Norms(), (10, 20))  # type: ignore[arg-type]
+    assert gflops == pytest.approx(3 * 3 * 3 * 8 * 10 * 20 / 1e9)
 
 
-def test_counting_says_nothing() -> None:
+def test_counting_prints_nothing() -> None:
     """Neither the counter's import nor its tracing may write to a user's terminal."""
     code = (
         "from tests.metrics.test_cost import ROWS, cost, detector\n"
         "print(cost.count_gflops(detector(ROWS[1]), (64, 64)) > 0)"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "default", "-c", code],
         capture_output=True,
         text=True,
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    assert done.stdout == "True\n"
-    assert done.stderr == ""
+    assert result.stdout == "True\n"
+    assert result.stderr == ""
 
 
 def test_latency_is_measured_from_image_to_detections() -> None:
     model = detector(ROWS[0])
     images = torch.zeros(3, 3, 64, 64, dtype=torch.uint8)
-    seen: list[tuple[int, ...]] = []
-    model.register_forward_hook(lambda _, given, __: seen.append(tuple(given[0].shape)))
+    shapes: list[tuple[int, ...]] = []
+    model.register_forward_hook(lambda _, inputs, __: shapes.append(tuple(inputs[0].shape)))
     off = torch.autocast("cpu", torch.bfloat16, enabled=False)
     milliseconds = cost.measure_latency(model, images, off, warmup=1, rounds=4)
     assert 0.1 < milliseconds < 60_000
-    assert seen == [(1, 3, 64, 64)] * 5
+    assert shapes == [(1, 3, 64, 64)] * 5
 
 
-def test_peak_memory_grows_with_what_is_held() -> None:
+def test_peak_memory_grows_with_allocated_tensors() -> None:
     cost.reset_peak_memory(CPU)
     before = cost.peak_memory_mb(CPU)
     if before is None:
         pytest.skip("this system does not tell a process its peak memory")
-    held = torch.ones(64, 2**20)  # 256 MiB
+    tensor = torch.ones(64, 2**20)  # 256 MiB
     after = cost.peak_memory_mb(CPU)
     assert after is not None
     assert after - before > 200
-    del held
+    del tensor
 
 
 def test_without_proc_memory_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,5 +127,5 @@ def test_without_proc_memory_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None
     assert cost.peak_memory_mb(CPU) is None
 
 
-def test_synchronizing_a_cpu_is_nothing() -> None:
+def test_synchronizing_a_cpu_does_nothing() -> None:
     cost.synchronize(CPU)

@@ -10,13 +10,7 @@ import pytest
 
 from sobench.errors import DataError
 from sobench.metrics.detections import DetectionRow, read_rows, tabulate, write_rows
-
-Box = tuple[float, float, float, float]
-A: Box = (10, 10, 20, 20)
-
-
-def row(image_id: int, box: Box, value: float, category_id: int = 1) -> DetectionRow:
-    return {"image_id": image_id, "category_id": category_id, "bbox": [*box], "score": value}
+from tests.metrics.scoring_cases import A, Box, row
 
 
 def random_rows(seed: int) -> list[DetectionRow]:

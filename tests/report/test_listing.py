@@ -9,7 +9,7 @@ from rich.console import Console
 from sobench.report.listing import print_list
 from sobench.suite import catalog
 from sobench.suite.protocols import PROTOCOLS
-from tests.suite.test_reader import SHIPPED
+from tests.suite.shipped import SHIPPED
 from tests.tiny_suite import write_tiny
 
 TABLES = {

@@ -9,9 +9,18 @@ import pytest
 
 from sobench.compare import leaderboard
 from sobench.compare.leaderboard import Leaderboard
-from sobench.report.tables import FORMATS, as_json, class_columns, columns, csv, markdown, remarks
+from sobench.report.tables import (
+    FORMATS,
+    as_json,
+    class_columns,
+    columns,
+    csv,
+    footnotes,
+    markdown,
+    remarks,
+)
 from sobench.suite.plan import plan
-from tests.records import failed_record, record_of, states_of
+from tests.records import COST, failed_record, record_of, states_of
 from tests.tiny_suite import tiny_suite
 
 
@@ -38,9 +47,9 @@ def cells(line: str) -> list[str]:
 def markdown_table(text: str, number: int) -> pd.DataFrame:
     """The pipe table of this number, read back as text."""
     blocks = [b for b in text.split("\n\n") if b.startswith("|")]
-    head, rule, *body = blocks[number].splitlines()
+    headings, rule, *rows = blocks[number].splitlines()
     assert set(rule) <= set("|:-")
-    return pd.DataFrame([cells(line) for line in body], columns=cells(head))
+    return pd.DataFrame([cells(line) for line in rows], columns=cells(headings))
 
 
 def test_columns() -> None:
@@ -55,7 +64,7 @@ def test_columns() -> None:
     assert rows[0][-5:] == ["2.50", "1.25", "12.5", "40.0", "1.5"]
 
 
-def test_what_is_undefined_is_a_dash() -> None:
+def test_undefined_values_are_dashes() -> None:
     runs = plan(tiny_suite(), "aaaa")
     board = leaderboard.build(runs, states_of(runs, [record_of(runs[0], None, cost=None)]))
     headings, rows = columns(board)
@@ -89,7 +98,20 @@ def test_markdown_survives_a_bar_in_a_label() -> None:
     assert r"SSD \| größer" in text
 
 
-def test_markdown_says_what_stands_beneath() -> None:
+def test_a_footnote_explains_the_minutes_beyond_one_training() -> None:
+    runs = plan(tiny_suite(), "aaaa")
+    extra = COST.model_copy(update={"extra_s": 60.0})
+    board = leaderboard.build(runs, states_of(runs, [record_of(runs[0], cost=extra)]))
+    note = "extra min: the share of train min spent beyond one training, on teachers and "
+    note += "further stages"
+    assert footnotes(board) == [note]
+    assert f"\n\n{note}\n\nAP by class:\n" in markdown(board)
+    plain = leaderboard.build(runs, states_of(runs, [record_of(runs[0])]))
+    assert footnotes(plain) == []
+    assert "extra min" not in markdown(plain)
+
+
+def test_markdown_has_the_remarks_beneath() -> None:
     board = board_of(1)
     text = markdown(board)
     assert text.startswith("## tiny\n")
@@ -107,8 +129,8 @@ def test_csv_reads_back(seeds: int) -> None:
     board = board_of(seeds)
     table = pd.read_csv(io.StringIO(csv(board)))
     for name in ("rank", "method", "seeds", "AP", "AP_std", "AP_S", "AR@100", "params_m"):
-        wanted = board.table[name].astype(table[name].dtype)
-        pd.testing.assert_series_equal(table[name], wanted, rtol=1e-12)
+        built = board.table[name].astype(table[name].dtype)
+        pd.testing.assert_series_equal(table[name], built, rtol=1e-12)
     assert table["AP:car"].tolist() == pytest.approx(board.per_class["car"].tolist())
     assert table["AP:tram"].isna().all()
     assert table["provenance:engine"].tolist() == ["hotcoco 1.0"] * 2
@@ -122,11 +144,11 @@ def test_json_reads_back(seeds: int) -> None:
     assert content["title"] == "tiny"
     assert content["metrics"] == list(board.metrics)
     assert [row["method"] for row in content["rows"]] == ["SSD | größer", "fpn"]
-    for found, (_, wanted) in zip(content["rows"], board.table.iterrows(), strict=True):
-        assert found.keys() == set(board.table.columns)
-        assert (found["rank"], found["seeds"]) == (wanted["rank"], seeds)
-        assert found["AP"] == wanted["AP"]
-        assert found["AP_std"] == (None if seeds == 1 else wanted["AP_std"])
+    for read, (_, built) in zip(content["rows"], board.table.iterrows(), strict=True):
+        assert read.keys() == set(board.table.columns)
+        assert (read["rank"], read["seeds"]) == (built["rank"], seeds)
+        assert read["AP"] == built["AP"]
+        assert read["AP_std"] == (None if seeds == 1 else built["AP_std"])
     assert content["per_class_ap"][0]["tram"] is None
     assert content["missing"] == board.missing
     assert content["provenance"] == board.provenance

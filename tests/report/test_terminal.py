@@ -9,10 +9,10 @@ from rich.console import Console
 
 from sobench.compare import leaderboard
 from sobench.compare.leaderboard import Leaderboard
-from sobench.report.tables import class_columns, columns, remarks
+from sobench.report.tables import class_columns, columns, footnotes, remarks
 from sobench.report.terminal import print_leaderboard, print_table
 from sobench.suite.plan import plan
-from tests.records import record_of, scored, states_of
+from tests.records import COST, record_of, scored, states_of
 from tests.tiny_suite import tiny_suite
 
 
@@ -51,11 +51,22 @@ def test_no_cell_is_lost_at_any_width(width: int) -> None:
         assert len(line) <= width or line in (board.title, *remarks(board))
 
 
-def test_everything_beneath_is_printed() -> None:
+def test_all_remarks_are_printed() -> None:
     board = board_of()
     text = printed(board)
     assert text.splitlines()[0] == "Things [seen] :eyes:"
     assert text.rstrip().endswith("\n".join(remarks(board)))
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_a_footnote_is_beneath_the_column_that_it_explains(width: int) -> None:
+    board = board_of(cost=COST.model_copy(update={"extra_s": 60.0}))
+    (note,) = footnotes(board)
+    lines = [line.rstrip() for line in printed(board, width).splitlines()]
+    place = lines.index(note)
+    assert lines[place + 1 : place + 3] == ["", "AP by class"]
+    assert any(line.endswith("extra min") for line in lines[:place])
+    assert "extra min" not in printed(board_of(), width)
 
 
 def test_names_are_not_read_as_markup() -> None:
@@ -67,7 +78,7 @@ def test_names_are_not_read_as_markup() -> None:
     assert target.getvalue().split() == ["[i]", "[b]", "n", "[/b]", ":car:", "1"]
 
 
-def test_numbers_stand_right_and_words_left() -> None:
+def test_numbers_are_aligned_right_and_words_left() -> None:
     screen, target = console()
     print_table(screen, ["name", "n"], [["a", "1.5"], ["long name", "-"], ["b", "10.25"]])
     assert [line.rstrip() for line in target.getvalue().splitlines()] == [

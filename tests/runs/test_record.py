@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from sobench.errors import DataError
+from sobench.metrics.scores import Scores
 from sobench.runs import record
-from sobench.runs.record import Epoch, Scored, nan_to_none
+from sobench.runs.record import Epoch, nan_to_none
 from tests.records import COST, record_of, scored
 from tests.tiny_suite import tiny_run
 
@@ -27,7 +28,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_undefined_becomes_null(tmp_path: Path) -> None:
-    scores = Scored(
+    scores = Scores(
         protocol="coco",
         protocol_version=1,
         engine="hotcoco 1.0",

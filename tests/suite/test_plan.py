@@ -14,7 +14,7 @@ from sobench.suite import catalog, plan, plugins
 from sobench.suite.catalog import Head
 from sobench.suite.plan import Run
 from sobench.suite.reader import load
-from tests.suite.test_reader import SHIPPED
+from tests.suite.shipped import SHIPPED
 from tests.tiny_suite import CONTENT, tiny_suite
 
 DATA = "0123456789ab"
@@ -73,11 +73,11 @@ def test_folder_is_a_function_of_the_run() -> None:
     ],
     ids=str,
 )
-def test_what_changes_no_result_changes_no_id(changes: dict[str, Any]) -> None:
+def test_settings_without_effect_on_results_keep_the_ids(changes: dict[str, Any]) -> None:
     suite = tiny_suite(**{"methods": BOTH} | changes)
-    # The first run of each seed 0 row that the plain suite has, too.
-    found = {run.id for run in plan.plan(suite, DATA) if run.seed == 0}
-    assert set(ids().values()) <= found
+    # All runs of seed 0 that the plain suite has are among those of this one.
+    ids_of_seed_0 = {run.id for run in plan.plan(suite, DATA) if run.seed == 0}
+    assert set(ids().values()) <= ids_of_seed_0
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_changes_no_result_changes_no_id(changes: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_what_changes_results_changes_every_id(changes: dict[str, Any]) -> None:
+def test_settings_with_effect_on_results_change_every_id(changes: dict[str, Any]) -> None:
     before, after = ids(), ids(**changes)
     assert before.keys() == after.keys()
     for name, id_ in before.items():
@@ -111,16 +111,16 @@ def test_switches_change_the_id() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"scale": 2}, {"octaves": 2}, {"ratios": [1]}], ids=str)
-def test_anchors_concern_only_who_has_the_suites_head(changes: dict[str, Any]) -> None:
+def test_anchors_change_only_methods_under_the_suites_head(changes: dict[str, Any]) -> None:
     before, after = ids(), ids(anchors=changes)
     assert after["fpn"] != before["fpn"]
     assert after["ssd"] == before["ssd"]
 
 
-def test_head_concerns_only_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_head_changes_only_methods_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
     before = ids()
     monkeypatch.setitem(catalog.HEADS, "other", OTHER)
-    with pytest.raises(RequestError, match="fpn has no form for head 'other'; it works with ret"):
+    with pytest.raises(RequestError, match="fpn does not work with head 'other'; it works wi"):
         ids(head="other")
     other_fpn = replace(plugins.methods()["fpn"], heads=("other",))
     monkeypatch.setitem(plugins.methods(), "fpn", other_fpn)
@@ -131,7 +131,7 @@ def test_head_concerns_only_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_head_of_a_deviation_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(catalog.HEADS, "other", OTHER)
-    with pytest.raises(RequestError, match="fpn has no form for head 'other'"):
+    with pytest.raises(RequestError, match="fpn does not work with head 'other'"):
         run_of({"name": "fpn", "deviations": {"head": "other", "reason": "a try"}})
 
 
@@ -193,7 +193,7 @@ def test_deviations_change_their_row_only() -> None:
     assert runs["fast"].id == run_of(schedule={"lr": 0.5}).id  # it is that training
 
 
-def test_deviations_are_told() -> None:
+def test_deviations_are_listed() -> None:
     suite = tiny_suite(methods=["fpn", "ssd", DEVIATING])
     runs = {run.entry.label: run for run in plan.plan(suite, DATA)}
     assert runs["fpn"].deviations == ()
@@ -201,7 +201,7 @@ def test_deviations_are_told() -> None:
     assert runs["ssd"].deviations == catalog.METHODS["ssd"].deviations != ()
 
 
-def test_head_of_a_deviation_is_told_with_its_anchors() -> None:
+def test_head_of_a_deviation_is_listed_with_its_anchors() -> None:
     row = {"name": "fpn", "deviations": {"head": "faster_rcnn", "reason": "two stages"}}
     run = run_of(row, anchors={"scale": 1.5, "octaves": 3})
     assert run.deviations == (
@@ -247,7 +247,7 @@ def needed(run: Run) -> dict[str, Run]:
     return dict(run.requires)
 
 
-def test_what_a_method_needs_is_a_run_of_the_same_suite_and_seed() -> None:
+def test_a_needed_run_is_of_the_same_suite_and_seed() -> None:
     (run,) = plan.plan(tiny_suite(methods=["zoominnet"], seeds=[4]), DATA, limit=5)
     teacher = needed(run)["teacher"]
     assert teacher.entry.name == "fpn"
@@ -262,12 +262,12 @@ def test_what_a_method_needs_is_a_run_of_the_same_suite_and_seed() -> None:
     assert baseline.id == run_of("fpn").id
 
 
-def test_a_need_may_hang_on_a_switch() -> None:
+def test_a_need_may_depend_on_a_switch() -> None:
     assert run_of({"name": "zoominnet", "distill": False}).requires == ()
     assert run_of("fpn").requires == ()
 
 
-def test_a_run_is_another_when_what_it_requires_is() -> None:
+def test_a_run_changes_with_the_runs_that_it_requires() -> None:
     run = run_of("zoominnet")
     assert replace(run, requires=()).id != run.id
     ((role, teacher),) = run.requires
@@ -286,7 +286,7 @@ def test_a_needed_run_deviates_as_the_row_that_needs_it() -> None:
     assert baseline.id != plain.id
 
 
-def test_what_is_required_comes_first_and_once() -> None:
+def test_required_runs_come_first_and_once() -> None:
     big = {"name": "fpn", "label": "big", "deviations": {"input.size": [128, 128], "reason": "a"}}
     tuned = {"name": "fpn", "label": "tuned", "init_from": "big"}
     rows = ["zoominnet", tuned, {"name": "zoominnet", "label": "la", "align": "la"}, big]
@@ -307,11 +307,11 @@ def test_what_is_required_comes_first_and_once() -> None:
         ({"a": "c"}, "a: init_from: no row is called 'c'; known: a, b"),
         ({"a": "a"}, "a: init_from: a <- a has no beginning"),
         ({"a": "b", "b": "a"}, "a: init_from: a <- b <- a has no beginning"),
-        ({"a": ""}, "a: init_from: '' is no label; write that of another row"),
-        ({"a": None}, "a: init_from: null is no label"),
+        ({"a": ""}, "a: init_from: '' is not a label; write that of another row"),
+        ({"a": None}, "a: init_from: null is not a label"),
     ],
 )
-def test_origins_that_cannot_be(origins: dict[str, Any], problem: str) -> None:
+def test_wrong_origins(origins: dict[str, Any], problem: str) -> None:
     rows = [
         {"name": "fpn", "label": label}
         | ({"init_from": origins[label]} if label in origins else {})
@@ -333,6 +333,6 @@ def test_origins_that_cannot_be(origins: dict[str, Any], problem: str) -> None:
         ({"methods": [{"name": "fpn", "label": ""}]}, "label: '' is wrong; write some text"),
     ],
 )
-def test_sizes_and_labels_that_cannot_be(changes: dict[str, Any], problem: str) -> None:
+def test_wrong_sizes_and_labels(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(SuiteError, match=re.escape(problem)):
         tiny_suite(**changes)

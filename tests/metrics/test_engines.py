@@ -1,0 +1,155 @@
+"""The engines against each other, the published reference and the stored file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sobench.data.dataset import Dataset
+from sobench.data.formats import coco
+from sobench.metrics.coco import score
+from sobench.metrics.detections import DetectionRow, read_rows, write_rows
+from sobench.suite.protocols import Protocol
+from sobench.suite.sections import CocoData
+from tests.metrics.scoring_cases import (
+    COCO,
+    CUSTOM,
+    ENGINES,
+    Engine,
+    assert_same,
+    both_engines,
+    defined,
+    quiet_score,
+    random_case,
+)
+
+REFERENCE = Path(__file__).parents[2].parent / "shared/data/eval_reference/coco_val2014_100"
+
+# --- the published reference -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reference() -> tuple[Dataset, list[DetectionRow], dict[str, Any]]:
+    if not REFERENCE.is_dir():
+        pytest.skip("the COCO reference detections are not on this machine")
+    name = "instances_val2014_100.json"
+    spec = CocoData(format="coco", root=str(REFERENCE), train=name, val=name)
+    dataset = coco.read(REFERENCE, spec, "val")
+    rows = json.loads((REFERENCE / "instances_val2014_fakebbox100_results.json").read_text())
+    expected = json.loads((REFERENCE / "EXPECTED.json").read_text())
+    return dataset, rows, expected
+
+
+PUBLISHED = {
+    "AP": "AP",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "AP_S": "APsmall",
+    "AP_M": "APmedium",
+    "AP_L": "APlarge",
+    "AR@1": "AR1",
+    "AR@10": "AR10",
+    "AR@100": "AR100",
+    "AR_S": "ARsmall",
+    "AR_M": "ARmedium",
+    "AR_L": "ARlarge",
+}
+
+
+@both_engines
+def test_published_numbers(
+    reference: tuple[Dataset, list[DetectionRow], dict[str, Any]], engine: Engine
+) -> None:
+    dataset, rows, expected = reference
+    metrics = score(dataset, rows, COCO, engine).metrics
+    assert list(metrics) == list(PUBLISHED)
+    assert [round(value, 3) for value in defined(metrics.values())] == [
+        expected[name] for name in PUBLISHED.values()
+    ]
+
+
+@both_engines
+def test_equal_to_cocoeval_on_the_files(
+    reference: tuple[Dataset, list[DetectionRow], dict[str, Any]], engine: Engine
+) -> None:
+    from pycocotools import coco as files
+    from pycocotools.cocoeval import COCOeval
+
+    dataset, rows, _ = reference
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = files.COCO(str(REFERENCE / "instances_val2014_100.json"))
+        detections = truth.loadRes(str(REFERENCE / "instances_val2014_fakebbox100_results.json"))
+        official = COCOeval(truth, detections, "bbox")
+        official.evaluate()
+        official.accumulate()
+        official.summarize()
+    metrics = score(dataset, rows, COCO, engine).metrics
+    assert list(metrics.values()) == pytest.approx(official.stats.tolist(), abs=1e-12)
+
+
+# --- the engines agree -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("protocol", [COCO, CUSTOM, replace(CUSTOM, ignore_regions="crowd")])
+def test_engines_agree(capfd: pytest.CaptureFixture[str], seed: int, protocol: Protocol) -> None:
+    dataset, rows = random_case(seed)
+    results = [quiet_score(capfd, dataset, rows, protocol, engine) for engine in ENGINES]
+    assert_same(results[0], results[1], 1e-9)
+    (ap,) = defined([results[0].metrics["AP"]])
+    assert 0 < ap < 1
+    assert results[0].per_class["tram"]["AP"] is None
+    assert all(p is None for p in results[0].curves["tram"]["mean"])
+    if protocol is not COCO:
+        assert results[0].metrics["AP_none"] is None
+        assert results[0].metrics["AR_none"] is None
+
+
+@both_engines
+def test_summary_agrees_with_its_parts(engine: Engine) -> None:
+    dataset, rows = random_case(0)
+    result = score(dataset, rows, CUSTOM, engine)
+    classes = [values for values in result.per_class.values() if values["ground_truth"]]
+    assert len(classes) == 3
+
+    def mean(values: Iterable[float | None]) -> Any:
+        return pytest.approx(np.mean(defined(values)))
+
+    for key, curve in (("AP", "mean"), ("AP50", "0.50"), ("AP75", "0.75")):
+        assert result.metrics[key] == mean(values[key] for values in classes)
+        assert result.metrics[key] == mean(result.curves["all"][curve])
+        for name in ("car", "van", "bus"):
+            assert len(result.curves[name][curve]) == 101
+            assert result.per_class[name][key] == mean(result.curves[name][curve])
+    assert result.metrics["AR@7"] == mean(values["AR"] for values in classes)
+    counts = defined(values["ground_truth"] for values in classes)
+    assert sum(counts) == sum(len(image.labels) for image in dataset.images)
+    assert result.engine.startswith(f"{engine} ")
+    assert result.engine[-1].isdigit()
+    assert (result.protocol, result.protocol_version) == ("test-bins", 1)
+
+
+# --- the file --------------------------------------------------------------------------------
+
+
+@both_engines
+def test_file_scores_like_the_rows(tmp_path: Path, engine: Engine) -> None:
+    dataset, rows = random_case(11)
+    rows = [{**r, "score": r["score"] + i * 3e-10} for i, r in enumerate(rows)]
+    path = tmp_path / "detections.json.gz"
+    write_rows(path, rows)
+    stored = read_rows(path)
+    assert stored != rows
+    assert_same(score(dataset, rows, COCO, engine), score(dataset, stored, COCO, engine))
+    for a, b in zip(rows, stored, strict=True):
+        assert (a["image_id"], a["category_id"]) == (b["image_id"], b["category_id"])
+        assert b["bbox"] == pytest.approx(a["bbox"], abs=0.5e-3 + 1e-9)
+        assert b["score"] == pytest.approx(a["score"], abs=0.5e-9 + 1e-12)
