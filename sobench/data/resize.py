@@ -73,7 +73,7 @@ def resize_geometry(settings: Input, width: int, height: int) -> ResizeGeometry:
     return ResizeGeometry(new_width, new_height, (new_width / width, new_height / height))
 
 
-def box_sizes(dataset: Dataset, settings: Input) -> FloatArray | None:
+def box_wh(dataset: Dataset, settings: Input) -> FloatArray | None:
     """``[N, 2]`` width and height of all objects in pixels of the input; ``None`` without any."""
     sizes = [
         (image.boxes[:, 2:] - image.boxes[:, :2])

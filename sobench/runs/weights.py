@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sobench.data.dataset import Dataset
-from sobench.data.resize import box_sizes
+from sobench.data.resize import box_wh
 from sobench.errors import CheckpointError, RunError
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
@@ -28,7 +28,7 @@ def build(
         training: the images that it trains on.
         size: of an input that it is to be tested at instead; its anchors stay those of the suite's.
     """
-    classes, sizes = len(training.classes), box_sizes(training, run.suite.input)
+    classes, sizes = len(training.classes), box_wh(training, run.suite.input)
     suite = run.suite if size is None else with_input_size(run, size).suite
     detector = build_detector(suite, run.entry, classes, run.seed, sizes)
     return detector.to(device).to(memory_format=torch.channels_last)
