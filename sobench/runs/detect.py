@@ -50,7 +50,7 @@ def _rows(
 ) -> list[DetectionRow]:
     record = dataset.images[image]
     boxes = found.boxes[index].double().cpu().numpy()
-    boxes = resize_geometry(run.suite.input, record.width, record.height).to_original(boxes)
+    boxes = resize_geometry(run.suite.input, record.size).to_original(boxes)
     boxes = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
     labels = found.labels[index].cpu().numpy()
     # What lay wholly in the padding has no area left in the image.
