@@ -155,7 +155,7 @@ def run(
 ) -> None:
     """Train and score what is missing, then print the leaderboard."""
     request = _request(**suite)
-    from sobench.data.load import fingerprint
+    from sobench.data.fingerprint import fingerprint
 
     runs = request.runs(fingerprint(request.suite.dataset))
     from rich.console import Console
@@ -183,7 +183,7 @@ def run(
 def plan(results: Path, **suite: Any) -> None:
     """Show the runs of a suite and how far each has come."""
     request = _request(**suite)
-    from sobench.data.load import fingerprint
+    from sobench.data.fingerprint import fingerprint
     from sobench.errors import DataError
     from sobench.report.terminal import print_table
     from sobench.runs import record

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from sobench.compare import leaderboard
-from sobench.data.load import fingerprint, load
+from sobench.data.fingerprint import fingerprint
+from sobench.data.load import load
 from sobench.data.resize import box_wh, resize
 from sobench.errors import Diverged, RequestError
 from sobench.files import locked
