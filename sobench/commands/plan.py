@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sobench.commands.options import results_option, stdout, suite_options
-from sobench.data.load import fingerprint
+from sobench.data.fingerprint import fingerprint
 from sobench.errors import DataError
 from sobench.report.plan import print_plan
 from sobench.runs.state import read_states

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sobench.commands.options import results_option, stdout, suite_options
 from sobench.compare import leaderboard
-from sobench.data.load import fingerprint
+from sobench.data.fingerprint import fingerprint
 from sobench.device import choose_device, warn_of_precision
 from sobench.report.progress import MatrixProgress
 from sobench.report.terminal import print_leaderboard

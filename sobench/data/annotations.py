@@ -1,4 +1,4 @@
-"""What the readers share: text rows, numbers, and the policy for boxes that cannot be used."""
+"""The steps that the readers share: text and JSON files, numbers, and boxes that cannot be used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from sobench.data.dataset import AnnotatedImage, SkippedRow, as_boxes, as_labels
+from sobench.data.dataset import AnnotatedImage, Size, SkippedRow, as_boxes, as_labels
 from sobench.errors import DataError
 
 Split = Literal["train", "val"]
@@ -24,14 +24,14 @@ PARTLY_OUTSIDE = "boxes partly outside the image, kept as they are"
 _ROUNDING = 0.01
 
 
-class Row(NamedTuple):
+class AnnotatedBox(NamedTuple):
     """One box of an annotation file.
 
     Attributes:
         where: its row, annotation id or object number, for messages.
         box: ``x1, y1, x2, y2`` in pixels of the original image.
         label: class index, or ``EVERY_CLASS`` for an ignore region.
-        ignore: it is an ignore region, not an object.
+        ignore: whether it is an ignore region instead of an object.
         area: square pixels; ``None`` for width times height.
     """
 
@@ -44,13 +44,13 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What a reader collects beside images: rows left out, and counts worth knowing."""
+    """Collected by a reader beside the images: annotations left out, and counts for the user."""
 
     skipped: list[SkippedRow] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
 
 
-def text_rows(path: Path) -> list[tuple[int, str]]:
+def read_rows(path: Path) -> list[tuple[int, str]]:
     """The rows of a text file that are not blank, stripped, with their 1-based numbers.
 
     Raises:
@@ -66,18 +66,18 @@ def text_rows(path: Path) -> list[tuple[int, str]]:
         raise DataError(f"{path}: is not a UTF-8 text file; replace it") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); replace it") from None
-    rows = ((number, row.strip()) for number, row in enumerate(content.split("\n"), start=1))
-    return [(number, row) for number, row in rows if row]
+    numbered = ((number, row.strip()) for number, row in enumerate(content.split("\n"), start=1))
+    return [(number, row) for number, row in numbered if row]
 
 
-def image_ids(path: Path) -> dict[str, int]:
-    """The ids in a list of images, one to a row, with their 1-based rows.
+def read_image_ids(path: Path) -> dict[str, int]:
+    """The ids of a list of images, with their 1-based rows; one id per row.
 
     Raises:
-        DataError: the file is missing or not text, names an image twice, or none.
+        DataError: the file is missing or not text, or lists an image twice, or no image.
     """
     ids: dict[str, int] = {}
-    for number, key in text_rows(path):
+    for number, key in read_rows(path):
         if len(key.split()) > 1:
             raise DataError(
                 f"{path}, row {number}: {key!r} is not one image id; "
@@ -94,14 +94,15 @@ def image_ids(path: Path) -> dict[str, int]:
     return ids
 
 
-def json_file(path: Path, correct: str) -> Any:
+def read_json(path: Path, correct: str) -> Any:
     """The content of an annotation file in JSON.
 
     Args:
-        correct: what to correct where there is no such file.
+        path: the annotation file.
+        correct: the settings to correct if the file does not exist, for the message.
 
     Raises:
-        DataError: the file is missing or no JSON.
+        DataError: the file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_bytes())
@@ -111,16 +112,18 @@ def json_file(path: Path, correct: str) -> Any:
         raise DataError(
             f"{path}, line {error.lineno}: is not valid JSON ({error.msg}); replace the file"
         ) from None
-    # Bytes that are no text, numbers of thousands of digits, lists in lists without end.
+    # Bytes that are not text, numbers of thousands of digits, lists nested too deep.
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({error}); replace the file") from None
 
 
-def numbers(cells: Sequence[str], names: Sequence[str], file: Path, where: str) -> list[float]:
-    """The cells of a row as finite numbers.
+def finite_numbers(
+    cells: Sequence[str], names: Sequence[str], file: Path, where: str
+) -> list[float]:
+    """The cells of a row as finite numbers; ``names`` are its columns.
 
     Raises:
-        DataError: naming the file, the row, the column and the value that is no finite number.
+        DataError: naming the file, the row, the column and the value that is not a finite number.
     """
     try:
         values = [float(cell) for cell in cells]
@@ -137,7 +140,7 @@ def numbers(cells: Sequence[str], names: Sequence[str], file: Path, where: str) 
 
 
 def zero_size(x1: float, y1: float, x2: float, y2: float) -> str:
-    """Why the box has no area, or an empty string if it has one."""
+    """The reason to leave out a box without area; an empty string if it has one."""
     if x2 > x1 and y2 > y1:
         return ""
     return f"zero or negative size: {x1:g},{y1:g} to {x2:g},{y2:g}"
@@ -146,62 +149,66 @@ def zero_size(x1: float, y1: float, x2: float, y2: float) -> str:
 def to_annotated_image(
     image_id: int,
     name: str,
-    image_size: tuple[int, int],
-    rows: Iterable[Row],
+    size: Size,
+    annotations: Iterable[AnnotatedBox],
     file: Path,
     report: ReadReport,
 ) -> AnnotatedImage:
-    """One image from its rows.
+    """An image with the annotations that can be used.
 
     Boxes without area and boxes wholly outside the image are left out and added to
-    ``report.skipped``; boxes that reach out are kept unchanged and counted in
+    ``report.skipped``. Boxes that reach partly outside are kept unchanged and counted in
     ``report.notes``.
 
     Args:
         image_id: id of the image in the dataset.
         name: image file, for messages.
-        image_size: width and height in pixels.
-        rows: the boxes of the image, with finite coordinates.
+        size: height and width in pixels.
+        annotations: the boxes of the image, with finite coordinates.
         file: annotation file, for messages.
-        report: collects what was left out or is worth knowing.
+        report: takes the boxes left out and the counts.
     """
-    rows = list(rows)
-    boxes = as_boxes([row.box for row in rows])
-    labels = as_labels([row.label for row in rows])
-    ignore = np.asarray([row.ignore for row in rows], dtype=bool)
-    width, height = image_size
+    annotations = list(annotations)
+    boxes = as_boxes([annotation.box for annotation in annotations])
+    labels = as_labels([annotation.label for annotation in annotations])
+    areas = np.asarray([_area(annotation) for annotation in annotations], dtype=np.float64)
+    ignore = np.asarray([annotation.ignore for annotation in annotations], dtype=bool)
+    height, width = size
     x1, y1, x2, y2 = boxes.T
+
     usable = (x2 > x1) & (y2 > y1) & (x1 < width) & (y1 < height) & (x2 > 0) & (y2 > 0)
     for index in np.flatnonzero(~usable):
-        row = rows[index]
-        reason = zero_size(*row.box) or _outside(row.box, image_size)
-        report.skipped.append(SkippedRow(str(file), row.where, reason))
-    out = (np.minimum(x1, y1) < -_ROUNDING) | (x2 > width + _ROUNDING) | (y2 > height + _ROUNDING)
-    if reaching := int(np.count_nonzero(out & usable & ~ignore)):
-        report.notes[PARTLY_OUTSIDE] += reaching
-    kept, ignored = usable & ~ignore, usable & ignore
-    areas = np.asarray([_area(row) for row in rows], dtype=np.float64)
+        annotation = annotations[index]
+        reason = zero_size(*annotation.box) or _outside(annotation.box, size)
+        report.skipped.append(SkippedRow(str(file), annotation.where, reason))
+
+    objects, regions = usable & ~ignore, usable & ignore
+    reach_out = (
+        (np.minimum(x1, y1) < -_ROUNDING) | (x2 > width + _ROUNDING) | (y2 > height + _ROUNDING)
+    )
+    if count := int(np.count_nonzero(reach_out & objects)):
+        report.notes[PARTLY_OUTSIDE] += count
     return AnnotatedImage(
         id=image_id,
         name=name,
         width=width,
         height=height,
-        boxes=boxes[kept],
-        labels=labels[kept],
-        areas=areas[kept],
-        ignore=boxes[ignored],
-        ignore_labels=labels[ignored],
+        boxes=boxes[objects],
+        labels=labels[objects],
+        areas=areas[objects],
+        ignore=boxes[regions],
+        ignore_labels=labels[regions],
     )
 
 
-def _area(row: Row) -> float:
-    x1, y1, x2, y2 = row.box
-    return (x2 - x1) * (y2 - y1) if row.area is None else row.area
+def _area(annotation: AnnotatedBox) -> float:
+    x1, y1, x2, y2 = annotation.box
+    return (x2 - x1) * (y2 - y1) if annotation.area is None else annotation.area
 
 
-def _outside(box: Box, image_size: tuple[int, int]) -> str:
+def _outside(box: Box, size: Size) -> str:
     x1, y1, x2, y2 = box
-    width, height = image_size
+    height, width = size
     return f"outside the image of {width}x{height}: {x1:g},{y1:g} to {x2:g},{y2:g}"
 
 

@@ -1,4 +1,4 @@
-"""Run -> batches: the same pixels, order and augmentation for every method of one seed."""
+"""Batches: the same pixels, order and augmentation for every method of one seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from sobench.data.augment import Augmentation
-from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray
+from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray, Size
 from sobench.data.resize import ResizeGeometry, at_double_size, input_shape, resize_geometry
 from sobench.data.targets import Batch, Targets
 from sobench.suite.sections import Augment, Input
@@ -34,21 +34,32 @@ def training_batches(
 ) -> Iterator[Batch]:
     """The batches of one epoch from step ``start`` on; a pure function of its arguments.
 
-    What is left over after full batches waits for the next epoch's shuffling. Each image draws its
-    augmentation from its own seed, so neither workers nor a resumption change anything.
+    The images that do not fill a last batch are left out of the epoch; the next one shuffles anew.
+    Each image draws its augmentation from its own seed, so neither workers nor a resumption change
+    anything.
 
     Args:
-        images: ``[N, H, W, 3]`` uint8, the dataset on the canvas of ``settings``.
-        images_2x: ``[N, h, w, 3]`` uint8, the dataset for ``at_double_size(settings)``.
-            The batches then carry ``images_2x``, augmented as the images are; all else is bit for
-            bit as it is without.
+        dataset: the training split.
+        images: ``[N, H, W, 3]`` uint8, its images resized as ``settings`` say.
+        settings: size of the network input and kind of resizing.
+        augment: the augmentations and their probabilities.
+        batch_size: images in a batch; a smaller dataset makes one smaller batch.
+        seed: of the run.
+        epoch: counts from 0; order and augmentation differ from epoch to epoch.
+        start: the first step to give; the steps before it cost nothing.
+        workers: processes that prepare batches; 0 prepares them in this one.
+        images_2x: ``[N, h, w, 3]`` uint8, the images resized for ``at_double_size(settings)``.
+            The batches then carry ``images_2x``, augmented as the images are; everything else is
+            bit for bit the same as without.
     """
+    # The plan of the whole epoch comes first: every step knows its images and their seeds.
     order = np.random.default_rng((seed, epoch)).permutation(len(images))
     size = min(batch_size, len(images))
     steps = [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
     keys = [[(int(i), _image_seed(seed, epoch, int(i))) for i in step] for step in steps[start:]]
+
     yield from DataLoader(
-        _Training(dataset, images, settings, augment, images_2x),
+        _TrainingSamples(dataset, images, settings, augment, images_2x),
         batch_sampler=keys,
         collate_fn=_collate,
         num_workers=workers,
@@ -68,7 +79,9 @@ def inference_batches(images: ImageArray, batch_size: int) -> Iterator[Tensor]:
         yield torch.from_numpy(np.array(images[start : start + batch_size])).permute(0, 3, 1, 2)
 
 
-class _Training(TorchDataset[Any]):
+class _TrainingSamples(TorchDataset[Any]):
+    """Augmented samples by the index of an image and the seed of its augmentation."""
+
     def __init__(
         self,
         dataset: Dataset,
@@ -85,75 +98,78 @@ class _Training(TorchDataset[Any]):
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
         index, seed = key
-        record = self.dataset.images[index]
-        sample = _sample(record, self.images[index], self.settings)
+        annotated = self.dataset.images[index]
+        sample = _sample(annotated, self.images[index], self.settings)
         if self.images_2x is not None:
             sample["image_2x"] = _image_2x(
-                sample["image"], record, self.images_2x[index], self.settings
+                sample["image"], annotated, self.images_2x[index], self.settings
             )
         return self.augmentation(sample, seed)
 
 
-def _sample(record: AnnotatedImage, pixels: ImageArray, settings: Input) -> dict[str, Any]:
+def _sample(annotated: AnnotatedImage, pixels: ImageArray, settings: Input) -> dict[str, Any]:
     """The image without its padding, with boxes in its pixels."""
-    geometry = resize_geometry(settings, record.width, record.height)
-    size = (geometry.height, geometry.width)
-    limit = np.array((geometry.width, geometry.height) * 2)
+    geometry = resize_geometry(settings, annotated.size)
     return {
-        "image": _content(pixels, geometry),
-        "boxes": _boxes(np.clip(geometry.to_input(record.boxes), 0, limit), size),
-        "ignore": _boxes(np.clip(geometry.to_input(record.ignore), 0, limit), size),
-        "labels": torch.from_numpy(record.labels.copy()),
+        "image": _without_padding(pixels, geometry.size),
+        "boxes": _boxes(annotated.boxes, geometry),
+        "ignore": _boxes(annotated.ignore, geometry),
+        "labels": torch.from_numpy(annotated.labels.copy()),
     }
 
 
 def _image_2x(
-    image: Tensor, record: AnnotatedImage, pixels: ImageArray, settings: Input
+    image: Tensor, annotated: AnnotatedImage, pixels: ImageArray, settings: Input
 ) -> tv_tensors.Image:
     """The larger image without its padding, at exactly twice the size of ``image``.
 
-    Each size was rounded on its own, so a side may be a pixel off, which jitter would magnify.
+    Either size was rounded separately, so a side may be one pixel off, which jitter would magnify.
     """
-    content = _content(
-        pixels, resize_geometry(at_double_size(settings), record.width, record.height)
-    )
-    return v2.functional.resize(content, [2 * side for side in image.shape[-2:]], antialias=True)
+    geometry = resize_geometry(at_double_size(settings), annotated.size)
+    image_2x = _without_padding(pixels, geometry.size)
+    return v2.functional.resize(image_2x, [2 * side for side in image.shape[-2:]], antialias=True)
 
 
-def _content(pixels: ImageArray, geometry: ResizeGeometry) -> tv_tensors.Image:
-    content = np.array(pixels[: geometry.height, : geometry.width])
-    return tv_tensors.Image(torch.from_numpy(content).permute(2, 0, 1))
+def _without_padding(pixels: ImageArray, size: Size) -> tv_tensors.Image:
+    height, width = size
+    return tv_tensors.Image(torch.from_numpy(np.array(pixels[:height, :width])).permute(2, 0, 1))
 
 
-def _boxes(boxes: FloatArray, size: tuple[int, int]) -> tv_tensors.BoundingBoxes:
+def _boxes(boxes: FloatArray, geometry: ResizeGeometry) -> tv_tensors.BoundingBoxes:
+    """Boxes of the original image in pixels of the input, clipped to the image."""
+    clipped = np.clip(geometry.to_input(boxes), 0, geometry.limit).astype(np.float32)
     return tv_tensors.BoundingBoxes(
-        torch.from_numpy(boxes.astype(np.float32)), format="XYXY", canvas_size=size
+        torch.from_numpy(clipped), format="XYXY", canvas_size=geometry.size
     )
 
 
 def _collate(samples: list[dict[str, Tensor]]) -> Batch:
     targets = Targets(
-        _padded([s["boxes"] for s in samples]),
-        _padded([s["labels"] for s in samples], value=-1),
-        _padded([s["ignore"] for s in samples], least=0),
+        _pad_and_stack([s["boxes"] for s in samples]),
+        _pad_and_stack([s["labels"] for s in samples], value=-1),
+        _pad_and_stack([s["ignore"] for s in samples], min_length=0),
     )
     images_2x = [s["image_2x"] for s in samples if "image_2x" in s]
     return Batch(
-        _stacked([s["image"] for s in samples]), targets, _stacked(images_2x) if images_2x else None
+        _channels_last([s["image"] for s in samples]),
+        targets,
+        _channels_last(images_2x) if images_2x else None,
     )
 
 
-def _stacked(images: list[Tensor]) -> Tensor:
-    """Channels-last ``[B, 3, H, W]``, stacked in that order in memory, as most images lie in it."""
+def _channels_last(images: list[Tensor]) -> Tensor:
+    """``[B, 3, H, W]``, channels-last in memory."""
+    # Most of the images have this order in memory already, so stacking in it copies rows whole.
     return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
-def _padded(rows: list[Tensor], value: int = 0, least: int = 1) -> Tensor:
-    longest = max([least, *(len(row) for row in rows)])
-    out = rows[0].new_full((len(rows), longest, *rows[0].shape[1:]), value)
-    for index, row in enumerate(rows):
-        out[index, : len(row)] = row
-    return out
+def _pad_and_stack(tensors: list[Tensor], value: int = 0, min_length: int = 1) -> Tensor:
+    """``[B, L, ...]`` from tensors ``[l, ...]`` of different lengths, filled up with ``value``."""
+    longest = max([min_length, *(len(tensor) for tensor in tensors)])
+    padded = tensors[0].new_full((len(tensors), longest, *tensors[0].shape[1:]), value)
+    for index, tensor in enumerate(tensors):
+        padded[index, : len(tensor)] = tensor
+    return padded
 
 
 def _image_seed(seed: int, epoch: int, index: int) -> int:

@@ -21,7 +21,7 @@ _VERSION = 1
 
 
 def cache_folder() -> Path:
-    """``SOBENCH_CACHE`` if it is set, else the user's cache folder."""
+    """``SOBENCH_CACHE`` if it is set, else ``sobench`` in the user's cache folder."""
     chosen = os.environ.get("SOBENCH_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -33,21 +33,25 @@ def cached_images(
     split: str,
     fingerprint: str,
     settings: Input,
-    progress: Callable[[int, int], None] | None = None,
+    callback: Callable[[int, int], None] | None = None,
 ) -> ImageArray:
     """``[N, H, W, 3]`` uint8 pixels of a split, built on first use and mapped into memory.
 
-    The file appears under its name only when it is complete, so a build that is killed leaves
-    nothing that could be taken for it.
+    The file appears under its name only when it is complete, so a build that is killed leaves no
+    file that a later run could mistake for the cache.
 
     Args:
+        dataset: the split.
+        split: its name.
         fingerprint: of the dataset; a changed dataset gets a new file.
-        progress: called with images done and images in all.
+        settings: size of the network input and kind of resizing.
+        callback: called with the number of images done and of all images, after each image.
 
     Raises:
         DataError: an image cannot be read, or the disk is too small.
     """
     count = len(dataset.images)
+    # Whatever can change a pixel is in the name, so a cache is never out of date.
     key = {
         "version": _VERSION,
         "data": fingerprint,
@@ -58,15 +62,18 @@ def cached_images(
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = cache_folder() / f"{split}-{digest}.npy"
     if not path.exists():
-        _build(path, dataset, settings, progress)
+        _build(path, dataset, settings, callback)
     try:
         images: ImageArray = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(
-            f"{path}: damaged cache ({error}); delete this file, it is rebuilt"
+            f"{path}: the image cache is damaged ({error}); delete this file, it will be rebuilt"
         ) from None
     if images.shape != (count, *input_shape(settings), 3):
-        raise DataError(f"{path}: cache of shape {images.shape}; delete this file, it is rebuilt")
+        raise DataError(
+            f"{path}: the image cache has shape {images.shape}; "
+            "delete this file, it will be rebuilt"
+        )
     return images
 
 
@@ -74,22 +81,23 @@ def _build(
     path: Path,
     dataset: Dataset,
     settings: Input,
-    progress: Callable[[int, int], None] | None,
+    callback: Callable[[int, int], None] | None,
 ) -> None:
-    shape = (len(dataset.images), *input_shape(settings), 3)
+    count = len(dataset.images)
+    shape = (count, *input_shape(settings), 3)
     try:
-        # Written, not mapped: where a disk is full, a write fails but a mapping kills the process.
+        # Written, not mapped: on a full disk a write fails, but a mapping kills the process.
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             descr = dtype_to_descr(np.dtype(np.uint8))
             header = {"descr": descr, "fortran_order": False, "shape": shape}
             write_array_header_1_0(file, header)
-            for index in range(len(dataset.images)):
+            for index in range(count):
                 file.write(resize(dataset.read_image(index), settings).tobytes())
-                if progress is not None:
-                    progress(index + 1, len(dataset.images))
+                if callback is not None:
+                    callback(index + 1, count)
     except OSError as error:
-        size = np.prod(shape) / 2**30
+        gib = np.prod(shape) / 2**30
         raise DataError(
-            f"{path}: the image cache of {size:.1f} GiB cannot be written "
+            f"{path}: the image cache of {gib:.1f} GiB cannot be written "
             f"({error.strerror or error}); set SOBENCH_CACHE to a folder with room"
         ) from None

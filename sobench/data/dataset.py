@@ -1,10 +1,10 @@
-"""The one dataset contract that every reader fills, whatever the layout on disk."""
+"""The dataset contract: every reader returns it, whatever the layout on disk."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,20 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 ImageArray = NDArray[np.uint8]
 
+Size = tuple[int, int]
+"""Height and width in pixels, in this order everywhere."""
+
 EVERY_CLASS = -1
 """Label of an ignore region that concerns all classes."""
 
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One image and what is known to be on it, in pixels of the original image.
+    """One image and its annotations, in pixels of the original image.
 
     Attributes:
         id: the image id of the annotation file, or the 1-based position in the split.
-        name: the image file as a user would name it, for messages.
+        name: the image file, relative to the image folder or as its bare name.
         width, height: pixels, after the orientation tag has been obeyed.
         boxes: ``[G, 4]`` ``x1, y1, x2, y2`` of the objects; may reach slightly out of the image.
         labels: ``[G]`` in ``0..K-1``.
@@ -42,10 +45,15 @@ class AnnotatedImage:
     ignore: FloatArray
     ignore_labels: IntArray
 
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels."""
+        return self.height, self.width
+
 
 @dataclass(frozen=True)
 class SkippedRow:
-    """A row that a reader left out, and why."""
+    """An annotation that a reader left out, and the reason."""
 
     file: str
     row: str
@@ -54,7 +62,7 @@ class SkippedRow:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split, read.
+    """One split in memory; its pixels are read image by image.
 
     Attributes:
         title: format and split, for messages and tables.
@@ -62,8 +70,8 @@ class Dataset:
         category_ids: the id of each class in the annotation files, as detections are stored.
         images: in the reader's order, which is the same on every machine.
         read_image: index -> ``[H, W, 3]`` uint8 RGB; raises ``DataError`` for a broken file.
-        skipped: bad rows that were left out.
-        notes: counts worth knowing, such as ignored regions or dropped categories.
+        skipped: annotations that were left out because they cannot be used.
+        notes: counts for the user, such as ignored regions or dropped categories.
     """
 
     title: str
@@ -78,22 +86,14 @@ class Dataset:
         """The first ``limit`` images, or all of them for ``None``."""
         if limit is None or limit >= len(self.images):
             return self
-        return Dataset(
-            self.title,
-            self.classes,
-            self.category_ids,
-            self.images[:limit],
-            self.read_image,
-            self.skipped,
-            self.notes,
-        )
+        return replace(self, images=self.images[:limit])
 
 
-def as_boxes(rows: list[tuple[float, float, float, float]]) -> FloatArray:
+def as_boxes(boxes: list[tuple[float, float, float, float]]) -> FloatArray:
     """``[N, 4]`` from a possibly empty list of boxes."""
-    return np.asarray(rows, dtype=np.float64).reshape(-1, 4)
+    return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 
 
-def as_labels(rows: list[int]) -> IntArray:
+def as_labels(labels: list[int]) -> IntArray:
     """``[N]`` from a possibly empty list of class indices."""
-    return np.asarray(rows, dtype=np.int64)
+    return np.asarray(labels, dtype=np.int64)

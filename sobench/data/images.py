@@ -1,4 +1,4 @@
-"""Image files: found, measured from their header, and decoded to RGB whatever they hold."""
+"""Image files: listed, measured by their headers, and decoded to RGB from any mode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from sobench.data.dataset import AnnotatedImage, ImageArray
+from sobench.data.dataset import AnnotatedImage, ImageArray, Size
 from sobench.errors import DataError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -25,7 +25,7 @@ _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _BROKEN_EXIF = (struct.error, KeyError, SyntaxError, TypeError, ValueError, OSError)
 _BROKEN_PIXELS = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error)
 
-# EXIF 2.3, tag 0x0112: what must be done to stored pixels to see them upright.
+# EXIF 2.3, tag 0x0112: the turn that makes stored pixels upright.
 _UPRIGHT: dict[int, Callable[[ImageArray], ImageArray]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -47,19 +47,19 @@ class ImageFiles:
 
     Attributes:
         paths: one file per image.
-        sizes: width and height in pixels that the annotations were made for.
+        sizes: height and width in pixels that the annotations were made for.
     """
 
     paths: tuple[Path, ...]
-    sizes: tuple[tuple[int, int], ...]
+    sizes: tuple[Size, ...]
 
     @classmethod
     def of(cls, images: Iterable[AnnotatedImage], folder: Path) -> ImageFiles:
         """The files of annotated images, whose names are relative to ``folder``."""
-        rows = list(images)
+        images = list(images)
         return cls(
-            tuple(folder / image.name for image in rows),
-            tuple((image.width, image.height) for image in rows),
+            tuple(folder / image.name for image in images),
+            tuple(image.size for image in images),
         )
 
     def __call__(self, index: int) -> ImageArray:
@@ -69,36 +69,36 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class _Header:
-    """Stored size (width, height) and EXIF orientation 1..8."""
+    """Size of the pixels as they are stored (height, width) and EXIF orientation 1..8."""
 
-    stored: tuple[int, int]
+    stored: Size
     orientation: int
 
     @property
-    def upright(self) -> tuple[int, int]:
-        width, height = self.stored
-        return (height, width) if self.orientation >= 5 else (width, height)
+    def upright(self) -> Size:
+        height, width = self.stored
+        return (width, height) if self.orientation >= 5 else (height, width)
 
 
 def list_images(folder: Path) -> list[str]:
     """Names of the image files below ``folder``, relative to it, with ``/``, sorted.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: the folder does not exist.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such image folder; correct the dataset's root or split")
     names = []
-    for place, _, files in os.walk(folder, followlinks=True):
-        prefix = "" if place == str(folder) else Path(place).relative_to(folder).as_posix() + "/"
+    for parent, _, files in os.walk(folder, followlinks=True):
+        prefix = "" if parent == str(folder) else Path(parent).relative_to(folder).as_posix() + "/"
         for name in files:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 names.append(prefix + name)
     return sorted(names)
 
 
-def size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels after the orientation tag, from the header alone.
+def read_size(path: Path) -> Size:
+    """Height and width in pixels after the orientation tag, from the header alone.
 
     Raises:
         DataError: the file is missing or not an image.
@@ -107,7 +107,7 @@ def size(path: Path) -> tuple[int, int]:
         return header.upright
 
 
-def decode(path: Path, declared: tuple[int, int] | None) -> ImageArray:
+def decode(path: Path, declared: Size | None) -> ImageArray:
     """Decode one image.
 
     The EXIF orientation is obeyed, unless only the stored size is the declared one: then the
@@ -116,14 +116,14 @@ def decode(path: Path, declared: tuple[int, int] | None) -> ImageArray:
 
     Args:
         path: the image file.
-        declared: width and height in pixels of the annotation, where it states them.
+        declared: height and width in pixels according to the annotation, if it states them.
 
     Returns:
         ``[H, W, 3]`` uint8 RGB, contiguous and writable.
 
     Raises:
-        DataError: the file is missing, broken, of a mode that has no RGB meaning, or of another
-            size than declared.
+        DataError: the file is missing or broken, has a mode without RGB meaning, or a size other
+            than the declared one.
     """
     with _opened(path) as (image, header):
         if declared not in (None, header.upright, header.stored):
@@ -139,16 +139,20 @@ def decode(path: Path, declared: tuple[int, int] | None) -> ImageArray:
     return np.ascontiguousarray(_UPRIGHT[turn](pixels)) if turn in _UPRIGHT else pixels
 
 
-def _wrong_size(path: Path, header: _Header, declared: tuple[int, int] | None) -> str:
+def _wrong_size(path: Path, header: _Header, declared: Size | None) -> str:
     assert declared is not None
-    width, height = header.upright
     stored = ""
     if header.stored != header.upright:
-        stored = f" ({header.stored[0]}x{header.stored[1]} before its orientation tag)"
+        stored = f" ({_width_x_height(header.stored)} before its orientation tag)"
     return (
-        f"{path} has {width}x{height} pixels{stored}, but its annotation says "
-        f"{declared[0]}x{declared[1]}; correct the annotation or replace the image"
+        f"{path}: has {_width_x_height(header.upright)} pixels{stored}, but its annotation says "
+        f"{_width_x_height(declared)}; correct the annotation or replace the image"
     )
+
+
+def _width_x_height(size: Size) -> str:
+    height, width = size
+    return f"{width}x{height}"
 
 
 @contextmanager
@@ -162,7 +166,7 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, _Header]]:
         raise DataError(f"{path}: cannot be opened ({error.strerror}); {_WAY_OUT}") from None
     with file:
         try:
-            # Pillow warns about large pictures and odd metadata; neither is the user's concern.
+            # Pillow warns about large pictures and odd metadata; the user need not care.
             with _FILTERS, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 image = Image.open(file)
@@ -181,21 +185,21 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, _Header]]:
 
 
 def _header(image: Image.Image) -> _Header:
-    stored = image.size
+    width, height = image.size
     tags = getattr(image, "tag_v2", None)
     if image.format == "TIFF" and tags is not None:
         # Newer versions of Pillow give the upright size of a TIFF file, older ones the stored one.
-        stored = (int(tags[ExifTags.Base.ImageWidth]), int(tags[ExifTags.Base.ImageLength]))
+        width, height = int(tags[ExifTags.Base.ImageWidth]), int(tags[ExifTags.Base.ImageLength])
     try:
         # The base class, because PngImageFile.getexif decodes the pixels first.
         orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
     except _BROKEN_EXIF:
         orientation = 1
-    return _Header(stored, orientation if orientation in _UPRIGHT else 1)
+    return _Header((height, width), orientation if orientation in _UPRIGHT else 1)
 
 
 def _pixels(image: Image.Image, path: Path) -> ImageArray:
-    """``[H, W, 3]`` uint8 RGB as Pillow loads them."""
+    """``[H, W, 3]`` uint8 RGB, turned as Pillow loads it."""
     try:
         image.load()
         if image.mode in _DEEP_MODES:
@@ -206,7 +210,7 @@ def _pixels(image: Image.Image, path: Path) -> ImageArray:
                 f"{path}: pixels of mode {image.mode} have no RGB meaning; "
                 "convert it to 8-bit RGB or remove its row"
             )
-        # Left in place, it makes a conversion blend, warn or look for a spare colour.
+        # If this stays, the conversion blends, warns or looks for a spare colour.
         image.info.pop("transparency", None)
         return np.array(image.convert("RGB"), dtype=np.uint8)
     except _BROKEN_PIXELS as error:
@@ -214,7 +218,7 @@ def _pixels(image: Image.Image, path: Path) -> ImageArray:
 
 
 def _high_byte(values: np.ndarray, path: Path) -> ImageArray:
-    """``[H, W]`` uint8 of 16-bit grey values; 32-bit containers are read if they hold 16 bits."""
+    """``[H, W]`` uint8 of 16-bit grey values; 32-bit integers are read if they fit 16 bits."""
     if values.size and (values.min() < 0 or values.max() > 0xFFFF):
         raise DataError(
             f"{path}: grey values {values.min()}..{values.max()} exceed 16 bits; "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from sobench.data.dataset import Dataset, FloatArray, ImageArray
+from sobench.data.dataset import Dataset, FloatArray, ImageArray, Size
 from sobench.suite.sections import Input
 
 FILL = (124, 116, 104)
@@ -16,16 +16,22 @@ FILL = (124, 116, 104)
 
 @dataclass(frozen=True)
 class ResizeGeometry:
-    """Where an image lies on the canvas: in its top left corner, scaled.
+    """The scaled image inside the network input; it lies in the top left corner.
 
     Attributes:
-        width, height: of the scaled image, in pixels of the input.
-        scale: ``x, y`` factors, exactly ``width / original width`` and so on.
+        size: height and width of the scaled image, in pixels of the input.
+        scale: the factors for ``x`` and ``y``, in this order because they multiply boxes; exactly
+            width / original width and height / original height.
     """
 
-    width: int
-    height: int
+    size: Size
     scale: tuple[float, float]
+
+    @property
+    def limit(self) -> FloatArray:
+        """``[4]`` the largest ``x1, y1, x2, y2`` inside the scaled image."""
+        height, width = self.size
+        return np.array((width, height) * 2, dtype=np.float64)
 
     def to_input(self, boxes: FloatArray) -> FloatArray:
         """``[N, 4]`` boxes of the original image in pixels of the input."""
@@ -34,12 +40,11 @@ class ResizeGeometry:
 
     def to_original(self, boxes: FloatArray) -> FloatArray:
         """``[N, 4]`` boxes of the input in pixels of the original, clipped to the image."""
-        limit = np.array((self.width, self.height) * 2, dtype=np.float64)
-        original: FloatArray = np.clip(boxes, 0, limit) / np.array(self.scale * 2)
+        original: FloatArray = np.clip(boxes, 0, self.limit) / np.array(self.scale * 2)
         return original
 
 
-def input_shape(settings: Input) -> tuple[int, int]:
+def input_shape(settings: Input) -> Size:
     """Height and width of the network input, the same for every image of a suite."""
     if settings.resize == "shorter_side":
         side = -(-settings.size[1] // 32) * 32
@@ -48,53 +53,54 @@ def input_shape(settings: Input) -> tuple[int, int]:
 
 
 def at_double_size(settings: Input) -> Input:
-    """The same way to resize, to twice the size in both directions.
+    """The same kind of resizing, to twice the height and width.
 
-    Up to the rounding of one pixel an image becomes twice as large as on the plain canvas. With
-    ``shorter_side`` the canvas itself may stay below twice the plain one, as it is rounded up but
-    once: 130 gives 160 and 260 gives 288. Batches place both on twice the plain canvas.
+    Up to the rounding of one pixel, an image becomes twice as large as without doubling. With
+    ``shorter_side`` the padded input itself may be smaller than twice the plain one, because its
+    side is rounded up once in either case: 130 gives 160 and 260 gives 288. Batches pad both to
+    twice the plain input.
     """
-    high, wide = settings.size
-    return settings.model_copy(update={"size": (2 * high, 2 * wide)})
+    height, width = settings.size
+    return settings.model_copy(update={"size": (2 * height, 2 * width)})
 
 
-def resize_geometry(settings: Input, width: int, height: int) -> ResizeGeometry:
-    """Where an image of ``width`` x ``height`` pixels lies on the canvas."""
-    high, wide = settings.size
+def resize_geometry(settings: Input, size: Size) -> ResizeGeometry:
+    """The size and scale in the network input of an image of ``size`` (height, width) pixels."""
+    height, width = size
     if settings.resize == "stretch":
-        new_width, new_height = wide, high
+        new_height, new_width = settings.size
     else:
         if settings.resize == "letterbox":
-            scale = min(wide / width, high / height)
+            scale = min(settings.size[1] / width, settings.size[0] / height)
         else:
             shorter, longer = settings.size
-            scale = min(shorter / min(width, height), longer / max(width, height))
-        new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
-    return ResizeGeometry(new_width, new_height, (new_width / width, new_height / height))
+            scale = min(shorter / min(size), longer / max(size))
+        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    return ResizeGeometry((new_height, new_width), (new_width / width, new_height / height))
 
 
-def box_sizes(dataset: Dataset, settings: Input) -> FloatArray | None:
+def box_wh(dataset: Dataset, settings: Input) -> FloatArray | None:
     """``[N, 2]`` width and height of all objects in pixels of the input; ``None`` without any."""
-    sizes = [
-        (image.boxes[:, 2:] - image.boxes[:, :2])
-        * resize_geometry(settings, image.width, image.height).scale
+    scaled = [
+        (image.boxes[:, 2:] - image.boxes[:, :2]) * resize_geometry(settings, image.size).scale
         for image in dataset.images
     ]
-    found = np.concatenate(sizes) if sizes else np.empty((0, 2))
-    return found if len(found) else None
+    joined = np.concatenate(scaled) if scaled else np.empty((0, 2))
+    return joined if len(joined) else None
 
 
 def resize(image: ImageArray, settings: Input) -> ImageArray:
-    """``[h, w, 3]`` -> the canvas ``[H, W, 3]``: antialiased bilinear, padded right and below."""
-    height, width = image.shape[:2]
-    geometry = resize_geometry(settings, width, height)
+    """``[h, w, 3]`` -> the input ``[H, W, 3]``: antialiased bilinear, padded right and below."""
+    height, width = resize_geometry(settings, image.shape[:2]).size
     scaled = image
-    if (geometry.width, geometry.height) != (width, height):
-        size = (geometry.width, geometry.height)
-        scaled = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    if image.shape[:2] != (height, width):
+        # Pillow takes width and height.
+        scaled = np.asarray(
+            Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+        )
     if scaled.shape[:2] == input_shape(settings):
         return scaled
     padded = np.empty((*input_shape(settings), 3), dtype=np.uint8)
     padded[:] = FILL
-    padded[: geometry.height, : geometry.width] = scaled
+    padded[:height, :width] = scaled
     return padded

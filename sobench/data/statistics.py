@@ -1,4 +1,4 @@
-"""What a dataset holds, in numbers."""
+"""Counts of the images, objects and ignore regions of a dataset."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Statistics:
         boxes_by_size: name in ``SIZE_BINS`` -> objects; a bin holds its lower end.
         ignore_all_classes: ignore regions that concern every class.
         ignore_one_class: ignore regions that hide one class.
-        skipped: rows that the reader left out.
-        notes: what the reader counted.
-        median_side: of the objects, ``None`` without any.
+        skipped: annotations that the reader left out.
+        notes: counts that the reader made, by description.
+        median_side: of the objects, in pixels; ``None`` without any.
         boxes_per_image: smallest, median and largest number of objects in an image.
         images_without_boxes: images without any object.
     """
@@ -46,24 +46,25 @@ class Statistics:
 
 
 def describe(dataset: Dataset) -> Statistics:
-    """Count a dataset that holds at least one image."""
+    """The statistics of a dataset with at least one image."""
     per_image = np.asarray([len(image.boxes) for image in dataset.images])
     labels = np.concatenate([image.labels for image in dataset.images])
     sides = np.sqrt(np.concatenate([image.areas for image in dataset.images]))
-    ignored = np.concatenate([image.ignore_labels for image in dataset.images])
-    by_class = np.bincount(labels, minlength=len(dataset.classes)).tolist()
+    ignore_labels = np.concatenate([image.ignore_labels for image in dataset.images])
+    by_label = np.bincount(labels, minlength=len(dataset.classes)).tolist()
     by_size = np.bincount(np.digitize(sides, SIZE_EDGES), minlength=len(SIZE_BINS)).tolist()
-    class_counts: Counter[str] = Counter()
-    for name, count in zip(dataset.classes, by_class, strict=True):
-        class_counts[name] += count
-    everywhere = int(np.count_nonzero(ignored == EVERY_CLASS))
+    # A sum, because two classes may have the same name.
+    by_class: Counter[str] = Counter()
+    for name, count in zip(dataset.classes, by_label, strict=True):
+        by_class[name] += count
+    ignored_for_all = int(np.count_nonzero(ignore_labels == EVERY_CLASS))
     return Statistics(
         images=len(dataset.images),
         boxes=len(labels),
-        boxes_by_class=dict(class_counts),
+        boxes_by_class=dict(by_class),
         boxes_by_size=dict(zip(SIZE_BINS, by_size, strict=True)),
-        ignore_all_classes=everywhere,
-        ignore_one_class=len(ignored) - everywhere,
+        ignore_all_classes=ignored_for_all,
+        ignore_one_class=len(ignore_labels) - ignored_for_all,
         skipped=len(dataset.skipped),
         notes=dict(dataset.notes or {}),
         median_side=float(np.median(sides)) if len(sides) else None,

@@ -28,7 +28,7 @@ class Targets:
         return self._each(lambda t: t.to(device, non_blocking=True))
 
     def pin_memory(self) -> Targets:
-        """The same targets in page-locked memory, from which copies to a GPU need no waiting."""
+        """The same targets in page-locked memory, from which a GPU copies without waiting."""
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
@@ -42,8 +42,8 @@ class Batch:
     Attributes:
         images: ``[B, 3, H, W]`` uint8 RGB, channels-last in memory.
         targets: in pixels of the network input.
-        images_2x: ``[B, 3, 2H, 2W]`` uint8 RGB, the same images at twice the size, where a teacher
-            looks at them.
+        images_2x: ``[B, 3, 2H, 2W]`` uint8 RGB, the same images at twice the size; ``None`` unless
+            a teacher needs them.
     """
 
     images: Tensor

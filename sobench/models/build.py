@@ -21,7 +21,7 @@ def build_detector(
     entry: MethodEntry,
     num_classes: int,
     seed: int,
-    box_sizes: FloatArray | None = None,
+    box_wh: FloatArray | None = None,
 ) -> Detector:
     """The detector of one row, initialised from ``seed`` without touching the global generator.
 
@@ -29,7 +29,7 @@ def build_detector(
     same backbone weights.
 
     Args:
-        box_sizes: ``[N, 2]`` width and height of the training boxes in pixels of the input.
+        box_wh: ``[N, 2]`` width and height of the training boxes in pixels of the input.
 
     Raises:
         RequestError: the method cannot be built under this suite.
@@ -38,7 +38,7 @@ def build_detector(
         torch.default_generator.manual_seed(seed)
         backbone = build_backbone(suite.backbone)
         torch.default_generator.manual_seed(seed + 1)
-        config = detector_config(suite, num_classes, box_sizes)
+        config = detector_config(suite, num_classes, box_wh)
         return builder(entry.name)(backbone, config, entry.switches)
 
 
@@ -78,7 +78,7 @@ def builder(name: str) -> Callable[..., Detector]:
 
 
 def detector_config(
-    suite: Suite, num_classes: int, box_sizes: FloatArray | None = None
+    suite: Suite, num_classes: int, box_wh: FloatArray | None = None
 ) -> DetectorConfig:
     """What the suite pins for every network."""
     return DetectorConfig(
@@ -89,5 +89,5 @@ def detector_config(
         suite.anchors,
         suite.detect,
         suite.regions,
-        box_sizes,
+        box_wh,
     )

@@ -38,7 +38,7 @@ class DetectorConfig:
         neck: channels and normalisation of the pyramid and of the head's towers.
         head: key of ``catalog.HEADS``.
         regions: proposals and samples of a two-stage head.
-        box_sizes: ``[N, 2]`` width and height of the training boxes in pixels of the input, for
+        box_wh: ``[N, 2]`` width and height of the training boxes in pixels of the input, for
             anchors that are fitted to them; ``None`` where no data are at hand.
     """
 
@@ -49,7 +49,7 @@ class DetectorConfig:
     anchors: Anchors
     detect: Detect
     regions: Regions = field(default_factory=Regions)
-    box_sizes: FloatArray | None = field(default=None, compare=False)
+    box_wh: FloatArray | None = field(default=None, compare=False)
 
 
 class BoxHead(Protocol):

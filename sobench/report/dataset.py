@@ -12,7 +12,8 @@ from rich.progress import Progress, TaskID
 from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, SkippedRow
-from sobench.data.load import fingerprint, load
+from sobench.data.fingerprint import fingerprint
+from sobench.data.load import load
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.terminal import print_table
 from sobench.suite.sections import Suite

@@ -56,7 +56,7 @@ def _result_rows(
     """The detections at ``index`` of a batch, which are those of an image of the dataset."""
     original = dataset.images[image]
     boxes = detections.boxes[index].double().cpu().numpy()
-    geometry = resize_geometry(settings, original.width, original.height)
+    geometry = resize_geometry(settings, original.size)
     boxes = geometry.to_original(boxes)
     boxes = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
     labels = detections.labels[index].cpu().numpy()

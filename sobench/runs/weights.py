@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sobench.data.dataset import Dataset
-from sobench.data.resize import box_sizes
+from sobench.data.resize import box_wh
 from sobench.errors import CheckpointError, RunError
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
@@ -30,8 +30,8 @@ def build_network(
             of the suite's input.
     """
     suite = run.suite if size is None else with_input_size(run.suite, size)
-    sizes = box_sizes(training, run.suite.input)
-    detector = build_detector(suite, run.entry, len(training.classes), run.seed, sizes)
+    wh = box_wh(training, run.suite.input)
+    detector = build_detector(suite, run.entry, len(training.classes), run.seed, wh)
     return detector.to(device).to(memory_format=torch.channels_last)
 
 

@@ -255,7 +255,7 @@ def test_plan_shows_states(capsys: Capture) -> None:
     assert code == 0
     assert "Small things: 4 runs" in out
     assert re.findall("missing|done", out) == ["missing"] * 4
-    from sobench.data.load import fingerprint
+    from sobench.data.fingerprint import fingerprint
 
     runs = plan(load(path), fingerprint(load(path).dataset))
     assert run_ids(out) == {"fpn": runs[2].id, "ssd": runs[3].id}  # of the last seed

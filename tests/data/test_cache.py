@@ -114,7 +114,7 @@ def test_a_damaged_file_is_named(content: bytes | str, folder: Path) -> None:
     else:
         assert isinstance(content, bytes)
         path.write_bytes(content)
-    with pytest.raises(DataError, match="delete this file, it is rebuilt") as error:
+    with pytest.raises(DataError, match="delete this file, it will be rebuilt") as error:
         cached_images(dataset(Images()), "train", "f", INPUT)
     assert str(path) in str(error.value)
     path.unlink()

@@ -1,4 +1,4 @@
-"""Image files are read right whatever they hold, or refused in one line."""
+"""Image files of every mode are read correctly, or refused in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sobench.data.images import ImageFiles, decode, list_images, size
+from sobench.data.images import ImageFiles, decode, list_images, read_size
 from sobench.errors import DataError
 
 # 2 rows of 3 pixels, all different, so that every turn and flip can be told apart.
@@ -61,8 +61,8 @@ def test_orientation_is_obeyed(tmp_path: Path, orientation: int, suffix: str) ->
     path = save(tmp_path / f"a.{suffix}", Image.fromarray(PICTURE), orientation, **lossless)
     upright = UPRIGHT[orientation]
 
-    assert size(path) == (upright.shape[1], upright.shape[0])
-    for declared in (None, size(path)):
+    assert read_size(path) == upright.shape[:2]
+    for declared in (None, read_size(path)):
         pixels = decode(path, declared)
         np.testing.assert_array_equal(pixels, upright)
         assert pixels.flags.writeable
@@ -76,7 +76,7 @@ def test_orientation_of_a_jpeg_turns_clockwise(tmp_path: Path) -> None:
 
     pixels = decode(path, None)
 
-    assert size(path) == (16, 48)
+    assert read_size(path) == (48, 16)
     assert pixels.shape == (48, 16, 3)
     assert pixels[:12].min() > 200
     assert pixels[20:].max() < 50
@@ -89,8 +89,8 @@ def test_stored_pixels_are_used_where_only_they_fit(
 ) -> None:
     path = save(tmp_path / f"a.{suffix}", Image.fromarray(PICTURE), orientation)
 
-    np.testing.assert_array_equal(decode(path, (3, 2)), PICTURE)
-    np.testing.assert_array_equal(decode(path, (2, 3)), UPRIGHT[orientation])
+    np.testing.assert_array_equal(decode(path, (2, 3)), PICTURE)
+    np.testing.assert_array_equal(decode(path, (3, 2)), UPRIGHT[orientation])
 
 
 def test_a_size_that_fits_neither_way_is_refused(tmp_path: Path) -> None:
@@ -211,10 +211,10 @@ def test_a_truncated_file_is_refused_when_its_pixels_are_read(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
-    for function in (lambda: size(path), lambda: decode(path, None)):
+    for function in (lambda: read_size(path), lambda: decode(path, None)):
         with pytest.raises(DataError, match=r"not an image .*replace it or remove") as error:
             function()
         one_line(error, path)
@@ -222,12 +222,12 @@ def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.jpg: no such image file; put it back"):
-        size(tmp_path / "gone.jpg")
+        read_size(tmp_path / "gone.jpg")
     with pytest.raises(DataError, match="cannot be opened"):
         decode(tmp_path, None)
 
 
-def _huge_png(path: Path, width: int, height: int) -> Path:
+def _huge_png(path: Path, height: int, width: int) -> Path:
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
@@ -238,17 +238,17 @@ def _huge_png(path: Path, width: int, height: int) -> Path:
 
 
 def test_a_large_picture_passes_silently_and_a_bomb_is_refused(tmp_path: Path) -> None:
-    assert size(_huge_png(tmp_path / "large.png", 12_000, 10_000)) == (12_000, 10_000)
+    assert read_size(_huge_png(tmp_path / "large.png", 10_000, 12_000)) == (10_000, 12_000)
     bomb = _huge_png(tmp_path / "bomb.png", 60_000, 60_000)
     with pytest.raises(DataError, match="cut it into tiles") as error:
-        size(bomb)
+        read_size(bomb)
     one_line(error, bomb)
 
 
-def test_size_needs_the_header_only(tmp_path: Path) -> None:
+def test_the_size_is_read_from_the_header_alone(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(np.zeros((300, 200, 3), dtype=np.uint8)))
     path.write_bytes(path.read_bytes()[:60])
-    assert size(path) == (200, 300)
+    assert read_size(path) == (300, 200)
     with pytest.raises(DataError):
         decode(path, None)
 
@@ -257,7 +257,7 @@ def test_image_files_survive_pickling_and_threads(tmp_path: Path) -> None:
     paths = tuple(
         save(tmp_path / f"{i}.png", Image.new("RGB", (4, 3), (i, 0, 0))) for i in range(32)
     )
-    files = pickle.loads(pickle.dumps(ImageFiles(paths, ((4, 3),) * 32)))
+    files = pickle.loads(pickle.dumps(ImageFiles(paths, ((3, 4),) * 32)))
     with ThreadPoolExecutor(4) as pool:
         reds = [int(pixels[0, 0, 0]) for pixels in pool.map(files, range(32))]
     assert reds == list(range(32))

@@ -1,4 +1,4 @@
-"""Images onto the canvas, and boxes there and back."""
+"""Images resized to the network input, and boxes there and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORTER = Input(size=(60, 100), resize="shorter_side")
 WAYS = (STRETCH, LETTERBOX, SHORTER)
 
 
-def test_canvas() -> None:
+def test_input_shape() -> None:
     assert input_shape(STRETCH) == (64, 96)
     assert input_shape(LETTERBOX) == (64, 96)
     # A square of the longer side, up to the next multiple of 32, for upright and wide images.
@@ -25,7 +25,7 @@ def test_canvas() -> None:
     assert input_shape(Input(size=(600, 1024), resize="shorter_side")) == (1024, 1024)
 
 
-def test_doubled() -> None:
+def test_settings_at_double_size() -> None:
     assert at_double_size(STRETCH) == Input(size=(128, 192), resize="stretch")
     assert input_shape(at_double_size(LETTERBOX)) == (128, 192)
     odd = Input(size=(100, 130), resize="shorter_side")
@@ -34,42 +34,40 @@ def test_doubled() -> None:
 
 
 @given(st.sampled_from(WAYS), st.integers(1, 5000), st.integers(1, 5000))
-def test_doubled_images_are_twice_as_large(settings: Input, width: int, height: int) -> None:
-    plain, large = (
-        resize_geometry(settings, width, height),
-        resize_geometry(at_double_size(settings), width, height),
-    )
-    assert abs(large.width - 2 * plain.width) <= (settings is not STRETCH)
-    assert abs(large.height - 2 * plain.height) <= (settings is not STRETCH)
-    high, wide = input_shape(at_double_size(settings))
-    assert 2 * plain.width <= wide
-    assert 2 * plain.height <= high
+def test_images_at_double_size_are_twice_as_large(settings: Input, height: int, width: int) -> None:
+    plain = resize_geometry(settings, (height, width)).size
+    doubled = resize_geometry(at_double_size(settings), (height, width)).size
+    for side, side_2x, limit in zip(
+        plain, doubled, input_shape(at_double_size(settings)), strict=True
+    ):
+        assert abs(side_2x - 2 * side) <= (settings is not STRETCH)
+        assert 2 * side <= limit
 
 
 @pytest.mark.parametrize(
-    ("settings", "width", "height", "expected"),
+    ("settings", "size", "expected"),
     [
-        (STRETCH, 200, 100, (96, 64)),
-        (STRETCH, 10, 1000, (96, 64)),
-        (LETTERBOX, 200, 100, (96, 48)),  # .48 in both directions
-        (LETTERBOX, 100, 200, (32, 64)),  # .32
-        (LETTERBOX, 100, 33, (96, 32)),  # 31.68 is rounded
-        (LETTERBOX, 48, 32, (96, 64)),  # small images grow
-        (LETTERBOX, 9600, 10, (96, 1)),  # never to nothing
-        (SHORTER, 120, 120, (60, 60)),  # the shorter side rules
-        (SHORTER, 400, 200, (100, 50)),  # the longer side rules
-        (SHORTER, 200, 400, (50, 100)),
-        (SHORTER, 70, 60, (70, 60)),
+        (STRETCH, (100, 200), (64, 96)),
+        (STRETCH, (1000, 10), (64, 96)),
+        (LETTERBOX, (100, 200), (48, 96)),  # .48 in both directions
+        (LETTERBOX, (200, 100), (64, 32)),  # .32
+        (LETTERBOX, (33, 100), (32, 96)),  # 31.68 is rounded
+        (LETTERBOX, (32, 48), (64, 96)),  # small images grow
+        (LETTERBOX, (10, 9600), (1, 96)),  # never to nothing
+        (SHORTER, (120, 120), (60, 60)),  # the shorter side rules
+        (SHORTER, (200, 400), (50, 100)),  # the longer side rules
+        (SHORTER, (400, 200), (100, 50)),
+        (SHORTER, (60, 70), (60, 70)),
     ],
 )
-def test_placement(settings: Input, width: int, height: int, expected: tuple[int, int]) -> None:
-    geometry = resize_geometry(settings, width, height)
-    assert (geometry.width, geometry.height) == expected
-    assert geometry.scale == (expected[0] / width, expected[1] / height)
+def test_resize_geometry(settings: Input, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    geometry = resize_geometry(settings, size)
+    assert geometry.size == expected
+    assert geometry.scale == (expected[1] / size[1], expected[0] / size[0])
 
 
 def test_boxes_by_hand() -> None:
-    geometry = resize_geometry(STRETCH, 192, 32)  # half as wide, twice as high
+    geometry = resize_geometry(STRETCH, (32, 192))  # half as wide, twice as high
     boxes = np.array([[10.0, 4, 20, 8]])
     assert geometry.to_input(boxes).tolist() == [[5, 8, 10, 16]]
     assert geometry.to_original(np.array([[5.0, 8, 10, 16]])).tolist() == [[10, 4, 20, 8]]
@@ -77,13 +75,13 @@ def test_boxes_by_hand() -> None:
 
 
 def test_boxes_of_the_padding_end_at_the_image() -> None:
-    geometry = resize_geometry(LETTERBOX, 200, 100)
-    found = geometry.to_original(np.array([[-3.0, 40, 120, 60], [90, 50, 96, 64]]))
-    assert found.tolist() == [[0, pytest.approx(40 / 0.48), 200, 100], [187.5, 100, 200, 100]]
+    geometry = resize_geometry(LETTERBOX, (100, 200))
+    original = geometry.to_original(np.array([[-3.0, 40, 120, 60], [90, 50, 96, 64]]))
+    assert original.tolist() == [[0, pytest.approx(40 / 0.48), 200, 100], [187.5, 100, 200, 100]]
 
 
 def test_no_boxes() -> None:
-    geometry = resize_geometry(STRETCH, 10, 10)
+    geometry = resize_geometry(STRETCH, (10, 10))
     assert geometry.to_input(np.zeros((0, 4))).shape == (0, 4)
     assert geometry.to_original(np.zeros((0, 4))).shape == (0, 4)
 
@@ -95,17 +93,16 @@ def test_no_boxes() -> None:
     st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=4),
 )
 def test_boxes_come_back(
-    settings: Input, width: int, height: int, shares: list[tuple[float, ...]]
+    settings: Input, height: int, width: int, shares: list[tuple[float, ...]]
 ) -> None:
-    geometry = resize_geometry(settings, width, height)
-    high, wide = input_shape(settings)
-    assert 1 <= geometry.width <= wide
-    assert 1 <= geometry.height <= high
+    geometry = resize_geometry(settings, (height, width))
+    for side, limit in zip(geometry.size, input_shape(settings), strict=True):
+        assert 1 <= side <= limit
     boxes: FloatArray = np.array(shares) * (width, height, width, height)
     inside = geometry.to_input(boxes)
     assert (inside >= 0).all()
-    limit = np.array((geometry.width, geometry.height) * 2)
-    assert (inside <= limit * (1 + 1e-12)).all()
+    assert geometry.limit.tolist() == [*geometry.size[::-1], *geometry.size[::-1]]
+    assert (inside <= geometry.limit * (1 + 1e-12)).all()
     assert np.allclose(geometry.to_original(inside), boxes, rtol=1e-12, atol=1e-9)
 
 
@@ -116,14 +113,14 @@ def picture(height: int, width: int) -> ImageArray:
 @pytest.mark.parametrize("settings", WAYS)
 def test_padding_lies_right_and_below_in_the_mean_colour(settings: Input) -> None:
     image = np.full((50, 120, 3), 255, dtype=np.uint8)
-    out = resize(image, settings)
-    assert out.dtype == np.uint8
-    assert out.shape == (*input_shape(settings), 3)
-    geometry = resize_geometry(settings, 120, 50)
-    assert (out[: geometry.height, : geometry.width] == 255).all()
-    padding = np.ones(out.shape[:2], dtype=bool)
-    padding[: geometry.height, : geometry.width] = False
-    assert (out[padding] == FILL).all()
+    resized = resize(image, settings)
+    assert resized.dtype == np.uint8
+    assert resized.shape == (*input_shape(settings), 3)
+    height, width = resize_geometry(settings, (50, 120)).size
+    assert (resized[:height, :width] == 255).all()
+    padding = np.ones(resized.shape[:2], dtype=bool)
+    padding[:height, :width] = False
+    assert (resized[padding] == FILL).all()
     assert padding.any() == (settings is not STRETCH)
 
 
@@ -147,9 +144,9 @@ def test_pixels_go_where_boxes_go(settings: Input, size: tuple[int, int]) -> Non
     box = np.array([[width // 4, height // 3, width // 2, height - 5]], dtype=np.float64)
     left, top, right, bottom = box[0].astype(int)
     image[top:bottom, left:right] = 255
-    out = resize(image, settings)
-    geometry = resize_geometry(settings, width, height)
-    bright = out[: geometry.height, : geometry.width, 0] > 127
+    geometry = resize_geometry(settings, size)
+    scaled_height, scaled_width = geometry.size
+    bright = resize(image, settings)[:scaled_height, :scaled_width, 0] > 127
     rows, columns = np.nonzero(bright.any(axis=1))[0], np.nonzero(bright.any(axis=0))[0]
-    found = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-    assert np.abs(geometry.to_input(box)[0] - found).max() <= 0.51
+    extent = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    assert np.abs(geometry.to_input(box)[0] - extent).max() <= 0.51

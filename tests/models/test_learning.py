@@ -13,7 +13,7 @@ import torch
 
 from sobench.data.batches import training_batches
 from sobench.data.dataset import Dataset, FloatArray, ImageArray
-from sobench.data.resize import at_double_size, box_sizes, resize
+from sobench.data.resize import at_double_size, box_wh, resize
 from sobench.data.synthetic import scenes as synthetic
 from sobench.metrics.coco import score
 from sobench.models.build import build_detector
@@ -74,7 +74,7 @@ def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[fl
         the detector, and of each stage every loss by step.
     """
     dataset, pixels = _scenes(run.suite.input, lesson)
-    detector = build_detector(run.suite, run.entry, 5, 0, box_sizes(dataset, run.suite.input))
+    detector = build_detector(run.suite, run.entry, 5, 0, box_wh(dataset, run.suite.input))
     detector = detector.to(memory_format=torch.channels_last)
     for role, required in run.requires:
         detector.load_required(role, _overfit(required, lesson)[0])

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from sobench.data.cache import cache_folder
+from sobench.data.fingerprint import fingerprint
 from sobench.data.formats import coco
-from sobench.data.load import fingerprint
 from sobench.report.dataset import ids_digest
 from sobench.suite.reader import load
 from sobench.suite.sections import CocoData

@@ -13,8 +13,9 @@ import torch
 
 from sobench.compare import leaderboard
 from sobench.compare.leaderboard import Leaderboard
-from sobench.data.load import fingerprint, load
-from sobench.data.resize import box_sizes, resize
+from sobench.data.fingerprint import fingerprint
+from sobench.data.load import load
+from sobench.data.resize import box_wh, resize
 from sobench.errors import Diverged, RequestError
 from sobench.files import locked
 from sobench.metrics.detections import read_rows, write_rows
@@ -324,7 +325,7 @@ def test_other_sizes_are_detected_as_by_a_suite_of_that_size(tmp_path: Path) -> 
     (last,) = list_checkpoints(folder)
     training, dataset = (load(suite.dataset, split) for split in ("train", "val"))
     resized = suite.model_copy(update={"input": Input(size=(64, 48))})
-    detector = build_detector(resized, run.entry, 5, 7, box_sizes(training, suite.input))
+    detector = build_detector(resized, run.entry, 5, 7, box_wh(training, suite.input))
     detector.load_state_dict(checkpoint.load(last)["model"])
     pixels = np.stack([resize(dataset.read_image(i), resized.input) for i in range(2)])
     rows = detect(detector, pixels, dataset, resized.input)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sobench.data.load import fingerprint
+from sobench.data.fingerprint import fingerprint
 from sobench.runs import record
 from sobench.runs.record import Record
 from sobench.suite.plan import plan

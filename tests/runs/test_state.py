@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from sobench.data.load import fingerprint
+from sobench.data.fingerprint import fingerprint
 from sobench.metrics.detections import write_rows
 from sobench.runs import record
 from sobench.runs.folder import RunFolder

@@ -50,7 +50,7 @@ def test_rows_of_shipped_suites_build(path: Path) -> None:
         weights = Backbone(name=config.backbone.name, weights="none", norm="train")
         config = config.model_copy(update={"backbone": weights})
         with torch.device("meta"):  # shapes alone: which switches and sizes go together
-            detector = build_detector(config, row, num_classes=20, seed=0, box_sizes=sizes)
+            detector = build_detector(config, row, num_classes=20, seed=0, box_wh=sizes)
             if row.name not in predicted:
                 assert detector.predict(torch.empty(1, 3, *input_shape(config.input)))
         predicted.add(row.name)

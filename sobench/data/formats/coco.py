@@ -1,4 +1,4 @@
-"""COCO JSON: one annotation file and one image folder for each split."""
+"""COCO JSON: each split has one annotation file and one image folder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sobench.data.annotations import Box, ReadReport, Row, Split, json_file, to_annotated_image
-from sobench.data.dataset import AnnotatedImage, Dataset
+from sobench.data.annotations import (
+    AnnotatedBox,
+    Box,
+    ReadReport,
+    Split,
+    read_json,
+    to_annotated_image,
+)
+from sobench.data.dataset import AnnotatedImage, Dataset, Size
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
 from sobench.suite.sections import CocoData
@@ -20,42 +27,52 @@ WITHOUT_SMALL = "images without an object below max_area, left out"
 
 
 def sources(root: Path, spec: CocoData, split: Split) -> tuple[list[Path], list[Path]]:
-    """The annotation file and the image folder of a split; neither need exist."""
+    """The annotation file and the image folder of a split; neither has to exist."""
     if split == "train":
         return [root / spec.train], [root / spec.train_images]
     return [root / spec.val], [root / spec.val_images]
 
 
+def settings(root: Path, spec: CocoData) -> tuple[str, ...]:  # noqa: ARG001
+    """The limit of a subset of small objects, if there is one."""
+    # The image cache goes by fingerprint and number of images; subsets may be of equal size.
+    return () if spec.max_area is None else (f"max_area {spec.max_area!r}",)
+
+
 def read(root: Path, spec: CocoData, split: Split) -> Dataset:
-    """Read one annotation file; the images themselves are not looked at.
+    """Read one annotation file; the image files are not opened.
 
     Labels follow the order of the file's ``categories``; image and category ids are kept. A crowd
     becomes an ignore region of its class. Sizes are those that the file states.
 
-    With ``spec.max_area`` larger objects are left out, which makes background of them, and so are
-    the images without a smaller one, crowds or not; crowds of any size stay on the others.
+    With ``spec.max_area``, larger objects are left out and thereby become background. Images
+    without a smaller object are left out too, even if they have crowds; on the other images, crowds
+    of any size stay.
 
     Raises:
-        DataError: the file is missing, is no COCO JSON, contradicts itself, or has no small object.
+        DataError: the file is missing, is not COCO JSON, contradicts itself, or has no small
+            object.
     """
     (file,), (folder,) = sources(root, spec, split)
     content = _content(file)
     classes = _categories(content["categories"], file)
     labels = {category: label for label, category in enumerate(classes)}
-    entries = _images(content["images"], file)
+    image_files = _images(content["images"], file)
+    all_boxes: defaultdict[int, list[AnnotatedBox]] = defaultdict(list)
+    for position, entry in enumerate(content["annotations"]):
+        image_id, box = _annotated_box(entry, position, image_files, labels, file)
+        all_boxes[image_id].append(box)
+
+    # A subset is made before the boxes are checked, so the report is about the subset alone.
+    boxes = all_boxes if spec.max_area is None else _small(all_boxes, spec.max_area)
     report = ReadReport()
-    rows: defaultdict[int, list[Row]] = defaultdict(list)
-    for position, annotation in enumerate(content["annotations"]):
-        image_id, row = _row(annotation, position, entries, labels, file)
-        rows[image_id].append(row)
-    kept = rows if spec.max_area is None else _small(rows, spec.max_area)
     images = tuple(
-        to_annotated_image(image_id, name, image_size, kept.get(image_id, ()), file, report)
-        for image_id, (name, image_size) in entries.items()
+        to_annotated_image(image_id, name, size, boxes.get(image_id, ()), file, report)
+        for image_id, (name, size) in image_files.items()
     )
     if spec.max_area is not None:
         images = _with_objects(images, file, spec.max_area, report.notes)
-    _count(images, rows, kept, report.notes)
+    _count(images, all_boxes, boxes, report.notes)
     return Dataset(
         title=f"COCO {spec.train if split == 'train' else spec.val}",
         classes=tuple(classes.values()),
@@ -68,7 +85,7 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
 
 
 def _content(file: Path) -> dict[str, list[Any]]:
-    content = json_file(file, "the dataset's root or its train and val")
+    content = read_json(file, "the dataset's root or its train and val")
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DataError(f"{file}: has no list {key!r}; give a COCO annotation file")
@@ -94,9 +111,9 @@ def _categories(entries: list[Any], file: Path) -> dict[int, str]:
     return classes
 
 
-def _images(entries: list[Any], file: Path) -> dict[int, tuple[str, tuple[int, int]]]:
-    """Image id -> file name, (width, height)."""
-    images: dict[int, tuple[str, tuple[int, int]]] = {}
+def _images(entries: list[Any], file: Path) -> dict[int, tuple[str, Size]]:
+    """Image id -> file name and size (height, width)."""
+    images: dict[int, tuple[str, Size]] = {}
     for position, entry in enumerate(entries):
         where = f"{file}, images[{position}]"
         number, name, width, height = (
@@ -110,17 +127,17 @@ def _images(entries: list[Any], file: Path) -> dict[int, tuple[str, tuple[int, i
             raise DataError(f"{where}: file_name {name!r} is not a text; correct or remove the row")
         if not _whole(width) or not _whole(height) or min(width, height) < 1:
             raise DataError(
-                f"{where}: width {width!r} and height {height!r} are no size in pixels; "
+                f"{where}: width {width!r} and height {height!r} are not a size in pixels; "
                 "correct or remove the row"
             )
-        images[number] = name, (width, height)
+        images[number] = name, (height, width)
     return images
 
 
-def _row(
+def _annotated_box(
     annotation: Any, position: int, images: dict[int, Any], labels: dict[int, int], file: Path
-) -> tuple[int, Row]:
-    """Image id and row of one annotation."""
+) -> tuple[int, AnnotatedBox]:
+    """Image id and box of one annotation."""
     where = f"annotations[{position}]"
     if isinstance(annotation, dict) and "id" in annotation:
         where = f"annotation {annotation['id']}"
@@ -144,45 +161,47 @@ def _row(
     crowd = annotation.get("iscrowd", 0)
     if crowd not in (0, 1):
         raise DataError(f"{place}: iscrowd is {crowd!r}; write 0 or 1")
-    return image_id, Row(where, box, labels[category], bool(crowd), area)
+    return image_id, AnnotatedBox(where, box, labels[category], bool(crowd), area)
 
 
-def _small(rows: Mapping[int, Sequence[Row]], max_area: float) -> dict[int, list[Row]]:
+def _small(
+    boxes: Mapping[int, Sequence[AnnotatedBox]], max_area: float
+) -> dict[int, list[AnnotatedBox]]:
     """Image id -> its crowds, and its objects whose box is smaller than ``max_area``."""
 
-    def stays(row: Row) -> bool:
-        x1, y1, x2, y2 = row.box
-        return row.ignore or (x2 - x1) * (y2 - y1) < max_area
+    def stays(box: AnnotatedBox) -> bool:
+        x1, y1, x2, y2 = box.box
+        return box.ignore or (x2 - x1) * (y2 - y1) < max_area
 
-    return {image_id: list(filter(stays, found)) for image_id, found in rows.items()}
+    return {image_id: list(filter(stays, of_image)) for image_id, of_image in boxes.items()}
 
 
 def _with_objects(
     images: Sequence[AnnotatedImage], file: Path, max_area: float, notes: Counter[str]
 ) -> tuple[AnnotatedImage, ...]:
-    """The images that hold an object."""
-    found = tuple(image for image in images if len(image.boxes))
-    if not found:
+    """The images that have an object."""
+    with_objects = tuple(image for image in images if len(image.boxes))
+    if not with_objects:
         raise DataError(
             f"{file}: has no object whose box is smaller than dataset.max_area, {max_area:g} "
             "square pixels; write a larger one or leave it out"
         )
-    if len(found) < len(images):
-        notes[WITHOUT_SMALL] += len(images) - len(found)
-    return found
+    if len(with_objects) < len(images):
+        notes[WITHOUT_SMALL] += len(images) - len(with_objects)
+    return with_objects
 
 
 def _count(
     images: Sequence[AnnotatedImage],
-    rows: Mapping[int, Sequence[Row]],
-    kept: Mapping[int, Sequence[Row]],
+    all_boxes: Mapping[int, Sequence[AnnotatedBox]],
+    boxes: Mapping[int, Sequence[AnnotatedBox]],
     notes: Counter[str],
 ) -> None:
-    """Note the crowds, and the rows that are not kept, of these images."""
+    """Note the number of crowds on these images, and of boxes that the subset leaves out."""
     for image in images:
-        found, left = rows.get(image.id, ()), kept.get(image.id, ())
-        notes[CROWDS] += sum(row.ignore for row in left)
-        notes[LARGE] += len(found) - len(left)
+        of_image = boxes.get(image.id, ())
+        notes[CROWDS] += sum(box.ignore for box in of_image)
+        notes[LARGE] += len(all_boxes.get(image.id, ())) - len(of_image)
     for note in (CROWDS, LARGE):
         if not notes[note]:
             del notes[note]
@@ -195,8 +214,7 @@ def _box(box: Any, place: str) -> Box:
         )
     if not all(map(_number, box)):
         raise DataError(
-            f"{place}: bbox {box!r} holds something else than finite numbers; "
-            "correct or remove the annotation"
+            f"{place}: bbox {box!r} must hold finite numbers only; correct or remove the annotation"
         )
     x, y, width, height = box
     return x, y, x + width, y + height

@@ -1,4 +1,4 @@
-"""Tsinghua-Tencent 100K: one annotation file for all images, and lists of ids for the splits."""
+"""Tsinghua-Tencent 100K: one annotation file for all images, and a list of ids for each split."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from sobench.data.annotations import (
+    AnnotatedBox,
     Box,
     ReadReport,
-    Row,
     Split,
-    image_ids,
-    json_file,
-    numbers,
+    finite_numbers,
+    read_image_ids,
+    read_json,
     to_annotated_image,
 )
 from sobench.data.dataset import EVERY_CLASS, Dataset
-from sobench.data.images import ImageFiles, size
+from sobench.data.images import ImageFiles, read_size
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.sections import Tt100kData
 
@@ -42,18 +42,23 @@ def sources(root: Path, spec: Tt100kData, split: Split) -> tuple[list[Path], lis
     Raises:
         DataError: the annotation file or the split is missing or malformed.
     """
-    file, listed = root / spec.annotations, root / _name(spec, split) / IDS
+    file, id_list = root / spec.annotations, root / _name(spec, split) / IDS
     paths = _split(_content(file)["imgs"], root, spec, split)
-    files = [file, listed] if listed.is_file() else [file]
+    files = [file, id_list] if id_list.is_file() else [file]
     return files, _folders(root, paths.values())
+
+
+def settings(root: Path, spec: Tt100kData) -> tuple[str, ...]:  # noqa: ARG001
+    """The classes, if they are not the 45 of the field."""
+    return (spec.classes,) if spec.classes == "all" else spec.classes or ()
 
 
 def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
     """Read one split; sizes come from the headers of the images.
 
-    The images of a split are the ids in its ``ids.txt``; without one, those whose path begins with
-    the split's name. Corners are continuous pixels. A sign of a category that is none of the
-    classes is neither object nor background: it becomes an ignore region of all classes. EFPN
+    ``ids.txt`` lists the images of a split; without it, a split has the images whose path begins
+    with its name. Corners are continuous pixels. A sign of another category than the classes is
+    neither object nor background: it becomes an ignore region of all classes. EFPN
     (arXiv:2003.07021) trains on these signs as further classes; ``classes: all`` does so too, and
     scores them as well.
 
@@ -71,9 +76,9 @@ def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
     report = ReadReport()
     images = []
     for key, path in paths.items():
-        rows = _rows(content["imgs"][key], labels, file, f"image {key}", report)
-        shape = size(root / path)
-        images.append(to_annotated_image(_number(key, file), path, shape, rows, file, report))
+        boxes = _boxes(content["imgs"][key], labels, file, f"image {key}", report)
+        size, image_id = read_size(root / path), _image_id(key, file)
+        images.append(to_annotated_image(image_id, path, size, boxes, file, report))
     return Dataset(
         title=f"TT100K {_name(spec, split)}",
         classes=classes,
@@ -87,15 +92,15 @@ def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
 
 def _content(file: Path) -> dict[str, Any]:
     """The images by id and the types of an annotation file."""
-    content = json_file(
+    content = read_json(
         file,
         "dataset.root or dataset.annotations, which is annotations_all.json in the release of 2021",
     )
     images, types = (_value(content, key, str(file)) for key in ("imgs", "types"))
     if not isinstance(images, dict) or not images:
-        raise DataError(f"{file}: imgs is no mapping of ids to images; give a TT100K file")
+        raise DataError(f"{file}: imgs is not a mapping of ids to images; give a TT100K file")
     if not isinstance(types, list) or not all(isinstance(name, str) for name in types):
-        raise DataError(f"{file}: types is no list of names; give a TT100K file")
+        raise DataError(f"{file}: types is not a list of names; give a TT100K file")
     return {"imgs": images, "types": types}
 
 
@@ -119,26 +124,26 @@ def _name(spec: Tt100kData, split: Split) -> str:
 def _split(images: dict[str, Any], root: Path, spec: Tt100kData, split: Split) -> dict[str, str]:
     """Id -> path of the images of a split, in the order of its list or of the file."""
     file, name = root / spec.annotations, _name(spec, split)
-    listed = root / name / IDS
-    if listed.is_file():
-        return {key: _path(images[key], key, file) for key in _ids(listed, images, file)}
-    paths = {key: _path(entry, key, file) for key, entry in images.items()}
-    found = {key: path for key, path in paths.items() if path.startswith(f"{name}/")}
-    if not found:
-        known = sorted({path.partition("/")[0] for path in paths.values()})
+    id_list = root / name / IDS
+    if id_list.is_file():
+        return {key: _path(images[key], key, file) for key in _listed_ids(id_list, images, file)}
+    all_paths = {key: _path(entry, key, file) for key, entry in images.items()}
+    paths = {key: path for key, path in all_paths.items() if path.startswith(f"{name}/")}
+    if not paths:
+        folders = sorted({path.partition("/")[0] for path in all_paths.values()})
         raise DataError(
-            f"{file}: no image is in {name}/, and there is no {listed}; "
-            f"correct dataset.{split}; known: {', '.join(known)}"
+            f"{file}: no image is in {name}/, and there is no {id_list}; "
+            f"correct dataset.{split}; known: {', '.join(folders)}"
         )
-    return found
+    return paths
 
 
-def _ids(listed: Path, images: Collection[str], file: Path) -> list[str]:
-    ids = image_ids(listed)
+def _listed_ids(id_list: Path, images: Collection[str], file: Path) -> list[str]:
+    ids = read_image_ids(id_list)
     for key, number in ids.items():
         if key not in images:
             raise DataError(
-                f"{listed}, row {number}: image {key!r} is not among the {len(images)} of {file}; "
+                f"{id_list}, row {number}: image {key!r} is not among the {len(images)} of {file}; "
                 "add it there (with no objects for a background) or remove the row"
             )
     return list(ids)
@@ -166,39 +171,39 @@ def _check_folders(root: Path, paths: Collection[str], split: Split) -> None:
             )
 
 
-def _number(key: str, file: Path) -> int:
+def _image_id(key: str, file: Path) -> int:
     if not key.isdecimal() or str(int(key)) != key:
         raise DataError(f"{file}: image id {key!r} is not a whole number; number the images anew")
     return int(key)
 
 
-def _rows(
+def _boxes(
     entry: Any, labels: Mapping[str, int], file: Path, image: str, report: ReadReport
-) -> list[Row]:
+) -> list[AnnotatedBox]:
     objects = _value(entry, "objects", f"{file}, {image}")
     if not isinstance(objects, list):
-        raise DataError(f"{file}, {image}: objects is no list; write one, empty for none")
-    rows = []
-    for number, thing in enumerate(objects, start=1):
+        raise DataError(f"{file}, {image}: objects is not a list; write one, empty for none")
+    boxes = []
+    for number, sign in enumerate(objects, start=1):
         where = f"{image}, object {number}"
-        category = _value(thing, "category", f"{file}, {where}")
+        category = _value(sign, "category", f"{file}, {where}")
         if not isinstance(category, str) or category not in labels:
             raise DataError(
                 f"{file}, {where}: category {category!r} is not among the {len(labels)} types, "
                 f"correct it or add it there;{did_you_mean(str(category), labels)}"
             )
-        other = labels[category] == EVERY_CLASS
-        if other:
+        ignore = labels[category] == EVERY_CLASS
+        if ignore:
             report.notes[OTHERS] += 1
-        rows.append(Row(where, _box(thing, file, where), labels[category], other))
-    return rows
+        boxes.append(AnnotatedBox(where, _box(sign, file, where), labels[category], ignore))
+    return boxes
 
 
-def _box(thing: Any, file: Path, where: str) -> Box:
-    box = _value(thing, "bbox", f"{file}, {where}")
-    # As text again: null, true and NaN are then refused like every other cell of a row.
+def _box(sign: Any, file: Path, where: str) -> Box:
+    box = _value(sign, "bbox", f"{file}, {where}")
+    # Back to text: null, true and NaN are then refused as in the rows of text files.
     cells = [json.dumps(_value(box, corner, f"{file}, {where}, bbox")) for corner in CORNERS]
-    xmin, ymin, xmax, ymax = numbers(cells, CORNERS, file, where)
+    xmin, ymin, xmax, ymax = finite_numbers(cells, CORNERS, file, where)
     return xmin, ymin, xmax, ymax
 
 

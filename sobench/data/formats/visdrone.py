@@ -1,12 +1,19 @@
-"""VisDrone-DET: a folder of images and a folder of 8-column text files for each split."""
+"""VisDrone-DET: each split has a folder of images and a folder of 8-column text files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sobench.data.annotations import ReadReport, Row, Split, numbers, text_rows, to_annotated_image
+from sobench.data.annotations import (
+    AnnotatedBox,
+    ReadReport,
+    Split,
+    finite_numbers,
+    read_rows,
+    to_annotated_image,
+)
 from sobench.data.dataset import EVERY_CLASS, Dataset
-from sobench.data.images import ImageFiles, list_images, size
+from sobench.data.images import ImageFiles, list_images, read_size
 from sobench.errors import DataError
 from sobench.suite.sections import VisDroneData
 
@@ -29,7 +36,7 @@ def sources(root: Path, spec: VisDroneData, split: Split) -> tuple[list[Path], l
     """The annotation files of a split, sorted, and its image folder.
 
     Raises:
-        DataError: there is no folder of annotations.
+        DataError: the folder of annotations does not exist.
     """
     folder = root / (spec.train if split == "train" else spec.val)
     annotations = folder / "annotations"
@@ -39,6 +46,11 @@ def sources(root: Path, spec: VisDroneData, split: Split) -> tuple[list[Path], l
             f"correct dataset.root or dataset.{split}, which is {folder.name!r}"
         )
     return sorted(annotations.glob("*.txt"), key=str), [folder / "images"]
+
+
+def settings(root: Path, spec: VisDroneData) -> tuple[str, ...]:  # noqa: ARG001
+    """None: files decide everything."""
+    return ()
 
 
 def read(root: Path, spec: VisDroneData, split: Split) -> Dataset:
@@ -57,8 +69,8 @@ def read(root: Path, spec: VisDroneData, split: Split) -> Dataset:
     report = ReadReport()
     images = []
     for position, (file, name) in enumerate(pairs, start=1):
-        rows = _rows(file, report)
-        images.append(to_annotated_image(position, name, size(folder / name), rows, file, report))
+        boxes, size = _boxes(file, report), read_size(folder / name)
+        images.append(to_annotated_image(position, name, size, boxes, file, report))
     return Dataset(
         title=f"VisDrone-DET {folder.parent.name}",
         classes=CLASSES,
@@ -96,29 +108,28 @@ def _pairs(files: list[Path], folder: Path) -> list[tuple[Path, str]]:
     return list(pairs.values())
 
 
-def _rows(file: Path, report: ReadReport) -> list[Row]:
-    rows = []
-    for number, text in text_rows(file):
-        where = f"row {number}"
-        row = _row(text, file, where)
-        if row is None:
+def _boxes(file: Path, report: ReadReport) -> list[AnnotatedBox]:
+    boxes = []
+    for number, row in read_rows(file):
+        box = _box(row, file, f"row {number}")
+        if box is None:
             report.notes[OTHERS_DROPPED] += 1
             continue
-        if row.ignore:
-            report.notes[IGNORED_REGIONS if row.label == EVERY_CLASS else NOT_CONSIDERED] += 1
-        rows.append(row)
-    return rows
+        if box.ignore:
+            report.notes[IGNORED_REGIONS if box.label == EVERY_CLASS else NOT_CONSIDERED] += 1
+        boxes.append(box)
+    return boxes
 
 
-def _row(text: str, file: Path, where: str) -> Row | None:
+def _box(row: str, file: Path, where: str) -> AnnotatedBox | None:
     """The box of a row, or ``None`` for category 11."""
-    cells = text.removesuffix(",").split(",")
+    cells = row.removesuffix(",").split(",")
     if len(cells) != len(COLUMNS):
         raise DataError(
-            f"{file}, {where}: {len(cells)} columns in {text!r}, not the {len(COLUMNS)} of "
+            f"{file}, {where}: {len(cells)} columns in {row!r}, not the {len(COLUMNS)} of "
             f"{','.join(COLUMNS)}; correct or remove the row"
         )
-    left, top, width, height, score, category, *_ = numbers(cells, COLUMNS, file, where)
+    left, top, width, height, score, category, *_ = finite_numbers(cells, COLUMNS, file, where)
     if category not in _CATEGORIES:
         raise DataError(
             f"{file}, {where}: category is {cells[5].strip()}, not one of 0..11; "
@@ -126,12 +137,12 @@ def _row(text: str, file: Path, where: str) -> Row | None:
         )
     if score not in (0, 1):
         raise DataError(
-            f"{file}, {where}: score is {cells[4].strip()}, in ground truth it is 0 or 1; "
+            f"{file}, {where}: score is {cells[4].strip()}, but in ground truth it is 0 or 1; "
             "give annotations, not detections"
         )
     if category == _OTHERS:
         return None
     box = left, top, left + width, top + height
     if category == _IGNORED:
-        return Row(where, box, EVERY_CLASS, ignore=True)
-    return Row(where, box, int(category) - 1, ignore=score == 0)
+        return AnnotatedBox(where, box, EVERY_CLASS, ignore=True)
+    return AnnotatedBox(where, box, int(category) - 1, ignore=score == 0)

@@ -1,4 +1,4 @@
-"""PASCAL VOC: one XML file per image, and text files that name the images of a split."""
+"""PASCAL VOC: one XML file per image, and text files that list the images of a split."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sobench.data.annotations import (
+    AnnotatedBox,
     ReadReport,
-    Row,
     Split,
-    image_ids,
-    numbers,
+    finite_numbers,
+    read_image_ids,
     to_annotated_image,
     zero_size,
 )
-from sobench.data.dataset import AnnotatedImage, Dataset, SkippedRow
-from sobench.data.images import ImageFiles, list_images, size
+from sobench.data.dataset import AnnotatedImage, Dataset, Size, SkippedRow
+from sobench.data.images import ImageFiles, list_images, read_size
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.sections import VocData
 
@@ -38,12 +38,17 @@ def sources(root: Path, spec: VocData, split: Split) -> tuple[list[Path], list[P
     """
     files: list[Path] = []
     folders: list[Path] = []
-    for base, image_set in _parts(root, spec, split):
+    for base, image_set in _image_sets(root, spec, split):
         files.append(_set_file(base, image_set))
-        stems = sorted(image_ids(_set_file(base, image_set)))
+        stems = sorted(read_image_ids(_set_file(base, image_set)))
         files += [base / "Annotations" / f"{stem}.xml" for stem in stems]
         folders.append(base / "JPEGImages")
     return files, folders
+
+
+def settings(root: Path, spec: VocData) -> tuple[str, ...]:  # noqa: ARG001
+    """The class names, if they are not those of VOC."""
+    return spec.classes or ()
 
 
 def read(root: Path, spec: VocData, split: Split) -> Dataset:
@@ -51,7 +56,7 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
 
     Coordinates of the files are 1-based and inclusive, so a box is ``xmin - 1, ymin - 1, xmax,
     ymax``; one whose corners coincide in a direction counts as having no size. A difficult object
-    becomes an ignore region of its class. Images are needed only where the XML states no size.
+    becomes an ignore region of its class. Images are needed only if the XML states no size.
 
     Raises:
         DataError: a file is missing or malformed, or a class is unknown.
@@ -61,39 +66,39 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
     report = ReadReport()
     images: list[AnnotatedImage] = []
     paths: list[Path] = []
-    for base, image_set in _parts(root, spec, split):
+    for base, image_set in _image_sets(root, spec, split):
         annotations, folder = base / "Annotations", base / "JPEGImages"
         if not annotations.is_dir():
             raise DataError(f"{annotations}: no such annotation folder; correct dataset.root")
         names = {Path(name).stem: name for name in list_images(folder)} if folder.is_dir() else {}
-        for stem in image_ids(_set_file(base, image_set)):
+        for stem in read_image_ids(_set_file(base, image_set)):
             file = annotations / f"{stem}.xml"
             tree = _tree(file)
             path = folder / _image_name(stem, tree, names)
-            rows = _rows(tree, labels, file, report)
-            shape = _size(tree, file) or size(path)
-            images.append(to_annotated_image(len(images) + 1, path.name, shape, rows, file, report))
+            boxes = _boxes(tree, labels, file, report)
+            size = _size(tree, file) or read_size(path)
+            images.append(to_annotated_image(len(images) + 1, path.name, size, boxes, file, report))
             paths.append(path)
     return Dataset(
         title=f"VOC {spec.train if split == 'train' else spec.val}",
         classes=tuple(classes),
         category_ids=tuple(range(1, len(classes) + 1)),
         images=tuple(images),
-        read_image=ImageFiles(tuple(paths), tuple((image.width, image.height) for image in images)),
+        read_image=ImageFiles(tuple(paths), tuple(image.size for image in images)),
         skipped=tuple(report.skipped),
         notes=report.notes,
     )
 
 
-def _parts(root: Path, spec: VocData, split: Split) -> list[tuple[Path, str]]:
-    """The folder that holds ``ImageSets``, and the name of the set, of every part of a split."""
-    wanted = spec.train if split == "train" else spec.val
+def _image_sets(root: Path, spec: VocData, split: Split) -> list[tuple[Path, str]]:
+    """For every part of a split, the folder that holds ``ImageSets`` and the name of the set."""
+    joined = spec.train if split == "train" else spec.val
     parts = []
-    for part in wanted.split("+"):
+    for part in joined.split("+"):
         folder, _, image_set = part.strip().rpartition("/")
         if not image_set:
             raise DataError(
-                f"dataset.{split}: {wanted!r} has a part without an image set; "
+                f"dataset.{split}: {joined!r} has a part without an image set; "
                 "write 'trainval' or 'VOC2007/trainval + VOC2012/trainval'"
             )
         parts.append((root / folder, image_set))
@@ -123,23 +128,25 @@ def _image_name(stem: str, tree: ElementTree.Element, names: Mapping[str, str]) 
     return names.get(stem) or names.get(Path(stated).stem) or stated or f"{stem}.jpg"
 
 
-def _size(tree: ElementTree.Element, file: Path) -> tuple[int, int] | None:
-    """Width and height, or ``None`` where the file leaves them out or states 0."""
-    cells = [tree.findtext(f"size/{name}") or "0" for name in ("width", "height")]
-    width, height = numbers(cells, ("width", "height"), file, "size")
-    return (int(width), int(height)) if min(width, height) >= 1 else None
+def _size(tree: ElementTree.Element, file: Path) -> Size | None:
+    """Height and width, or ``None`` if the file leaves them out or states 0."""
+    names = ("width", "height")
+    cells = [tree.findtext(f"size/{name}") or "0" for name in names]
+    width, height = finite_numbers(cells, names, file, "size")
+    return (int(height), int(width)) if min(width, height) >= 1 else None
 
 
-def _rows(
+def _boxes(
     tree: ElementTree.Element, labels: Mapping[str, int], file: Path, report: ReadReport
-) -> list[Row]:
-    rows = []
+) -> list[AnnotatedBox]:
+    boxes = []
     for number, element in enumerate(tree.findall("object"), start=1):
         where = f"object {number}"
         label = _label(element, labels, f"{file}, {where}")
-        # findtext takes the first match, which is the object's own box and not that of a part.
+        # findtext takes the first match, which is the box of the object and not that of a part.
         cells = [element.findtext(f"bndbox/{name}") or "" for name in CORNERS]
-        xmin, ymin, xmax, ymax = numbers(cells, CORNERS, file, where)
+        xmin, ymin, xmax, ymax = finite_numbers(cells, CORNERS, file, where)
+        # Before the shift by a pixel below, which gives coinciding corners an area.
         reason = zero_size(xmin, ymin, xmax, ymax)
         if reason:
             report.skipped.append(SkippedRow(str(file), where, reason))
@@ -147,8 +154,8 @@ def _rows(
         difficult = _difficult(element, f"{file}, {where}")
         if difficult:
             report.notes[DIFFICULT] += 1
-        rows.append(Row(where, (xmin - 1, ymin - 1, xmax, ymax), label, difficult))
-    return rows
+        boxes.append(AnnotatedBox(where, (xmin - 1, ymin - 1, xmax, ymax), label, difficult))
+    return boxes
 
 
 def _label(element: ElementTree.Element, labels: Mapping[str, int], place: str) -> int:

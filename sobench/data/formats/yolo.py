@@ -10,16 +10,16 @@ from typing import Any
 import yaml
 
 from sobench.data.annotations import (
+    AnnotatedBox,
     Box,
     ReadReport,
-    Row,
     Split,
-    numbers,
-    text_rows,
+    finite_numbers,
+    read_rows,
     to_annotated_image,
 )
-from sobench.data.dataset import Dataset
-from sobench.data.images import SUFFIXES, ImageFiles, list_images, size
+from sobench.data.dataset import Dataset, Size
+from sobench.data.images import SUFFIXES, ImageFiles, list_images, read_size
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.sections import YoloData
 
@@ -34,22 +34,25 @@ _LOWEST, _HIGHEST = -0.5, 1.5
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Images of a split: a folder and names in it, or a list file and the files it names.
+class _ImageSource:
+    """Images of a split: those in a folder, or those that a text file lists.
 
-    ``listed`` is the text file that names the images, ``None`` for a folder.
+    Attributes:
+        folder: the folder of the images, or of the list.
+        names: the image files, relative to ``folder`` or absolute.
+        list_file: the text file that lists the images, ``None`` for a folder.
     """
 
     folder: Path
     names: tuple[str, ...]
-    listed: Path | None
+    list_file: Path | None
 
 
 def class_names(root: Path) -> dict[int, str]:
     """Class id -> name from ``data.yaml``, by rising id.
 
     Raises:
-        DataError: the file is missing or its ``names`` are no list or mapping of texts.
+        DataError: the file is missing or its ``names`` are not a list or mapping of texts.
     """
     return _names(_config(root), root / CONFIG)
 
@@ -57,19 +60,24 @@ def class_names(root: Path) -> dict[int, str]:
 def sources(root: Path, spec: YoloData, split: Split) -> tuple[list[Path], list[Path]]:
     """The label files of a split, sorted, and its image folders.
 
-    Where the split is a text file that lists images, the images stand in place of folders.
+    If the split is a text file that lists images, these images take the place of folders.
     ``data.yaml`` is left out, because it may name folders of the machine that it was made on.
 
     Raises:
-        DataError: ``data.yaml`` or what it names is missing.
+        DataError: ``data.yaml`` or a folder or list that it names is missing.
     """
     labels: list[Path] = []
     images: list[Path] = []
-    for place in _places(root, spec, split):
-        paths = [place.folder / name for name in place.names]
+    for source in _image_sources(root, spec, split):
+        paths = [source.folder / name for name in source.names]
         labels += filter(Path.is_file, map(label_file, paths))
-        images += paths if place.listed else [place.folder]
+        images += paths if source.list_file else [source.folder]
     return sorted(labels, key=str), images
+
+
+def settings(root: Path, spec: YoloData) -> tuple[str, ...]:  # noqa: ARG001
+    """The class names of ``data.yaml`` with their ids, by rising id."""
+    return tuple(f"{number} {name}" for number, name in class_names(root).items())
 
 
 def read(root: Path, spec: YoloData, split: Split) -> Dataset:
@@ -80,26 +88,26 @@ def read(root: Path, spec: YoloData, split: Split) -> Dataset:
 
     Raises:
         DataError: a file or folder is missing, a row is malformed, a class is out of range, or
-            coordinates are no fractions.
+            coordinates are not fractions.
     """
     classes = class_names(root)
     labels = {number: label for label, number in enumerate(classes)}
-    places = _places(root, spec, split)
-    paths = [place.folder / name for place in places for name in place.names]
-    _check_images(paths, places, root / CONFIG, split)
+    image_sources = _image_sources(root, spec, split)
+    paths = [source.folder / name for source in image_sources for name in source.names]
+    _check_images(paths, image_sources, root / CONFIG, split)
     report = ReadReport()
     images = []
     for position, path in enumerate(paths, start=1):
-        shape = size(path)
+        size = read_size(path)
         file = label_file(path)
-        rows = _rows(file, shape, labels, report)
-        images.append(to_annotated_image(position, path.name, shape, rows, file, report))
+        boxes = _boxes(file, size, labels, report)
+        images.append(to_annotated_image(position, path.name, size, boxes, file, report))
     return Dataset(
         title=f"YOLO {spec.train if split == 'train' else spec.val}",
         classes=tuple(classes.values()),
         category_ids=tuple(classes),
         images=tuple(images),
-        read_image=ImageFiles(tuple(paths), tuple((image.width, image.height) for image in images)),
+        read_image=ImageFiles(tuple(paths), tuple(image.size for image in images)),
         skipped=tuple(report.skipped),
         notes=report.notes,
     )
@@ -131,7 +139,7 @@ def _config(root: Path) -> dict[str, Any]:
         problem = " ".join(str(error).split())
         raise DataError(f"{file}: is not valid YAML ({problem}); correct it") from None
     if not isinstance(content, dict):
-        raise DataError(f"{file}: holds no keys; write train, val and names")
+        raise DataError(f"{file}: has no keys; write train, val and names")
     return content
 
 
@@ -154,134 +162,148 @@ def _names(config: Mapping[str, Any], file: Path) -> dict[int, str]:
     return dict(sorted(classes.items()))
 
 
-def _places(root: Path, spec: YoloData, split: Split) -> list[_Place]:
+def _image_sources(root: Path, spec: YoloData, split: Split) -> list[_ImageSource]:
     file, config = root / CONFIG, _config(root)
     key = spec.train if split == "train" else spec.val
     entries = config.get(key)
     if entries is None:
-        known = [name for name in config if name not in ("path", "names", "nc")]
+        split_names = [name for name in config if name not in ("path", "names", "nc")]
         raise DataError(
             f"{file}: has no key {key!r}, add it or correct dataset.{split};"
-            f"{did_you_mean(key, map(str, known))}"
+            f"{did_you_mean(key, map(str, split_names))}"
         )
-    places = []
+    image_sources = []
     for entry in entries if isinstance(entries, list) else [entries]:
         if not isinstance(entry, str):
             raise DataError(f"{file}: {key} holds {entry!r}; write a folder or a list of folders")
-        where = _locate(root, config, entry, key)
-        if where.is_dir():
-            places.append(_Place(where, tuple(list_images(where)), None))
+        path = _locate(root, config, entry, key)
+        if path.is_dir():
+            image_sources.append(_ImageSource(path, tuple(list_images(path)), None))
         else:
-            places.append(_listed(where, root))
-    return places
+            image_sources.append(_listed(path, root))
+    return image_sources
 
 
 def _locate(root: Path, config: Mapping[str, Any], entry: str, key: str) -> Path:
     """The folder or list that an entry names.
 
-    Published files often carry a ``path`` of their author's machine, or a ``../`` that leaves
-    the dataset; so the folder of ``data.yaml`` is tried as well.
+    Published files often have a ``path`` of their author's machine, or a ``../`` that leaves the
+    dataset, so the folder of ``data.yaml`` is tried as well.
     """
-    tried = [
+    candidates = [
         root / str(config.get("path") or "") / entry,
         root / entry,
         root / entry.removeprefix("../"),
     ]
-    for path in tried:
+    for path in candidates:
         if path.exists():
             return path
-    places = ", ".join(dict.fromkeys(map(str, tried)))
-    raise DataError(f"{root / CONFIG}: {key} is {entry!r}, found at none of {places}; correct it")
+    tried = ", ".join(dict.fromkeys(map(str, candidates)))
+    raise DataError(f"{root / CONFIG}: {key} is {entry!r}, found at none of {tried}; correct it")
 
 
-def _listed(file: Path, root: Path) -> _Place:
-    """Images named by the rows of a text file, relative to that file, to ``root``, or absolute."""
+def _listed(file: Path, root: Path) -> _ImageSource:
+    """The images that a text file lists, relative to that file or to ``root``, or absolute."""
     if file.suffix != ".txt":
         raise DataError(f"{file}: is neither a folder nor a .txt list of images; correct {CONFIG}")
     names = []
-    for number, name in text_rows(file):
+    for number, name in read_rows(file):
         if not name.lower().endswith(SUFFIXES):
             raise DataError(
-                f"{file}, row {number}: {name!r} is no image file; correct or remove it"
+                f"{file}, row {number}: {name!r} is not an image file; correct or remove it"
             )
-        found = next((path for path in (file.parent / name, root / name) if path.is_file()), None)
-        if found is None:
+        image = next((path for path in (file.parent / name, root / name) if path.is_file()), None)
+        if image is None:
             raise DataError(
                 f"{file}, row {number}: no image file {file.parent / name}; "
                 "put it back or remove the row"
             )
-        names.append(str(found))
-    return _Place(file.parent, tuple(names), file)
+        names.append(str(image))
+    return _ImageSource(file.parent, tuple(names), file)
 
 
-def _check_images(paths: list[Path], places: list[_Place], config: Path, split: Split) -> None:
-    """No image twice, at least one, and no label file of a labels folder without its image."""
+def _check_images(
+    paths: list[Path], image_sources: list[_ImageSource], config: Path, split: Split
+) -> None:
+    """Check that a split has images, that none shares labels, and that no label lacks its image.
+
+    Raises:
+        DataError: naming the first file that breaks one of these rules.
+    """
     if not paths:
-        where = ", ".join(str(place.listed or place.folder) for place in places)
-        raise DataError(f"{where}: holds no images; correct {config} or dataset.{split}")
+        where = ", ".join(str(source.list_file or source.folder) for source in image_sources)
+        raise DataError(f"{where}: has no images; correct {config} or dataset.{split}")
+
+    # An image that is listed twice shares its label file with itself.
     owners: dict[Path, Path] = {}
     for path in paths:
         other = owners.setdefault(label_file(path), path)
         if other is not path:
             raise DataError(f"{path}: shares a label file with {other}; remove one of the two")
-    for place in places:
-        labels = _labels_of(place.folder)
-        if place.listed or labels == place.folder or not labels.is_dir():
+
+    for source in image_sources:
+        labels = _labels_of(source.folder)
+        # A list may leave images out on purpose; without a labels folder there is nothing to pair.
+        if source.list_file or labels == source.folder or not labels.is_dir():
             continue
         for file in sorted(labels.rglob("*.txt")):
             # LabelImg writes the class names beside the labels.
             if file not in owners and file.name != "classes.txt":
                 raise DataError(
-                    f"{file}: has no image in {place.folder}; add it or remove the label file"
+                    f"{file}: has no image in {source.folder}; add it or remove the label file"
                 )
 
 
-def _rows(
-    file: Path, shape: tuple[int, int], labels: Mapping[int, int], report: ReadReport
-) -> list[Row]:
+def _boxes(
+    file: Path, size: Size, labels: Mapping[int, int], report: ReadReport
+) -> list[AnnotatedBox]:
     if not file.is_file():
         report.notes[NO_LABEL_FILE] += 1
         return []
-    rows = []
-    for number, text in text_rows(file):
+    boxes = []
+    for number, row in read_rows(file):
         where = f"row {number}"
-        cells = text.split()
-        polygon = len(cells) >= 7 and len(cells) % 2 == 1
-        if len(cells) != len(COLUMNS) and not polygon:
+        cells = row.split()
+        is_polygon = len(cells) >= 7 and len(cells) % 2 == 1
+        if len(cells) != len(COLUMNS) and not is_polygon:
             raise DataError(
-                f"{file}, {where}: {len(cells)} columns in {text!r}, neither 'class cx cy w h' nor "
+                f"{file}, {where}: {len(cells)} columns in {row!r}, neither 'class cx cy w h' nor "
                 "a class and corners of a polygon; correct or remove the row"
             )
-        names = (
-            ("class", *(f"column {i}" for i in range(2, len(cells) + 1))) if polygon else COLUMNS
-        )
-        category, *fractions = numbers(cells, names, file, where)
+        columns: tuple[str, ...] = COLUMNS
+        if is_polygon:
+            columns = ("class", *(f"column {i}" for i in range(2, len(cells) + 1)))
+        category, *fractions = finite_numbers(cells, columns, file, where)
         if category not in labels:
             raise DataError(
                 f"{file}, {where}: class {cells[0]} is not among the {len(labels)} classes of "
                 f"{CONFIG} ({min(labels)}..{max(labels)}); correct the row or add the class"
             )
         _check_fractions(fractions, cells, file, where)
-        if polygon:
+        if is_polygon:
             report.notes[POLYGONS] += 1
-        rows.append(Row(where, _box(fractions, polygon, shape), labels[int(category)]))
-    return rows
+        box = _polygon_bounds(fractions, size) if is_polygon else _box(fractions, size)
+        boxes.append(AnnotatedBox(where, box, labels[int(category)]))
+    return boxes
 
 
 def _check_fractions(fractions: list[float], cells: list[str], file: Path, where: str) -> None:
     for fraction, cell in zip(fractions, cells[1:], strict=True):
         if not _LOWEST <= fraction <= _HIGHEST:
             raise DataError(
-                f"{file}, {where}: {cell} is no fraction of the image; "
+                f"{file}, {where}: {cell} is not a fraction of the image; "
                 "divide pixels by width and height, or remove the row"
             )
 
 
-def _box(fractions: list[float], polygon: bool, shape: tuple[int, int]) -> Box:
-    width, height = shape
-    if polygon:
-        xs, ys = fractions[::2], fractions[1::2]
-        return min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height
+def _polygon_bounds(fractions: list[float], size: Size) -> Box:
+    height, width = size
+    xs, ys = fractions[::2], fractions[1::2]
+    return min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height
+
+
+def _box(fractions: list[float], size: Size) -> Box:
+    height, width = size
     cx, cy, w, h = fractions
     return (
         (cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height,

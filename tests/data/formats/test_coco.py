@@ -112,7 +112,7 @@ def test_boxes_without_area_or_outside_are_left_out_and_named(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"12"', "null", "true", "[1]"])
-def test_a_coordinate_that_is_no_finite_number_is_refused(tmp_path: Path, value: str) -> None:
+def test_a_coordinate_that_is_not_a_finite_number_is_refused(tmp_path: Path, value: str) -> None:
     text = json.dumps(content()).replace("[1, 2, 10, 20]", f"[1, 2, {value}, 20]")
     assert value in text
     message = refused(tmp_path, text)
@@ -153,7 +153,7 @@ def test_wrong_images_and_categories_are_refused(tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"images": [image, image]}, "images[1]: image id 7 is used twice; remove one"),
         ({"images": [image | {"id": "x"}]}, "images[0]: id 'x' is not a whole number"),
-        ({"images": [image | {"width": 0}]}, "images[0]: width 0 and height 40 are no size"),
+        ({"images": [image | {"width": 0}]}, "images[0]: width 0 and height 40 are not a size"),
         ({"images": [image | {"file_name": 3}]}, "images[0]: file_name 3 is not a text"),
         ({"images": ["a.jpg"]}, "images[0]: has no 'id'"),
         ({"images": []}, "lists no images; give a file with at least one"),
@@ -166,7 +166,7 @@ def test_wrong_images_and_categories_are_refused(tmp_path: Path) -> None:
         assert problem in refused(tmp_path, content(**changes))
 
 
-def test_what_is_no_coco_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_coco_json_is_refused(tmp_path: Path) -> None:
     assert "line 2: is not valid JSON" in refused(tmp_path, '{"images": [],\n oops')
     assert "has no list 'images'" in refused(tmp_path, "[]")
     with pytest.raises(DataError, match=r"train\.json: no such annotation file; correct"):
@@ -247,8 +247,8 @@ def test_small_objects_of_coco(shared_data: Path) -> None:
     expected = {}
     for image in whole.images:
         sides = image.boxes[:, 2:] - image.boxes[:, :2]
-        if len(found := image.boxes[sides.prod(axis=1) < 1024]):
-            expected[image.id] = found.tolist()
+        if len(small_boxes := image.boxes[sides.prod(axis=1) < 1024]):
+            expected[image.id] = small_boxes.tolist()
     assert 0 < len(expected) < 100
     assert {image.id: image.boxes.tolist() for image in subset.images} == expected
 

@@ -17,7 +17,9 @@ from sobench.suite.sections import VocData
 SPEC = VocData(format="voc", root=".")
 
 
-def thing(name: str = "dog", box: tuple[object, ...] = (11, 21, 30, 40), extra: str = "") -> str:
+def voc_object(
+    name: str = "dog", box: tuple[object, ...] = (11, 21, 30, 40), extra: str = ""
+) -> str:
     corners = "".join(f"<{k}>{v}</{k}>" for k, v in zip(voc.CORNERS, box, strict=True))
     return f"<object><name>{name}</name>{extra}<bndbox>{corners}</bndbox></object>"
 
@@ -54,7 +56,7 @@ def refused(root: Path, objects: str, spec: VocData = SPEC) -> str:
 
 
 def test_corners_are_1_based_and_inclusive(tmp_path: Path) -> None:
-    write(tmp_path, {"b": thing() + thing("cat", (1, 1, 100, 50)), "a": ""})
+    write(tmp_path, {"b": voc_object() + voc_object("cat", (1, 1, 100, 50)), "a": ""})
     dataset = read(tmp_path)
     image = dataset.images[0]
 
@@ -68,8 +70,8 @@ def test_corners_are_1_based_and_inclusive(tmp_path: Path) -> None:
 
 
 def test_difficult_objects_are_ignore_regions_of_their_class(tmp_path: Path) -> None:
-    difficult = thing("cat", extra="<difficult>1</difficult>")
-    easy = thing("dog", extra="<difficult>0</difficult>")
+    difficult = voc_object("cat", extra="<difficult>1</difficult>")
+    easy = voc_object("dog", extra="<difficult>0</difficult>")
     write(tmp_path, {"a": difficult + easy})
     dataset = read(tmp_path)
     image = dataset.images[0]
@@ -83,14 +85,14 @@ def test_difficult_objects_are_ignore_regions_of_their_class(tmp_path: Path) -> 
 def test_boxes_of_parts_are_not_objects(tmp_path: Path) -> None:
     part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax>"
     part += "<ymax>9</ymax></bndbox></part>"
-    text = thing("person").replace("<bndbox>", part + "<bndbox>", 1)
+    text = voc_object("person").replace("<bndbox>", part + "<bndbox>", 1)
     write(tmp_path, {"a": text})
     assert read(tmp_path).images[0].boxes.tolist() == [[10, 20, 30, 40]]
 
 
 def test_coinciding_corners_and_boxes_outside_are_left_out(tmp_path: Path) -> None:
     boxes = [(5, 5, 5, 9), (5, 9, 8, 8), (101, 5, 120, 9), (90, 5, 110, 9), (5, 5, 6, 6)]
-    write(tmp_path, {"a": "".join(thing(box=box) for box in boxes)})
+    write(tmp_path, {"a": "".join(voc_object(box=box) for box in boxes)})
     dataset = read(tmp_path)
 
     assert [skipped.row for skipped in dataset.skipped] == ["object 1", "object 2", "object 3"]
@@ -101,22 +103,22 @@ def test_coinciding_corners_and_boxes_outside_are_left_out(tmp_path: Path) -> No
     assert dataset.notes == {PARTLY_OUTSIDE: 1}
 
 
-def test_other_classes_and_unknown_ones(tmp_path: Path) -> None:
+def test_classes_are_replaced_and_unknown_ones_refused(tmp_path: Path) -> None:
     spec = VocData(format="voc", root=".", classes=("RBC", "WBC", "Platelets"))
-    write(tmp_path / "1", {"a": thing("Platelets")})
+    write(tmp_path / "1", {"a": voc_object("Platelets")})
     dataset = read(tmp_path / "1", spec)
     assert dataset.images[0].labels.tolist() == [2]
     assert dataset.category_ids == (1, 2, 3)
 
-    message = refused(tmp_path / "2", thing("RBC") + thing("platelet"), spec)
+    message = refused(tmp_path / "2", voc_object("RBC") + voc_object("platelet"), spec)
     assert "object 2: unknown class 'platelet', correct it or set dataset.classes" in message
     assert "did you mean 'Platelets'?" in message
-    assert "known: aeroplane," in refused(tmp_path / "3", thing("zzz"))
+    assert "known: aeroplane," in refused(tmp_path / "3", voc_object("zzz"))
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "ten", ""])
-def test_a_corner_that_is_no_finite_number_is_refused(tmp_path: Path, value: str) -> None:
-    message = refused(tmp_path, thing() + thing(box=(1, 1, value, 9)))
+def test_a_corner_that_is_not_a_finite_number_is_refused(tmp_path: Path, value: str) -> None:
+    message = refused(tmp_path, voc_object() + voc_object(box=(1, 1, value, 9)))
     assert f"object 2: xmax is {value!r}, not a finite number" in message
     assert "correct or remove" in message
 
@@ -124,7 +126,7 @@ def test_a_corner_that_is_no_finite_number_is_refused(tmp_path: Path, value: str
 def test_malformed_annotations_are_refused(tmp_path: Path) -> None:
     no_box = "<object><name>dog</name></object>"
     assert "object 1: xmin is ''" in refused(tmp_path / "1", no_box)
-    maybe = thing(extra="<difficult>maybe</difficult>")
+    maybe = voc_object(extra="<difficult>maybe</difficult>")
     assert "difficult is 'maybe'; write 0 or 1" in refused(tmp_path / "2", maybe)
     assert "is not valid XML" in refused(tmp_path / "3", "<object>")
     write(tmp_path / "4", {"a": ""})
@@ -152,8 +154,8 @@ def test_image_sets_are_checked(tmp_path: Path) -> None:
 
 
 def test_joined_image_sets(tmp_path: Path) -> None:
-    write(tmp_path / "VOC2007", {"000001": thing("dog")}, "trainval")
-    write(tmp_path / "VOC2012", {"2007_000027": thing("cat"), "000001": ""}, "trainval")
+    write(tmp_path / "VOC2007", {"000001": voc_object("dog")}, "trainval")
+    write(tmp_path / "VOC2012", {"2007_000027": voc_object("cat"), "000001": ""}, "trainval")
     spec = VocData(format="voc", root=".", val="VOC2007/trainval + VOC2012/trainval")
     dataset = read(tmp_path, spec)
 
@@ -175,8 +177,8 @@ def test_joined_image_sets(tmp_path: Path) -> None:
 
 
 def test_the_size_comes_from_the_header_where_the_xml_has_none(tmp_path: Path) -> None:
-    write(tmp_path / "1", {"a": thing()}, size=None, suffix="png")
-    write(tmp_path / "2", {"a": thing()}, size=(0, 0), suffix="jpeg")
+    write(tmp_path / "1", {"a": voc_object()}, size=None, suffix="png")
+    write(tmp_path / "2", {"a": voc_object()}, size=(0, 0), suffix="jpeg")
     for root in (tmp_path / "1", tmp_path / "2"):
         dataset = read(root)
         assert (dataset.images[0].width, dataset.images[0].height) == (100, 50)
@@ -184,7 +186,7 @@ def test_the_size_comes_from_the_header_where_the_xml_has_none(tmp_path: Path) -
 
 
 def test_the_filename_names_the_image_where_the_stem_does_not(tmp_path: Path) -> None:
-    write(tmp_path, {"a": thing()})
+    write(tmp_path, {"a": voc_object()})
     file = tmp_path / "Annotations" / "a.xml"
     file.write_text(file.read_text().replace("a.jpg", "other.jpg"))
     (tmp_path / "JPEGImages" / "a.jpg").rename(tmp_path / "JPEGImages" / "other.jpg")

@@ -101,8 +101,12 @@ def test_boxes_without_area_or_outside_are_left_out(tmp_path: Path) -> None:
         ("0 nan 0.5 0.1 0.1", "cx is 'nan', not a finite number", "correct or remove"),
         ("0 0.5 0.5 0.1 inf", "h is 'inf', not a finite number", "correct or remove"),
         ("0 0.1 0.1 0.2 0.2 x 0.3", "column 6 is 'x', not a finite", "correct or remove"),
-        ("0 100 50 20 20", "100 is no fraction of the image", "divide pixels by width and height"),
-        ("0 0.5 -0.6 0.1 0.1", "-0.6 is no fraction of the image", "or remove the row"),
+        (
+            "0 100 50 20 20",
+            "100 is not a fraction of the image",
+            "divide pixels by width and height",
+        ),
+        ("0 0.5 -0.6 0.1 0.1", "-0.6 is not a fraction of the image", "or remove the row"),
     ],
 )
 def test_malformed_rows_are_refused(tmp_path: Path, row: str, problem: str, way_out: str) -> None:
@@ -160,20 +164,20 @@ def test_splits_may_be_several_folders(tmp_path: Path) -> None:
 def test_splits_may_be_a_list_of_files(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         image(tmp_path / "images" / f"{name}.png", "0 0.5 0.5 0.1 0.1")
-    listing = tmp_path / "val.txt"
-    listing.write_text(f"./images/c.png\n{tmp_path}/images/a.png\n")
+    list_file = tmp_path / "val.txt"
+    list_file.write_text(f"./images/c.png\n{tmp_path}/images/a.png\n")
     dataset = read(tmp_path, val="val.txt")
     assert [sample.name for sample in dataset.images] == ["c.png", "a.png"]
     assert [len(sample.boxes) for sample in dataset.images] == [1, 1]
 
-    listing.write_text("./images/c.png\n./images/d.png\n")
-    assert f"{listing}, row 2: no image file" in refused(tmp_path, val="val.txt")
-    listing.write_text("./images/c.png\n./images/c.png\n")
+    list_file.write_text("./images/c.png\n./images/d.png\n")
+    assert f"{list_file}, row 2: no image file" in refused(tmp_path, val="val.txt")
+    list_file.write_text("./images/c.png\n./images/c.png\n")
     assert "shares a label file with" in refused(tmp_path, val="val.txt")
-    listing.write_text("images/c\n")
-    assert "row 1: 'images/c' is no image file" in refused(tmp_path, val="val.txt")
-    listing.write_text("")
-    assert f"{listing}: holds no images" in refused(tmp_path, val="val.txt")
+    list_file.write_text("images/c\n")
+    assert "row 1: 'images/c' is not an image file" in refused(tmp_path, val="val.txt")
+    list_file.write_text("")
+    assert f"{list_file}: has no images" in refused(tmp_path, val="val.txt")
 
 
 def test_a_path_of_another_machine_does_not_hide_the_dataset(tmp_path: Path) -> None:
@@ -201,7 +205,7 @@ def test_a_label_file_without_its_image_is_refused(tmp_path: Path) -> None:
 
 def test_no_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "images" / "val").mkdir(parents=True)
-    assert "holds no images; correct" in refused(tmp_path)
+    assert "has no images; correct" in refused(tmp_path)
 
 
 def test_labels_lie_in_the_last_folder_called_images() -> None:

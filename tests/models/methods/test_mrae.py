@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sobench.data.batches import training_batches
 from sobench.data.dataset import Dataset, FloatArray
-from sobench.data.resize import box_sizes
+from sobench.data.resize import box_wh
 from sobench.data.synthetic import scenes as synthetic
 from sobench.data.targets import Batch
 from sobench.errors import RequestError, SuiteError
@@ -418,8 +418,8 @@ def test_a_run_clusters_its_training_boxes(tmp_path: Path, monkeypatch: pytest.M
 def test_images_without_objects_give_no_sizes() -> None:
     suite = tiny_suite()
     dataset = training_scenes(suite)
-    assert box_sizes(dataset.first(0), suite.input) is None
-    found = box_sizes(dataset.first(2), suite.input)
+    assert box_wh(dataset.first(0), suite.input) is None
+    found = box_wh(dataset.first(2), suite.input)
     assert found is not None
     assert len(found) == sum(len(image.boxes) for image in dataset.images[:2])
 
@@ -433,7 +433,7 @@ def test_the_loss_falls() -> None:
         methods=["mrae"],
     )
     run = Run(suite, suite.methods[0], 0, "")
-    sizes = box_sizes(training_scenes(suite), suite.input)
+    sizes = box_wh(training_scenes(suite), suite.input)
     network = build.build_detector(suite, run.entry, 5, 0, sizes)
     network = network.to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(network, suite.schedule)

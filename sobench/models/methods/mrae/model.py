@@ -205,7 +205,7 @@ def _anchors(config: DetectorConfig, kind: str) -> AnchorSpec:
     """One level of anchors in pixels of the input: ``clustered``, ``fixed`` or the ``suite``'s."""
     if kind == "suite":
         return retinanet_anchors(config.anchors, _STRIDES)
-    if kind == "fixed" or config.box_sizes is None:
+    if kind == "fixed" or config.box_wh is None:
         return _FIXED
-    sides, ratios = cluster_anchors(config.box_sizes)
+    sides, ratios = cluster_anchors(config.box_wh)
     return AnchorSpec((sides,), ratios)
