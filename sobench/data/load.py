@@ -13,7 +13,7 @@ from sobench.data.dataset import Dataset
 from sobench.data.formats import coco, tt100k, visdrone, voc, yolo
 from sobench.data.images import ImageFiles, list_images
 from sobench.errors import DataError
-from sobench.suite.sections import DataSpec, FileData
+from sobench.suite.datasets import DataSpec, FileData
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 

@@ -12,7 +12,9 @@ from pydantic.fields import FieldInfo
 
 from sobench.errors import SuiteError, did_you_mean
 from sobench.suite import catalog, plugins
-from sobench.suite.sections import MethodEntry, Section, Suite
+from sobench.suite.datasets import DATASETS
+from sobench.suite.section import Section
+from sobench.suite.sections import MethodEntry, Suite
 
 _ONE_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
@@ -244,7 +246,7 @@ def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
 def _first_problem(error: ValidationError) -> str:
     """One line for the first of pydantic's findings: key, value, and what was expected."""
     problem = error.errors()[0]
-    keys = [str(part) for part in problem["loc"] if part not in catalog.DATASETS]
+    keys = [str(part) for part in problem["loc"] if part not in DATASETS]
     key, given, limits = ".".join(keys), problem["input"], problem.get("ctx", {})
     if problem["type"] == "value_error":
         # Our own checks name their key; pydantic adds the section that holds it.
@@ -256,9 +258,9 @@ def _first_problem(error: ValidationError) -> str:
         return f"{key} is missing"
     if problem["type"] == "union_tag_invalid":
         tag = str(limits["tag"])
-        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, catalog.DATASETS)}"
+        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, DATASETS)}"
     if problem["type"] == "union_tag_not_found":
-        return f"{key}.format is missing; known: {', '.join(catalog.DATASETS)}"
+        return f"{key}.format is missing; known: {', '.join(DATASETS)}"
     if problem["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", limits["expected"])
         return f"{key}: unknown {str(given)!r};{did_you_mean(str(given), known)}"

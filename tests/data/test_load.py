@@ -16,7 +16,7 @@ from PIL import Image
 
 from sobench.data.load import check_images, expand_root, fingerprint, load, read_annotations
 from sobench.errors import DataError
-from sobench.suite.sections import (
+from sobench.suite.datasets import (
     CocoData,
     DataSpec,
     SyntheticData,

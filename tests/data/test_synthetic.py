@@ -10,7 +10,7 @@ import pytest
 from sobench.data.dataset import AnnotatedImage, Dataset
 from sobench.data.synthetic import scenes as synthetic
 from sobench.data.synthetic import shapes
-from sobench.suite.sections import SyntheticData
+from sobench.suite.datasets import SyntheticData
 
 
 def spec(**changes: Any) -> SyntheticData:

@@ -16,8 +16,8 @@ from sobench.data.formats import coco
 from sobench.errors import DataError, RequestError
 from sobench.metrics.coco import Scores, score
 from sobench.metrics.detections import DetectionRow, read_rows, write_rows
+from sobench.suite.datasets import CocoData
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS, Protocol
-from sobench.suite.sections import CocoData
 
 Engine = Literal["hotcoco", "pycocotools"]
 ENGINES: tuple[Engine, ...] = ("hotcoco", "pycocotools")

@@ -13,8 +13,9 @@ from sobench.data.resize import input_shape
 from sobench.errors import SuiteError
 from sobench.models.build import build_detector
 from sobench.suite import catalog
+from sobench.suite.datasets import CocoData, SyntheticData, VocData
 from sobench.suite.reader import deviating, load
-from sobench.suite.sections import Backbone, CocoData, SyntheticData, VocData
+from sobench.suite.sections import Backbone
 from tests.tiny_suite import CONTENT, tiny_suite
 
 SHIPPED = sorted((Path(__file__).parents[2] / "suites").glob("**/*.yaml"))
@@ -227,11 +228,11 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "jitter in the wrong order": (
         text_of(augment__scale_jitter=[2, 1]),
-        ": augment.scale_jitter: [2.0, 1.0] is no range; write [low, high]",
+        ": augment.scale_jitter: [2.0, 1.0] is not a range; write [low, high]",
     ),
     "objects in the wrong order": (
         text_of(dataset__objects=[6, 3]),
-        ": dataset.objects: [6, 3] is no range; write [fewest, most]",
+        ": dataset.objects: [6, 3] is not a range; write [fewest, most]",
     ),
     "scenes too small": (text_of(dataset__size=[64, 32]), ": dataset.size: [64, 32] is too small;"),
     "name with a blank": (text_of(name="a b"), ": name: a b is wrong; use letters, digits,"),

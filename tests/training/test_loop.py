@@ -14,8 +14,9 @@ from sobench.data.synthetic import scenes as synthetic
 from sobench.errors import CheckpointError, Diverged
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector, Stage
+from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
-from sobench.suite.sections import Schedule, SyntheticData, Warmup
+from sobench.suite.sections import Schedule, Warmup
 from sobench.training import checkpoint
 from sobench.training.loop import (
     Progress,

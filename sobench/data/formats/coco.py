@@ -12,7 +12,7 @@ from sobench.data.annotations import Box, ReadReport, Row, Split, json_file, to_
 from sobench.data.dataset import AnnotatedImage, Dataset
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
-from sobench.suite.sections import CocoData
+from sobench.suite.datasets import CocoData
 
 CROWDS = "crowd regions, ignored for their class"
 LARGE = "objects of max_area and more, background on the images kept"

@@ -8,7 +8,7 @@ from sobench.data.annotations import ReadReport, Row, Split, numbers, text_rows,
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, list_images, size
 from sobench.errors import DataError
-from sobench.suite.sections import VisDroneData
+from sobench.suite.datasets import VisDroneData
 
 CLASSES = (
     "pedestrian", "people", "bicycle", "car", "van",

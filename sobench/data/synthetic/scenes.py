@@ -27,7 +27,7 @@ from sobench.data.dataset import (
     as_labels,
 )
 from sobench.data.synthetic.shapes import Thing, coverage, moved, place, sprite, stamp, windows
-from sobench.suite.sections import SyntheticData
+from sobench.suite.datasets import SyntheticData
 
 VERSION = 1
 """Counts the changes that alter a picture or a box."""

@@ -14,8 +14,8 @@ from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.formats import tt100k
 from sobench.data.load import fingerprint, load
 from sobench.errors import DataError, SuiteError
+from sobench.suite.datasets import Tt100kData
 from sobench.suite.reader import parse
-from sobench.suite.sections import Tt100kData
 from tests.records import invoke, isolate
 from tests.tiny_suite import CONTENT
 
