@@ -66,7 +66,7 @@ class Backbone(Section):
         "resnet18", "resnet34", "resnet50", "resnet101",
         "resnext101_32x8d", "resnext101_64x4d", "vgg16",
     ]  # fmt: skip
-    """The architecture, of torchvision; only ``ssd`` and ``refinedet`` work on ``vgg16``."""
+    """The architecture, as torchvision has it."""
     weights: str = "imagenet"
     """``imagenet`` (downloaded on first use), ``none`` (from scratch), or the path of a state dict;
     a relative path is relative to the suite file."""
