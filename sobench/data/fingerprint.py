@@ -13,7 +13,7 @@ from sobench.data.formats import FORMATS
 from sobench.data.images import list_images
 from sobench.data.load import expand_root
 from sobench.errors import DataError
-from sobench.suite.sections import DataSpec, FileData
+from sobench.suite.datasets import DataSpec, FileData
 
 
 def fingerprint(spec: DataSpec) -> str:

@@ -12,7 +12,7 @@ from sobench.data.dataset import Dataset
 from sobench.data.formats import FORMATS
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
-from sobench.suite.sections import DataSpec
+from sobench.suite.datasets import DataSpec
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from sobench.errors import SuiteError
 from sobench.report.terminal import print_table
 from sobench.suite import catalog, plugins
+from sobench.suite.datasets import DATASETS
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
 from sobench.suite.reader import as_written, load
 
@@ -80,7 +81,7 @@ def _heads() -> tuple[list[str], list[list[str]]]:
 
 
 def _datasets() -> tuple[list[str], list[list[str]]]:
-    rows = [[name, entry.title, entry.layout] for name, entry in catalog.DATASETS.items()]
+    rows = [[name, entry.title, entry.layout] for name, entry in DATASETS.items()]
     return ["format", "title", "layout"], rows
 
 

@@ -1,4 +1,4 @@
-"""Literal tables of what exists: methods, heads, dataset formats. Imports nothing heavy.
+"""Literal tables of what exists: methods and heads. Imports nothing heavy.
 
 A new method is one file in ``models/methods/`` and one row in ``METHODS``; the row's key is the
 file name, the name in a suite and the name on the leaderboard. Other packages bring rows of their
@@ -459,26 +459,4 @@ HEADS: dict[str, Head] = {
         octaves=1,
         sections=("anchors", "regions"),
     ),
-}
-
-
-@dataclass(frozen=True)
-class DatasetFormat:
-    """A row of the dataset formats table."""
-
-    title: str
-    layout: str
-
-
-DATASETS: dict[str, DatasetFormat] = {
-    "coco": DatasetFormat("COCO JSON", "an annotation file and an image folder for each split"),
-    "visdrone": DatasetFormat(
-        "VisDrone-DET", "SPLIT/images/*.jpg and SPLIT/annotations/*.txt with 8 columns"
-    ),
-    "voc": DatasetFormat("PASCAL VOC", "Annotations/*.xml, ImageSets/Main/SPLIT.txt, JPEGImages/"),
-    "yolo": DatasetFormat("YOLO txt", "data.yaml, images/ and labels/ with one txt per image"),
-    "tt100k": DatasetFormat(
-        "Tsinghua-Tencent 100K", "annotations.json, and SPLIT/*.jpg with SPLIT/ids.txt"
-    ),
-    "synthetic": DatasetFormat("drawn scenes of tiny objects", "none: drawn from a seed"),
 }

@@ -12,7 +12,9 @@ from pydantic.fields import FieldInfo
 
 from sobench.errors import SuiteError, did_you_mean
 from sobench.suite import catalog, plugins
-from sobench.suite.sections import MethodEntry, Section, Suite
+from sobench.suite.datasets import DATASETS
+from sobench.suite.section import Section
+from sobench.suite.sections import MethodEntry, Suite
 
 _SAME_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
@@ -259,7 +261,7 @@ def _first_problem(error: ValidationError) -> str:
     """One line for the first error of pydantic: key, value and the expected kind of value."""
     problem = error.errors()[0]
     # pydantic puts the chosen format into the path, as if it were a key.
-    keys = [str(name) for name in problem["loc"] if name not in catalog.DATASETS]
+    keys = [str(name) for name in problem["loc"] if name not in DATASETS]
     key, value, context = ".".join(keys), problem["input"], problem.get("ctx", {})
     if problem["type"] == "value_error":
         # The sections' own checks name their key; pydantic adds the section that holds it.
@@ -271,9 +273,9 @@ def _first_problem(error: ValidationError) -> str:
         return f"{key} is missing"
     if problem["type"] == "union_tag_invalid":
         tag = str(context["tag"])
-        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, catalog.DATASETS)}"
+        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, DATASETS)}"
     if problem["type"] == "union_tag_not_found":
-        return f"{key}.format is missing; known: {', '.join(catalog.DATASETS)}"
+        return f"{key}.format is missing; known: {', '.join(DATASETS)}"
     if problem["type"] == "literal_error":
         valid_values = re.findall(r"'([^']*)'", context["expected"])
         return f"{key}: unknown {str(value)!r};{did_you_mean(str(value), valid_values)}"

@@ -1,132 +1,32 @@
-"""The sections of a suite: frozen, typed, with the checks that concern a section alone."""
+"""The sections of a suite file other than ``dataset``, with the checks that each can make alone."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from sobench.errors import did_you_mean
 from sobench.suite import catalog
+from sobench.suite.datasets import DataSpec
 from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.section import Section
 
-
-class Section(BaseModel):
-    """A part of a suite: immutable, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class CocoData(Section):
-    """COCO JSON: ``train`` and ``val`` are annotation files, with an image folder each.
-
-    ``max_area`` makes a subset of small objects: of each split it keeps the objects whose box is
-    smaller than so many square pixels of the original image, and the images with at least one.
-    Larger objects on these become background, as in MRAE's subset of COCO (arXiv:2006.05941).
-    """
-
-    format: Literal["coco"]
-    root: str
-    train: str
-    val: str
-    train_images: str = "images"
-    val_images: str = "images"
-    max_area: float | None = Field(None, gt=0)
-
-
-class VisDroneData(Section):
-    """VisDrone-DET: ``train`` and ``val`` are split folders with ``images`` and ``annotations``."""
-
-    format: Literal["visdrone"]
-    root: str
-    train: str = "VisDrone2019-DET-train"
-    val: str = "VisDrone2019-DET-val"
-
-
-class VocData(Section):
-    """PASCAL VOC: ``root`` holds ``Annotations``; ``train`` and ``val`` name ImageSets.
-
-    ``classes`` replaces the twenty VOC classes for a data set in the same layout.
-    """
-
-    format: Literal["voc"]
-    root: str
-    train: str = "train"
-    val: str = "val"
-    classes: tuple[str, ...] | None = None
-
-
-class YoloData(Section):
-    """YOLO txt: ``root`` holds ``data.yaml``; ``train`` and ``val`` are keys of it."""
-
-    format: Literal["yolo"]
-    root: str
-    train: str = "train"
-    val: str = "val"
-
-
-class Tt100kData(Section):
-    """Tsinghua-Tencent 100K: ``train`` and ``val`` are split folders with ``ids.txt``.
-
-    ``annotations`` is ``annotations_all.json`` in the release of 2021. ``classes`` replaces the 45
-    signs that the field evaluates; ``all`` are the types of the annotation file, in its order.
-    """
-
-    format: Literal["tt100k"]
-    root: str
-    annotations: str = "annotations.json"
-    train: str = "train"
-    val: str = "test"
-    classes: Literal["all"] | tuple[str, ...] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _all_or_different_names(cls, content: Any) -> Any:
-        given = content.get("classes") if isinstance(content, dict) else None
-        if given is None or given == "all":
-            return content
-        names = given if isinstance(given, list | tuple) else ()
-        texts = {name for name in names if isinstance(name, str)}
-        if not names or len(texts) < len(names):
-            raise ValueError(
-                f"classes: {given!r} is wrong; write all, or a list of different names"
-            )
-        return content
-
-
-class SyntheticData(Section):
-    """Drawn scenes: ``train`` and ``val`` are numbers of images, ``size`` is height and width."""
-
-    format: Literal["synthetic"]
-    train: int = Field(gt=0)
-    val: int = Field(gt=0)
-    size: tuple[int, int] = (256, 256)
-    objects: tuple[int, int] = (20, 60)
-    seed: int = Field(0, ge=0)
-
-    @model_validator(mode="after")
-    def _ranges(self) -> Self:
-        if not 1 <= self.objects[0] <= self.objects[1]:
-            raise ValueError(f"objects: {list(self.objects)} is no range; write [fewest, most]")
-        if min(self.size) < 64:
-            raise ValueError(f"size: {list(self.size)} is too small; draw at least 64 x 64")
-        return self
-
-
-FileData = CocoData | VisDroneData | VocData | YoloData | Tt100kData
-DataSpec = Annotated[FileData | SyntheticData, Field(discriminator="format")]
+Side = Annotated[int, Field(ge=32)]
+"""A side of the network's input in pixels."""
 
 
 class Input(Section):
-    """The network's input. ``size`` is height and width for ``stretch`` and ``letterbox``.
+    """The network's input, which every image is resized to."""
 
-    For ``shorter_side`` it is the length of the shorter side and the limit of the longer one; the
-    canvas is then a square of that limit, rounded up to a multiple of 32, so that upright and wide
-    images fit in one batch.
-    """
-
-    size: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+    size: tuple[Side, Side]
+    """Height and width in pixels. With ``resize: shorter_side`` the length of the shorter side and
+    the limit of the longer one; the input is then a square of that limit, rounded up to a multiple
+    of 32, so that upright and wide images fit in one batch."""
     resize: Literal["stretch", "letterbox", "shorter_side"] = "stretch"
+    """``stretch`` changes the aspect ratio to fill the input; the others keep it and pad right and
+    below."""
 
     @model_validator(mode="after")
     def _order(self) -> Self:
@@ -136,35 +36,45 @@ class Input(Section):
 
 
 class Augment(Section):
-    """The same for every method; a flip comes first, then jitter, then photometric distortion."""
+    """Augmentation of the training images: a flip, then scale jitter, then photometric distortion.
+
+    For one seed every method sees the same draws.
+    """
 
     hflip: float = Field(0.5, ge=0, le=1)
+    """Probability of a horizontal flip."""
     scale_jitter: tuple[float, float] | None = None
+    """Lowest and highest factor by which an image is scaled before a crop of the input's size, with
+    padding where it is smaller. The default does not scale."""
     photometric: float = Field(0.0, ge=0, le=1)
+    """Probability of each change of brightness, contrast, saturation, hue and channel order. The
+    default changes no colour."""
 
     @model_validator(mode="after")
     def _range(self) -> Self:
         if self.scale_jitter and not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError(
-                f"scale_jitter: {list(self.scale_jitter)} is no range; write [low, high]"
+                f"scale_jitter: {list(self.scale_jitter)} is not a range; write [low, high]"
             )
         return self
 
 
 class Backbone(Section):
-    """The feature extractor. ``weights`` is ``imagenet``, ``none`` or the path of a state dict.
-
-    ``norm: frozen`` holds the running statistics of batch normalisation still while its scale and
-    shift go on learning; ``train`` updates both.
-    """
+    """The feature extractor, the same network with the same initial weights for every method."""
 
     name: Literal[
         "resnet18", "resnet34", "resnet50", "resnet101",
         "resnext101_32x8d", "resnext101_64x4d", "vgg16",
     ]  # fmt: skip
+    """The architecture, as torchvision has it."""
     weights: str = "imagenet"
+    """``imagenet`` (downloaded on first use), ``none`` (from scratch), or the path of a state dict;
+    a relative path is relative to the suite file."""
     freeze: tuple[Literal["stem", "layer1", "layer2", "layer3", "layer4"], ...] = ()
+    """Stages that do not train. By default all of them train."""
     norm: Literal["frozen", "train"] = "frozen"
+    """Running statistics of batch normalisation: ``frozen`` keeps those of the weights while scale
+    and shift still learn; ``train`` updates them, which training from scratch needs."""
 
     @model_validator(mode="after")
     def _from_scratch(self) -> Self:
@@ -176,68 +86,84 @@ class Backbone(Section):
 
 
 class Neck(Section):
-    """Channels of the pyramid and of the head's towers, their normalisation, the towers' depth.
-
-    The papers have four convolutions to a tower and no norm, which is enough on a pretrained
-    backbone. ``group`` puts GroupNorm behind every convolution of pyramid and towers, as training
-    from scratch wants it (He et al., arXiv:1811.08883); short schedules learn faster through
-    shallow towers.
-    """
+    """The pyramid, and the towers of the head behind it."""
 
     channels: int = Field(256, gt=0, multiple_of=8)
+    """Channels of every level of the pyramid and of the towers."""
     norm: Literal["none", "group"] = "none"
+    """``group`` puts GroupNorm behind every convolution of pyramid and towers, as training from
+    scratch needs it (He et al., arXiv:1811.08883). The default is the papers' and has none."""
     tower_convs: int = Field(4, ge=0, le=8)
+    """Convolutions of each tower of RetinaNet's head; the default is the paper's. Short schedules
+    learn faster with fewer."""
 
 
 class Anchors(Section):
-    """Anchors of the suite's head: ``scale`` times the stride, times the octave steps.
-
-    Where a suite pins no scale or octaves, they are those of the head's row in ``catalog.HEADS``.
-    """
+    """Anchors of the suite's head; a method that has its own ignores them and says so."""
 
     scale: float = Field(4.0, gt=0)
+    """Side of the smallest anchor of a level in strides of this level. The default depends on the
+    head: 4 for ``retinanet``, 8 for ``faster_rcnn``."""
     octaves: int = Field(3, ge=1, le=6)
+    """Anchor sizes to a level, each ``2^(1 / octaves)`` times the one before. The default depends
+    on the head: 3 for ``retinanet``, 1 for ``faster_rcnn``."""
     ratios: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1.0, 2.0)
+    """Height over width of the anchors; each size has all of them."""
 
 
 class Regions(Section):
-    """Proposals and samples of a two-stage head, an image.
+    """Proposals of a two-stage head, and those of them that train its second stage.
 
-    Attributes:
-        pre_nms_top_n: best anchors of each level before suppression; ``nms``: its overlap.
-        post_nms_top_n: kept of all levels; the second stage classifies these.
-        batch_size_per_image: proposals that train the second stage, at most a quarter objects.
-        channels: width of the two fully connected layers.
+    ``retinanet`` does not read them.
     """
 
     pre_nms_top_n: int = Field(2000, gt=0)
+    """Anchors of each level and image with the best scores, which go into the suppression."""
     nms: float = Field(0.7, gt=0, le=1)
+    """IoU above which the worse of two proposals of a level is suppressed."""
     post_nms_top_n: int = Field(1000, gt=0)
+    """Proposals of an image, over all levels, that the second stage classifies."""
     batch_size_per_image: int = Field(512, ge=4)
+    """Proposals of an image that train the second stage; at most a quarter of them are objects."""
     channels: int = Field(1024, gt=0)
+    """Width of the two fully connected layers of the second stage."""
 
 
 class Warmup(Section):
-    """Linear warm-up: from ``start`` times the rate to the rate, over ``steps`` steps."""
+    """Linear warm-up of the learning rate."""
 
     steps: int = Field(500, ge=0)
+    """Length in steps; 0 starts with the full rate."""
     start: float = Field(0.001, gt=0, le=1)
+    """Factor of the rate at the first step, from which it rises to 1."""
 
 
 class Schedule(Section):
-    """How long and how fast. ``milestones`` are epochs after which the rate is cut by ``gamma``."""
+    """How long, with which optimizer and at which rate every method trains."""
 
     epochs: int = Field(gt=0)
+    """Passes through the training images."""
     batch_size: int = Field(gt=0)
+    """Images to a step. The last images of an epoch that do not fill a batch are left out."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with momentum, or AdamW."""
     lr: float = Field(gt=0)
+    """Learning rate after the warm-up."""
     momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of ``sgd``; ``adamw`` does not read it."""
     weight_decay: float = Field(1e-4, ge=0)
+    """Weight decay of all weights that train."""
     warmup: Warmup = Warmup(steps=500, start=0.001)
+    """Linear warm-up; its keys are below."""
     decay: Literal["milestones", "cosine"] = "milestones"
+    """``milestones`` cuts the rate at each of them; ``cosine`` lowers it to 0 at the end."""
     milestones: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """Epochs after which the rate is multiplied by ``gamma``; 1.5 is the middle of the second. By
+    default the rate stays."""
     gamma: float = Field(0.1, gt=0, le=1)
+    """Factor of the rate at each milestone."""
     clip_norm: float | None = Field(None, gt=0)
+    """Limit of the gradient's L2 norm over all weights. By default gradients are not clipped."""
 
     @model_validator(mode="after")
     def _milestones(self) -> Self:
@@ -255,75 +181,112 @@ class Schedule(Section):
 
 
 class Detect(Section):
-    """What a trained network keeps: candidates per level, overlap and number of detections."""
+    """How predictions become detections, for every method."""
 
     score_threshold: float = Field(0.05, ge=0, lt=1)
+    """Score that a detection must exceed."""
     top_k: int = Field(1000, gt=0)
+    """Predictions with the best scores that go into the suppression: of each level, or, with two
+    stages, of the image."""
     nms: float = Field(0.5, gt=0, le=1)
+    """IoU above which the worse of two detections of a class is suppressed."""
     max_detections: int = Field(100, gt=0)
+    """Detections of an image that are kept, best first; at least as many as the protocol scores."""
 
 
 class MethodEntry(Section):
-    """One row of the matrix: a method, its switches, and what it may do differently.
+    """One row of ``methods``: a method, and its differences from the suite and from its defaults.
 
-    ``init_from`` is the label of another row, from whose trained weights this one starts.
+    In a suite file switches are keys of the row, and ``reason`` is a key of ``deviations``.
     """
 
     name: str
+    """Name of the method; ``sobench list methods`` shows all. A row may be this name alone."""
     label: str = Field("", min_length=1)
+    """Name of the row on the leaderboard, different for every row. The default is the method's."""
     init_from: str = ""
+    """Label of another row, from whose trained weights this one starts. By default a row starts
+    from the backbone's weights."""
     switches: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """A switch of the method, by its name, such as ``fuse: false``; ``sobench list methods`` shows
+    names, values and defaults."""
     deviations: dict[str, Any] = Field(default_factory=dict)
+    """Dotted keys of the suite with other values for this row, such as ``schedule.lr: 0.001``, and
+    the reason for them; printed with the row. By default there are none."""
     reason: str = ""
+    """Why the row deviates; it must be given with deviations."""
 
 
 class Suite(Section):
-    """A suite file, checked. What stands here is the same for every method.
-
-    ``eval_sizes`` are further input sizes at which every trained network is tested.
-    """
+    """A suite file, checked. Its settings are the same for every method."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the suite and of its folder of results; letters, digits, ``.``, ``_`` and ``-``. The
+    default is the name of the file."""
     title: str = ""
+    """Heading of the leaderboard. The default is the name."""
     dataset: DataSpec
+    """The images and their annotations."""
     input: Input
+    """The network's input."""
     augment: Augment = Augment()
+    """Augmentation of the training images."""
     backbone: Backbone
+    """The feature extractor."""
     neck: Neck = Neck()
+    """The pyramid and the towers."""
     head: str = "retinanet"
+    """Head of every method that has none of its own: ``retinanet`` or ``faster_rcnn``."""
     anchors: Anchors = Anchors()
+    """Anchors of the head."""
     regions: Regions = Regions()
+    """Proposals of a two-stage head."""
     schedule: Schedule
+    """The training."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Numbers that networks compute in; ``bf16`` is autocast and slow on processors without it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks train; ``auto`` takes a GPU if there is one. Results stay valid elsewhere."""
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (0,)
+    """Every row is trained once with each seed, which fixes order, augmentation and initial
+    weights. With one seed ranks are not tested."""
     detect: Detect = Detect()
+    """From predictions to detections."""
     protocol: str = "coco"
+    """How detections are scored; ``sobench list protocols`` shows all. Changing it needs no new
+    training."""
     engine: Literal["hotcoco", "pycocotools"] = "hotcoco"
+    """Library that computes the metrics; ``pycocotools`` is the slow reference."""
     evaluate_every: int = Field(0, ge=0)
-    eval_sizes: tuple[tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]], ...] = ()
+    """Epochs between two evaluations during training, for a learning curve. The default scores only
+    the trained network."""
+    eval_sizes: tuple[tuple[Side, Side], ...] = ()
+    """Further input sizes, written as ``input.size``, at which every trained network is tested. By
+    default it is tested at ``input.size`` alone."""
     methods: tuple[MethodEntry, ...] = Field(min_length=1)
+    """Rows of the leaderboard."""
 
     @model_validator(mode="before")
     @classmethod
     def _anchors_of_the_head(cls, content: Any) -> Any:
-        """Fill in what the suite does not pin of the anchors."""
+        """Complete the anchors by those of the head where the suite does not pin them."""
         if not isinstance(content, dict):
             return content
-        head, anchors = content.get("head", "retinanet"), content.get("anchors", {})
-        if head not in catalog.HEADS or not isinstance(anchors, dict):
+        name, anchors = content.get("head", "retinanet"), content.get("anchors", {})
+        if name not in catalog.HEADS or not isinstance(anchors, dict):
             return content
-        row = catalog.HEADS[head]
-        return content | {"anchors": {"scale": row.scale, "octaves": row.octaves} | anchors}
+        head = catalog.HEADS[name]
+        return content | {"anchors": {"scale": head.scale, "octaves": head.octaves} | anchors}
 
     @model_validator(mode="after")
     def _names(self) -> Self:
-        _known("head", self.head, catalog.HEADS)
-        protocol = PROTOCOLS[_known("protocol", self.protocol, PROTOCOLS)]
-        if self.detect.max_detections < protocol.max_dets[-1]:
+        _check_name("head", self.head, catalog.HEADS)
+        _check_name("protocol", self.protocol, PROTOCOLS)
+        scored = PROTOCOLS[self.protocol].max_dets[-1]
+        if self.detect.max_detections < scored:
             raise ValueError(
                 f"detect.max_detections: {self.detect.max_detections} is fewer than protocol "
-                f"{self.protocol} scores; write at least {protocol.max_dets[-1]}"
+                f"{self.protocol} scores; write at least {scored}"
             )
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ValueError(f"seeds: {list(self.seeds)} must be different and at least one")
@@ -331,36 +294,39 @@ class Suite(Section):
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"methods: two rows are called {label!r}; give one a label")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
         for size in self.eval_sizes:
             if self.input.resize == "shorter_side" and size[0] > size[1]:
                 raise ValueError(f"eval_sizes: write [shorter, longer], not {list(size)}")
             if self.eval_sizes.count(size) > 1:
-                raise ValueError(f"eval_sizes: {list(size)} stands twice")
+                raise ValueError(f"eval_sizes: {list(size)} is given twice; leave one out")
         return self
 
     @model_validator(mode="after")
     def _origins(self) -> Self:
-        """Every ``init_from`` names another row, and they lead to an end."""
-        rows = {entry.label: entry for entry in self.methods}
+        """Every ``init_from`` names another row, and none leads back to where it began."""
+        entries = {entry.label: entry for entry in self.methods}
         for entry in self.methods:
-            seen, row = [entry.label], entry
-            while row.init_from:
-                if row.init_from not in rows:
+            labels, current = [entry.label], entry
+            while current.init_from:
+                if current.init_from not in entries:
                     raise ValueError(
-                        f"methods: {row.label}: init_from: no row is called {row.init_from!r};"
-                        f"{did_you_mean(row.init_from, rows)}"
+                        f"methods: {current.label}: init_from: no row is called "
+                        f"{current.init_from!r};{did_you_mean(current.init_from, entries)}"
                     )
-                row = rows[row.init_from]
-                if row.label in seen:
+                current = entries[current.init_from]
+                if current.label in labels:
                     raise ValueError(
-                        f"methods: {entry.label}: init_from: {' <- '.join([*seen, row.label])} "
-                        "has no beginning; leave one out"
+                        f"methods: {entry.label}: init_from: "
+                        f"{' <- '.join([*labels, current.label])} is a circle; leave one out"
                     )
-                seen.append(row.label)
+                labels.append(current.label)
         return self
 
 
-def _known(key: str, name: str, table: dict[str, Any]) -> str:
-    if name not in table:
-        raise ValueError(f"{key}: unknown {name!r};{did_you_mean(name, table)}")
-    return name
+def _check_name(key: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        raise ValueError(f"{key}: unknown {name!r};{did_you_mean(name, names)}")

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from sobench.suite.sections import CocoData, DataSpec, Tt100kData, VisDroneData, VocData, YoloData
+from sobench.suite.datasets import CocoData, DataSpec, Tt100kData, VisDroneData, VocData, YoloData
 
 
 def coco_at(root: Path, boxes: bool = True) -> CocoData:

@@ -11,7 +11,7 @@ import pytest
 
 from sobench.data.fingerprint import fingerprint
 from sobench.errors import DataError
-from sobench.suite.sections import CocoData, SyntheticData
+from sobench.suite.datasets import CocoData, SyntheticData
 from tests.data.small_datasets import MAKERS, coco_at, visdrone_at, voc_at, yolo_at
 
 

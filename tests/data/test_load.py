@@ -12,7 +12,7 @@ from PIL import Image
 from sobench.data.formats import FORMATS
 from sobench.data.load import check_images, expand_root, load, read_annotations
 from sobench.errors import DataError
-from sobench.suite.sections import CocoData, FileData, SyntheticData
+from sobench.suite.datasets import CocoData, FileData, SyntheticData
 from tests.data.small_datasets import MAKERS, coco_at, yolo_at
 
 

@@ -19,7 +19,7 @@ from sobench.data.dataset import (
 )
 from sobench.data.formats import coco
 from sobench.data.statistics import SIZE_BINS, describe
-from sobench.suite.sections import CocoData
+from sobench.suite.datasets import CocoData
 
 
 def no_image(index: int) -> ImageArray:

@@ -17,8 +17,8 @@ from sobench.data.dataset import Dataset
 from sobench.data.formats import coco
 from sobench.metrics.coco import score
 from sobench.metrics.detections import DetectionRow, read_rows, write_rows
+from sobench.suite.datasets import CocoData
 from sobench.suite.protocols import Protocol
-from sobench.suite.sections import CocoData
 from tests.metrics.scoring_cases import (
     COCO,
     CUSTOM,

@@ -20,9 +20,10 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs.detect import detect
 from sobench.suite.catalog import METHODS
+from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run, plan
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.sections import Input, Suite, SyntheticData
+from sobench.suite.sections import Input, Suite
 from sobench.training.loop import make_optimizer, train_step
 from tests.tiny_suite import tiny_suite
 

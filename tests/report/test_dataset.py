@@ -13,8 +13,8 @@ from sobench.data.cache import cache_folder
 from sobench.data.fingerprint import fingerprint
 from sobench.data.formats import coco
 from sobench.report.dataset import ids_digest
+from sobench.suite.datasets import CocoData
 from sobench.suite.reader import load
-from sobench.suite.sections import CocoData
 from tests.records import invoke, isolate
 from tests.tiny_suite import CONTENT, write_tiny
 

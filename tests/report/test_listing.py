@@ -8,6 +8,7 @@ from rich.console import Console
 
 from sobench.report.listing import print_list
 from sobench.suite import catalog
+from sobench.suite.datasets import DATASETS
 from sobench.suite.protocols import PROTOCOLS
 from tests.suite.shipped import SHIPPED
 from tests.tiny_suite import write_tiny
@@ -15,7 +16,7 @@ from tests.tiny_suite import write_tiny
 TABLES = {
     "methods": catalog.METHODS,
     "heads": catalog.HEADS,
-    "datasets": catalog.DATASETS,
+    "datasets": DATASETS,
     "protocols": PROTOCOLS,
 }
 

@@ -305,8 +305,8 @@ def test_required_runs_come_first_and_once() -> None:
     ("origins", "problem"),
     [
         ({"a": "c"}, "a: init_from: no row is called 'c'; known: a, b"),
-        ({"a": "a"}, "a: init_from: a <- a has no beginning"),
-        ({"a": "b", "b": "a"}, "a: init_from: a <- b <- a has no beginning"),
+        ({"a": "a"}, "a: init_from: a <- a is a circle"),
+        ({"a": "b", "b": "a"}, "a: init_from: a <- b <- a is a circle"),
         ({"a": ""}, "a: init_from: '' is not a label; write that of another row"),
         ({"a": None}, "a: init_from: null is not a label"),
     ],
@@ -324,7 +324,7 @@ def test_wrong_origins(origins: dict[str, Any], problem: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"eval_sizes": [[64, 64], [64, 64]]}, "eval_sizes: [64, 64] stands twice"),
+        ({"eval_sizes": [[64, 64], [64, 64]]}, "eval_sizes: [64, 64] is given twice"),
         ({"eval_sizes": [[16, 64]]}, "eval_sizes.0.0: 16 is wrong; it must be at least 32"),
         (
             {"eval_sizes": [[96, 64]], "input": {"resize": "shorter_side"}},

@@ -8,8 +8,8 @@ import yaml
 
 from sobench.errors import SuiteError
 from sobench.suite import catalog
+from sobench.suite.datasets import CocoData, SyntheticData, VocData
 from sobench.suite.reader import load
-from sobench.suite.sections import CocoData, SyntheticData, VocData
 from tests.suite.suite_texts import text_of
 from tests.suite.wrong_suites import WRONG
 from tests.tiny_suite import CONTENT, tiny_suite

@@ -14,8 +14,8 @@ from sobench.data.synthetic import scenes as synthetic
 from sobench.errors import CheckpointError, Diverged
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector, Stage
+from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
-from sobench.suite.sections import SyntheticData
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints
 from sobench.training.loop import TrainingData, train

@@ -19,7 +19,7 @@ from sobench.data.annotations import (
 from sobench.data.dataset import AnnotatedImage, Dataset, Size
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
-from sobench.suite.sections import CocoData
+from sobench.suite.datasets import CocoData
 
 CROWDS = "crowd regions, ignored for their class"
 LARGE = "objects of max_area and more, background on the images kept"

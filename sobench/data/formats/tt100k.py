@@ -20,7 +20,7 @@ from sobench.data.annotations import (
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, read_size
 from sobench.errors import DataError, did_you_mean
-from sobench.suite.sections import Tt100kData
+from sobench.suite.datasets import Tt100kData
 
 CLASSES = (
     "i2", "i4", "i5", "il100", "il60", "il80", "io", "ip", "p10", "p11", "p12", "p19", "p23", "p26",

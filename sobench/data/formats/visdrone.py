@@ -15,7 +15,7 @@ from sobench.data.annotations import (
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, list_images, read_size
 from sobench.errors import DataError
-from sobench.suite.sections import VisDroneData
+from sobench.suite.datasets import VisDroneData
 
 CLASSES = (
     "pedestrian", "people", "bicycle", "car", "van",

@@ -18,7 +18,7 @@ from sobench.data.annotations import (
 from sobench.data.dataset import AnnotatedImage, Dataset, Size, SkippedRow
 from sobench.data.images import ImageFiles, list_images, read_size
 from sobench.errors import DataError, did_you_mean
-from sobench.suite.sections import VocData
+from sobench.suite.datasets import VocData
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

@@ -21,7 +21,7 @@ from sobench.data.annotations import (
 from sobench.data.dataset import Dataset, Size
 from sobench.data.images import SUFFIXES, ImageFiles, list_images, read_size
 from sobench.errors import DataError, did_you_mean
-from sobench.suite.sections import YoloData
+from sobench.suite.datasets import YoloData
 
 CONFIG = "data.yaml"
 COLUMNS = ("class", "cx", "cy", "w", "h")

@@ -18,7 +18,7 @@ from sobench.data.annotations import Split
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
 from sobench.data.synthetic.layout import CLASSES, Scene, draw_scene, visible_shares
 from sobench.data.synthetic.painting import paint
-from sobench.suite.sections import SyntheticData
+from sobench.suite.datasets import SyntheticData
 
 VERSION = 1
 """Counts the changes that alter a picture or a box."""

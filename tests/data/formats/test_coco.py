@@ -13,8 +13,8 @@ from sobench.data.annotations import PARTLY_OUTSIDE
 from sobench.data.dataset import Dataset
 from sobench.data.formats import coco
 from sobench.errors import DataError
+from sobench.suite.datasets import CocoData
 from sobench.suite.plan import Run
-from sobench.suite.sections import CocoData
 from tests.tiny_suite import tiny_suite
 
 SPEC = CocoData(format="coco", root=".", train="train.json", val="val.json")

@@ -14,8 +14,8 @@ from sobench.data.fingerprint import fingerprint
 from sobench.data.formats import tt100k
 from sobench.data.load import load
 from sobench.errors import DataError, SuiteError
+from sobench.suite.datasets import Tt100kData
 from sobench.suite.reader import parse
-from sobench.suite.sections import Tt100kData
 from tests.data.formats.tt100k_files import SPEC, read, refused, sign, write
 from tests.records import invoke, isolate
 from tests.tiny_suite import CONTENT

@@ -12,7 +12,7 @@ from sobench.data.annotations import PARTLY_OUTSIDE, Split
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.formats import visdrone
 from sobench.errors import DataError
-from sobench.suite.sections import VisDroneData
+from sobench.suite.datasets import VisDroneData
 
 SPLITS: tuple[Split, ...] = ("train", "val")
 SPEC = VisDroneData(format="visdrone", root=".", train="train", val="val")

@@ -12,7 +12,7 @@ from sobench.data.annotations import PARTLY_OUTSIDE
 from sobench.data.dataset import Dataset
 from sobench.data.formats import voc
 from sobench.errors import DataError
-from sobench.suite.sections import VocData
+from sobench.suite.datasets import VocData
 
 SPEC = VocData(format="voc", root=".")
 

@@ -14,7 +14,7 @@ from sobench.data.annotations import PARTLY_OUTSIDE
 from sobench.data.dataset import Dataset
 from sobench.data.formats import yolo
 from sobench.errors import DataError
-from sobench.suite.sections import YoloData
+from sobench.suite.datasets import YoloData
 
 SPEC = YoloData(format="yolo", root=".")
 

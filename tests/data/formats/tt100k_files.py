@@ -13,7 +13,7 @@ from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset
 from sobench.data.formats import tt100k
 from sobench.errors import DataError
-from sobench.suite.sections import Tt100kData
+from sobench.suite.datasets import Tt100kData
 
 SPEC = Tt100kData(format="tt100k", root=".")
 TYPES = [*tt100k.CLASSES, "ps", "w8"]

@@ -11,7 +11,7 @@ import pytest
 
 from sobench.data.dataset import AnnotatedImage, Dataset
 from sobench.data.synthetic import scenes
-from sobench.suite.sections import SyntheticData
+from sobench.suite.datasets import SyntheticData
 
 
 def spec(**changes: Any) -> SyntheticData:

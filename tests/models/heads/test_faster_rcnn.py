@@ -34,9 +34,10 @@ from sobench.models.parts.roi import (
 )
 from sobench.runs.detect import detect
 from sobench.suite import sections
+from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.sections import Regions, SyntheticData
+from sobench.suite.sections import Regions
 from sobench.training.loop import make_optimizer, train_step
 from tests.models import small_config as planted
 from tests.models.small_config import CLASSES, SIZE, targets

@@ -34,8 +34,9 @@ from sobench.models.parts.backbone import build_backbone
 from sobench.models.parts.roi import Res5
 from sobench.runs import execute
 from sobench.suite import sections
+from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run, plan
-from sobench.suite.sections import Suite, SyntheticData
+from sobench.suite.sections import Suite
 from sobench.training.loop import Progress, make_optimizer, train_step
 from tests.tiny_suite import tiny_run, tiny_suite
 

@@ -24,7 +24,7 @@ from sobench.models.parts.backbone import build_backbone
 from sobench.models.parts.boxes import encode
 from sobench.models.parts.matching import match
 from sobench.models.parts.vgg import L2Norm
-from sobench.suite import sections
+from sobench.suite import datasets, sections
 from sobench.suite.catalog import METHODS
 from tests.models.small_config import CLASSES, SIZE, make_config, targets
 from tests.tiny_suite import tiny_suite
@@ -533,7 +533,7 @@ def test_it_begins_to_learn(switches: dict[str, Any]) -> None:
         neck={"channels": 32},
         methods=[{"name": "refinedet", **switches}],
     )
-    assert isinstance(suite.dataset, sections.SyntheticData)
+    assert isinstance(suite.dataset, datasets.SyntheticData)
     dataset = synthetic.read(suite.dataset, "train")
     pixels = np.stack([dataset.read_image(i) for i in range(4)])
     detector = build_detector(suite, suite.methods[0], 5, 0).train()

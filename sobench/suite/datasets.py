@@ -1,0 +1,171 @@
+"""The ``dataset`` section of a suite, one class for each format, and the table of formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from sobench.suite.section import Section
+
+
+@dataclass(frozen=True)
+class DatasetFormat:
+    """A row of the dataset formats table.
+
+    Attributes:
+        title: the name that people know the format by.
+        layout: the files below ``dataset.root``.
+    """
+
+    title: str
+    layout: str
+
+
+DATASETS: dict[str, DatasetFormat] = {
+    "coco": DatasetFormat("COCO JSON", "an annotation file and an image folder for each split"),
+    "visdrone": DatasetFormat(
+        "VisDrone-DET", "SPLIT/images/*.jpg and SPLIT/annotations/*.txt with 8 columns"
+    ),
+    "voc": DatasetFormat("PASCAL VOC", "Annotations/*.xml, ImageSets/Main/SPLIT.txt, JPEGImages/"),
+    "yolo": DatasetFormat("YOLO txt", "data.yaml, images/ and labels/ with one txt per image"),
+    "tt100k": DatasetFormat(
+        "Tsinghua-Tencent 100K", "annotations.json, and SPLIT/*.jpg with SPLIT/ids.txt"
+    ),
+    "synthetic": DatasetFormat("drawn scenes of tiny objects", "none: drawn from a seed"),
+}
+
+
+class CocoData(Section):
+    """COCO JSON: an annotation file and an image folder for each split."""
+
+    format: Literal["coco"]
+    """The layout of the files."""
+    root: str
+    """Folder that holds the data set; ``${VAR}`` and ``~`` work, and a relative path is relative to
+    the suite file. Another root leaves results valid: the content counts, not the place."""
+    train: str
+    """Annotation file of the training images, relative to ``root``."""
+    val: str
+    """Annotation file of the images that are scored, relative to ``root``."""
+    train_images: str = "images"
+    """Folder of the training images, relative to ``root``."""
+    val_images: str = "images"
+    """Folder of the images that are scored, relative to ``root``."""
+    max_area: float | None = Field(None, gt=0)
+    """Area in square pixels of the original image below which an object is kept, which makes a
+    subset of small objects as MRAE's (arXiv:2006.05941). In both splits larger objects become
+    background, and images without a smaller one are left out. The default keeps everything."""
+
+
+class VisDroneData(Section):
+    """VisDrone-DET: a folder with ``images`` and ``annotations`` for each split."""
+
+    format: Literal["visdrone"]
+    """The layout of the files."""
+    root: str
+    """Folder that holds the splits; ``${VAR}`` and ``~`` work, and a relative path is relative to
+    the suite file. Another root leaves results valid: the content counts, not the place."""
+    train: str = "VisDrone2019-DET-train"
+    """Folder of the training split, relative to ``root``."""
+    val: str = "VisDrone2019-DET-val"
+    """Folder of the split that is scored, relative to ``root``."""
+
+
+class VocData(Section):
+    """PASCAL VOC: one XML file for each image, and text files that name the images of a split."""
+
+    format: Literal["voc"]
+    """The layout of the files."""
+    root: str
+    """Folder that holds ``Annotations``, ``ImageSets/Main`` and ``JPEGImages``, or folders such as
+    ``VOC2012`` that do; ``${VAR}`` and ``~`` work, and a relative path is relative to the suite
+    file. Another root leaves results valid: the content counts, not the place."""
+    train: str = "train"
+    """Image set of the training images. ``VOC2012/train`` is one in a folder below ``root``, and
+    ``VOC2007/trainval + VOC2012/trainval`` joins two."""
+    val: str = "val"
+    """Image set of the images that are scored, written as ``train``."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes, in the order of their labels; the default is the twenty of VOC."""
+
+
+class YoloData(Section):
+    """YOLO txt: a ``data.yaml`` with class names and splits, and one text file for each image."""
+
+    format: Literal["yolo"]
+    """The layout of the files."""
+    root: str
+    """Folder that holds ``data.yaml``; ``${VAR}`` and ``~`` work, and a relative path is relative
+    to the suite file. Another root leaves results valid: the content counts, not the place."""
+    train: str = "train"
+    """Key of ``data.yaml`` under which the training images are named."""
+    val: str = "val"
+    """Key of ``data.yaml`` under which the images that are scored are named."""
+
+
+class Tt100kData(Section):
+    """Tsinghua-Tencent 100K: one annotation file, and a folder with ``ids.txt`` for each split."""
+
+    format: Literal["tt100k"]
+    """The layout of the files."""
+    root: str
+    """Folder that holds the annotation file and the splits; ``${VAR}`` and ``~`` work, and a
+    relative path is relative to the suite file. Another root leaves results valid: the content
+    counts, not the place."""
+    annotations: str = "annotations.json"
+    """Annotation file, relative to ``root``; ``annotations_all.json`` in the release of 2021."""
+    train: str = "train"
+    """Folder of the training split, relative to ``root``."""
+    val: str = "test"
+    """Folder of the split that is scored, relative to ``root``."""
+    classes: Literal["all"] | tuple[str, ...] | None = None
+    """Names of the signs, in the order of their labels; ``all`` takes the types of the annotation
+    file in its order. The default is the 45 signs that papers evaluate."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_or_different_names(cls, content: Any) -> Any:
+        classes = content.get("classes") if isinstance(content, dict) else None
+        if classes is None or classes == "all":
+            return content
+        names = classes if isinstance(classes, list | tuple) else ()
+        texts = {name for name in names if isinstance(name, str)}
+        if not names or len(texts) < len(names):
+            raise ValueError(
+                f"classes: {classes!r} is wrong; write all, or a list of different names"
+            )
+        return content
+
+
+class SyntheticData(Section):
+    """Drawn scenes of tiny objects, which need no download."""
+
+    format: Literal["synthetic"]
+    """The layout of the files; drawn scenes have none."""
+    train: int = Field(gt=0)
+    """Number of training images."""
+    val: int = Field(gt=0)
+    """Number of images that are scored."""
+    size: tuple[int, int] = (256, 256)
+    """Height and width of every scene in pixels, at least 64 each."""
+    objects: tuple[int, int] = (20, 60)
+    """Fewest and most objects of a scene."""
+    seed: int = Field(0, ge=0)
+    """Seed of the scenes; another one draws another data set."""
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if not 1 <= self.objects[0] <= self.objects[1]:
+            raise ValueError(f"objects: {list(self.objects)} is not a range; write [fewest, most]")
+        if min(self.size) < 64:
+            raise ValueError(f"size: {list(self.size)} is too small; draw at least 64 x 64")
+        return self
+
+
+FileData = CocoData | VisDroneData | VocData | YoloData | Tt100kData
+"""Data sets that are read from files."""
+
+DataSpec = Annotated[FileData | SyntheticData, Field(discriminator="format")]
+"""The ``dataset`` of a suite; ``format`` says which of the classes it is."""
