@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import RequestError, did_you_mean
-from sobench.suite import catalog, plugins
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import Need, get_method
 from sobench.suite.reader import as_written, deviating
 from sobench.suite.sections import MethodEntry, Suite
 
@@ -46,9 +47,9 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """All that can change the result, apart from the dataset's content."""
         suite = self.suite.model_dump(mode="json")
-        method = plugins.methods()[self.entry.name]
+        method = get_method(self.entry.name)
         # A method with a head of its own reads nothing of the suite's.
-        of_head = ("head", *catalog.HEADS[self.suite.head].sections) if method.heads else ()
+        of_head = ("head", *HEADS[self.suite.head].sections) if method.heads else ()
         settings = {key: suite[key] for key in (*_ALWAYS, *of_head)}
         dataset = {k: v for k, v in suite["dataset"].items() if k != "root"}
         backbone = dict(suite["backbone"])
@@ -98,7 +99,7 @@ class Run:
             f"{key}: {value}{with_head if key == 'head' else ''} ({self.entry.reason})"
             for key, value in self.entry.deviations.items()
         )
-        method, chosen = plugins.methods()[self.entry.name], self.entry.switches
+        method, chosen = get_method(self.entry.name), self.entry.switches
         switched = tuple(
             f"switch {key}: {as_written(chosen[key])} (default {as_written(switch.default)})"
             for key, switch in method.switches.items()
@@ -127,8 +128,8 @@ def plan(
         seeds: replaces the suite's seeds unless empty.
 
     Raises:
-        RequestError: a method that the suite has no row of, a head that a method has no form for,
-            or two runs that are one and the same.
+        RequestError: a method that the suite has no row of, a row that its method or a run that
+            it requires cannot be under this suite, or two runs that are one and the same.
     """
     if len(set(seeds)) != len(seeds):
         raise RequestError(f"--seeds: {', '.join(map(str, seeds))}: give every seed once")
@@ -177,10 +178,9 @@ def _resolved(
     partial: tuple[str, ...],
 ) -> Run:
     own = deviating(suite, row, Path(suite.name))
-    _check_head(own, row)
     rest = (seed, data, limit, partial)
     requires = []
-    for need in plugins.methods()[row.name].needs:
+    for need in get_method(row.name).needs:
         if need.switches.items() <= row.switches.items():
             plain = own.model_copy(update={"eval_sizes": ()})
             requires.append((need.role, _resolved(plain, _needed(own, row, need), *rest)))
@@ -190,7 +190,7 @@ def _resolved(
     return Run(own, row, *rest, requires=tuple(requires))
 
 
-def _needed(suite: Suite, row: MethodEntry, need: catalog.Need) -> MethodEntry:
+def _needed(suite: Suite, row: MethodEntry, need: Need) -> MethodEntry:
     """A needed run as if it were a row of the suite; it deviates where the needing row does."""
     label, deviations, reason = need.method, dict(row.deviations), row.reason
     if need.scale != 1:
@@ -202,25 +202,10 @@ def _needed(suite: Suite, row: MethodEntry, need: catalog.Need) -> MethodEntry:
     return MethodEntry(
         name=need.method,
         label=label,
-        switches={k: v.default for k, v in plugins.methods()[need.method].switches.items()},
+        switches={k: v.default for k, v in get_method(need.method).switches.items()},
         deviations=deviations,
         reason=reason,
     )
-
-
-def _check_head(suite: Suite, row: MethodEntry) -> None:
-    heads = plugins.methods()[row.name].heads
-    if heads and suite.head not in heads:
-        raise RequestError(
-            f"{suite.name}: methods: {row.name} has no form for head {suite.head!r};"
-            f" it works with {', '.join(heads)}"
-        )
-    for key, switch in plugins.methods()[row.name].switches.items():
-        if switch.head not in ("", suite.head) and row.switches[key] != switch.default:
-            raise RequestError(
-                f"{suite.name}: methods: {row.label}: {key} has no effect under head "
-                f"{suite.head!r}, only under {switch.head}; leave it out"
-            )
 
 
 def _check_distinct(runs: Sequence[Run]) -> None:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from sobench.errors import SuiteError, did_you_mean
-from sobench.suite import catalog, plugins
+from sobench.suite.catalog import DATASETS
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import get_method, methods
 from sobench.suite.sections import MethodEntry, Section, Suite
 
 _ONE_FOR_ALL = (
@@ -54,14 +56,25 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
 def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
     """The suite as this row runs it: with the row's declared deviations laid over.
 
-    A row with another head takes that head's anchors wherever the suite has those of its own head.
-
     Raises:
-        SuiteError: a deviation is unknown, wrong, or of a key that is one for all rows.
+        SuiteError: a deviation is unknown, wrong, or of a key that is one for all rows; or the
+            method cannot run so, by its heads, its switches or its rules.
+    """
+    place = f"{path}: methods: {entry.label}"
+    laid_over = _with_deviations(suite, entry, f"{place}: deviations")
+    problem = get_method(entry.name).problem(entry.switches, laid_over)
+    if problem:
+        raise SuiteError(f"{place}: {problem}")
+    return laid_over
+
+
+def _with_deviations(suite: Suite, entry: MethodEntry, source: str) -> Suite:
+    """The suite with a row's deviations, not yet held against the row's method.
+
+    A row with another head takes that head's anchors wherever the suite has those of its own head.
     """
     if not entry.deviations:
         return suite
-    source = f"{path}: methods: {entry.label}: deviations"
     content = suite.model_dump(mode="json")
     if "head" in entry.deviations:
         content["anchors"] = _not_of_the_head(suite)
@@ -77,7 +90,7 @@ def deviating(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
 
 def _not_of_the_head(suite: Suite) -> dict[str, Any]:
     """What the suite pins of its anchors, without what its head would have had anyway."""
-    head, anchors = catalog.HEADS[suite.head], suite.anchors.model_dump(mode="json")
+    head, anchors = HEADS[suite.head], suite.anchors.model_dump(mode="json")
     own = {"scale": head.scale, "octaves": head.octaves}
     return {key: value for key, value in anchors.items() if own.get(key) != value}
 
@@ -165,9 +178,10 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
         )
     row = dict(row)
     name = row.pop("name")
-    known = plugins.methods()
-    if name not in known:
-        raise SuiteError(f"{path}: methods: unknown method {name!r};{did_you_mean(name, known)}")
+    if name not in methods():
+        raise SuiteError(
+            f"{path}: methods: unknown method {name!r};{did_you_mean(name, methods())}"
+        )
     deviations = row.pop("deviations", {})
     if not isinstance(deviations, dict) or (deviations and not deviations.get("reason")):
         raise SuiteError(
@@ -188,7 +202,7 @@ def _method_row(row: Any, number: int, path: Path) -> dict[str, Any]:
 
 
 def _switches(name: str, given: dict[str, Any], path: Path) -> dict[str, Any]:
-    known = plugins.methods()[name].switches
+    known = get_method(name).switches
     for key, value in given.items():
         if key not in known:
             options = (*known, "label", "init_from", "deviations")
@@ -244,7 +258,7 @@ def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
 def _first_problem(error: ValidationError) -> str:
     """One line for the first of pydantic's findings: key, value, and what was expected."""
     problem = error.errors()[0]
-    keys = [str(part) for part in problem["loc"] if part not in catalog.DATASETS]
+    keys = [str(part) for part in problem["loc"] if part not in DATASETS]
     key, given, limits = ".".join(keys), problem["input"], problem.get("ctx", {})
     if problem["type"] == "value_error":
         # Our own checks name their key; pydantic adds the section that holds it.
@@ -256,9 +270,9 @@ def _first_problem(error: ValidationError) -> str:
         return f"{key} is missing"
     if problem["type"] == "union_tag_invalid":
         tag = str(limits["tag"])
-        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, catalog.DATASETS)}"
+        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, DATASETS)}"
     if problem["type"] == "union_tag_not_found":
-        return f"{key}.format is missing; known: {', '.join(catalog.DATASETS)}"
+        return f"{key}.format is missing; known: {', '.join(DATASETS)}"
     if problem["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", limits["expected"])
         return f"{key}: unknown {str(given)!r};{did_you_mean(str(given), known)}"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sobench.errors import did_you_mean
-from sobench.suite import catalog
+from sobench.suite.heads import HEADS
 from sobench.suite.protocols import PROTOCOLS
 
 
@@ -192,7 +192,7 @@ class Neck(Section):
 class Anchors(Section):
     """Anchors of the suite's head: ``scale`` times the stride, times the octave steps.
 
-    Where a suite pins no scale or octaves, they are those of the head's row in ``catalog.HEADS``.
+    Where a suite pins no scale or octaves, they are those of the head's row in ``HEADS``.
     """
 
     scale: float = Field(4.0, gt=0)
@@ -311,14 +311,14 @@ class Suite(Section):
         if not isinstance(content, dict):
             return content
         head, anchors = content.get("head", "retinanet"), content.get("anchors", {})
-        if head not in catalog.HEADS or not isinstance(anchors, dict):
+        if head not in HEADS or not isinstance(anchors, dict):
             return content
-        row = catalog.HEADS[head]
+        row = HEADS[head]
         return content | {"anchors": {"scale": row.scale, "octaves": row.octaves} | anchors}
 
     @model_validator(mode="after")
     def _names(self) -> Self:
-        _known("head", self.head, catalog.HEADS)
+        _known("head", self.head, HEADS)
         protocol = PROTOCOLS[_known("protocol", self.protocol, PROTOCOLS)]
         if self.detect.max_detections < protocol.max_dets[-1]:
             raise ValueError(
