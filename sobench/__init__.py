@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from sobench.models.parts.pyramid import norm_layer as norm_layer
     from sobench.models.parts.pyramid import upsampled as upsampled
     from sobench.runs.state import read_records as read_records
-    from sobench.suite.catalog import Method as Method
-    from sobench.suite.catalog import Need as Need
-    from sobench.suite.catalog import Switch as Switch
-    from sobench.suite.catalog import When as When
+    from sobench.suite.methods import Method as Method
+    from sobench.suite.methods import Need as Need
+    from sobench.suite.methods import Rule as Rule
+    from sobench.suite.methods import Switch as Switch
+    from sobench.suite.methods import When as When
     from sobench.suite.plan import plan as plan
     from sobench.suite.reader import load
 
@@ -52,10 +53,11 @@ _PLACES = {
     "SobenchError": "sobench.errors",
     "RequestError": "sobench.errors",
     # the row of a method
-    "Method": "sobench.suite.catalog",
-    "Switch": "sobench.suite.catalog",
-    "When": "sobench.suite.catalog",
-    "Need": "sobench.suite.catalog",
+    "Method": "sobench.suite.methods",
+    "Switch": "sobench.suite.methods",
+    "When": "sobench.suite.methods",
+    "Need": "sobench.suite.methods",
+    "Rule": "sobench.suite.methods",
     # the network of a method
     "Detector": "sobench.models.detector",
     "DetectorConfig": "sobench.models.detector",

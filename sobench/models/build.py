@@ -1,4 +1,4 @@
-"""From what a suite pins and a row names to a network."""
+"""The network of a row, from its suite and its switches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sobench.data.resize import input_shape
 from sobench.errors import RequestError
 from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.parts.backbone import build_backbone
-from sobench.suite import plugins
+from sobench.suite.methods import get_method
 from sobench.suite.sections import MethodEntry, Suite
 
 
@@ -51,36 +51,34 @@ def build_without_storage(suite: Suite, entry: MethodEntry) -> Detector:
 
 
 def builder(name: str) -> Callable[..., Detector]:
-    """The ``build`` of a method: of our own file, or of the module that its package names.
+    """The function ``build`` of a method, from the module ``model`` of its package.
 
     Raises:
-        RequestError: the module of another package cannot be imported or has no ``build``.
+        RequestError: the module cannot be imported or has no ``build``.
     """
-    method = plugins.methods()[name]
-    if not method.module:
-        build: Callable[..., Detector] = import_module(f"sobench.models.methods.{name}.model").build
-        return build
-    where = f"methods: {name} of {method.source}: module {method.module}"
+    method = get_method(name)
+    module_name = f"{method.package}.model"
+    where = f"methods: {name} of {method.source or 'sobench itself'}: module {module_name}"
     try:
-        module = import_module(method.module)
+        module = import_module(module_name)
     except Exception as error:  # whatever another package does while it is imported
         why = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise RequestError(
             f"{where} cannot be imported ({why});\nmend the package or leave the method out"
         ) from error
-    found: Callable[..., Detector] | None = getattr(module, "build", None)
-    if not callable(found):
+    build: Callable[..., Detector] | None = getattr(module, "build", None)
+    if not callable(build):
         raise RequestError(
-            f"{where} has no function build(backbone, config, switches); write one, or name "
-            f"the module that has it in the row of {name}"
+            f"{where} has no function build(backbone, config, switches); write one there, or let "
+            f"the entry point of {name} name the package that has it in its model.py"
         )
-    return found
+    return build
 
 
 def detector_config(
     suite: Suite, num_classes: int, box_wh: FloatArray | None = None
 ) -> DetectorConfig:
-    """What the suite pins for every network."""
+    """The part of the suite that is the same for every network."""
     return DetectorConfig(
         num_classes,
         input_shape(suite.input),

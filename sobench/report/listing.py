@@ -8,8 +8,9 @@ from rich.console import Console
 
 from sobench.errors import SuiteError
 from sobench.report.terminal import print_table
-from sobench.suite import catalog, plugins
 from sobench.suite.datasets import DATASETS
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import Need, Switch, When, methods
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
 from sobench.suite.reader import as_written, load
 
@@ -26,9 +27,9 @@ def print_list(what: str, console: Console) -> None:
     headings, rows = tables[what]()
     print_table(console, headings, rows)
     if what == "methods":
-        for name, method in plugins.methods().items():
+        for name, method in methods().items():
             if method.source:
-                text = f"{name} comes from {method.source}, {method.module}"
+                text = f"{name} comes from {method.source}, {method.package}"
                 console.print(text, markup=False, highlight=False)
             for key, switch in method.switches.items():
                 values = ", ".join(map(as_written, switch.values))
@@ -42,14 +43,14 @@ def print_list(what: str, console: Console) -> None:
                 console.print(text, markup=False, highlight=False)
 
 
-def _needs(switch: catalog.Switch) -> str:
+def _needs(switch: Switch) -> str:
     """The condition under which a switch has an effect; empty if there is none."""
     needs = [f"{key}: {as_written(value)}" for key, value in switch.needs.items()]
     needs += [f"head: {switch.head}"] if switch.head else []
     return f" (with {', '.join(needs)})" if needs else ""
 
 
-def _required(need: catalog.Need) -> str:
+def _required(need: Need) -> str:
     """The run that a method requires, and the condition for it."""
     size = f" at {need.scale} times the input size" if need.scale != 1 else ""
     when = [f"{key}: {as_written(value)}" for key, value in need.switches.items()]
@@ -57,7 +58,7 @@ def _required(need: catalog.Need) -> str:
     return f"requires{condition}: a run of {need.method}{size}, as {need.role}"
 
 
-def _condition(deviation: str | catalog.When) -> str:
+def _condition(deviation: str | When) -> str:
     """The condition under which a deviation holds, and the deviation."""
     if isinstance(deviation, str):
         return f": {deviation}"
@@ -70,13 +71,13 @@ def _condition(deviation: str | catalog.When) -> str:
 def _methods() -> tuple[list[str], list[list[str]]]:
     rows = [
         [name, method.title, ", ".join(method.heads) or "its own", method.paper]
-        for name, method in plugins.methods().items()
+        for name, method in methods().items()
     ]
     return ["method", "title", "heads", "paper"], rows
 
 
 def _heads() -> tuple[list[str], list[list[str]]]:
-    rows = [[name, head.title, head.paper] for name, head in catalog.HEADS.items()]
+    rows = [[name, head.title, head.paper] for name, head in HEADS.items()]
     return ["head", "title", "paper"], rows
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import RequestError, did_you_mean
-from sobench.suite import catalog, plugins
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import Need, get_method
 from sobench.suite.reader import as_written, with_deviations
 from sobench.suite.sections import MethodEntry, Suite
 
@@ -48,9 +49,9 @@ class Run:
         """All that can change the result, apart from the dataset's content."""
         # Of the suite, only sections that this run reads: others may change without a new run.
         suite = self.suite.model_dump(mode="json")
-        method = plugins.methods()[self.entry.name]
+        method = get_method(self.entry.name)
         # A method with a head of its own reads nothing of the suite's.
-        of_head = ("head", *catalog.HEADS[self.suite.head].sections) if method.heads else ()
+        of_head = ("head", *HEADS[self.suite.head].sections) if method.heads else ()
         settings = {key: suite[key] for key in (*_SECTIONS_OF_ALL, *of_head)}
         # Data and weights count by their content, wherever they are.
         dataset = {key: value for key, value in suite["dataset"].items() if key != "root"}
@@ -109,7 +110,7 @@ class Run:
             f"{key}: {value}{with_head if key == 'head' else ''} ({self.entry.reason})"
             for key, value in self.entry.deviations.items()
         )
-        method, chosen = plugins.methods()[self.entry.name], self.entry.switches
+        method, chosen = get_method(self.entry.name), self.entry.switches
         of_switches = tuple(
             f"switch {key}: {as_written(chosen[key])} (default {as_written(switch.default)})"
             for key, switch in method.switches.items()
@@ -194,12 +195,11 @@ def _resolved(
 ) -> Run:
     """The run of a row, with the runs that it requires."""
     row_suite = with_deviations(suite, entry, Path(suite.name))
-    _check_head(row_suite, entry)
     seed_and_data = (seed, data, limit, partial)
     requires = []
     # Teachers and baselines of the method, as far as its switches ask for them. They are tested at
     # their own input size alone.
-    for need in plugins.methods()[entry.name].needs:
+    for need in get_method(entry.name).needs:
         if need.switches.items() <= entry.switches.items():
             need_suite = row_suite.model_copy(update={"eval_sizes": ()})
             need_entry = _needed(row_suite, entry, need)
@@ -211,7 +211,7 @@ def _resolved(
     return Run(row_suite, entry, *seed_and_data, requires=tuple(requires))
 
 
-def _needed(suite: Suite, row: MethodEntry, need: catalog.Need) -> MethodEntry:
+def _needed(suite: Suite, row: MethodEntry, need: Need) -> MethodEntry:
     """A needed run as if it were a row of the suite; it deviates as the row that needs it."""
     label, deviations, reason = need.method, dict(row.deviations), row.reason
     if need.scale != 1:
@@ -223,28 +223,10 @@ def _needed(suite: Suite, row: MethodEntry, need: catalog.Need) -> MethodEntry:
     return MethodEntry(
         name=need.method,
         label=label,
-        switches={
-            key: switch.default for key, switch in plugins.methods()[need.method].switches.items()
-        },
+        switches={key: switch.default for key, switch in get_method(need.method).switches.items()},
         deviations=deviations,
         reason=reason,
     )
-
-
-def _check_head(suite: Suite, row: MethodEntry) -> None:
-    """Refuse a head that the method does not work with, and switches without effect under it."""
-    heads = plugins.methods()[row.name].heads
-    if heads and suite.head not in heads:
-        raise RequestError(
-            f"{suite.name}: methods: {row.name} does not work with head {suite.head!r};"
-            f" it works with {', '.join(heads)}"
-        )
-    for key, switch in plugins.methods()[row.name].switches.items():
-        if switch.head not in ("", suite.head) and row.switches[key] != switch.default:
-            raise RequestError(
-                f"{suite.name}: methods: {row.label}: {key} has no effect under head "
-                f"{suite.head!r}, only under {switch.head}; leave it out"
-            )
 
 
 def _check_distinct(runs: Sequence[Run]) -> None:

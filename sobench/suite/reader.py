@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from sobench.errors import SuiteError, did_you_mean
-from sobench.suite import catalog, plugins
 from sobench.suite.datasets import DATASETS
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import get_method, methods
 from sobench.suite.section import Section
 from sobench.suite.sections import MethodEntry, Suite
 
@@ -66,14 +67,25 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
 def with_deviations(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
     """The suite as this row runs it: with the row's declared deviations in place of its values.
 
-    A row with another head takes that head's anchors wherever the suite has those of its own head.
-
     Raises:
-        SuiteError: a deviation is unknown, wrong, or of a key that must be the same for all rows.
+        SuiteError: a deviation is unknown, wrong, or of a key that must be the same for all rows;
+            or the method does not work with this head, these switches or settings.
+    """
+    place = f"{path}: methods: {entry.label}"
+    row_suite = _deviating_suite(suite, entry, f"{place}: deviations")
+    problem = get_method(entry.name).problem(entry.switches, row_suite)
+    if problem:
+        raise SuiteError(f"{place}: {problem}")
+    return row_suite
+
+
+def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
+    """The suite with a row's deviations, not yet checked by the row's method.
+
+    A row with another head takes that head's anchors wherever the suite has those of its own head.
     """
     if not entry.deviations:
         return suite
-    source = f"{path}: methods: {entry.label}: deviations"
     content = suite.model_dump(mode="json")
     if "head" in entry.deviations:
         content["anchors"] = _anchors_beyond_head(suite)
@@ -89,7 +101,7 @@ def with_deviations(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
 
 def _anchors_beyond_head(suite: Suite) -> dict[str, Any]:
     """The anchor settings of the suite that differ from the defaults of its head."""
-    head, anchors = catalog.HEADS[suite.head], suite.anchors.model_dump(mode="json")
+    head, anchors = HEADS[suite.head], suite.anchors.model_dump(mode="json")
     head_defaults = {"scale": head.scale, "octaves": head.octaves}
     return {key: value for key, value in anchors.items() if head_defaults.get(key) != value}
 
@@ -178,9 +190,10 @@ def _method_entry(row: Any, number: int, path: Path) -> dict[str, Any]:
         )
     row = dict(row)
     name = row.pop("name")
-    methods = plugins.methods()
-    if name not in methods:
-        raise SuiteError(f"{path}: methods: unknown method {name!r};{did_you_mean(name, methods)}")
+    if name not in methods():
+        raise SuiteError(
+            f"{path}: methods: unknown method {name!r};{did_you_mean(name, methods())}"
+        )
     deviations = row.pop("deviations", {})
     if not isinstance(deviations, dict) or (deviations and not deviations.get("reason")):
         raise SuiteError(
@@ -203,7 +216,7 @@ def _method_entry(row: Any, number: int, path: Path) -> dict[str, Any]:
 
 def _switches(name: str, chosen: dict[str, Any], path: Path) -> dict[str, Any]:
     """The values of all switches of a method, from those that its row sets."""
-    switches = plugins.methods()[name].switches
+    switches = get_method(name).switches
     for key, value in chosen.items():
         if key not in switches:
             valid_keys = (*switches, "label", "init_from", "deviations")

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from sobench.errors import did_you_mean
-from sobench.suite import catalog
 from sobench.suite.datasets import DataSpec
+from sobench.suite.heads import HEADS
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.section import Section
 
@@ -273,14 +273,14 @@ class Suite(Section):
         if not isinstance(content, dict):
             return content
         name, anchors = content.get("head", "retinanet"), content.get("anchors", {})
-        if name not in catalog.HEADS or not isinstance(anchors, dict):
+        if name not in HEADS or not isinstance(anchors, dict):
             return content
-        head = catalog.HEADS[name]
+        head = HEADS[name]
         return content | {"anchors": {"scale": head.scale, "octaves": head.octaves} | anchors}
 
     @model_validator(mode="after")
     def _names(self) -> Self:
-        _check_name("head", self.head, catalog.HEADS)
+        _check_name("head", self.head, HEADS)
         _check_name("protocol", self.protocol, PROTOCOLS)
         scored = PROTOCOLS[self.protocol].max_dets[-1]
         if self.detect.max_detections < scored:

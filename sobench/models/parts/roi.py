@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import log2
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, roi_align
 
@@ -163,40 +162,6 @@ class TwoMLPHead(nn.Module):
         """``[N, C, 7, 7]`` -> ``[N, channels]``."""
         hidden = self.first_relu(self.first(pooled.flatten(1)))
         return self.second_relu(self.second(hidden))  # type: ignore[no-any-return]
-
-
-class Res5(nn.Module):
-    """The last stage of a ResNet on every region, averaged; He et al., arXiv:1512.03385, App. A.
-
-    Its stride of 2 takes 14 x 14 to 7 x 7. A backbone that gives its stage away should not run it
-    as well.
-
-    Args:
-        stage: the backbone's ``layer4``, with its weights.
-        outputs: channels that the stage gives.
-        frozen: keeps the running statistics of its batch normalisation as they are.
-    """
-
-    resolution = 14
-
-    def __init__(self, stage: nn.Module, outputs: int, frozen: bool) -> None:
-        super().__init__()
-        self.stage = stage
-        self.outputs = outputs
-        self.frozen = frozen
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        """``[N, C, 14, 14]`` -> ``[N, outputs]``."""
-        return F.adaptive_avg_pool2d(self.stage(pooled), 1).flatten(1)
-
-    def train(self, mode: bool = True) -> Res5:
-        """As in ``nn.Module``, but frozen statistics stay in eval mode."""
-        super().train(mode)
-        if self.frozen:
-            for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        return self
 
 
 class RegionClassifier(nn.Module):

@@ -3,7 +3,7 @@
 The finished ``fpn`` run of the same suite and seed is taken over and stays as it is. An extension
 (``extension.py``) makes the new level from it, and first learns to give what the same layers give
 for the image at twice its size. Then a new head for that level is trained, and the extension with
-it (``small_heads.py``).
+it (``heads.py``).
 
 The paper's, all for Faster R-CNN: C2' from a stem without max-pooling (Table I); feature texture
 transfer (Eq. 1, 3 and 4) with two residual blocks in both extractors; cross resolution distillation
@@ -32,7 +32,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.errors import SuiteError
 from sobench.models.detector import Detector, DetectorConfig, Stage
 from sobench.models.heads import build_head, head_levels
 from sobench.models.methods.efpn.extension import (
@@ -43,8 +42,8 @@ from sobench.models.methods.efpn.extension import (
     Nearest,
 )
 from sobench.models.methods.efpn.heads import ExtendedHead, extended_head
+from sobench.models.methods.efpn.losses import covered_cells, foreground_balanced_l1
 from sobench.models.parts.backbone import Backbone
-from sobench.models.parts.losses import covered_cells, foreground_balanced_l1
 from sobench.models.parts.pyramid import FeaturePyramid
 
 
@@ -185,21 +184,16 @@ class Efpn(Detector):
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
-    """Backbone, pyramid and head as ``fpn`` has them, then the extension and its head.
-
-    Raises:
-        SuiteError: the backbone is no ResNet, or a switch is without effect.
-    """
-    _check(backbone, switches)
-    wanted = head_levels(config.head)
-    neck = FeaturePyramid(backbone, config.neck, wanted)
-    original = build_head(config, wanted.strides)
+    """Backbone, pyramid and head of ``fpn``, then the extension and its head."""
+    levels = head_levels(config.head)
+    neck = FeaturePyramid(backbone, config.neck, levels)
+    original = build_head(config, levels.strides)
     transfer = _transfer(config.neck.channels, switches)
-    extension = Extension(backbone.channels[wanted.first - 2], config.neck, transfer)
+    extension = Extension(backbone.channels[levels.first - 2], config.neck, transfer)
     head = extended_head(original, switches["small_below"], switches["duplicate_small"])
-    behind = switches["ftt_in"] == "out"
+    reads_outputs = switches["ftt_in"] == "out"
     distillation = _distillation(switches) if switches["distill"] else None
-    return Efpn(backbone, neck, head, extension, wanted.first, behind, distillation)
+    return Efpn(backbone, neck, head, extension, levels.first, reads_outputs, distillation)
 
 
 def _transfer(channels: int, switches: Mapping[str, Any]) -> nn.Module:
@@ -218,16 +212,3 @@ def _distillation(switches: Mapping[str, Any]) -> Distillation:
     weight = float(switches["lambda_pos"]) if switches["balanced"] else 0.0
     learns = switches["ftt"] != "nearest"
     return Distillation(weight, learns and switches["distill_ftt"])
-
-
-def _check(backbone: Backbone, switches: Mapping[str, Any]) -> None:
-    if not backbone.has_norm:
-        raise SuiteError(
-            "methods: efpn: its finer map comes from a ResNet's stem without max-pooling, which "
-            "this backbone has not; write `backbone: {name: resnet50}` or leave efpn out"
-        )
-    if switches["ftt"] == "nearest" and not switches["distill_ftt"]:
-        raise SuiteError(
-            "methods: efpn: distill_ftt has no effect with ftt: nearest, which learns nothing; "
-            "leave it out, or write ftt: espcn"
-        )

@@ -17,6 +17,6 @@ from sobench.models.parts.pyramid import FeaturePyramid
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, pyramid, and the head of the suite."""
-    wanted = head_levels(config.head)
-    neck = FeaturePyramid(backbone, config.neck, wanted, fuse=switches["fuse"])
-    return Detector(backbone, neck, build_head(config, wanted.strides))
+    levels = head_levels(config.head)
+    neck = FeaturePyramid(backbone, config.neck, levels, fuse=switches["fuse"])
+    return Detector(backbone, neck, build_head(config, levels.strides))

@@ -1,0 +1,62 @@
+"""MRAE: the multi-resolution attention extractor, arXiv:2006.05941."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sobench.suite.methods import Method, Switch, SwitchValue, When
+from sobench.suite.sections import Suite
+
+
+def res5_is_of_a_resnet(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
+    """Only a ResNet has a last stage that can be the second stage of the head."""
+    if switches["box_head"] == "res5" and suite.backbone.name == "vgg16":
+        return (
+            "box_head: res5 is the last stage of a ResNet, which vgg16 does not have; "
+            "write `backbone: {name: resnet101}` or leave box_head out"
+        )
+    return ""
+
+
+METHOD = Method(
+    title="Multi-Resolution Attention Extractor",
+    paper="Zhang et al., 2020, arXiv:2006.05941",
+    heads=("retinanet", "faster_rcnn"),
+    switches={
+        "mode": Switch(
+            "mrae",
+            ("mrae", "soft", "hard"),
+            "weights of the levels: similarity to a template, softmax of maxima, one level",
+        ),
+        "template": Switch(
+            2, (1, 2, 3), "level that the others are compared with", {"mode": "mrae"}
+        ),
+        "level": Switch(1, (1, 2, 3), "the only level that is used", {"mode": "hard"}),
+        "anchors": Switch(
+            "clustered",
+            ("clustered", "fixed", "suite"),
+            "k-means on the training boxes; 8, 16, 24 and 32 px; or the suite's",
+        ),
+        "box_head": Switch(
+            "fc",
+            ("fc", "res5"),
+            "second stage: two layers as in the suite, or the paper's res5",
+            head="faster_rcnn",
+        ),
+    },
+    deviations=(
+        "one map of stride 4 instead of a pyramid",
+        When("no C5 of the backbone", {"mode": "mrae", "box_head": "fc"}),
+        When("no C5 of the backbone", {"mode": "soft", "box_head": "fc"}),
+        When("no C5 of the backbone", {"mode": "hard", "level": 3, "box_head": "fc"}),
+        When("neither C4 nor C5 of the backbone", {"mode": "hard", "level": 2}),
+        When("of the backbone only C2", {"mode": "hard", "level": 1}),
+        When(
+            "own anchors, clustered from the training boxes: four scales, three ratios",
+            {"anchors": "clustered"},
+        ),
+        When("own anchors: 8, 16, 24 and 32 px, three ratios", {"anchors": "fixed"}),
+        When("own second stage: the backbone's res5", {"box_head": "res5"}, "faster_rcnn"),
+    ),
+    rules=(res5_is_of_a_resnet,),
+)

@@ -18,24 +18,25 @@ C4-style Faster R-CNN, the backbone's last stage as second stage, which is how w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sobench.errors import SuiteError
 from sobench.models.detector import Detector, DetectorConfig, HeadOptions
 from sobench.models.heads import build_head
 from sobench.models.methods.mrae.clusters import cluster_anchors
+from sobench.models.methods.mrae.res5 import Res5
 from sobench.models.parts.anchors import AnchorSpec, retinanet_anchors
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import convolution, init_xavier, upsampled
-from sobench.models.parts.roi import Res5
 
 _STRIDES = (4,)
 _FIXED = AnchorSpec(sides=((8.0, 16.0, 24.0, 32.0),), ratios=(0.5, 1.0, 2.0))
-"""Anchors where there are no boxes to cluster: objects of COCO's smallest bin, in pixels."""
+"""The anchors of ``anchors: fixed``, and where there are no boxes to cluster. In pixels; objects of
+COCO's smallest size bin have these sides."""
 
 
 class SalientValues(nn.Module):
@@ -60,8 +61,8 @@ class SalientValues(nn.Module):
 class TemplateSimilarity(nn.Module):
     """The softmax of each level's cosine similarity with a template level; section 3.2.
 
-    Since the template is as similar to itself as can be, its weight lies in [.3333, .7870] and that
-    of another level in [.0634, .4683]: no level is ever alone, and none is left out.
+    The similarity of the template to itself is 1, so its weight lies in [.3333, .7870] and that of
+    another level in [.0634, .4683]: no level is ever alone, and none is left out.
 
     Args:
         channels: of each level.
@@ -84,7 +85,7 @@ class TemplateSimilarity(nn.Module):
 
 
 class LevelVector(nn.Module):
-    """What a level is compared by: a 1x1 convolution and a fully connected layer; section 3.2.
+    """The vector of a level, by a 1x1 convolution and a fully connected layer; section 3.2.
 
     The layer needs a map of one size for every input, so the map is averaged into 16x16 cells.
     """
@@ -99,7 +100,7 @@ class LevelVector(nn.Module):
         nn.init.zeros_(self.connect.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, h, w]`` -> ``[B, 128]`` float32, as differences of angle need it."""
+        """``[B, C, h, w]`` -> ``[B, 128]`` float32, since cosines need the precision."""
         cells = F.adaptive_avg_pool2d(self.reduce(x), self.cells)
         vector: Tensor = self.connect(cells.flatten(1)).float()
         return vector
@@ -150,22 +151,14 @@ class AttentionExtractor(nn.Module):
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
-    """Backbone without its last stage, one attention map, and the head of the suite.
-
-    Raises:
-        SuiteError: ``box_head: res5`` without a stage that could be it.
-    """
-    stage = _last_stage(backbone)
-    paper_form = switches["box_head"] == "res5"
-    if paper_form:
-        _check_stage(stage)
+    """Backbone without its last stage, one attention map, and the head of the suite."""
+    last_stage = _pop_last_stage(backbone)
     channels = backbone.channels
-    options = HeadOptions(
-        channels=channels[-1] if paper_form else None,
-        anchors=_anchors(config, switches["anchors"]),
-        box_head=stage if paper_form else None,
-    )
-    output = None if paper_form else config.neck.channels
+    options = HeadOptions(anchors=_anchors(config, switches["anchors"]))
+    output: int | None = config.neck.channels
+    if switches["box_head"] == "res5":
+        output = None
+        options = replace(options, channels=channels[-1], box_head=last_stage)
     levels, attention = _attention(channels, switches)
     for _ in channels[levels[-1] + 1 :]:
         backbone.pop_last_stage()
@@ -176,7 +169,7 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
 def _attention(
     channels: tuple[int, ...], switches: Mapping[str, Any]
 ) -> tuple[tuple[int, ...], nn.Module | None]:
-    """The levels that are summed, as indices, and what weighs them."""
+    """Indices of the levels that are summed, and the module that weighs them."""
     match switches["mode"]:
         case "hard":
             return (switches["level"] - 1,), None
@@ -186,19 +179,11 @@ def _attention(
             return (0, 1, 2), TemplateSimilarity(channels, switches["template"] - 1)
 
 
-def _last_stage(backbone: Backbone) -> Res5:
+def _pop_last_stage(backbone: Backbone) -> Res5:
     """Take conv5_x off the backbone, as it is: with its weights, frozen or not."""
     frozen = backbone.norm == "frozen" or "layer4" in backbone.freeze
     outputs = backbone.channels[-1]
     return Res5(backbone.pop_last_stage(), outputs, frozen)
-
-
-def _check_stage(stage: Res5) -> None:
-    if next(stage.parameters(), None) is None:
-        raise SuiteError(
-            "methods: mrae: box_head: res5 is the last stage of a ResNet, which this backbone "
-            "has not; write `backbone: {name: resnet101}` or leave box_head out"
-        )
 
 
 def _anchors(config: DetectorConfig, kind: str) -> AnchorSpec:

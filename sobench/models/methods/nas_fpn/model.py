@@ -5,10 +5,10 @@ normalisation; a level above the backbone's is the one below it behind another 1
 max-pooling by 2, as in MMDetection. The paper's five levels are P3 to P7; under a head that reads
 P2 to P6 the same cell works one level lower, which is ours.
 
-The paper's text leaves the attention's pooling open: mean is the default, ``pool: max`` is what the
-authors' code does. ``separate_bn`` gives RetinaNet's towers batch normalisation of their own for
-every level, as in the paper's training; the suite's towers are the default. Maps that do not halve
-evenly are resized to their neighbour's size; where the paper's condition holds (an input that is a
+The paper's text leaves the attention's pooling open: mean is the default, and ``pool: max`` is that
+of the authors' code. ``separate_bn`` gives RetinaNet's towers separate batch normalisation for each
+level, as in the paper's training; the suite's towers are the default. Maps that do not halve evenly
+are resized to their neighbour's size; where the paper's condition holds (an input that is a
 multiple of 128), that is the paper's pooling and nearest neighbour.
 """
 
@@ -20,7 +20,6 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sobench.errors import SuiteError
 from sobench.models.detector import Detector, DetectorConfig, HeadOptions
 from sobench.models.heads import build_head, head_levels
 from sobench.models.parts.backbone import Backbone
@@ -46,10 +45,11 @@ def resized(x: Tensor, like: Tensor) -> Tensor:
 
 
 class Merge(nn.Module):
-    """Two levels into one: ``Conv-BN`` behind a ReLU, unless it only passes its sum on.
+    """Two levels into one.
 
     Args:
         norm: ``batch``, as in the paper, or ``group``.
+        convolves: ``ReLU-Conv-BN`` follows the combination; else this is passed on as it is.
     """
 
     def __init__(self, channels: int, norm: str, convolves: bool = True) -> None:
@@ -69,7 +69,7 @@ class Merge(nn.Module):
 
 
 class GlobalPooling(Merge):
-    """``GP(x, y) = y + sigmoid(pool(y)) * x``: ``y`` says how much of each channel ``x`` adds."""
+    """``GP(x, y) = y + sigmoid(pool(y)) * x``: ``y`` weighs the channels of ``x``."""
 
     def __init__(self, channels: int, norm: str, pool: str, convolves: bool = True) -> None:
         super().__init__(channels, norm, convolves)
@@ -135,18 +135,8 @@ class SearchedPyramid(nn.Module):
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
-    """Backbone, stacked cells, and the head of the suite.
-
-    Raises:
-        SuiteError: ``separate_bn`` without towers.
-    """
-    separate = bool(switches["separate_bn"])
-    if separate and not config.neck.tower_convs:
-        raise SuiteError(
-            "methods: nas_fpn: separate_bn: true concerns the head's towers, and the suite has "
-            "neck.tower_convs: 0; leave it out, or write 1 to 8"
-        )
-    wanted = head_levels(config.head)
-    neck = SearchedPyramid(backbone, config.neck, wanted, int(switches["stack"]), switches["pool"])
-    head = build_head(config, wanted.strides, HeadOptions(level_norm=separate))
-    return Detector(backbone, neck, head)
+    """Backbone, stacked cells, and the head of the suite."""
+    levels = head_levels(config.head)
+    neck = SearchedPyramid(backbone, config.neck, levels, int(switches["stack"]), switches["pool"])
+    options = HeadOptions(level_norm=bool(switches["separate_bn"]))
+    return Detector(backbone, neck, build_head(config, levels.strides, options))

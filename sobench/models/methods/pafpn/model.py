@@ -1,8 +1,8 @@
 """PAFPN: a bottom-up path behind the feature pyramid; PANet, arXiv:1803.01534, section 3.1.
 
 The layout is MMDetection's: the path starts from the pyramid's outputs, and a last 3x3 convolution
-stands behind every level but the finest, outside of the path. Neither has an activation; switch
-``act: relu`` puts one behind each, as the paper has it. Extra levels are the pyramid's own.
+follows every level but the finest, outside of the path. Neither has an activation; the switch
+``act: relu`` puts one behind each, as the paper has it. Extra levels are those of the pyramid.
 """
 
 from __future__ import annotations
@@ -56,6 +56,6 @@ class PathAggregation(nn.Module):
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, both paths, and the head of the suite."""
-    wanted = head_levels(config.head)
-    neck = PathAggregation(backbone, config.neck, wanted, switches["act"])
-    return Detector(backbone, neck, build_head(config, wanted.strides))
+    levels = head_levels(config.head)
+    neck = PathAggregation(backbone, config.neck, levels, switches["act"])
+    return Detector(backbone, neck, build_head(config, levels.strides))

@@ -1,0 +1,38 @@
+"""RefineDet: single-shot refinement neural network, arXiv:1711.06897."""
+
+from __future__ import annotations
+
+from sobench.suite.methods import Method, Switch, When
+
+METHOD = Method(
+    title="Single-Shot Refinement Neural Network",
+    paper="Zhang et al., CVPR 2018, arXiv:1711.06897",
+    switches={
+        "filter_negatives": Switch(
+            True,
+            (True, False),
+            "drop negatives that the anchor refinement is sure of",
+            {"tcb": True},
+        ),
+        "cascade": Switch(
+            True,
+            (True, False),
+            "detect from refined anchors, not from the tiled ones",
+            {"tcb": True},
+        ),
+        "tcb": Switch(
+            True,
+            (True, False),
+            "transfer connection blocks; false leaves the anchor refinement out with them and "
+            "detects from the sources, as SSD does",
+        ),
+        "clip_anchors": Switch(False, (True, False), "clip the tiled anchors to the input"),
+    },
+    deviations=(
+        "own head: anchor refinement and object detection modules",
+        "own anchors: one scale of 4 strides, three ratios",
+        "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
+        "detect.top_k counts over the image, not over each level",
+        When("batch normalisation in its new layers, on a ResNet", norm="none"),
+    ),
+)

@@ -1,0 +1,46 @@
+"""SSD: single-shot multi-box detector, arXiv:1512.02325."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sobench.suite.methods import Method, Switch, SwitchValue
+from sobench.suite.sections import Suite
+
+PAPER_SIZES = (300, 512)
+"""Sides in pixels of the square inputs that the paper has models for."""
+
+
+def paper_sizes_on_vgg16(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
+    """On VGG-16 there are only the paper's two models, in training and in tests."""
+    del switches  # it holds for both kinds of default boxes
+    from sobench.data.resize import input_shape  # loads numpy, which a list of methods can spare
+
+    if suite.backbone.name != "vgg16":
+        return ""
+    sizes = [("input.size", suite.input.size), *(("eval_sizes", x) for x in suite.eval_sizes)]
+    for key, size in sizes:
+        height, width = input_shape(suite.input.model_copy(update={"size": size}))
+        if height != width or height not in PAPER_SIZES:
+            return (
+                f"{key}: on vgg16 there are models for [300, 300] and [512, 512], not "
+                f"{[height, width]}; write one of them or take a ResNet"
+            )
+    return ""
+
+
+METHOD = Method(
+    title="Single Shot MultiBox Detector",
+    paper="Liu et al., ECCV 2016, arXiv:1512.02325",
+    switches={
+        "boxes": Switch(
+            "coco", ("coco", "voc"), "default-box sizes of the paper's COCO or VOC models"
+        ),
+    },
+    deviations=(
+        "own head: one 3x3 convolution per level for classes and one for boxes",
+        "own default boxes instead of the suite's anchors",
+        "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
+    ),
+    rules=(paper_sizes_on_vgg16,),
+)

@@ -4,9 +4,9 @@ On VGG-16 the network is the paper's (SSD300 and SSD512; the input must be 300x3
 conv4_3 behind an L2 normalisation, fc6 and fc7 as convolutions, four or five extra stages. fc6 and
 fc7 start from Xavier weights, since a detector's VGG-16 weights come without its classifier.
 
-On ResNets the form is ours, made to be compared under uniform conditions: the sources are C3, C4
-and C5, then extra stages as in the paper halve the map until it is a single cell; ``neck.norm:
-group`` puts GroupNorm behind their convolutions.
+On ResNets the form is ours, for comparisons under uniform conditions: the sources are C3, C4 and
+C5, then extra stages as in the paper halve the map until it is a single cell; ``neck.norm: group``
+puts GroupNorm behind their convolutions.
 
 Both keep the paper's default boxes, matching, mining and losses (an object whose best default box
 goes to another gets no second one, unlike in the authors' code); candidates, overlap and number of
@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sobench.errors import SuiteError
 from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.heads.ssd import SsdHead
 from sobench.models.parts.backbone import Backbone
@@ -156,11 +155,7 @@ def default_boxes(
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
-    """The paper's network on VGG-16, the uniform form on a ResNet.
-
-    Raises:
-        SuiteError: VGG-16 with an input that the paper has no model for.
-    """
+    """The paper's network on VGG-16, the uniform form on a ResNet."""
     build_form = _uniform_form if backbone.has_norm else _paper_form
     neck, head = build_form(backbone, config, switches["boxes"])
     return Detector(backbone, neck, head)
@@ -170,11 +165,6 @@ def _paper_form(
     backbone: Backbone, config: DetectorConfig, boxes: str
 ) -> tuple[VggSources, SsdHead]:
     del backbone  # its channels are VGG-16's
-    if config.size not in ((300, 300), (512, 512)):
-        raise SuiteError(
-            f"input.size: ssd on vgg16 has models for [300, 300] and [512, 512], not "
-            f"{list(config.size)}; write one of them or take a ResNet"
-        )
     size = config.size[0]
     neck = VggSources(size)
     num_anchors = (4, 6, 6, 6, 4, 4) if size == 300 else (4, 6, 6, 6, 6, 4, 4)

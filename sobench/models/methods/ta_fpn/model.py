@@ -20,7 +20,6 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sobench.errors import SuiteError
 from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.heads import build_head, head_levels
 from sobench.models.parts.backbone import Backbone
@@ -38,7 +37,7 @@ from sobench.suite.sections import Neck
 
 
 def _two_convolutions(channels: int, kernel: int, norm: str, reduction: int = 1) -> nn.Sequential:
-    """``B(Conv2(R(B(Conv1(x)))))``, as it stands in Eq. 2, 4 and 6; a norm needs no bias."""
+    """``B(Conv2(R(B(Conv1(x)))))`` of Eq. 2, 4 and 6."""
     middle, norm = channels // reduction, batch_unless_group(norm)
     return nn.Sequential(
         convolution(channels, middle, kernel, norm),
@@ -48,10 +47,12 @@ def _two_convolutions(channels: int, kernel: int, norm: str, reduction: int = 1)
 
 
 class TwoLayerAttention(nn.Module):
-    """TAM: brings the meaning of a level to the one below it; section 3.2.
+    """TAM: brings the semantics of a level to the one below it; section 3.2.
 
     Args:
+        norm: the suite's; ``none`` becomes batch normalisation.
         dilations: of the 3x3 convolutions that Eq. 1 sums.
+        reduction: of the channels between the two convolutions of an attention.
     """
 
     def __init__(
@@ -109,11 +110,14 @@ _DOWNSAMPLE: dict[str, Callable[..., Tensor]] = {
 
 
 class TwoLayerAttentionPyramid(nn.Module):
-    """Laterals, attention downwards, detail enhancement outwards.
+    """Laterals, attention in the top-down path, detail enhancement of the outputs.
 
     Args:
         dilations: ``None`` leaves the attention out: the top-down path then adds, as FPN does.
         enhanced: pyramid levels with detail enhancement.
+        cascade: the attention reads the enhanced level above, not that level's lateral.
+        reduction: of the channels inside the attentions.
+        downsample: how C2 is brought to the size of a level, ``max``, ``avg`` or ``nearest``.
     """
 
     def __init__(
@@ -166,28 +170,21 @@ class TwoLayerAttentionPyramid(nn.Module):
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
-    """Backbone, pyramid with the chosen modules, and the head of the suite.
-
-    Raises:
-        SuiteError: detail enhancement only on levels that the head does not read.
-    """
-    wanted = head_levels(config.head)
-    chosen = (
-        frozenset(map(int, switches["levels"].split("-"))) if switches["sodem"] else frozenset()
-    )
-    if chosen and max(chosen) < wanted.first:
-        raise SuiteError(
-            f"methods: ta_fpn: levels: {switches['levels']}: {config.head} reads no level below "
-            f"{wanted.first}; name one of {wanted.first} to {TOP}, or write sodem: false"
-        )
+    """Backbone, pyramid with the chosen modules, and the head of the suite."""
+    levels = head_levels(config.head)
     neck = TwoLayerAttentionPyramid(
         backbone,
         config.neck,
-        wanted,
-        dilations=tuple(map(int, switches["dilations"].split("-"))) if switches["tam"] else None,
-        enhanced=chosen,
+        levels,
+        dilations=_numbers(switches["dilations"]) if switches["tam"] else None,
+        enhanced=frozenset(_numbers(switches["levels"]) if switches["sodem"] else ()),
         cascade=switches["tam_input"] == "cascade",
         reduction=int(switches["reduction"]),
         downsample=switches["downsample"],
     )
-    return Detector(backbone, neck, build_head(config, wanted.strides))
+    return Detector(backbone, neck, build_head(config, levels.strides))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """``"1-3-5"`` -> ``(1, 3, 5)``."""
+    return tuple(map(int, text.split("-")))

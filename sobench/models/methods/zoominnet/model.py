@@ -25,15 +25,15 @@ so those of ``fa`` and ``la`` have half the sides of the same suite's FPN.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
-from sobench.errors import SuiteError
 from sobench.models.detector import Detector, DetectorConfig, HeadOptions, HeadOutput, Stage
 from sobench.models.heads.retinanet import LEVELS, RetinaNetHead
+from sobench.models.methods.zoominnet import AUTO_PLACE
 from sobench.models.methods.zoominnet.distillation import (
     LambdaMode,
     key_positions,
@@ -48,9 +48,6 @@ _SHALLOW = Levels(2, 6, extra="convolution")
 """The levels of feature level alignment."""
 
 _LAMBDA_DISTILL = 0.01
-
-_AUTO: dict[str, Place] = {"none": "neck", "la": "towers", "fa": "neck"}
-"""Where maps are distilled, by ``align``; the neck's are not enlarged under ``la``."""
 
 
 class ZoomInNet(Detector):
@@ -151,12 +148,7 @@ class ZoomInNet(Detector):
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
-    """Backbone, pyramid and RetinaNet head, aligned with a teacher of twice the input.
-
-    Raises:
-        SuiteError: switches that contradict each other or leave FPN as it is.
-    """
-    _check(config, switches)
+    """Backbone, pyramid and RetinaNet head, aligned with a teacher of twice the input size."""
     align = switches["align"]
     levels = _SHALLOW if align == "fa" else LEVELS
     options = HeadOptions(
@@ -168,24 +160,6 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     head = RetinaNetHead(config, strides, options)
     if not switches["distill"]:
         return Detector(backbone, neck, head)
-    place: Place = "towers" if "towers" in (switches["distill_on"], _AUTO[align]) else "neck"
+    distill_on = switches["distill_on"]
+    place = cast(Place, AUTO_PLACE[align] if distill_on == "auto" else distill_on)
     return ZoomInNet(backbone, neck, head, place, align != "none", switches["lambda_mode"])
-
-
-def _check(config: DetectorConfig, switches: Mapping[str, Any]) -> None:
-    align, distill = switches["align"], switches["distill"]
-    if align == "none" and not distill:
-        raise SuiteError(
-            "methods: zoominnet: align: none with distill: false is nothing but fpn; "
-            "name fpn instead, or turn one of them on"
-        )
-    if distill and switches["distill_on"] == _AUTO[align]:
-        raise SuiteError(
-            f"methods: zoominnet: distill_on: {_AUTO[align]} is what align: {align} does anyway; "
-            "leave it out"
-        )
-    if switches["thin"] and config.neck.tower_convs < 2:
-        raise SuiteError(
-            "methods: zoominnet: thin: true halves the head's towers, and the suite has "
-            f"neck.tower_convs: {config.neck.tower_convs}; leave it out, or write 2 to 8"
-        )

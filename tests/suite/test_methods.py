@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from sobench.suite.catalog import METHODS
 
 from sobench.errors import RequestError
 from sobench.models.build import build_detector
 from sobench.suite import plan, plugins
-from sobench.suite.catalog import METHODS
 from sobench.suite.reader import load, parse
 from sobench.suite.sections import MethodEntry
 from tests.records import invoke, isolate

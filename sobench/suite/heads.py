@@ -1,0 +1,39 @@
+"""The heads that a suite can give to its methods, as a literal table. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Head:
+    """A row of the heads table.
+
+    Attributes:
+        scale, octaves: of its anchors, where a suite does not pin them.
+        sections: keys of the suite's sections that the head reads.
+    """
+
+    title: str
+    paper: str
+    scale: float
+    octaves: int
+    sections: tuple[str, ...]
+
+
+HEADS: dict[str, Head] = {
+    "retinanet": Head(
+        title="RetinaNet: two shared towers, focal loss",
+        paper="Lin et al., ICCV 2017, arXiv:1708.02002",
+        scale=4.0,
+        octaves=3,
+        sections=("anchors",),
+    ),
+    "faster_rcnn": Head(
+        title="Faster R-CNN: region proposals, RoIAlign, two fully connected layers",
+        paper="Ren et al., NeurIPS 2015, arXiv:1506.01497; on a pyramid, arXiv:1612.03144",
+        scale=8.0,
+        octaves=1,
+        sections=("anchors", "regions"),
+    ),
+}
