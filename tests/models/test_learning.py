@@ -19,7 +19,7 @@ from sobench.metrics.coco import score
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs.detect import detect
-from sobench.suite.catalog import METHODS
+from sobench.suite.methods import methods
 from sobench.suite.plan import Run, plan
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Input, Suite, SyntheticData
@@ -27,7 +27,7 @@ from sobench.training.loop import make_optimizer, train_step
 from tests.tiny_suite import tiny_suite
 
 CPU = torch.device("cpu")
-CASES = [(name, head) for name, row in METHODS.items() for head in row.heads or ("retinanet",)]
+CASES = [(name, head) for name, row in methods().items() for head in row.heads or ("retinanet",)]
 ANCHORS: dict[str, dict[str, Any]] = {
     "retinanet": {"scale": 2},
     "faster_rcnn": {"scale": 3, "octaves": 2},

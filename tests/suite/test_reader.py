@@ -12,7 +12,8 @@ import yaml
 from sobench.data.resize import input_shape
 from sobench.errors import SuiteError
 from sobench.models.build import build_detector
-from sobench.suite import catalog
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import methods
 from sobench.suite.reader import deviating, load
 from sobench.suite.sections import Backbone, CocoData, SyntheticData, VocData
 from tests.tiny_suite import CONTENT, tiny_suite
@@ -310,10 +311,10 @@ def test_rows_are_spelt_out() -> None:
 
 
 def test_every_switch_has_its_default_among_its_values() -> None:
-    for method in catalog.METHODS.values():
+    for method in methods().values():
         for switch in method.switches.values():
             assert switch.default in switch.values
-        assert set(method.heads) <= set(catalog.HEADS)
+        assert set(method.heads) <= set(HEADS)
 
 
 def test_name_is_that_of_the_file(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import build_backbone
 from sobench.models.parts.roi import (
     Proposals,
-    Res5,
     TwoMLPHead,
     best_overlap,
     pool_regions,
@@ -171,24 +170,6 @@ def test_two_fully_connected_layers() -> None:
     pooled[1] = -1
     pooled[2] = 3
     assert head(pooled).tolist() == [[102.0] * 5, [200.0] * 5, [0.0] * 5]
-
-
-@pytest.mark.parametrize("frozen", [True, False])
-def test_the_last_stage_of_a_resnet_as_region_head(frozen: bool) -> None:
-    settings = sections.Backbone(name="resnet18", weights="none", norm="train")
-    stage = build_backbone(settings).layer4
-    head = Res5(stage, 512, frozen).train()
-    assert head.resolution == 14
-    norms = [m for m in head.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert norms
-    assert {m.training for m in norms} == {not frozen}
-    assert not any(m.training for m in head.eval().modules())
-    pooled = torch.rand(2, 256, 14, 14)
-    with torch.no_grad():
-        found = head(pooled)
-        assert stage(pooled).shape == (2, 512, 7, 7)
-        assert torch.allclose(found, stage(pooled).mean(dim=(2, 3)), atol=1e-6)
-    assert found.shape == (2, head.outputs)
 
 
 # ----------------------------------------------------------------------------------- proposals
