@@ -135,7 +135,7 @@ class Method:
     def problem(self, switches: Mapping[str, SwitchValue], suite: Suite) -> str:
         """Why a row with these switches cannot run under a suite, and the way out; else empty."""
         if self.heads and suite.head not in self.heads:
-            return f"has no form for head {suite.head!r}; it works with {', '.join(self.heads)}"
+            return f"does not work with head {suite.head!r}; it works with {', '.join(self.heads)}"
         for key, switch in self.switches.items():
             if switch.head not in ("", suite.head) and switches[key] != switch.default:
                 return (

@@ -30,13 +30,14 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP
 
 from sobench import environment
 from sobench.data.targets import Batch, Targets
+from sobench.device import autocast, choose_device, device_name
 from sobench.metrics.cost import synchronize
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
-from sobench.runs.execute import choose_device, device_name
 from sobench.suite.plan import Run
 from sobench.suite.reader import parse
-from sobench.training.loop import autocast, make_optimizer, train_step
+from sobench.training.loop import train_step
+from sobench.training.optimizer import make_optimizer
 
 CLASSES = 10
 
@@ -114,7 +115,7 @@ def torchvision_step(
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with autocast(run, device):
+        with autocast(run.suite.precision, device):
             losses: dict[str, Tensor] = model(images, targets)
         _descend(sum(losses.values(), torch.zeros((), device=device)), model, optimizer)
 
@@ -129,7 +130,7 @@ def bare_step(
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with autocast(run, device):
+        with autocast(run.suite.precision, device):
             output = detector.predict(batch.images)
         total = torch.stack([x.float().mean() for x in detector.head.flops_outputs(output)]).sum()
         _descend(total, detector, optimizer)
@@ -189,7 +190,7 @@ def main(
         model.to(place).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(ours, run.suite.schedule)
     steps: dict[str, Callable[[], object]] = {
-        "ours": lambda: train_step(ours, optimizer, data, 1e-3, run, place),
+        "ours": lambda: train_step(ours, optimizer, data, 1e-3, 35, precision),
         "torchvision": torchvision_step(peer, data, run, place),
     }
     if head == "retinanet":

@@ -12,7 +12,7 @@ from sobench.report import tables
 from sobench.runs import record
 from sobench.runs.record import Record
 from sobench.runs.state import read_records
-from sobench.suite import catalog
+from sobench.suite.methods import get_method
 from sobench.suite.plan import Run, plan
 from tests.records import COST, ENVIRONMENT, failed_record, metrics_of, record_of, scored, states_of
 from tests.tiny_suite import tiny_suite
@@ -158,7 +158,7 @@ def test_deviations_and_provenance() -> None:
     assert board.title == "Tiny things"
     assert board.deviations == {
         "fpn": ("schedule.lr: 0.5 (its paper does)",),
-        "ssd": catalog.METHODS["ssd"].deviations,
+        "ssd": get_method("ssd").deviations,
     }
     assert board.provenance == {
         "protocol": "coco v1 (COCO AP and AR, 100 detections)",

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sobench.metrics import cost
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
-from sobench.suite.catalog import METHODS
+from sobench.suite.methods import methods
 from sobench.suite.sections import MethodEntry
 from tests.tiny_suite import tiny_suite
 
@@ -38,7 +38,8 @@ def test_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [(name, head) for name in METHODS for head in METHODS[name].heads or ("",)]
+    ("name", "head"),
+    [(name, head) for name, row in methods().items() for head in row.heads or ("",)],
 )
 @pytest.mark.parametrize("size", [(64, 64), (96, 160)])
 def test_multiply_adds_are_those_of_torchs_counter(

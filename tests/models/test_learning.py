@@ -19,16 +19,17 @@ from sobench.metrics.coco import score
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs.detect import detect
-from sobench.suite.catalog import METHODS
 from sobench.suite.datasets import SyntheticData
+from sobench.suite.methods import methods
 from sobench.suite.plan import Run, plan
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Input, Suite
-from sobench.training.loop import make_optimizer, train_step
+from sobench.training.loop import train_step
+from sobench.training.optimizer import make_optimizer
 from tests.tiny_suite import tiny_suite
 
 CPU = torch.device("cpu")
-CASES = [(name, head) for name, row in METHODS.items() for head in row.heads or ("retinanet",)]
+CASES = [(name, head) for name, row in methods().items() for head in row.heads or ("retinanet",)]
 ANCHORS: dict[str, dict[str, Any]] = {
     "retinanet": {"scale": 2},
     "faster_rcnn": {"scale": 3, "octaves": 2},
@@ -95,7 +96,9 @@ def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[fl
                 done = len(rows) / steps
                 rate = RATE * min(1, (len(rows) + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))
                 detector.train()
-                rows.append(train_step(detector, optimizer, batch, rate, run, CPU))
+                rows.append(
+                    train_step(detector, optimizer, batch, rate, run.suite.schedule.clip_norm)
+                )
         stages.append({part: [row[part] for row in rows] for part in rows[0]})
     return detector, stages
 
@@ -137,7 +140,7 @@ def test_a_method_learns_eight_images_by_heart(method: str, head: str) -> None:
     (run,) = plan(_suite(method, head, lesson), "")
     detector, stages = _overfit(run, lesson)
     dataset, pixels = _scenes(run.suite.input, lesson)
-    found = detect(run, detector, dataset, pixels, CPU)
+    found = detect(detector, pixels, dataset, run.suite.input, batch_size=lesson.batch_size)
     ap50 = score(dataset, found, PROTOCOLS["tiny"]).metrics["AP50"]
     *before, last = stages
     assert _fall(last["total"]) < (0.2 if head == "faster_rcnn" else 0.1)

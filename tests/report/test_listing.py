@@ -7,15 +7,16 @@ import pytest
 from rich.console import Console
 
 from sobench.report.listing import print_list
-from sobench.suite import catalog
 from sobench.suite.datasets import DATASETS
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import methods
 from sobench.suite.protocols import PROTOCOLS
 from tests.suite.shipped import SHIPPED
 from tests.tiny_suite import write_tiny
 
 TABLES = {
-    "methods": catalog.METHODS,
-    "heads": catalog.HEADS,
+    "methods": methods(),
+    "heads": HEADS,
     "datasets": DATASETS,
     "protocols": PROTOCOLS,
 }
@@ -28,7 +29,7 @@ def listed(what: str, width: int = 200) -> list[str]:
 
 
 @pytest.mark.parametrize("what", TABLES)
-def test_every_row_of_the_catalog(what: str) -> None:
+def test_every_row_of_a_table(what: str) -> None:
     lines = listed(what)
     for name, entry in TABLES[what].items():  # type: ignore[attr-defined]
         line = next(line for line in lines if line.split()[:1] == [name])
@@ -38,7 +39,7 @@ def test_every_row_of_the_catalog(what: str) -> None:
 
 def test_methods_have_their_papers_switches_and_deviations() -> None:
     text = "\n".join(listed("methods"))
-    for name, method in catalog.METHODS.items():
+    for name, method in methods().items():
         assert method.paper in text
         for key, switch in method.switches.items():
             assert f"{name}  {key}: " in text

@@ -1,196 +1,61 @@
-"""Methods of other packages: the README's own, run as it stands there, and what may go wrong."""
+"""Where the rows come from: the built-in folders, packages, and what may be wrong with these."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-import yaml
-from sobench.suite.catalog import METHODS
 
 from sobench.errors import RequestError
-from sobench.models.build import build_detector
-from sobench.suite import plan, plugins
-from sobench.suite.reader import load, parse
+from sobench.models.build import build_detector, builder
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import Switch, get_method, methods
 from sobench.suite.sections import MethodEntry
 from tests.records import invoke, isolate
-from tests.tiny_suite import CONTENT, tiny_suite, write_tiny
+from tests.suite.packages import install
+from tests.tiny_suite import tiny_suite, write_tiny
 
-README = Path(__file__).parents[2] / "README.md"
-DEVIATION = "my_neck deviates: own box loss: smooth L1, beta .11"
-
-
-def blocks() -> list[tuple[str, str]]:
-    """Language and content of the code blocks of ``Add your own method``, in order."""
-    found = re.search(r"^## Add your own method\n(.*?)^## ", README.read_text(), re.M | re.S)
-    assert found
-    return re.findall(r"^```(\w*)\n(.*?)^```$", found[1], re.M | re.S)
-
-
-def block(language: str) -> str:
-    """The only block of a language."""
-    (found,) = (content for name, content in blocks() if name == language)
-    return found
-
-
-def files_of_the_readme() -> dict[str, str]:
-    """Path -> content of the blocks that begin with their file's name."""
-    named = (re.match(r"# (\S+\.\w+)\n", content) for _, content in blocks())
-    return {name[1]: name.string for name in named if name}
-
-
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """No test sees the packages of another."""
-    before = set(sys.modules)
-    plugins.methods.cache_clear()
-    yield
-    plugins.methods.cache_clear()
-    for name in set(sys.modules) - before:
-        if name.split(".")[0].endswith("_package"):
-            del sys.modules[name]
-
-
-def install(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    files: dict[str, str],
-    name: str = "my-package",
-    version: str = "1.2",
-    points: dict[str, str] | None = None,
-) -> None:
-    """Put a package where Python finds it, as ``pip install`` would."""
-    points = points or {"my_neck": "my_package:METHOD"}
-    info = f"{name.replace('-', '_')}-{version}.dist-info"
-    files = files | {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/entry_points.txt": "[sobench.methods]\n"
-        + "".join(f"{key} = {value}\n" for key, value in points.items()),
-        f"{info}/RECORD": "",
-    }
-    site = folder / f"{name}-{version}"
-    for path, content in files.items():
-        (site / path).parent.mkdir(parents=True, exist_ok=True)
-        (site / path).write_text(content)
-    monkeypatch.syspath_prepend(site)
-    plugins.methods.cache_clear()
-
-
-def install_the_readme(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str = "") -> None:
-    """The package of the README, under the name, version and entry points of its pyproject."""
-    files = files_of_the_readme()
-    assert set(files) == {"my_package/__init__.py", "my_package/neck.py", "pyproject.toml"}
-    project = tomllib.loads(files.pop("pyproject.toml"))["project"]
-    points = project["entry-points"]["sobench.methods"]
-    install(folder, monkeypatch, files, project["name"], version or project["version"], points)
+FOLDERS = Path(__file__).parents[2] / "sobench" / "models" / "methods"
+BUILT_IN = sorted(path.parent.name for path in FOLDERS.glob("*/__init__.py"))
 
 
 def row(**changes: str) -> str:
     """A module with a row of ``METHOD``; values are Python."""
-    arguments = {"title": "'Mine'", "paper": "''", "module": "'my_package.neck'"} | changes
-    imports = "from sobench.suite.catalog import Method, Switch\n"
+    arguments = {"title": "'Mine'", "paper": "''"} | changes
+    imports = "from sobench.suite.methods import Method, Need, Switch\n"
     return f"{imports}METHOD = Method({', '.join(f'{k}={v}' for k, v in arguments.items())})\n"
 
 
-# --- the method of the README ----------------------------------------------------------------
+# --- the built-in methods --------------------------------------------------------------------
 
 
-def test_it_is_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    install_the_readme(tmp_path, monkeypatch)
-    listed = invoke(capsys, "list", "methods")
-    assert listed.code == 0, listed.err
-    lines = [line.rstrip() for line in listed.out.splitlines()]
-    assert "my_neck comes from my-package 1.2, my_package.neck" in lines
-    assert DEVIATION in lines
-    assert any(line.startswith("my_neck  pool: avg, max (default avg): how") for line in lines)
-    assert any(re.match(r"my_neck +Pyramid pooled .* retinanet, faster_rcnn", x) for x in lines)
-    assert not any(line.startswith("fpn comes from") for line in lines)
-    assert list(plugins.methods()) == [*METHODS, "my_neck"]
-    assert "my_package.neck" not in sys.modules  # built only, never listed
+def test_every_folder_is_a_method() -> None:
+    assert list(methods()) == BUILT_IN
+    assert len(BUILT_IN) >= 10
 
 
-def test_a_suite_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_the_readme(tmp_path, monkeypatch)
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({k: v for k, v in CONTENT.items() if k != "methods"} |
-                                   {"name": "mine"}) + block("yaml"))  # fmt: skip
-    runs = {run.entry.label: run for run in plan.plan(load(path), "")}
-    assert list(runs) == ["fpn", "my_neck", "my_neck-max"]
-    assert runs["my_neck-max"].entry.switches == {"pool": "max"}
-    assert runs["my_neck"].settings["source"] == "my-package 1.2"
-    assert "source" not in runs["fpn"].settings
-    assert runs["my_neck"].folder(tmp_path).parent == tmp_path / "mine" / "my_neck"
-    with pytest.raises(RequestError, match=r"my_neck: unknown key 'pol'; did you mean 'pool'?"):
-        tiny_suite(methods=[{"name": "my_neck", "pol": "max"}])
-    with pytest.raises(RequestError, match="my_neck: pool: mean is not one of avg, max"):
-        tiny_suite(methods=[{"name": "my_neck", "pool": "mean"}])
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_folder_has_a_row_and_a_network(name: str) -> None:
+    method = get_method(name)
+    assert (method.source, method.package) == ("", f"sobench.models.methods.{name}")
+    assert method.title
+    assert method.paper
+    assert set(method.heads) <= set(HEADS)
+    assert builder(name).__module__ == f"{method.package}.model"
+    for switch in method.switches.values():
+        assert isinstance(switch, Switch)
+        assert switch.default in switch.values
 
 
-def test_a_new_version_is_a_new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ids() -> dict[str, str]:
-        runs = plan.plan(tiny_suite(methods=["fpn", "my_neck"]), "")
-        return {run.entry.name: run.id for run in runs}
-
-    with monkeypatch.context() as patch:
-        install_the_readme(tmp_path, patch)
-        before = ids()
-    install_the_readme(tmp_path, monkeypatch, "1.3")
-    after = ids()
-    assert after["my_neck"] != before["my_neck"]
-    assert after["fpn"] == before["fpn"]
-
-
-def test_without_its_package_it_is_unknown() -> None:
-    with pytest.raises(RequestError, match="unknown method 'my_neck'; known: ssd, fpn"):
-        parse(CONTENT | {"methods": ["my_neck"]}, Path("tiny.yaml"))
-
-
-def test_it_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    install_the_readme(tmp_path, monkeypatch)
-    isolate(tmp_path, monkeypatch)
-    short = {"schedule": {"epochs": 1, "batch_size": 2, "lr": 0.005, "warmup": {"steps": 0}}}
-    path = write_tiny(tmp_path, **short, **yaml.safe_load(block("yaml")))
-    path.rename("my_suite.yaml")
-    program, *arguments = block("").split()
-    assert program == "sobench"
-    planned = invoke(capsys, "plan", *arguments[1:])
-    assert planned.code == 0, planned.err
-    assert [line.split()[3] for line in planned.out.splitlines() if "my_neck" in line] == [
-        "missing", "missing",
-    ]  # fmt: skip
-    ran = invoke(capsys, *arguments)
-    assert ran.code == 0, ran.err
-    reported = invoke(capsys, "report", *arguments[1:])
-    assert reported.code == 0, reported.err
-    for out in (ran.out, reported.out):
-        ranked = {line.split()[1] for line in out.splitlines() if re.match(r"[123]t? ", line)}
-        assert ranked == {"fpn", "my_neck", "my_neck-max"}
-        assert DEVIATION in out.splitlines()
-
-
-@pytest.mark.parametrize("head", ["retinanet", "faster_rcnn"])
-def test_its_maps_have_the_strides_of_the_head(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
-) -> None:
-    from sobench.models.heads import head_levels
-
-    install_the_readme(tmp_path, monkeypatch)
-    suite = tiny_suite(methods=["my_neck"], head=head)
-    detector = build_detector(suite, suite.methods[0], num_classes=3, seed=0).eval()
-    with torch.no_grad():
-        maps = detector.neck(detector.backbone(torch.zeros(1, 3, 96, 160)))
-    assert [tuple(x.shape) for x in maps] == [
-        (1, 16, -(-96 // stride), -(-160 // stride)) for stride in head_levels(head).strides
-    ]
+def test_rows_import_no_torch() -> None:
+    code = (
+        "import sys; from sobench.suite.methods import methods; assert len(methods()) >= 10; "
+        "assert not {'torch', 'torchvision', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --- what may go wrong -----------------------------------------------------------------------
@@ -207,7 +72,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
         {"my_package/__init__.py": "METHODS = ()\n"},
         POINT + "cannot be imported (AttributeError: module 'my_package' has no attribute 'METHOD'",
     ),
-    "no Python": (
+    "not Python": (
         {"my_package/__init__.py": "METHOD = (\n"},
         POINT + "cannot be imported (SyntaxError: '(' was never closed",
     ),
@@ -215,13 +80,9 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
         {"my_package/__init__.py": "raise OSError('no licence\\nat all')\n"},
         POINT + "cannot be imported (OSError: no licence);\nmend the package or uninstall it",
     ),
-    "no row": (
+    "not a row": (
         {"my_package/__init__.py": "METHOD = {'title': 'Mine'}\n"},
-        POINT + "is a dict; let it name a sobench.suite.catalog.Method",
-    ),
-    "no build module": (
-        {"my_package/__init__.py": row(module="''")},
-        POINT + "module is empty; name the module that has build(",
+        POINT + "is a dict; let it name a sobench.suite.methods.Method",
     ),
     "unknown head": (
         {"my_package/__init__.py": row(heads="('retina_net',)")},
@@ -229,19 +90,43 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     ),
     "head without its comma": (
         {"my_package/__init__.py": row(heads="('retinanet')")},
-        POINT + "heads: 'retinanet' is no tuple; write ('retinanet',)",
+        POINT + "heads: 'retinanet' is not a tuple; write ('retinanet',)",
     ),
     "deviation without its comma": (
         {"my_package/__init__.py": row(deviations="('own loss')")},
-        POINT + "deviations: 'own loss' is no tuple; write ('own loss',)",
+        POINT + "deviations: 'own loss' is not a tuple; write ('own loss',)",
     ),
     "switch that is none": (
         {"my_package/__init__.py": row(switches="{'pool': 'avg'}")},
-        POINT + "switches: pool: 'avg' is no sobench.suite.catalog.Switch; write one",
+        POINT + "switches: pool: 'avg' is not a sobench.suite.methods.Switch; write one",
     ),
     "switch with another default": (
         {"my_package/__init__.py": row(switches="{'pool': Switch('sum', ('avg', 'max'), '')}")},
-        POINT + "switches: pool: its default 'sum' is none of its values",
+        POINT + "switches: pool: its default 'sum' is not one of its values",
+    ),
+    "need without its comma": (
+        {"my_package/__init__.py": row(needs="(Need('teacher', 'fpn'))")},
+        POINT + "needs: Need(role='teacher', method='fpn', scale=1, switches={}) is not a tuple; w",
+    ),
+    "need that is none": (
+        {"my_package/__init__.py": row(needs="('fpn',)")},
+        POINT + "needs: 'fpn' is not a sobench.suite.methods.Need; write one",
+    ),
+    "need of an unknown method": (
+        {"my_package/__init__.py": row(needs="(Need('teacher', 'fpm'),)")},
+        POINT + "needs: 'fpm' is not a built-in method that needs no run itself; name one",
+    ),
+    "need of a method with needs": (
+        {"my_package/__init__.py": row(needs="(Need('teacher', 'efpn'),)")},
+        POINT + "needs: 'efpn' is not a built-in method that needs no run itself; name one",
+    ),
+    "need of itself": (
+        {"my_package/__init__.py": row(needs="(Need('teacher', 'my_neck'),)")},
+        POINT + "needs: 'my_neck' is not a built-in method that needs no run itself; name one",
+    ),
+    "rule that is none": (
+        {"my_package/__init__.py": row(rules="('towers are needed',)")},
+        POINT + "rules: 'towers are needed' is not a function of switches and suite; write one",
     ),
     "switch that no suite can name": (
         {"my_package/__init__.py": row(switches="{'label': Switch(1, (1, 2), '')}")},
@@ -268,7 +153,7 @@ def test_wrong_row(
 def test_cause_is_kept_for_debugging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, WRONG["import that fails"][0])
     with pytest.raises(RequestError) as caught:
-        plugins.methods()
+        methods()
     assert isinstance(caught.value.__cause__, OSError)
 
 
@@ -282,7 +167,7 @@ def test_name_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(
         RequestError, match=r"fpn = .* of my-package 1.2: sobench itself has a meth"
     ):
-        plugins.methods()
+        methods()
 
 
 def test_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +179,7 @@ def test_name_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         RequestError, match=r"my_neck = .* of your-package 0.1: my-package 1.2 has a method of thi"
     ):
-        plugins.methods()
+        methods()
 
 
 def test_name_that_leaves_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,21 +188,24 @@ def test_name_that_leaves_the_results(tmp_path: Path, monkeypatch: pytest.Monkey
         points={"../neck": "my_package:METHOD"},
     )  # fmt: skip
     with pytest.raises(RequestError, match=r"'../neck' names a folder of results; use letters"):
-        plugins.methods()
+        methods()
 
 
 NO_BUILD: dict[str, tuple[dict[str, str], str]] = {
-    "no module": ({}, "cannot be imported (ModuleNotFoundError: No module named 'my_package.neck'"),
+    "no module": (
+        {},
+        "cannot be imported (ModuleNotFoundError: No module named 'my_package.model'",
+    ),
     "import that fails": (
-        {"my_package/neck.py": "import a_library_that_is_not_here\n"},
+        {"my_package/model.py": "import a_library_that_is_not_here\n"},
         "cannot be imported (ModuleNotFoundError: No module named 'a_library_that_is_not_here');\n"
         "mend the package or leave the method out",
     ),
     "no build": (
-        {"my_package/neck.py": "def built(): ...\n"},
-        "has no function build(backbone, config, switches); write one, or name",
+        {"my_package/model.py": "def built(): ...\n"},
+        "has no function build(backbone, config, switches); write one there, or let the entry",
     ),
-    "build that is a number": ({"my_package/neck.py": "build = 3\n"}, "has no function build("),
+    "build that is a number": ({"my_package/model.py": "build = 3\n"}, "has no function build("),
 }
 
 
@@ -326,7 +214,7 @@ def test_no_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) ->
     files, words = NO_BUILD[case]
     install(tmp_path, monkeypatch, {"my_package/__init__.py": row(heads="('retinanet',)")} | files)
     suite = tiny_suite(methods=["my_neck"])
-    where = "methods: my_neck of my-package 1.2: module my_package.neck "
+    where = "methods: my_neck of my-package 1.2: module my_package.model "
     with pytest.raises(RequestError, match=re.escape(where + words)) as caught:
         build_detector(suite, MethodEntry(name="my_neck"), num_classes=3, seed=0)
     assert caught.value.exit_code == 2
@@ -339,4 +227,6 @@ def test_no_build_ends_the_matrix(
     isolate(tmp_path, monkeypatch)
     outcome = invoke(capsys, "run", write_tiny(tmp_path, methods=["my_neck"]))
     assert outcome.code == 2
-    assert "error: methods: my_neck of my-package 1.2: module my_package.neck cannot" in outcome.err
+    assert (
+        "error: methods: my_neck of my-package 1.2: module my_package.model cannot" in outcome.err
+    )

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from sobench.errors import RequestError, SuiteError
-from sobench.suite import catalog, plan, plugins
-from sobench.suite.catalog import Head
+from sobench.suite import plan
+from sobench.suite.heads import HEADS, Head
+from sobench.suite.methods import get_method, methods
 from sobench.suite.plan import Run
 from sobench.suite.reader import load
 from tests.suite.shipped import SHIPPED
@@ -119,19 +120,19 @@ def test_anchors_change_only_methods_under_the_suites_head(changes: dict[str, An
 
 def test_head_changes_only_methods_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
     before = ids()
-    monkeypatch.setitem(catalog.HEADS, "other", OTHER)
-    with pytest.raises(RequestError, match="fpn does not work with head 'other'; it works wi"):
+    monkeypatch.setitem(HEADS, "other", OTHER)
+    with pytest.raises(RequestError, match="fpn: does not work with head 'other'; it works wi"):
         ids(head="other")
-    other_fpn = replace(plugins.methods()["fpn"], heads=("other",))
-    monkeypatch.setitem(plugins.methods(), "fpn", other_fpn)
+    other_fpn = replace(get_method("fpn"), heads=("other",))
+    monkeypatch.setitem(methods(), "fpn", other_fpn)
     after = ids(head="other")
     assert after["fpn"] != before["fpn"]
     assert after["ssd"] == before["ssd"]
 
 
 def test_head_of_a_deviation_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(catalog.HEADS, "other", OTHER)
-    with pytest.raises(RequestError, match="fpn does not work with head 'other'"):
+    monkeypatch.setitem(HEADS, "other", OTHER)
+    with pytest.raises(RequestError, match="fpn: does not work with head 'other'"):
         run_of({"name": "fpn", "deviations": {"head": "other", "reason": "a try"}})
 
 
@@ -198,7 +199,7 @@ def test_deviations_are_listed() -> None:
     runs = {run.entry.label: run for run in plan.plan(suite, DATA)}
     assert runs["fpn"].deviations == ()
     assert runs["fast"].deviations == ("schedule.lr: 0.5 (its paper does)",)
-    assert runs["ssd"].deviations == catalog.METHODS["ssd"].deviations != ()
+    assert runs["ssd"].deviations == get_method("ssd").deviations != ()
 
 
 def test_head_of_a_deviation_is_listed_with_its_anchors() -> None:

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from sobench.errors import SuiteError
-from sobench.suite import catalog
 from sobench.suite.datasets import CocoData, SyntheticData, VocData
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import methods
 from sobench.suite.reader import load
 from tests.suite.suite_texts import text_of
 from tests.suite.wrong_suites import WRONG
@@ -46,10 +47,10 @@ def test_rows_are_spelt_out() -> None:
 
 
 def test_every_switch_has_its_default_among_its_values() -> None:
-    for method in catalog.METHODS.values():
+    for method in methods().values():
         for switch in method.switches.values():
             assert switch.default in switch.values
-        assert set(method.heads) <= set(catalog.HEADS)
+        assert set(method.heads) <= set(HEADS)
 
 
 def test_name_is_that_of_the_file(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.errors import SuiteError
 from sobench.models.build import detector_config
 from sobench.models.detector import (
     IMAGENET_MEAN,
@@ -403,11 +402,6 @@ def test_voc_boxes_are_larger() -> None:
     head = method((300, 300), "vgg16", "voc").head
     assert isinstance(head, SsdHead)
     assert sizes(head.boxes[:2]) == [(30, 30), (42.43, 42.43)]
-
-
-def test_vgg_has_two_input_sizes() -> None:
-    with pytest.raises(SuiteError, match=r"\[300, 300\] and \[512, 512\], not \[320, 320\]"):
-        method((320, 320), "vgg16")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ from sobench.models.methods.ssd import model as ssd
 from sobench.models.methods.ta_fpn import model as ta_fpn
 from sobench.models.methods.zoominnet import model as zoominnet
 from sobench.models.parts.backbone import build_backbone
-from sobench.suite import catalog, sections
+from sobench.suite import sections
+from sobench.suite.heads import HEADS
+from sobench.suite.methods import get_method
 
 
 def build(
@@ -37,11 +39,11 @@ def build(
     """A detector without storage; ``model_construct`` lets random layers be frozen."""
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "frozen"}
     settings = sections.Backbone.model_construct(**content, freeze=freeze)
-    row = catalog.HEADS[head]
+    row = HEADS[head]
     anchors = sections.Anchors(scale=row.scale, octaves=row.octaves)
     config = DetectorConfig(classes, size, sections.Neck(), head, anchors, sections.Detect())
     name = method.__name__.rpartition(".")[0].rpartition(".")[2]
-    defaults = {key: value.default for key, value in catalog.METHODS[name].switches.items()}
+    defaults = {key: value.default for key, value in get_method(name).switches.items()}
     with torch.device("meta"):
         detector: Detector = method.build(build_backbone(settings), config, defaults | switches)
     return detector

@@ -10,15 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from sobench.models.parts.losses import (
-    balanced_l1,
-    covered_cells,
-    focal_loss,
-    foreground_balanced_l1,
-    mined_cross_entropy,
-    smooth_l1,
-)
-from tests.models.small_config import targets
+from sobench.models.parts.losses import focal_loss, mined_cross_entropy, smooth_l1
 
 
 def case() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -124,100 +116,3 @@ def test_more_positives_than_negatives_counts_nothing_twice() -> None:
     positive = classes > 0
     loss = mined_cross_entropy(logits, classes, positive, ~positive)
     assert loss.item() == pytest.approx(4 * log(2), rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("beta", "difference", "expected"),
-    [
-        (1.0, 0.1, 0.031353),
-        (1.0, 0.5, 0.400568),
-        (1.0, 1.0, 1.078594),
-        (1.0, 2.0, 2.578594),
-        (0.11, 0.05, 0.091197),
-        (0.11, 0.11, 0.188594),
-        (0.11, 0.5, 0.773594),
-    ],
-)
-@pytest.mark.parametrize("sign", [1, -1])
-def test_balanced_l1_by_value(beta: float, difference: float, expected: float, sign: int) -> None:
-    target = torch.tensor([[3.0, 0.0, -2.0, 1.0], [9.0, 9.0, 9.0, 9.0]], dtype=torch.float64)
-    prediction = target.clone()
-    prediction[0, 2] += sign * difference
-    prediction[1] += 5  # not a positive: not counted
-    found = balanced_l1(prediction, target, torch.tensor([True, False]), beta=beta)
-    assert found.item() == pytest.approx(expected, abs=5e-7)
-
-
-@pytest.mark.parametrize("beta", [0.11, 0.5, 1.0])
-def test_balanced_l1_is_continuous_where_inliers_end(beta: float) -> None:
-    step = 1e-9
-    ends = torch.tensor([[beta - step, 0, 0, 0], [beta + step, 0, 0, 0]], dtype=torch.float64)
-    zero, yes = torch.zeros(1, 4, dtype=torch.float64), torch.tensor([True])
-    below, above = (balanced_l1(end[None], zero, yes, beta=beta).item() for end in ends)
-    assert above - below == pytest.approx(0, abs=1e-8)
-
-
-def test_balanced_l1_has_its_gradient_from_the_papers_equation() -> None:
-    """Libra R-CNN, Eq. 6: alpha ln(b d + 1) for inliers, gamma for outliers."""
-    difference = torch.tensor([[0.0, 0.2, -0.7, 3.0]], dtype=torch.float64, requires_grad=True)
-    yes = torch.tensor([True])
-    balanced_l1(difference, torch.zeros(1, 4), yes).backward()  # type: ignore[no-untyped-call]
-    b = exp(3) - 1
-    expected = [0.0, 0.5 * log(0.2 * b + 1), -0.5 * log(0.7 * b + 1), 1.5]
-    assert difference.grad is not None
-    assert difference.grad[0].tolist() == pytest.approx(expected)
-
-
-def test_maps_are_compared_everywhere_and_once_more_over_objects() -> None:
-    """EFPN, Eq. 6 to 8: two channels of 2 x 3 cells, one of them an object's."""
-    student = torch.zeros(1, 2, 2, 3, requires_grad=True)
-    target = torch.zeros(1, 2, 2, 3)
-    target[0, :, 0, 1] = torch.tensor([3.0, -1.0])
-    target[0, 0, 1, 2] = 2.0
-    covered = torch.zeros(1, 2, 3, dtype=torch.bool)
-    covered[0, 0, 1] = True
-    loss = foreground_balanced_l1(student, target, covered, 1.5)
-    assert loss.item() == pytest.approx(6 / 12 + 1.5 * 4 / 2)
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert student.grad is not None
-    assert student.grad[0, 0, 0, 1].item() == pytest.approx(-(1 / 12 + 1.5 / 2))
-    assert student.grad[0, 0, 1, 2].item() == pytest.approx(-1 / 12)
-    both = covered.clone()
-    both[0, 1, 0] = True  # a cell without any difference halves the mean
-    assert foreground_balanced_l1(student, target, both, 1.5).item() == pytest.approx(0.5 + 1.5)
-    for cells, weight in ((covered & False, 1.5), (covered, 0.0)):
-        assert foreground_balanced_l1(student, target, cells, weight).item() == pytest.approx(0.5)
-
-
-def test_covered_cells_count_alike_in_whatever_image_of_the_batch() -> None:
-    target = torch.zeros(2, 1, 1, 4)
-    target[0, 0, 0, 0], target[1, 0, 0, :3] = 8.0, 4.0
-    covered = torch.tensor([[[True, False, False, False]], [[True, True, True, False]]])
-    loss = foreground_balanced_l1(torch.zeros_like(target), target, covered, 1.0)
-    assert loss.item() == pytest.approx(20 / 8 + 20 / 4)  # not the mean of 8 and 4
-
-
-def test_maps_are_compared_in_full_precision() -> None:
-    student = torch.full((1, 1, 64, 64), 1.0, dtype=torch.bfloat16)
-    target = torch.full((1, 1, 64, 64), 1.0078125, dtype=torch.bfloat16)
-    covered = torch.ones(1, 64, 64, dtype=torch.bool)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = foreground_balanced_l1(student, target, covered, 1.0)
-    assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(2 / 128)
-
-
-def test_cells_that_objects_touch() -> None:
-    truth = targets(
-        # From (1.25, .5) to (2, 2.25) cells; the same once more, and one across; a line.
-        [[(5, 2, 8, 9), (5, 2, 8, 9), (6, 8, 14, 10), (12, 0, 12, 4)], [(0, 0, 16, 12)], []],
-        [[0, 1, 2, 0], [0], []],
-    )
-    found = covered_cells(truth, 4, (3, 4))
-    assert found[0].int().tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 1, 1]]
-    assert found[1].all()
-    assert not found[2].any()
-    # Padding covers nothing, whatever its box.
-    truth.labels[1] = -1
-    assert not covered_cells(truth, 4, (3, 4))[1].any()
-    assert covered_cells(truth, 2.0, (6, 8))[0].sum().item() == 2 * 4 + 4 * 1 - 1

@@ -1,8 +1,9 @@
 """A pyramid level below the lowest, by super-resolution of features; EFPN, arXiv:2003.07021.
 
-``f`` is the pyramid's lowest level: 2 in the paper, whose ``P_3'`` is here ``P_f+1'``. What makes
-that map is on a choice. Residual blocks that end in a ReLU are the authors' code's; that the
-transfer's width is the pyramid's, and that there is no norm in it, is ours.
+``f`` is the pyramid's lowest level: 2 in the paper, whose ``P_3'`` is called ``P_f+1'`` here. Four
+modules can make that map: ``FeatureTextureTransfer``, ``AuthorsTransfer``, ``Espcn``, ``Nearest``.
+The residual blocks end in a ReLU, as in the authors' code. The transfer is as wide as the pyramid
+and has no norm; both are ours.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ class SubPixel(nn.Module):
         self.conv = _conv3(inputs, 4 * outputs)
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        """``[B, C, h, w]`` -> ``[B, outputs, 2h, 2w]``, cut where ``like`` halved unevenly."""
+        """``[B, C, h, w]`` -> ``[B, outputs, 2h, 2w]``, cropped where ``like`` has an odd side."""
         height, width = like.shape[-2:]
         shuffled = F.pixel_shuffle(self.conv(x), 2)[..., :height, :width]
-        # On CUDA the shuffle forgets the order in memory that the convolutions want.
+        # On CUDA the shuffle loses the channels-last layout that the convolutions need.
         return shuffled.contiguous(memory_format=torch.channels_last)
 
 
@@ -91,9 +92,9 @@ class AuthorsTransfer(nn.Module):
         )
 
     def forward(self, upper: Tensor, lower: Tensor) -> Tensor:
-        """The upsampled upper map, and what is missing in it."""
-        entered = F.leaky_relu(self.head(upper), self.slope)
-        content = self.enlarge(self.content(entered) + entered, lower)
+        """The upsampled upper map, with a learnt residual added to it."""
+        hidden = F.leaky_relu(self.head(upper), self.slope)
+        content = self.enlarge(self.content(hidden) + hidden, lower)
         content = F.leaky_relu(content, self.slope)
         texture = self.texture(torch.cat((lower, content), dim=1))
         transferred: Tensor = self.tail(texture + content)
@@ -111,7 +112,7 @@ class Espcn(nn.Module):
         self.enlarge = SubPixel(32, channels)
 
     def forward(self, upper: Tensor, lower: Tensor) -> Tensor:
-        """As in ``FeatureTextureTransfer``; of ``lower`` only the size counts."""
+        """As in ``FeatureTextureTransfer``; only the size of ``lower`` matters."""
         enlarged: Tensor = self.enlarge(self.layers(upper), lower)
         return enlarged
 
@@ -129,7 +130,7 @@ class Extension(nn.Module):
 
     Args:
         inputs: channels of ``C_f'``.
-        transfer: makes ``P_f+1'`` of ``P_f+1`` and ``P_f``.
+        transfer: makes ``P_f+1'`` from ``P_f+1`` and ``P_f``.
     """
 
     def __init__(self, inputs: int, settings: Neck, transfer: nn.Module) -> None:

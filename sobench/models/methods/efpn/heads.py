@@ -1,10 +1,10 @@
 """Heads of an extended pyramid: the suite's head as it is, and one like it for small objects.
 
-The finest level, of half the suite's finest stride, is read by the ``small`` head alone, the others
-by the ``original``; what both find is suppressed together. EFPN, arXiv:2003.07021, section IV-A,
-has Faster R-CNN: its proposals come from the original levels, and the side of a region, the root of
-its area, decides which head it gets. Under RetinaNet, which has no regions, the sides of anchors
-and of detected boxes decide; that is ours.
+Only the ``small`` head reads the finest level, which has half of the suite's finest stride. The
+``original`` head reads the others, and the detections of both are suppressed together. EFPN,
+arXiv:2003.07021, section IV-A, has Faster R-CNN: its proposals come from the original levels, and
+the side of a region, the root of its area, decides which head it gets. Under RetinaNet, which has
+no regions, the sides of anchors and of detected boxes decide; that is ours.
 
 Only the ``small`` head has losses here: the other is trained already.
 """
@@ -26,13 +26,13 @@ from sobench.models.parts.nms import Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
 
 _HARD_SHARE = 0.25
-"""Of the sampled regions, those that are hard enough to train on."""
+"""The share of the sampled regions that the new head trains on: the hardest."""
 
 
 class ExtendedFasterRcnn(nn.Module):
     """Small regions are pooled from the finest level and have a second stage of their own.
 
-    That one trains on the hardest of the small regions (OHEM, arXiv:1604.03540). Of how many is
+    That stage trains on the hardest of the small regions (OHEM, arXiv:1604.03540). Their number is
     ours: the suite's samples are drawn as usual, and a quarter of them is kept.
 
     Args:
@@ -49,7 +49,7 @@ class ExtendedFasterRcnn(nn.Module):
         self.small_below = small_below
         self.duplicate = duplicate
 
-    def start(self) -> None:
+    def copy_original(self) -> None:
         """Give the small head the weights of the original."""
         self.small.load_state_dict(self.original.classifier.state_dict())
 
@@ -60,15 +60,15 @@ class ExtendedFasterRcnn(nn.Module):
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss of hard small regions, divided by their number."""
-        regions = self.small_ones(add_gt_proposals(self.original.proposals(output), targets))
-        wanted = self.original.select_training_samples(targets, regions)
-        logits, offsets = self.forward_rois(output, regions.boxes, wanted.chosen)
-        positive = wanted.classes > 0
-        class_loss = F.cross_entropy(logits, wanted.classes, reduction="none")
-        distance = (wanted.own(offsets) - wanted.offsets).abs().sum(dim=-1)
+        regions = self.small_regions(add_gt_proposals(self.original.proposals(output), targets))
+        samples = self.original.select_training_samples(targets, regions)
+        logits, offsets = self.forward_rois(output, regions.boxes, samples.chosen)
+        positive = samples.classes > 0
+        class_loss = F.cross_entropy(logits, samples.classes, reduction="none")
+        distance = (samples.own(offsets) - samples.offsets).abs().sum(dim=-1)
         box_loss = torch.where(positive, distance, 0.0)
         most = int(self.original.config.regions.batch_size_per_image * _HARD_SHARE)
-        hard = hard_examples(class_loss, box_loss, positive, wanted.chosen, most)
+        hard = hard_examples(class_loss, box_loss, positive, samples.chosen, most)
         count = hard.sum().clamp(min=1)
         losses = {"class": class_loss, "box": box_loss}
         return {name: torch.where(hard, x, 0.0).sum() / count for name, x in losses.items()}
@@ -76,16 +76,16 @@ class ExtendedFasterRcnn(nn.Module):
     def detect(self, output: HeadOutput) -> Detections:
         """The best ``top_k`` pairs of region and class of both second stages, suppressed."""
         head, proposals = self.original, self.original.proposals(output)
-        boxes, small = proposals.boxes, self.small_ones(proposals).real
+        boxes, small = proposals.boxes, self.small_regions(proposals).real
         others = proposals.real if self.duplicate else proposals.real & ~small
-        found = (
+        decoded = (
             head.decode_boxes(boxes, others, *head.second_stage(output, boxes, others)),
             head.decode_boxes(boxes, small, *self.forward_rois(output, boxes, small)),
         )
-        return head.postprocess(*(torch.cat(part, dim=1) for part in zip(*found, strict=True)))
+        return head.postprocess(*(torch.cat(part, dim=1) for part in zip(*decoded, strict=True)))
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
-        """The first stage, and a second on as many regions as there may be proposals.
+        """The first stage, and a second stage on as many regions as there may be proposals.
 
         Each region costs the same in both heads, and passes one of them, or both if duplicated.
         """
@@ -95,8 +95,8 @@ class ExtendedFasterRcnn(nn.Module):
             return [*self.original.flops_outputs(output), *small]
         return [*output["objectness"], *output["offsets"], *small]
 
-    def small_ones(self, regions: Proposals) -> Proposals:
-        """The same, with all but the small ones as padding."""
+    def small_regions(self, regions: Proposals) -> Proposals:
+        """The same regions, with all but the small ones marked as padding."""
         return Proposals(
             regions.boxes, regions.real & (box_sides(regions.boxes) < self.small_below)
         )
@@ -112,12 +112,12 @@ class ExtendedFasterRcnn(nn.Module):
 def hard_examples(
     class_loss: Tensor, box_loss: Tensor, positive: Tensor, chosen: Tensor, most: int
 ) -> Tensor:
-    """Of each image objects with the highest sum of losses, then background to fill up; OHEM.
+    """In each image the objects with the highest sum of losses, filled up with background; OHEM.
 
     Args:
         class_loss, box_loss: ``[N]``; positive: ``[N]`` bool.
         chosen: ``[B, R]`` bool, the ``N`` regions in their order.
-        most: kept of an image, and at most a quarter of them objects, but one at least.
+        most: regions kept of an image; at most a quarter of them, but at least one, are objects.
 
     Returns:
         ``[N]`` bool.
@@ -128,28 +128,28 @@ def hard_examples(
 
     objects = by_image(positive)
     quota = torch.full_like(chosen[:, 0], max(1, int(most * REGION_SHARE)), dtype=torch.int64)
-    kept = _highest(by_image(class_loss + box_loss), objects, quota)
-    kept = kept | _highest(by_image(class_loss), chosen & ~objects, most - kept.sum(dim=1))
-    return kept[chosen]
+    hard = _highest(by_image(class_loss + box_loss), objects, quota)
+    hard = hard | _highest(by_image(class_loss), chosen & ~objects, most - hard.sum(dim=1))
+    return hard[chosen]
 
 
 def _highest(values: Tensor, pool: Tensor, quota: Tensor) -> Tensor:
-    """Of ``pool`` ``[B, R]`` the ``quota`` ``[B]`` places with the highest values."""
+    """The ``quota`` ``[B]`` places of ``pool`` ``[B, R]`` with the highest values."""
     order = torch.where(pool, values, -torch.inf).argsort(dim=1, descending=True, stable=True)
     return pool & (order.argsort(dim=1) < quota.unsqueeze(1))
 
 
 class ExtendedRetinaNet(nn.Module):
-    """Anchors of half the finest stride, with towers and predictions of their own.
+    """Anchors of half the finest stride, with separate towers and predictions.
 
-    Objects choose among the anchors of all levels, so that a large one that overlaps no tiny anchor
-    well enough is background to them and is not forced upon one.
+    Objects are matched with the anchors of all levels. So a large object, which no tiny anchor
+    overlaps well enough, is background to the tiny anchors and is not forced upon one of them.
 
     Args:
         original: the suite's head.
-        duplicate: boxes count whatever their side. Else the border is the geometric mean of the
-            original's smallest anchor and the largest of the finest level: larger boxes of the
-            small head and smaller ones of the original are dropped.
+        duplicate: boxes of every side count. Otherwise boxes of the small head above the border and
+            boxes of the original below it are dropped. The border is the geometric mean of the
+            original's smallest anchor and the finest level's largest.
     """
 
     def __init__(self, original: RetinaNetHead, duplicate: bool) -> None:
@@ -158,9 +158,9 @@ class ExtendedRetinaNet(nn.Module):
         self.small = RetinaNetHead(original.config, (original.strides[0] // 2,), HeadOptions())
         self.duplicate = duplicate
         self.border = sqrt(min(original.shapes.sides[0]) * max(self.small.shapes.sides[0]))
-        self.start()
+        self.copy_original()
 
-    def start(self) -> None:
+    def copy_original(self) -> None:
         """Give the small head the weights of the original."""
         self.small.load_state_dict(self.original.state_dict())
 
@@ -171,34 +171,34 @@ class ExtendedRetinaNet(nn.Module):
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss of the finest level, divided by its matched anchors."""
-        small, original = _apart(output)
+        small, original = _split_finest(output)
         anchors = self.small.anchors(small)
         assigned = assign_anchors(targets, torch.cat((anchors, self.original.anchors(original))))
         return self.small.assigned_loss(small, targets, anchors, assigned[:, : len(anchors)])
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` of each level, decoded, parted by their sides and suppressed."""
-        small, original = _apart(output)
-        found = [
-            (boxes, torch.where(self.wanted(box_sides(boxes), finest), scores, 0.0), labels)
-            for head, part, finest in ((self.small, small, True), (self.original, original, False))
-            for boxes, scores, labels in head.topk_candidates(part)
+        """The best ``top_k`` of each level, decoded, filtered by their sides and suppressed."""
+        small, original = _split_finest(output)
+        candidates = [
+            (boxes, torch.where(self.accepts(box_sides(boxes), finest), scores, 0.0), labels)
+            for head, maps, finest in ((self.small, small, True), (self.original, original, False))
+            for boxes, scores, labels in head.topk_candidates(maps)
         ]
         config = self.original.config
-        return nms(found, config.size, config.detect)
+        return nms(candidates, config.size, config.detect)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
         return self.original.flops_outputs(output)
 
-    def wanted(self, sides: Tensor, finest: bool) -> Tensor:
+    def accepts(self, sides: Tensor, finest: bool) -> Tensor:
         """Whether boxes of these sides may come from the finest level, or from the others."""
         if self.duplicate:
             return torch.ones_like(sides, dtype=torch.bool)
         return (sides < self.border) == finest
 
 
-def _apart(output: HeadOutput) -> tuple[HeadOutput, HeadOutput]:
+def _split_finest(output: HeadOutput) -> tuple[HeadOutput, HeadOutput]:
     """The predictions of the finest level, and of the others."""
     return (
         {name: maps[:1] for name, maps in output.items()},
@@ -210,7 +210,7 @@ ExtendedHead = ExtendedFasterRcnn | ExtendedRetinaNet
 
 
 def extended_head(original: Head, small_below: int, duplicate: bool) -> ExtendedHead:
-    """The suite's head with one for the finest level; ``small_below`` is Faster R-CNN's."""
+    """The suite's head with one for the finest level; only Faster R-CNN uses ``small_below``."""
     if isinstance(original, FasterRcnnHead):
         return ExtendedFasterRcnn(original, small_below, duplicate)
     assert isinstance(original, RetinaNetHead)

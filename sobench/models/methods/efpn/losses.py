@@ -13,8 +13,8 @@ def foreground_balanced_l1(
 ) -> Tensor:
     """Mean L1 of a map, and once more over objects; EFPN, arXiv:2003.07021, Eq. 6 to 8.
 
-    ``L_glob + weight * L_pos``. Both are here means over channels too, as in the authors' code; the
-    paper's norms are sums over them. Cells of padding count as background.
+    The loss is ``L_glob + weight * L_pos``. Here both are means over channels too, as in the
+    authors' code; the paper's norms are sums over them. Cells of padding count as background.
 
     Args:
         student, target: ``[B, C, h, w]``.

@@ -1,7 +1,7 @@
 """FPN: the top-down feature pyramid, arXiv:1612.03144, under the suite's head.
 
-Switch ``fuse: false`` leaves the top-down sum out, which is what MMDetection-based comparisons on
-VisDrone have called SSD.
+The switch ``fuse: false`` leaves the top-down sum out; MMDetection-based comparisons on VisDrone
+have called that form SSD.
 """
 
 from __future__ import annotations

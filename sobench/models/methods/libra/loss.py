@@ -19,12 +19,12 @@ def balanced_l1(
     """Balanced L1 over the positives, summed; Libra R-CNN, arXiv:1904.02701, Eq. 6 to 9.
 
     The gradient of inliers is ``alpha * ln(b * d + 1)``, that of outliers ``gamma``, and with
-    ``alpha * ln(b + 1) = gamma`` both meet at 1. The paper has no ``beta``; for another than 1 this
-    is the form of the authors' code, whose value is continuous at ``beta`` but whose slope is not.
+    ``alpha * ln(b + 1) = gamma`` both meet at 1. The paper has no ``beta``; for values other than 1
+    this is the form of the authors' code, which is continuous at ``beta`` but whose slope is not.
 
     Args:
         prediction, target: ``[..., 4]``; positive: ``[...]`` bool.
-        beta: where inliers end.
+        beta: the difference at which inliers end.
     """
     b = exp(gamma / alpha) - 1
     difference = (prediction - target).abs()

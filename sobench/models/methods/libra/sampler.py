@@ -21,51 +21,56 @@ def iou_balanced_sample(
     bins: int = 3,
     code_compat: bool = False,
 ) -> Tensor:
-    """As many positives of every object, negatives of every IoU; Libra R-CNN, section 3.1.
+    """The same number of positives for every object and of negatives for every range of IoU.
 
-    ``N`` positives are wanted: ``round(N / objects) + 1`` are drawn of each object, what is too
-    much is cut at random, and what is too little filled up at random. Negatives come from ``bins``
-    equal ranges of ``0 <= IoU < .5``, the same number from each, and are filled up at random too.
-    Every call draws from the same distribution.
+    For ``N`` positives, ``round(N / objects) + 1`` are drawn for each object; then surplus ones are
+    dropped at random, or missing ones filled up at random. Negatives come from ``bins`` equal
+    ranges of ``0 <= IoU < .5``, the same number from each, and are filled up at random too. Every
+    call draws from the same distribution.
 
     Args:
-        code_compat: as the authors' code does it: the ranges divide 0 to the largest IoU of any
-            region of the image, which is 1 where objects are regions themselves, and negatives
-            without overlap only fill up. (That code lets those into the lowest range on the very
-            first call of a process and never again; here the first call is like the others.)
+        assigned, overlap, count, share: as of a ``Sampler``.
+        bins: number of ranges of IoU.
+        code_compat: as in the authors' code, the ranges divide 0 to the largest IoU of any region
+            of the image, which is 1 where objects are regions themselves, and negatives without
+            overlap only fill up. (That code lets those into the lowest range on the first call of
+            a process and never again; here the first call is like the others.)
+
+    Returns:
+        ``[B, R]`` bool.
     """
-    wanted = torch.full_like(assigned[:, 0], int(count * share))
-    positives = _instance_balanced(assigned, wanted, count)
-    wanted = count - positives.sum(dim=1)
+    positive_quota = torch.full_like(assigned[:, 0], int(count * share))
+    positives = _instance_balanced(assigned, positive_quota, count)
+    negative_quota = count - positives.sum(dim=1)
     negative = assigned == NEGATIVE
     pool = negative & (overlap > 0) if code_compat else negative
     end = overlap.amax(dim=1, keepdim=True) if code_compat else overlap.new_tensor(_NEGATIVES_END)
     # Rounding must not push an IoU just below the end out of the last range.
     bin_of = (overlap / end.clamp(min=1e-9) * bins).long().clamp(max=bins - 1)
-    quota = wanted.div(bins, rounding_mode="floor").unsqueeze(1)
-    chosen = pool & (_ranks(torch.where(pool, bin_of, bins)) < quota)
-    for rest in (pool, negative):
-        chosen = _filled(chosen, rest, wanted, count)
-    return positives | chosen
+    bin_quota = negative_quota.div(bins, rounding_mode="floor").unsqueeze(1)
+    negatives = pool & (_ranks(torch.where(pool, bin_of, bins)) < bin_quota)
+    for candidates in (pool, negative):
+        negatives = _fill_up(negatives, candidates, negative_quota, count)
+    return positives | negatives
 
 
-def _instance_balanced(assigned: Tensor, wanted: Tensor, most: int) -> Tensor:
-    """``[B, R]`` bool, ``wanted`` ``[B]`` positives of each image or all that there are."""
+def _instance_balanced(assigned: Tensor, quota: Tensor, most: int) -> Tensor:
+    """``[B, R]`` bool, ``quota`` ``[B]`` positives of each image or all that it has."""
     positive = assigned >= 0
     ranks = _ranks(assigned)
-    objects = (positive & (ranks == 0)).sum(dim=1)  # each is the first of its object
-    quota = (wanted / objects.clamp(min=1)).round() + 1
-    chosen = draw(positive & (ranks < quota.unsqueeze(1)), wanted, most)
-    return _filled(chosen, positive, wanted, most)
+    objects = (positive & (ranks == 0)).sum(dim=1)  # one region of each object has rank 0
+    object_quota = (quota / objects.clamp(min=1)).round() + 1
+    chosen = draw(positive & (ranks < object_quota.unsqueeze(1)), quota, most)
+    return _fill_up(chosen, positive, quota, most)
 
 
-def _filled(chosen: Tensor, pool: Tensor, wanted: Tensor, most: int) -> Tensor:
-    """``chosen``, and at random from the rest of ``pool`` what it lacks of ``wanted``."""
-    return chosen | draw(pool & ~chosen, wanted - chosen.sum(dim=1), most)
+def _fill_up(chosen: Tensor, pool: Tensor, quota: Tensor, most: int) -> Tensor:
+    """``chosen``, and random others of ``pool`` until there are ``quota`` ``[B]``."""
+    return chosen | draw(pool & ~chosen, quota - chosen.sum(dim=1), most)
 
 
 def _ranks(groups: Tensor) -> Tensor:
-    """Random place, from 0, of every region among those of its image and group: ``[B, R]``."""
+    """``[B, R]``: the random rank, from 0, of every region among those of its image and group."""
     shuffled = torch.rand(groups.shape, device=groups.device).argsort(dim=1)
     order = shuffled.gather(1, groups.gather(1, shuffled).argsort(dim=1, stable=True))
     sorted_groups = groups.gather(1, order)

@@ -1,7 +1,7 @@
 """Anchors that are fitted to the training boxes: k-means of their sides and of their ratios.
 
-A million boxes take a fraction of a second, nearly all of it for sorting them, so nothing is kept
-on disk.
+A million boxes take a fraction of a second, nearly all of it for sorting, so nothing is cached on
+disk.
 """
 
 from __future__ import annotations
@@ -13,30 +13,31 @@ import numpy as np
 from sobench.data.dataset import FloatArray
 
 _BINS = 1024
-"""Values between which a split may lie: for sides of 1 to 1000 px, 0.7 % apart."""
+"""Number of even bins between whose borders a split may lie: for sides of 1 to 1000 px, the borders
+are 0.7 % apart."""
 _SAME = log(1.01)
-"""Clusters that differ by less are one: anchors so alike match the same objects."""
+"""Clusters whose means differ by less are merged: anchors so alike match the same objects."""
 _SPREAD = log(2)
-"""From the outermost cluster to one that has to be made up."""
+"""Distance from the outermost cluster to one that has to be added."""
 
 
 def cluster_anchors(
     sizes: FloatArray, scales: int = 4, ratios: int = 3
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Sides and aspect ratios that stand for the boxes of a data set.
+    """Sides and aspect ratios that represent the boxes of a data set.
 
     MRAE (arXiv:2006.05941, section 4) has "four scales and three aspect ratio" from a clustering of
-    the training boxes, of which it says no more. Here it is k-means in one dimension, of the
-    logarithm of ``sqrt(w * h)`` and of that of ``h / w``, each on its own.
+    the training boxes and gives no details. Here it is k-means in one dimension, separately of the
+    logarithms of ``sqrt(w * h)`` and of ``h / w``.
 
     Args:
-        sizes: ``[N, 2]`` width and height in pixels of the network input; those without area are
+        sizes: ``[N, 2]`` width and height in pixels of the network input; boxes without area are
             left out.
 
     Returns:
         ``scales`` sides in pixels and ``ratios`` heights over width, both positive and rising,
-        whatever the order of the boxes. Where the boxes have fewer to tell apart, the largest is
-        doubled and the smallest halved in turn.
+        whatever the order of the boxes. Where the boxes have fewer distinct clusters, the largest
+        is doubled and the smallest halved in turn.
 
     Raises:
         ValueError: no box has an area.
@@ -65,8 +66,8 @@ def kmeans(values: FloatArray, count: int) -> list[float]:
     """Rising means of the split of ``values`` into intervals that leaves the least squared error.
 
     The optimum over all splits at the borders of 1024 even bins, by dynamic programming (Fisher,
-    JASA 1958), where Lloyd's algorithm could stop short of it. A split needs no random start and
-    the values are sorted first, so the result is the same to the last bit for every order.
+    JASA 1958), where Lloyd's algorithm could stop short of it. There is no random start and the
+    values are sorted first, so the result is the same to the last bit for every order.
 
     Args:
         values: ``[N]``, at least one.
@@ -75,7 +76,7 @@ def kmeans(values: FloatArray, count: int) -> list[float]:
         ``count`` means, or fewer where fewer bins hold values.
     """
     values = np.sort(values)
-    middle = values[len(values) // 2]  # taken off, lest large squares cancel each other
+    middle = values[len(values) // 2]  # subtracted, or large squares would cancel each other
     weight, total, square = _moments(values - middle)
     # Squared error of a cluster that begins with bin i and ends before bin j.
     n, s, q = (x[None, :] - x[:, None] for x in (weight, total, square))
@@ -95,7 +96,7 @@ def kmeans(values: FloatArray, count: int) -> list[float]:
 
 
 def _moments(values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Number, sum and sum of squares of all values below each border between occupied bins."""
+    """Count, sum and sum of squares of all values below each border between occupied bins."""
     borders = np.linspace(values[0], values[-1], _BINS + 1)[1:-1]
     cuts = np.unique(np.searchsorted(values, borders))
     cuts = np.concatenate(([0], cuts[(cuts > 0) & (cuts < len(values))], [len(values)]))

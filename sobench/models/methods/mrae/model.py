@@ -2,17 +2,17 @@
 
 Three maps of the backbone are summed into one map of stride 4, each with one weight for an image.
 
-The paper's: the levels conv2_x, conv3_x and conv4_x of a ResNet; the 1x1 convolutions that lift the
-first two to the channels of the third; 2x and 4x upsampling; the weights of ``soft`` (section 3.1)
-and of ``mrae`` (section 3.2); single levels as ``hard`` attention; anchors of four scales and three
-ratios from a clustering of the training boxes.
+From the paper: the levels conv2_x, conv3_x and conv4_x of a ResNet; the 1x1 convolutions that lift
+the first two to the channels of the third; 2x and 4x upsampling; the weights of ``soft`` (section
+3.1) and of ``mrae`` (section 3.2); single levels as ``hard`` attention; anchors of four scales and
+three ratios from a clustering of the training boxes.
 
 Ours, where the paper is silent: the attention reads the backbone's maps before they are lifted;
 16x16 cells and 128 values for the vectors of ``mrae``; nearest-neighbour upsampling; a ``hard``
 level is lifted and upsampled as it would be in the sum, and the backbone ends with it; k-means for
 the clustering (``clusters.py``). A 1x1 convolution to the suite's channels fits the map to the
-suite's head. ``box_head: res5`` goes without it: there the map feeds the proposals and, as in
-C4-style Faster R-CNN, the backbone's last stage as second stage, which is how we read the paper.
+suite's head. ``box_head: res5`` has none: its map feeds the proposals and, as in C4-style Faster
+R-CNN, the backbone's last stage as second stage (``res5.py``), which is how we read the paper.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
 """RefineDet: single-shot refinement neural network, arXiv:1711.06897.
 
-The paper's: the four sources of strides 8 to 64, the transfer connection blocks (TCBs), anchors,
-matching, mining, both losses and the filter of negatives. On VGG-16 conv4_3 and conv5_3 stand
-behind an L2 normalisation, fc6 (dilation 3) and fc7 are convolutions, conv6_1 and conv6_2 are new;
-on a ResNet the new layer is the bottleneck res6, and its convolutions and the TCBs' have batch
+From the paper: the four sources of strides 8 to 64, the transfer connection blocks (TCBs), anchors,
+matching, mining, both losses and the filter of negatives. On VGG-16 an L2 normalisation follows
+conv4_3 and conv5_3, fc6 (dilation 3) and fc7 are convolutions, and conv6_1 and conv6_2 are new. On
+a ResNet the new layer is the bottleneck res6, and its convolutions and those of the TCBs have batch
 normalisation, as in the authors' models.
 
 Ours: fc6 and fc7 start from Xavier weights, since a detector's VGG-16 weights come without its
 classifier; the TCBs are as wide as the suite's pyramid (256 in the paper); ``neck.norm: group``
 puts GroupNorm where a ResNet has batch normalisation in new layers, and into the TCBs of VGG-16;
 ResNets other than the paper's 101 take the same form; where a map's side is odd, the enlarged map
-above it is cut to it; where two objects want one anchor, the suite's matching gives it to one of
-them, and the other gets no second choice; candidates, overlap and number of detections are the
-suite's.
+above it is cropped to it; where one anchor is the best of two objects, the suite's matching gives
+it to one of them, and the other gets no second choice; candidates, overlap and number of detections
+are the suite's.
 """
 
 from __future__ import annotations
@@ -98,8 +98,9 @@ class TransferConnection(nn.Module):
         self.enlarge: nn.Module | None = None
         if not top:
             deconv = nn.ConvTranspose2d(channels, channels, 2, stride=2, bias=norm == "none")
-            plain = norm == "none"
-            self.enlarge = deconv if plain else nn.Sequential(deconv, norm_layer(channels, norm))
+            self.enlarge = (
+                deconv if norm == "none" else nn.Sequential(deconv, norm_layer(channels, norm))
+            )
         self.output = nn.Sequential(
             nn.ReLU(inplace=True),
             convolution(channels, channels, 3, norm),
@@ -126,7 +127,7 @@ class RefineDetNeck(nn.Module):
 
     Args:
         channels, norm: of the blocks.
-        tcb: false leaves the blocks out.
+        tcb: false leaves the blocks out, and the maps are the sources alone.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class RefineDetNeck(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """C2..C5 -> four source maps, then four maps of the blocks; both finest first."""
+        """C2..C5 -> four source maps, then the maps of the blocks, if any; both finest first."""
         sources = self.sources(features)
         maps: list[Tensor] = []
         above = None
@@ -154,7 +155,7 @@ class RefineDetNeck(nn.Module):
 def init(module: nn.Module) -> None:
     """Xavier uniform, but a standard deviation of .01 before a norm; section 4, "Optimization".
 
-    That small start costs no signal at any width: the norm takes it back.
+    Such small weights lose no signal at any width, since the norm rescales it.
     """
     for conv in module.modules():
         if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):

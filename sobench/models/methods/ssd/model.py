@@ -1,8 +1,9 @@
 """SSD: single-shot multi-box detector, arXiv:1512.02325.
 
-On VGG-16 the network is the paper's (SSD300 and SSD512; the input must be 300x300 or 512x512):
-conv4_3 behind an L2 normalisation, fc6 and fc7 as convolutions, four or five extra stages. fc6 and
-fc7 start from Xavier weights, since a detector's VGG-16 weights come without its classifier.
+On VGG-16 the network is the paper's SSD300 or SSD512, and the input must be 300x300 or 512x512.
+conv4_3 has an L2 normalisation, fc6 and fc7 are convolutions, and four or five extra stages follow.
+fc6 and fc7 start from Xavier weights, since VGG-16 weights for detectors come without its
+classifier.
 
 On ResNets the form is ours, for comparisons under uniform conditions: the sources are C3, C4 and
 C5, then extra stages as in the paper halve the map until it is a single cell; ``neck.norm: group``
@@ -45,11 +46,11 @@ _SHARES = {
 
 
 Stage = tuple[int, int, int, int, int]
-"""1x1 channels, output channels, kernel, stride, padding."""
+"""Channels of the 1x1 convolution; output channels, kernel, stride and padding of the other."""
 
 
 class ExtraStages(nn.ModuleList):
-    """Stages of 1x1 and 3x3 convolutions with ReLU, each on the one before.
+    """Stages of 1x1 and 3x3 convolutions with ReLU; each reads the output of the one before.
 
     Args:
         norm: ``none``, as in the paper, or the suite's ``group`` behind every convolution.
@@ -69,7 +70,7 @@ class ExtraStages(nn.ModuleList):
             inputs = outputs
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The output of every stage."""
+        """``[B, C, h, w]`` -> the output of every stage."""
         maps = []
         for stage in self:
             x = stage(x)
@@ -140,10 +141,10 @@ def default_boxes(
     """
     levels = []
     for k, ((height, width), step) in enumerate(zip(maps, steps, strict=True)):
-        own, between = sizes[k], sqrt(sizes[k] * sizes[k + 1])
-        shapes = [(own, own), (between, between)]
+        side, between = sizes[k], sqrt(sizes[k] * sizes[k + 1])
+        shapes = [(side, side), (between, between)]
         for ratio in (2, 3)[: num_anchors[k] // 2 - 1]:
-            wide, high = own * sqrt(ratio), own / sqrt(ratio)
+            wide, high = side * sqrt(ratio), side / sqrt(ratio)
             shapes += [(wide, high), (high, wide)]
         half = torch.tensor(shapes, dtype=torch.float64, device="cpu") / 2
         y = (torch.arange(height, dtype=torch.float64, device="cpu") + 0.5) * step[0]
@@ -169,13 +170,13 @@ def _paper_form(
     neck = VggSources(size)
     num_anchors = (4, 6, 6, 6, 4, 4) if size == 300 else (4, 6, 6, 6, 6, 4, 4)
     steps = (8, 16, 32, 64, 100, 300) if size == 300 else (8, 16, 32, 64, 128, 256, 512)
-    tiles = default_boxes(
+    boxes_of_maps = default_boxes(
         [(side, side) for side in neck.sides],
         [(step, step) for step in steps],
         _SIZES[size, boxes],
         num_anchors,
     )
-    return neck, SsdHead(config, neck.channels, num_anchors, tiles)
+    return neck, SsdHead(config, neck.channels, num_anchors, boxes_of_maps)
 
 
 def _uniform_form(
@@ -185,13 +186,13 @@ def _uniform_form(
     neck = ResNetSources(backbone, config.size, config.neck.norm)
     count = len(neck.strides)
     num_anchors = (4, *(6,) * (count - 3), 4, 4)
-    tiles = default_boxes(
+    boxes_of_maps = default_boxes(
         [(ceil(height / stride), ceil(width / stride)) for stride in neck.strides],
         [(stride, stride) for stride in neck.strides],
         _uniform_sizes(config.size, boxes, count),
         num_anchors,
     )
-    return neck, SsdHead(config, neck.channels, num_anchors, tiles)
+    return neck, SsdHead(config, neck.channels, num_anchors, boxes_of_maps)
 
 
 def _uniform_sizes(size: tuple[int, int], boxes: str, levels: int) -> list[float]:

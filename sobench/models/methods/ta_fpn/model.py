@@ -1,15 +1,17 @@
 """TA-FPN: two-layer attention and small-object detail enhancement; CMES 141(1), 2024.
 
 The two modules and their equations (1 to 8) are the paper's. Where it is silent, these are ours:
-the levels are laterals of equal channels, so that sums are legal; the attention reads the enhanced
-level above (``tam_input: lateral`` reads that level's lateral); all attention convolutions keep
-their channels (``reduction: 4`` narrows them, as in the local attention's ancestor,
-arXiv:2009.14082); the residual attention's are 3x3; every level has weights of its own; upsampling
-is by nearest neighbour. C2 is the backbone's raw map; it comes to a level's size, as the last step
-of Eq. 6, by max-pooling (``downsample: avg|nearest``). The residual of Eq. 6 needs C2 to have the
-pyramid's channels, as it has with 256 on ResNet-50; else C2 first passes a 1x1 convolution. The 3x3
-convolution of Eq. 8 takes the place of FPN's output convolution; a level without enhancement keeps
-FPN's. Levels above C5 are those of the head. With both modules off this is FPN.
+the levels are laterals of equal channels, so that they can be summed; the attention reads the
+enhanced level above (``tam_input: lateral`` reads that level's lateral); all attention convolutions
+keep their channels (``reduction: 4`` narrows them, as in the local attention's ancestor,
+arXiv:2009.14082); those of the residual attention are 3x3; the levels share no weights; upsampling
+is by nearest neighbour.
+
+C2 is the backbone's raw map; max-pooling brings it to a level's size as the last step of Eq. 6
+(``downsample: avg|nearest`` for other ways). The residual of Eq. 6 needs C2 to have the pyramid's
+channels, as it has with 256 on ResNet-50; otherwise C2 first passes a 1x1 convolution. The 3x3
+convolution of Eq. 8 replaces FPN's output convolution, which a level without enhancement keeps. The
+levels above C5 are those of the head. With both modules off this is FPN.
 """
 
 from __future__ import annotations
@@ -106,7 +108,7 @@ _DOWNSAMPLE: dict[str, Callable[..., Tensor]] = {
     "avg": F.adaptive_avg_pool2d,
     "nearest": F.interpolate,
 }
-"""Each takes a map and a height and width."""
+"""Each function takes a map and a height and width."""
 
 
 class TwoLayerAttentionPyramid(nn.Module):

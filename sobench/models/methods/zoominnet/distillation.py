@@ -1,8 +1,8 @@
 """Distillation of feature maps where objects are: the key positions and their loss.
 
-ZoomInNet, Remote Sensing 2021, 13(6):1198, section 3.3. Its equations are for one map. Over a
-pyramid, the mean, the deviation, each object's best IoU and the final sums are here those of all
-levels together. The deviation is that of the population.
+ZoomInNet, Remote Sensing 2021, 13(6):1198, section 3.3. Its equations are for one map. For a
+pyramid, the mean, the deviation, each object's best IoU and the final sums here run over all levels
+together. The deviation is that of the population.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.matching import MAX_PAIRS
 
 LambdaMode = Literal["literal", "nonzero", "fixed"]
-"""Where an image's ``lambda_thresh`` comes from: mean and deviation of all its IoUs (Eq. 15), of
-those that are not zero, or nowhere: then it is .5, as in arXiv:1906.03609."""
+"""Origin of an image's ``lambda_thresh``: mean and deviation of all its IoUs (``literal``, Eq. 15)
+or of those that are not zero (``nonzero``); or it is .5, as in arXiv:1906.03609 (``fixed``)."""
 
 _FIXED = 0.5
 
@@ -35,8 +35,8 @@ def key_positions(
     """The cells that are worth distilling (AKDP), Eq. 11 to 18.
 
     A cell is on if the IoU of one of its anchors with one of its image's objects is more than
-    ``lambda_thresh`` times the greatest IoU of that object with any anchor. An object that no
-    anchor overlaps switches nothing on, nor does padding.
+    ``lambda_thresh`` times the greatest IoU of that object with any anchor. Neither padding nor an
+    object that no anchor overlaps turns a cell on.
 
     Args:
         anchors: ``[A, 4]`` of all levels, level by level, ``num_anchors`` to a cell.
@@ -55,8 +55,8 @@ def key_positions(
         if lambda_mode != "fixed":
             moments += _moments(iou, real, only_nonzero=lambda_mode == "nonzero")
         # Divided by max_IOU, Eq. 16 compares with lambda_thresh alone, which is known at the end.
-        best = iou.amax(dim=2, keepdim=True).clamp(min=torch.finfo(iou.dtype).tiny)
-        relative_iou = torch.maximum(relative_iou, iou.div_(best).amax(dim=1))
+        max_iou = iou.amax(dim=2, keepdim=True).clamp(min=torch.finfo(iou.dtype).tiny)
+        relative_iou = torch.maximum(relative_iou, iou.div_(max_iou).amax(dim=1))
     threshold = _lambda_thresh(moments, lambda_mode).to(relative_iou.dtype)
     cells = (relative_iou > threshold.unsqueeze(1)).view(batch, -1, num_anchors).any(dim=2)
     levels = torch.split(cells, [height * width for height, width in sizes], dim=1)
@@ -64,7 +64,7 @@ def key_positions(
 
 
 def _moments(iou: Tensor, real: Tensor, only_nonzero: bool) -> Tensor:
-    """Number, sum and sum of squares of each image's IoUs: ``[B, 3]``."""
+    """Count, sum and sum of squares of each image's IoUs: ``[B, 3]``."""
     pairs = (1, 2)
     count = (iou > 0).sum(dim=pairs) if only_nonzero else real.sum(dim=pairs) * iou.shape[2]
     sums = (x.sum(dim=pairs, dtype=torch.float64) for x in (iou, iou.square()))
@@ -86,7 +86,7 @@ def position_aware_l2(
 ) -> Tensor:
     """Squared difference of the channels of masked cells, over their number; Eq. 19 to 21.
 
-    Without the factor ``lambda_distill``. The sums run over the cells, the levels and the batch.
+    The factor ``lambda_distill`` is left out. The sums run over cells, levels and the batch.
 
     Args:
         student, teacher: ``[B, C, h, w]`` of each level; gradients go to the student's.

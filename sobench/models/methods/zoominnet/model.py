@@ -1,4 +1,4 @@
-"""ZoomInNet: a detector learns from its like that saw the images at twice the size.
+"""ZoomInNet: a detector learns from a teacher of its kind that sees the images at twice the size.
 
 Remote Sensing 2021, 13(6):1198; section 3 and Table 3. Teacher and student are RetinaNets on FPN.
 The teacher is trained first, on inputs of twice the height and width. Its maps would be twice as
@@ -10,16 +10,18 @@ large as the student's of the same level, so ``align`` fits them (section 3.2):
   teacher's P3 to P7; Eq. 10. ``thin`` halves the depth of its towers (FA_ThinHead).
 - ``none``: the student stays as it is, and the teacher's maps are subsampled.
 
-With ``distill`` the student's maps are drawn to the teacher's at the key positions
+With ``distill`` the student's maps are trained towards the teacher's at the key positions
 (``distillation.py``; section 3.3).
 
 The levels of ``fa`` and the place of the upsampling of ``la`` follow from the paper's counts of
-multiply-adds (Table 3), which no other choice gives. Ours, where the paper is silent: under ``la``
-the towers' enlarged outputs are distilled, of classes and of boxes, each with a loss of its own,
-since nothing before them has the teacher's size; else the outputs of the neck; the teacher is
-subsampled by every second cell; ``lambda_distill``, which stands in Eq. 21 and in the sum of the
-losses, is applied once; the teacher works in evaluation mode. The anchors grow with the strides,
-so those of ``fa`` and ``la`` have half the sides of the same suite's FPN.
+multiply-adds (Table 3), which no other choice gives.
+
+Ours, where the paper is silent: under ``la`` the towers' enlarged outputs are distilled, of classes
+and of boxes, each with a separate loss, since no map before them has the teacher's size; otherwise
+the outputs of the neck are distilled. The teacher is subsampled by every second cell.
+``lambda_distill``, which appears both in Eq. 21 and in the sum of the losses, is applied once. The
+teacher works in evaluation mode. The anchors grow with the strides, so those of ``fa`` and ``la``
+have half the sides of the same suite's FPN.
 """
 
 from __future__ import annotations
@@ -54,9 +56,9 @@ class ZoomInNet(Detector):
     """A student; its losses need the teacher, which ``load_required`` takes, and ``images_2x``.
 
     Args:
-        place: where its maps are compared with the teacher's: behind the ``neck``, or where the
-            ``towers`` end.
-        aligned: its maps have the size of the teacher's; else these are subsampled.
+        place: whose maps are compared with the teacher's, those of the ``neck`` or the last ones
+            of the ``towers``.
+        aligned: its maps have the size of the teacher's; otherwise the teacher's are subsampled.
         lambda_mode: see ``key_positions``.
     """
 
@@ -76,7 +78,7 @@ class ZoomInNet(Detector):
         self.place: Place = place
         self.aligned = aligned
         self.lambda_mode: LambdaMode = lambda_mode
-        # In a tuple, the teacher is no submodule: not saved, not trained, never in training mode.
+        # In a tuple, the teacher is not a submodule: not saved, not trained, never in train mode.
         self.teacher: tuple[Detector, ...] = ()
 
     def load_required(self, role: str, network: Detector) -> None:
@@ -89,10 +91,10 @@ class ZoomInNet(Detector):
     def losses(
         self, images: Tensor, targets: Targets, images_2x: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Those of the head, and ``distill``.
+        """The losses of the head, and ``distill``.
 
         Raises:
-            ValueError: no ``images_2x``, or no teacher to show them to.
+            ValueError: no ``images_2x``, or no teacher for them.
         """
         pyramid = self.pyramid(images)
         output = self.head(pyramid)
@@ -106,9 +108,9 @@ class ZoomInNet(Detector):
         targets: Targets,
         images_2x: Tensor | None,
     ) -> Tensor:
-        """How far the student's maps are from the teacher's at the key positions; Eq. 21.
+        """The distance of the student's maps from the teacher's at the key positions; Eq. 21.
 
-        Their share of all cells is measured as ``mask``.
+        Their share of all cells is logged as ``mask``.
         """
         masks = key_positions(
             targets,
@@ -118,11 +120,8 @@ class ZoomInNet(Detector):
             self.lambda_mode,
         )
         self.log_vars["mask"] = torch.cat([mask.flatten() for mask in masks]).float().mean()
-        students, teachers = (
-            self.distilled_features(pyramid, output),
-            self.teacher_features(images_2x),
-        )
-        pairs = zip(students, teachers, strict=True)
+        student_features = self.distilled_features(pyramid, output)
+        pairs = zip(student_features, self.teacher_features(images_2x), strict=True)
         distances = [position_aware_l2(student, teacher, masks) for student, teacher in pairs]
         return _LAMBDA_DISTILL * torch.stack(distances).sum()
 
@@ -141,7 +140,7 @@ class ZoomInNet(Detector):
         return [[x[..., ::2, ::2] for x in maps] for maps in groups]
 
     def distilled_features(self, pyramid: list[Tensor], output: HeadOutput) -> list[list[Tensor]]:
-        """Of either network the maps that are distilled, each group with its own loss."""
+        """The maps of either network that are distilled; each group has a separate loss."""
         if self.place == "neck":
             return [pyramid]
         return [output["class_tower"], output["box_tower"]]

@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
-from sobench.errors import SuiteError
 from sobench.models.build import build_detector
-from sobench.models.check import check_detector
 from sobench.models.detector import Detector, Stage
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.methods.zoominnet.distillation import key_positions
 from sobench.models.methods.zoominnet.model import ZoomInNet
 from sobench.models.parts.anchors import AnchorSpec, pyramid_anchors
-from sobench.suite.catalog import METHODS
+from sobench.suite.methods import methods
 from tests.models.small_config import targets
 from tests.tiny_suite import tiny_suite
 
@@ -291,8 +289,8 @@ def test_a_switch_reaches_the_network(switches: dict[str, Any], expected: tuple[
     assert form(detector) == expected
     images_2x = "distill" not in switches
     assert detector.stages == (Stage(images_2x=images_2x),)
-    assert len(METHODS["zoominnet"].needs) == 1
-    (need,) = METHODS["zoominnet"].needs
+    assert len(methods()["zoominnet"].needs) == 1
+    (need,) = methods()["zoominnet"].needs
     assert (need.role, need.method, need.scale) == ("teacher", "fpn", 2)
     assert need.switches == {"distill": True}
 
@@ -320,25 +318,6 @@ def test_a_subsampled_teacher_has_the_students_cells() -> None:
     of_student = pyramid_anchors(((4, 3),), (8,), shapes, torch.device("cpu")).view(4, 3, 4)
     centres = [(boxes[..., :2] + boxes[..., 2:]) / 2 for boxes in (of_teacher, of_student)]
     assert torch.equal(centres[0] / 2, centres[1])
-
-
-@pytest.mark.parametrize(
-    ("switches", "towers", "problem"),
-    [
-        ({"align": "none", "distill": False}, 4, "is nothing but fpn"),
-        ({"align": "la", "distill_on": "towers"}, 4, "is what align: la does anyway"),
-        ({"thin": True}, 1, r"neck.tower_convs: 1; .* 2 to 8"),
-    ],
-)
-def test_what_cannot_be(switches: dict[str, Any], towers: int, problem: str) -> None:
-    suite = tiny_suite(
-        neck={"channels": 16, "tower_convs": towers},
-        methods=[{"name": "zoominnet", **switches}],
-    )
-    with pytest.raises(SuiteError, match=problem):
-        build_detector(suite, suite.methods[0], 2, 0)
-    with pytest.raises(SuiteError, match=problem):
-        check_detector(suite, suite.methods[0])
 
 
 def test_norms_are_those_of_the_suite() -> None:

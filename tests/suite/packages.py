@@ -1,0 +1,39 @@
+"""Packages that bring methods, installed for a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sobench.suite.methods import methods
+
+
+def install(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    name: str = "my-package",
+    version: str = "1.2",
+    points: dict[str, str] | None = None,
+) -> None:
+    """Put a package where Python finds it, as ``pip install`` would.
+
+    Args:
+        files: path -> content.
+        points: its entry points, method -> ``module:attribute``.
+    """
+    points = points or {"my_neck": "my_package:METHOD"}
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    files = files | {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/entry_points.txt": "[sobench.methods]\n"
+        + "".join(f"{key} = {value}\n" for key, value in points.items()),
+        f"{info}/RECORD": "",
+    }
+    site = folder / f"{name}-{version}"
+    for path, content in files.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_text(content)
+    monkeypatch.syspath_prepend(site)
+    methods.cache_clear()
