@@ -92,7 +92,7 @@ def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
     for key, value in entry.deviations.items():
         if key.partition(".")[0] in _SAME_FOR_ALL:
             raise SuiteError(
-                f"{source}: {key} is the same for every row; write a suite of its own for another"
+                f"{source}: {key} must be the same for every row; write another suite instead"
             )
         _override(content, key, value, source)
     _check_keys(content, Suite, "", source)
@@ -129,7 +129,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         problem = " ".join(str(getattr(error, "problem", error)).split())
         raise SuiteError(f"{path}:{where} {problem}; correct the YAML there") from None
     if not isinstance(content, dict):
-        raise SuiteError(f"{path}: a suite is a list of keys and values, such as `name: smoke`")
+        raise SuiteError(f"{path}: a suite consists of keys and values, such as `name: smoke`")
     return content
 
 
@@ -175,7 +175,8 @@ def _override(content: dict[str, Any], key: str, value: Any, source: str) -> Non
     for depth, name in enumerate(parents):
         inner = section.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise SuiteError(f"{source}: {key}: {'.'.join(parents[: depth + 1])} has no parts")
+            parent = ".".join(parents[: depth + 1])
+            raise SuiteError(f"{source}: {key}: {parent} is not a section; set {parent} as a whole")
         section[name] = section = dict(inner)
     section[last] = value
 

@@ -94,7 +94,10 @@ def test_no_suite(capsys: Capture, command: str) -> None:
         (["--set", "title={"], "--set title={: the value is not valid YAML; quote it"),
         (["--set", "schedule.epoch=3"], "small.yaml: unknown key 'schedule.epoch'; did you mean"),
         (["--set", "schedule.lr=fast"], "small.yaml: schedule.lr: fast is wrong; write a number"),
-        (["--set", "device.name=x"], "small.yaml: device.name: device has no parts"),
+        (
+            ["--set", "device.name=x"],
+            "small.yaml: device.name: device is not a section; set device",
+        ),
         (["--set", "protocol=tinny"], "small.yaml: protocol: unknown 'tinny'; did you mean 'tiny'"),
         (["--set", "methods=[fpm]"], "small.yaml: methods: unknown method 'fpm'; did you mean"),
         (["--seeds", "0,one"], "--seeds: 'one' is not a seed; write numbers, such as 0,1,2"),

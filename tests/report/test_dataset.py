@@ -29,9 +29,9 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def tables_of(text: str) -> list[dict[str, list[str]]]:
     """Totals, boxes by size, boxes by class: first cell -> the other cells of each row."""
     tables = []
-    for part in re.split("^boxes by .*\n", text, flags=re.MULTILINE):
-        parts = [re.split(r" {2,}", line.strip()) for line in part.splitlines()]
-        tables.append({part[0]: part[1:] for part in parts if len(part) > 1})
+    for block in re.split("^boxes by .*\n", text, flags=re.MULTILINE):
+        table_rows = [re.split(r" {2,}", line.strip()) for line in block.splitlines()]
+        tables.append({cells[0]: cells[1:] for cells in table_rows if len(cells) > 1})
     return tables
 
 

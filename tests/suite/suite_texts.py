@@ -15,7 +15,7 @@ SCHEDULE = {
 
 
 def text_of(**changes: Any) -> str:
-    """The tiny suite with values laid over, as YAML; ``__`` stands for the dot of a key."""
+    """The tiny suite as YAML with some values replaced; ``__`` is the dot of a key."""
     content = yaml.safe_load(yaml.safe_dump(CONTENT | {"schedule": SCHEDULE}))
     for key, value in changes.items():
         *parents, last = key.split("__")

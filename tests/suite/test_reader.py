@@ -97,7 +97,7 @@ def test_overrides(tmp_path: Path) -> None:
     assert [row.label for row in suite.methods] == ["ssd"]
     with pytest.raises(SuiteError, match=r"unknown key 'schedule.epoch'; did you mean 'epochs'"):
         load(path, {"schedule.epoch": 1})
-    with pytest.raises(SuiteError, match=r"methods.0.name: methods has no parts"):
+    with pytest.raises(SuiteError, match=r"methods.0.name: methods is not a section; set methods"):
         load(path, {"methods.0.name": "ssd"})
 
 

@@ -101,8 +101,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "tab": ("name: a\n\tseeds: [0]\n", ": line 2, column 1: found character '\\t'"),
     "unreadable character": ("name: a\0b\n", ": unacceptable character #x0000"),
     "python tag": ("name: !!python/object:os.system a\n", ": line 1, column 7: could not"),
-    "list": ("- fpn\n", ": a suite is a list of keys and values, such as `name: smoke`"),
-    "empty": ("", ": a suite is a list of keys and values"),
+    "list": ("- fpn\n", ": a suite consists of keys and values, such as `name: smoke`"),
+    "empty": ("", ": a suite consists of keys and values"),
     "same label twice": (
         text_of(methods=["fpn", {"name": "fpn", "fuse": False}]),
         ": methods: two rows are called 'fpn'; give one a label",
@@ -121,15 +121,15 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "deviation below a plain value": (
         text_of(methods=fpn(**{"head.name": "x", "reason": "why not"})),
-        ": methods: fpn: deviations: head.name: head has no parts",
+        ": methods: fpn: deviations: head.name: head is not a section; set head as a whole",
     ),
     "deviation of the protocol": (
         text_of(methods=fpn(protocol="tiny", reason="looks better")),
-        ": methods: fpn: deviations: protocol is the same for every row;",
+        ": methods: fpn: deviations: protocol must be the same for every row;",
     ),
     "deviation of the data": (
         text_of(methods=fpn(**{"dataset.train": 2, "reason": "looks better"})),
-        ": methods: fpn: deviations: dataset.train is the same for every row;",
+        ": methods: fpn: deviations: dataset.train must be the same for every row;",
     ),
     "frozen norm without weights": (
         text_of(backbone__norm="frozen"),
