@@ -86,6 +86,7 @@ def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[fl
     for stage in detector.stages:
         detector.start_stage(stage)
         optimizer = make_optimizer(detector, run.suite.schedule)
+        clip_norm = run.suite.schedule.clip_norm
         rows: list[dict[str, float]] = []
         steps = round(lesson.steps * stage.share)
         while len(rows) < steps:

@@ -137,7 +137,8 @@ def test_a_head_that_a_method_has_no_form_for(tmp_path: Path) -> None:
     with pytest.raises(SuiteError) as caught:
         load(path)
     assert str(caught.value) == (
-        f"{path}: methods: zoominnet: does not work with head 'faster_rcnn'; it works with retinanet"
+        f"{path}: methods: zoominnet: does not work with head 'faster_rcnn'; "
+        "it works with retinanet"
     )
 
 
