@@ -17,7 +17,7 @@ from sobench.models.build import build_detector
 from sobench.models.check import check_detector
 from sobench.models.detector import Detector, HeadOptions, HeadOutput, Stage
 from sobench.models.heads import build_head
-from sobench.models.heads.faster_rcnn import FasterRcnnHead
+from sobench.models.heads.faster_rcnn import FasterRCNNHead
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.methods.efpn.extension import (
     AuthorsTransfer,
@@ -684,7 +684,7 @@ def retinanet(duplicate: bool = False) -> ExtendedRetinaNet:
     found = extended_head(original, 56, duplicate)
     assert isinstance(found, ExtendedRetinaNet)
     assert found.small.strides == (4,)
-    assert found.small.shapes.sides == ((6.0,),)
+    assert found.small.anchor_spec.sides == ((6.0,),)
     return found
 
 
@@ -800,5 +800,5 @@ def test_both_stages_bring_their_losses_down(head: str) -> None:
 
 
 def test_the_heads_of_a_suite_can_all_be_extended() -> None:
-    for name, kind in (("faster_rcnn", FasterRcnnHead), ("retinanet", RetinaNetHead)):
+    for name, kind in (("faster_rcnn", FasterRCNNHead), ("retinanet", RetinaNetHead)):
         assert isinstance(network(name).head.original, kind)

@@ -17,7 +17,7 @@ from sobench.data.targets import Targets
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector, DetectorConfig, HeadOutput
 from sobench.models.heads.refinedet import RefineDetHead
-from sobench.models.heads.ssd import SsdHead
+from sobench.models.heads.ssd import SSDHead
 from sobench.models.methods.refinedet import model as refinedet
 from sobench.models.methods.refinedet.model import RefineDetNeck, TransferConnection, VggSources
 from sobench.models.parts.backbone import build_backbone
@@ -515,7 +515,7 @@ def test_without_tcb_it_is_an_ssd() -> None:
     logits, offsets = torch.randn(1, ANCHORS, CLASSES + 1), torch.randn(1, ANCHORS, 4)
     output = make_output(logits=logits, offsets=offsets)
     losses = make_head(**WITHOUT_TCB).loss(output, make_targets([SQUARE]))
-    like = SsdHead(make_config(), (8, 8, 8, 8), (3, 3, 3, 3), tiled())
+    like = SSDHead(make_config(), (8, 8, 8, 8), (3, 3, 3, 3), tiled())
     expected = like.loss(output, make_targets([SQUARE]))
     assert set(losses) == {"class", "box"}
     for name, value in losses.items():

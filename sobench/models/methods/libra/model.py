@@ -112,8 +112,9 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
         neck = BalancedPyramid(pyramid, config.neck, refine, zero_init, meeting)
     loss = partial(balanced_l1, beta=_BETA[config.head])
     sampler = partial(iou_balanced_sample, code_compat=bool(switches["code_compat"]))
+    samples = switches["balanced_sampling"] and config.head == "faster_rcnn"
     options = HeadOptions(
         box_loss=loss if switches["balanced_l1"] else None,
-        sampler=sampler if switches["balanced_sampling"] else None,
+        sampler=sampler if samples else None,
     )
     return Detector(backbone, neck, build_head(config, wanted.strides, options))

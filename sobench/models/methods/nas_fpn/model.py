@@ -148,5 +148,6 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
         )
     wanted = head_levels(config.head)
     neck = SearchedPyramid(backbone, config.neck, wanted, int(switches["stack"]), switches["pool"])
-    head = build_head(config, wanted.strides, HeadOptions(level_norm=separate))
+    options = HeadOptions(level_norm=separate and config.head == "retinanet")
+    head = build_head(config, wanted.strides, options)
     return Detector(backbone, neck, head)

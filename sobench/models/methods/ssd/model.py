@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sobench.errors import SuiteError
 from sobench.models.detector import Detector, DetectorConfig
-from sobench.models.heads.ssd import SsdHead
+from sobench.models.heads.ssd import SSDHead
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import convolution, init_xavier
 from sobench.models.parts.vgg import L2Norm, convolutional_fc
@@ -168,7 +168,7 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
 
 def _paper_form(
     backbone: Backbone, config: DetectorConfig, boxes: str
-) -> tuple[VggSources, SsdHead]:
+) -> tuple[VggSources, SSDHead]:
     del backbone  # its channels are VGG-16's
     if config.size not in ((300, 300), (512, 512)):
         raise SuiteError(
@@ -185,12 +185,12 @@ def _paper_form(
         _SIZES[size, boxes],
         num_anchors,
     )
-    return neck, SsdHead(config, neck.channels, num_anchors, tiles)
+    return neck, SSDHead(config, neck.channels, num_anchors, tiles)
 
 
 def _uniform_form(
     backbone: Backbone, config: DetectorConfig, boxes: str
-) -> tuple[ResNetSources, SsdHead]:
+) -> tuple[ResNetSources, SSDHead]:
     height, width = config.size
     neck = ResNetSources(backbone, config.size, config.neck.norm)
     count = len(neck.strides)
@@ -201,7 +201,7 @@ def _uniform_form(
         _uniform_sizes(config.size, boxes, count),
         num_anchors,
     )
-    return neck, SsdHead(config, neck.channels, num_anchors, tiles)
+    return neck, SSDHead(config, neck.channels, num_anchors, tiles)
 
 
 def _uniform_sizes(size: tuple[int, int], boxes: str, levels: int) -> list[float]:
