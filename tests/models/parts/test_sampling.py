@@ -1,4 +1,4 @@
-"""Samplers: how many, of which kind, how often each, and the same on every call."""
+"""Samplers: how many regions of which kind, how often each, and the same on every call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from sobench.models.parts.matching import IGNORED, NEGATIVE
 from sobench.models.parts.sampling import Sampler, iou_balanced_sample, random_sample
 
 
-def at_random(assigned: Tensor, overlap: Tensor, count: int, share: float) -> Tensor:
-    assert overlap.shape == assigned.shape
-    return random_sample(assigned, count, share)
+def at_random(matches: Tensor, iou: Tensor, num_samples: int, positive_fraction: float) -> Tensor:
+    """``random_sample`` as a ``Sampler``."""
+    assert iou.shape == matches.shape
+    return random_sample(matches, num_samples, positive_fraction)
 
 
 SAMPLERS: list[Sampler] = [
@@ -56,8 +57,8 @@ def test_positives_are_a_share_and_negatives_fill_up(sampler: Sampler) -> None:
 
 def test_random_samples_are_uniform() -> None:
     torch.manual_seed(0)
-    assigned, _ = row([5, 1], [0.0, 0.1, 0.2, 0.3, 0.4], ignored=1)
-    chosen = random_sample(assigned.repeat(6000, 1), 5, 0.5)
+    matches, _ = row([5, 1], [0.0, 0.1, 0.2, 0.3, 0.4], ignored=1)
+    chosen = random_sample(matches.repeat(6000, 1), 5, 0.5)
     rate = chosen.float().mean(dim=0).tolist()
     assert rate == pytest.approx([2 / 6] * 6 + [3 / 5] * 5 + [0], abs=0.03)
     both = (chosen[:, 0] & chosen[:, 1]).float().mean().item()
