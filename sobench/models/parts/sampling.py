@@ -10,7 +10,7 @@ from torch import Tensor
 from sobench.models.parts.matching import NEGATIVE
 
 _NEGATIVES_END = 0.5
-"""IoU from which a region is not background in the second stage; Libra R-CNN, section 3.1."""
+"""IoU from which a region of the second stage is no background; Libra R-CNN, section 3.1."""
 
 
 class Sampler(Protocol):

@@ -1,4 +1,4 @@
-"""Samplers: how many regions of which kind, how often each, and the same on every call."""
+"""Samplers: how many, of which kind, how often each, and the same on every call."""
 
 from __future__ import annotations
 
