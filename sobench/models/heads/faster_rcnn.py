@@ -172,12 +172,12 @@ class FasterRCNNHead(nn.Module):
             [flatten_predictions(x, 1).squeeze(-1) for x in output["objectness"]], dim=1
         )
         offsets = torch.cat([flatten_predictions(x, 4) for x in output["offsets"]], dim=1)
-        # Nearly all anchors are background; a sample of a fixed size lets objects count.
+        # Nearly all anchors are background; a sample keeps them from outweighing the objects.
         matches = match(targets, anchors, pos_iou=0.7, neg_iou=0.3)
         sampled = random_sample(matches, _RPN_SAMPLES, _RPN_POSITIVE_FRACTION)
         positive = sampled & (matches >= 0)
         num_sampled = sampled.sum().clamp(min=1)
-        # Both losses have the same divisor, so that neither outweighs the other in a sparse image.
+        # Background has no box, so only the positives of the sample have a box loss.
         boxes, _ = matched_targets(targets, matches)
         objectness = F.binary_cross_entropy_with_logits(
             logits[sampled], positive[sampled].float(), reduction="sum"
@@ -192,7 +192,7 @@ class FasterRCNNHead(nn.Module):
         samples = self.select_training_samples(targets, regions)
         logits, offsets = self.second_stage(output, regions.boxes, samples.chosen)
         class_loss = F.cross_entropy(logits, samples.classes, reduction="sum")
-        # A box is learnt by the offsets of its object's class alone.
+        # Only the offsets of its object's class train on a region's box.
         predicted, positive = samples.class_offsets(offsets), samples.classes > 0
         box_loss = self.box_loss(predicted, samples.offsets, positive)
         num_samples = max(1, len(samples.classes))

@@ -85,11 +85,11 @@ def nms(
         size: (height, width) of the network input, to which boxes are clipped.
     """
     boxes, scores, labels = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
-    # Clip first: a box outside the input then has no area, and overlaps count inside it only.
+    # Clip first, so that a box outside the input has no area, by which it is dropped.
     limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
     boxes = torch.minimum(boxes.clamp(min=0), limit)
     candidate = (scores > settings.score_threshold) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-    # Image by image, since each has another number of candidates.
+    # Image by image, since each has a different number of candidates.
     detections = []
     for box, score, label, passed in zip(boxes, scores, labels, candidate, strict=True):
         box, score, label = box[passed], score[passed], label[passed]

@@ -46,8 +46,8 @@ def filter_proposals(
             are dropped.
     """
     boxes, scores = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
-    # Clip first: overlaps count inside the input only. Comparisons with NaN are false, so boxes
-    # that are not numbers are dropped as well.
+    # Clip first, so that a box outside the input has no area, by which it is dropped. Comparisons
+    # with NaN are false, so boxes that are not numbers are dropped as well.
     limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
     boxes = torch.minimum(boxes.clamp(min=0), limit)
     level = torch.cat([scores.new_full(s.shape[1:], i) for i, (_, s) in enumerate(levels)])
