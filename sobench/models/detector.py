@@ -1,7 +1,8 @@
-"""A detector is a backbone, a neck and a head; ``forward`` reads in that order."""
+"""A detector is a backbone, a neck and a head; its ``forward`` runs them in that order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, overload
 
@@ -20,26 +21,28 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 HeadOutput = dict[str, list[Tensor]]
-"""Raw predictions by name, a map for each level."""
+"""Raw predictions by name, one map for each level."""
 
 
 def all_predictions(output: HeadOutput) -> list[Tensor]:
-    """Every raw prediction: the flops_outputs of a head without a second stage."""
+    """Every raw prediction: the ``flops_outputs`` of a head without a second stage."""
     return [x for maps in output.values() for x in maps]
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """What a suite pins for every method's network.
+    """The settings of a suite that every method's network shares.
 
     Attributes:
         num_classes: without a background.
-        size: height and width of the network input.
+        size: (height, width) of the network input.
         neck: channels and normalisation of the pyramid and of the head's towers.
         head: key of ``catalog.HEADS``.
+        anchors: scale, octaves and ratios of the head's anchors.
+        detect: thresholds and limits of its detections.
         regions: proposals and samples of a two-stage head.
-        box_wh: ``[N, 2]`` width and height of the training boxes in pixels of the input, for
-            anchors that are fitted to them; ``None`` where no data are at hand.
+        box_wh: ``[N, 2]`` (width, height) of the training boxes in pixels of the input, for
+            anchors that are fitted to them; ``None`` if no data are at hand.
     """
 
     num_classes: int
@@ -53,11 +56,11 @@ class DetectorConfig:
 
 
 class BoxHead(Protocol):
-    """What a two-stage head asks of its second stage; region heads are ``nn.Module``.
+    """Turns pooled regions into vectors, in the second stage of a head; an ``nn.Module``.
 
     Attributes:
-        resolution: side of the pooled map that it takes.
-        outputs: length of the vector that it gives.
+        resolution: side of the pooled maps that it takes, in cells.
+        outputs: length of the vectors that it returns.
     """
 
     resolution: int
@@ -70,18 +73,20 @@ class BoxHead(Protocol):
 
 @dataclass(frozen=True)
 class HeadOptions:
-    """What a method may change in the suite's head; everything else is the suite's.
+    """The changes that a method may make to the suite's head; all else is the suite's.
+
+    Each head has some of these options and refuses the others; see ``refuse_options``.
 
     Attributes:
-        channels: of the pyramid, where they are not the suite's.
+        channels: of the pyramid, if they differ from the suite's.
         anchors: of every level, instead of the suite's.
-        box_loss: summed over the encoded boxes of positives, instead of the head's own.
-        sampler: chooses the regions that a second stage trains on, instead of at random.
-        box_head: second stage, instead of two fully connected layers.
-        level_norm: batch normalisation in the towers, of its own for every level.
-        tower_convs: depth of the towers, where it is not the suite's.
-        upsample: the towers' maps are doubled before classes and boxes are read from them; the
-            head's strides are then half of the pyramid's.
+        box_loss: loss of the positives' encoded boxes, instead of the head's L1.
+        sampler: chooses the regions that a second stage trains on, instead of a random choice.
+        box_head: part of the second stage, instead of two fully connected layers.
+        level_norm: whether the towers have separate batch normalisation for every level.
+        tower_convs: depth of the towers, if it differs from the suite's.
+        upsample: whether the towers' maps are doubled before classes and boxes are predicted from
+            them; the head's strides are then half of the pyramid's.
     """
 
     channels: int | None = None
@@ -94,15 +99,34 @@ class HeadOptions:
     upsample: bool = False
 
 
+def refuse_options(head: str, options: HeadOptions, missing: Sequence[str]) -> None:
+    """Refuse options that a head does not have, since ignoring them would hide a mistake.
+
+    Args:
+        head: class name of the head, for the message.
+        missing: fields of ``HeadOptions`` that the head does not have.
+
+    Raises:
+        ValueError: one of them differs from its default.
+    """
+    default = HeadOptions()
+    for name in missing:
+        if getattr(options, name) != getattr(default, name):
+            raise ValueError(
+                f"{head}: there is no option {name!r}; leave it out of HeadOptions, or build the "
+                "method on a head that has it"
+            )
+
+
 class Head(Protocol):
-    """What a detector asks of its head; heads are ``nn.Module``."""
+    """The contract of a detector's head; heads are ``nn.Module``."""
 
     def __call__(self, pyramid: list[Tensor]) -> HeadOutput:
         """Raw predictions from ``[B, C, h, w]`` maps, finest first."""
         ...
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
-        """Scalar loss parts by name; their sum is minimised."""
+        """Scalar losses by name; their sum is minimised."""
         ...
 
     def detect(self, output: HeadOutput) -> Detections:
@@ -110,18 +134,18 @@ class Head(Protocol):
         ...
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
-        """Tensors that depend on every product that one image may cost, for counting them."""
+        """Tensors that depend on every multiply-add that one image may cost, to count these."""
         ...
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training, with an optimizer and a course of the learning rate of its own.
+    """A part of a training with its own optimizer and its own learning-rate schedule.
 
     Attributes:
-        name: in the log and in the progress.
-        share: of the suite's epochs, rounded up.
-        images_2x: its batches carry the images at twice the size as well.
+        name: shown in the log and in the progress.
+        share: fraction of the suite's epochs; epochs are rounded up.
+        images_2x: whether its batches also carry the images at twice the size.
     """
 
     name: str = "train"
@@ -130,12 +154,12 @@ class Stage:
 
 
 class Detector(nn.Module):
-    """Images in; losses out while targets are given, detections otherwise.
+    """Maps images to losses if targets are given, and to detections otherwise.
 
     Attributes:
         stages: of its training, in order.
-        measured: scalars of the last losses that a method wants logged beside them; they are no
-            part of the sum.
+        log_vars: scalars by name that a method logs beside its last losses; they are not part of
+            the sum.
     """
 
     stages: tuple[Stage, ...] = (Stage(),)
@@ -152,25 +176,28 @@ class Detector(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
     def start_stage(self, stage: Stage) -> None:
-        """Make ready for a stage: what trains, what stays as it is, and which losses are on.
+        """Prepare for a stage: choose the weights that train and the losses that count.
 
-        Called once before the first step of the stage, and again where a training is picked up in
+        Called once before the first step of the stage, and again if a training is resumed within
         it. With a single stage there is nothing to do.
         """
 
-    def load_required(self, role: str, network: Detector) -> None:
-        """Take over what a finished run has learnt; called before the first stage.
+    def load_required(self, role: str, detector: Detector) -> None:
+        """Take over the weights of a finished run; called before the first stage.
 
         Args:
             role: ``init_from``, which takes all its weights, or one of the method's ``needs``.
-            network: of that run, with its trained weights.
+            detector: of that run, with its trained weights.
+
+        Raises:
+            ValueError: the detector has no such role.
         """
         if role != "init_from":
             raise ValueError(f"{type(self).__name__} has no use for a {role}")
-        self.load_state_dict(network.state_dict())
+        self.load_state_dict(detector.state_dict())
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
-        """What the neck makes of ``[B, 3, H, W]`` pixels in 0..255, finest level first."""
+        """The neck's maps for ``[B, 3, H, W]`` pixels in 0..255, finest level first."""
         maps: list[Tensor] = self.neck(self.backbone((images - self.mean) / self.std))
         return maps
 
@@ -189,7 +216,7 @@ class Detector(nn.Module):
     def forward(
         self, images: Tensor, targets: Targets | None = None, images_2x: Tensor | None = None
     ) -> dict[str, Tensor] | Detections:
-        """Losses by name if ``targets`` are given, else ``Detections``.
+        """Losses by name if ``targets`` are given, ``Detections`` otherwise.
 
         Args:
             images: ``[B, 3, H, W]`` uint8 or float, RGB in 0..255.
@@ -206,8 +233,9 @@ class Detector(nn.Module):
         targets: Targets,
         images_2x: Tensor | None = None,  # noqa: ARG002
     ) -> dict[str, Tensor]:
-        """What a training step minimises the sum of; the head's losses, unless a method has more.
+        """Scalar losses by name, whose sum a training step minimises.
 
-        Scalars by name; arguments as in ``forward``.
+        These are the head's losses, unless a method adds its own. Arguments are those of
+        ``forward``.
         """
         return self.head.loss(self.predict(images), targets)

@@ -1,15 +1,15 @@
-"""The training step of FPN beside torchvision's detector of the same head and the bare network.
+"""FPN's training step beside torchvision's detector with the same head and beside the bare network.
 
-Run with ``make benchmark``. The three take turns in one process, so that whatever else the machine
-does falls on all of them; printed are medians over the rounds of the ratios within a round.
+Run with ``make benchmark``. The three take turns in one process, so that any other load on the
+machine slows all of them; the medians of the ratios within a round are printed.
 
 * ours: our training step on a ready batch, with targets, losses, clipping and optimizer.
-* torchvision: its RetinaNet or Faster R-CNN with the same backbone, widths, anchors to a cell,
-  levels, proposals and samples, its own matching and losses, the same clipping and optimizer; its
-  resizing is switched off.
+* torchvision: its RetinaNet or Faster R-CNN with the same backbone, widths, anchors per cell,
+  levels, proposals and samples, its own matching and losses, and the same clipping and optimizer;
+  its resizing is switched off.
 * bare: our network's forward and backward from the sum of its outputs, with the same clipping and
-  optimizer, but without targets, matching or losses. Only for RetinaNet: what Faster R-CNN's second
-  stage costs follows from its proposals.
+  optimizer, but without targets, matching or losses. This is measured for RetinaNet alone, since
+  the cost of Faster R-CNN's second stage depends on its proposals.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ CLASSES = 10
 
 
 def make_run(head: str, backbone: str, size: int, batch: int, precision: str) -> Run:
-    """A run that pins what is measured."""
-    content = {
+    """The run that is measured: FPN on synthetic data."""
+    settings = {
         "name": "benchmark",
         "dataset": {"format": "synthetic", "train": batch, "val": 1, "size": [size, size]},
         "input": {"size": [size, size]},
@@ -54,12 +54,12 @@ def make_run(head: str, backbone: str, size: int, batch: int, precision: str) ->
         "precision": precision,
         "methods": ["fpn"],
     }
-    suite = parse(content, Path("benchmark"))
+    suite = parse(settings, Path("benchmark"))
     return Run(suite, suite.methods[0], 0, "")
 
 
 def make_batch(size: int, batch: int, boxes: int, device: torch.device) -> Batch:
-    """Noise with small boxes: sides of 8 to 40 pixels."""
+    """Random pixels with small boxes, whose sides have 8 to 40 pixels."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8)
     corner = torch.rand(batch, boxes, 2, generator=generator) * (size - 40)
@@ -71,7 +71,7 @@ def make_batch(size: int, batch: int, boxes: int, device: torch.device) -> Batch
 
 
 def torchvision_retinanet(backbone: str, size: int) -> RetinaNet:
-    """torchvision's RetinaNet with P6 from C5 and nine anchors to a cell, as ours has them."""
+    """torchvision's RetinaNet with P6 from C5 and nine anchors per cell, as ours."""
     body = torchvision.models.get_model(backbone, weights=None)
     widths = [128, 256, 512] if backbone in ("resnet18", "resnet34") else [512, 1024, 2048]
     layers = {"layer2": "0", "layer3": "1", "layer4": "2"}
@@ -84,7 +84,7 @@ def torchvision_retinanet(backbone: str, size: int) -> RetinaNet:
 
 
 def torchvision_faster_rcnn(backbone: str, size: int) -> FasterRCNN:
-    """torchvision's Faster R-CNN with one scale of 8 strides to a level, as ours has it."""
+    """torchvision's Faster R-CNN with one anchor scale of 8 strides per level, as ours."""
     body = torchvision.models.get_model(backbone, weights=None)
     finest = 64 if backbone in ("resnet18", "resnet34") else 256
     widths = [finest * 2**level for level in range(4)]
@@ -107,7 +107,7 @@ def torchvision_step(
     """torchvision's step on the same images and boxes, as its reference training does it."""
     optimizer = make_optimizer(model, run.suite.schedule)
     images = [x.contiguous() for x in batch.images.float().div(255)]
-    first = 1 if isinstance(model, FasterRCNN) else 0  # where 0 is its background
+    first = 1 if isinstance(model, FasterRCNN) else 0  # there label 0 is the background
     targets = [
         {"boxes": b, "labels": k + first}
         for b, k in zip(batch.targets.boxes, batch.targets.labels, strict=True)
@@ -142,13 +142,13 @@ def _descend(total: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) 
     total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), 35)
     optimizer.step()
-    total.item()  # as any loop that watches its loss
+    total.item()  # waits for the device, as any loop does that logs its loss
 
 
 def measure(
     steps: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, list[float]]:
-    """Seconds of each step in each round, after one round that does not count."""
+    """Seconds of each step in each round, after one round of warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 1):
         for name, step in steps.items():
@@ -180,7 +180,7 @@ def main(
     precision: str,
     device: str,
 ) -> None:
-    """Print the seconds of a step and the ratios."""
+    """Print the duration of a step of each, and the ratios of ours to the others."""
     place = choose_device(device)
     run = make_run(head, backbone, size, batch, precision)
     data = make_batch(size, batch, boxes, place)

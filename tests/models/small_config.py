@@ -1,4 +1,4 @@
-"""What tests of heads pin: a small config, and ground truth as tensors."""
+"""A small config for tests of heads and methods, and ground truth as tensors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from sobench.suite import sections
 
 CLASSES = 3
 SIZE = (64, 96)
+"""(height, width) of the network input."""
 
 
 def make_config(**changes: Any) -> DetectorConfig:
-    """Three classes, 64x96 pixels, eight channels, the settings' defaults."""
-    content: dict[str, Any] = {
+    """Three classes, 64 x 96 pixels, eight channels, and defaults for the other settings."""
+    defaults: dict[str, Any] = {
         "num_classes": CLASSES,
         "size": SIZE,
         "neck": sections.Neck(channels=8),
@@ -24,18 +25,23 @@ def make_config(**changes: Any) -> DetectorConfig:
         "anchors": sections.Anchors(),
         "detect": sections.Detect(),
     }
-    return DetectorConfig(**(content | changes))
+    return DetectorConfig(**(defaults | changes))
 
 
 def targets(
-    rows: list[list[tuple[float, ...]]],
+    boxes: list[list[tuple[float, ...]]],
     labels: list[list[int]],
     ignore: list[list[tuple[float, ...]]] | None = None,
 ) -> Targets:
-    """Padded to the longest row, and at least to one, with label -1."""
-    longest = max(1, *(len(row) for row in rows))
+    """Targets of a batch, padded to the most boxes of an image, and at least to one.
+
+    Args:
+        boxes, labels: of each image.
+        ignore: regions of each image, equally many.
+    """
+    longest = max(1, *(len(image) for image in boxes))
     return Targets(
-        torch.tensor([[*row, *[(0.0,) * 4] * (longest - len(row))] for row in rows]),
-        torch.tensor([[*row, *[-1] * (longest - len(row))] for row in labels]),
-        torch.tensor(ignore) if ignore else torch.zeros(len(rows), 0, 4),
+        torch.tensor([[*image, *[(0.0,) * 4] * (longest - len(image))] for image in boxes]),
+        torch.tensor([[*image, *[-1] * (longest - len(image))] for image in labels]),
+        torch.tensor(ignore) if ignore else torch.zeros(len(boxes), 0, 4),
     )

@@ -97,9 +97,7 @@ def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[fl
                 done = len(rows) / steps
                 rate = RATE * min(1, (len(rows) + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))
                 detector.train()
-                rows.append(
-                    train_step(detector, optimizer, batch, rate, run.suite.schedule.clip_norm)
-                )
+                rows.append(train_step(detector, optimizer, batch, rate, clip_norm))
         stages.append({part: [row[part] for row in rows] for part in rows[0]})
     return detector, stages
 

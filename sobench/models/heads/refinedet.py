@@ -1,4 +1,4 @@
-"""RefineDet's head: tiled anchors are refined, then detected from; arXiv:1711.06897."""
+"""The RefineDet head: anchors are refined, then classified; arXiv:1711.06897."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_
 from sobench.models.parts.pyramid import init_xavier
 
 THETA = 0.99
-"""Background confidence above which the ODM does not see an anchor; section 3."""
+"""Background confidence above which an anchor is filtered out before the ODM; section 3."""
 
 _SCALE = 4
 _RATIOS = (1.0, 2.0, 0.5)
@@ -25,18 +25,19 @@ _RATIOS = (1.0, 2.0, 0.5)
 class RefineDetHead(nn.Module):
     """The anchor refinement module (ARM) and the object detection module (ODM).
 
-    The ARM tells objects from background on the source maps and moves the tiled anchors (one of
-    four strides a level, three ratios); the ODM finds classes and boxes on the maps of the transfer
-    connection blocks, starting from the moved anchors.
+    The ARM tells objects from background on the source maps and refines the tiled anchors (one side
+    of four strides per level, in three ratios). The ODM predicts classes and boxes on the maps of
+    the transfer connection blocks, starting from the refined anchors.
 
     Args:
         strides: of the source maps, finest first.
         sources: channels of the source maps.
-        filter_negatives: false puts the threshold ``THETA`` to 1, in training and detection.
-        cascade: false matches, encodes and decodes the ODM by the tiled anchors; the ARM is then
-            trained all the same, as a second task and for the filter.
-        tcb: false has no ARM: the classes are predicted on the source maps from the tiled anchors.
-        clip_anchors: cuts the tiled anchors off at the borders of the input.
+        filter_negatives: false raises the threshold ``THETA`` to 1, in training and detection.
+        cascade: false matches, encodes and decodes the ODM by the tiled anchors; the ARM is still
+            trained, as a second task and for the filter.
+        tcb: false leaves out the ARM: classes and boxes are predicted on the source maps from the
+            tiled anchors.
+        clip_anchors: true clips the tiled anchors to the borders of the input.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class RefineDetHead(nn.Module):
         super().__init__()
         self.config = config
         self.strides = strides
-        self.shapes = AnchorSpec(tuple((float(_SCALE * s),) for s in strides), _RATIOS, 0.5)
+        sides = tuple((float(_SCALE * stride),) for stride in strides)
+        self.anchor_spec = AnchorSpec(sides, _RATIOS, 0.5)
         self.theta = THETA if filter_negatives else 1.0
         self.cascade = cascade
         self.clip_anchors = clip_anchors
@@ -78,7 +80,7 @@ class RefineDetHead(nn.Module):
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""
-        anchors = grid_anchors(output["logits"], self.strides, self.shapes)
+        anchors = grid_anchors(output["logits"], self.strides, self.anchor_spec)
         if not self.clip_anchors:
             return anchors
         height, width = self.config.size
@@ -86,45 +88,46 @@ class RefineDetHead(nn.Module):
         return torch.stack((x, y), dim=-1).flatten(1)
 
     def refine(self, output: HeadOutput, tiled: Tensor) -> tuple[Tensor, Tensor]:
-        """What the ARM hands to the ODM; no gradient flows back through it.
+        """Refine the anchors by the ARM's predictions, through which no gradient flows back.
 
         Returns:
-            anchors, ``[B, A, 4]`` moved or ``[A, 4]`` as they were tiled, and ``[B, A]`` bool,
-            those that the ARM is sure to be background.
+            anchors ``[B, A, 4]``, or ``[A, 4]`` as they were tiled without a cascade, and
+            ``[B, A]`` bool, those filtered out because the ARM is sure that they are background.
         """
-        logits, offsets = _joined(output, "arm_", 2)
-        sure = logits.detach().softmax(dim=-1)[..., 0] > self.theta
-        return decode(offsets.detach(), tiled, STDS) if self.cascade else tiled, sure
+        logits, offsets = _flattened(output, "arm_", 2)
+        filtered = logits.detach().softmax(dim=-1)[..., 0] > self.theta
+        return decode(offsets.detach(), tiled, STDS) if self.cascade else tiled, filtered
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """The four sums of section 4, "Loss Function", each over the positives of its module.
 
-        ``class`` and ``box`` are the ODM's, ``arm_class`` and ``arm_box`` the ARM's. What the ARM
-        is sure of may still be positive: the paper passes on "refined positive anchor boxes", and
-        its authors' code keeps all of them.
+        ``class`` and ``box`` are the ODM's, ``arm_class`` and ``arm_box`` the ARM's. A filtered
+        anchor may still be a positive: the paper passes on "refined positive anchor boxes", and its
+        authors' code keeps all of them.
         """
         anchors, losses = self.anchors(output), {}
-        sure = None
+        filtered = None
         if self.arm is not None:
+            # To the ARM every object is of one class.
             objects = Targets(targets.boxes, targets.labels.clamp(max=0), targets.ignore)
-            arm = multibox_loss(*_joined(output, "arm_", 2), anchors, objects)
+            arm = multibox_loss(*_flattened(output, "arm_", 2), anchors, objects)
             losses = {"arm_class": arm[0], "arm_box": arm[1]}
-            anchors, sure = self.refine(output, anchors)
-        predicted = _joined(output, "", self.config.num_classes + 1)
-        losses["class"], losses["box"] = multibox_loss(*predicted, anchors, targets, sure)
+            anchors, filtered = self.refine(output, anchors)
+        odm = _flattened(output, "", self.config.num_classes + 1)
+        losses["class"], losses["box"] = multibox_loss(*odm, anchors, targets, filtered)
         return losses
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` of the whole image, as in section 4, decoded and suppressed."""
+        """The best ``top_k`` of the whole image, as in section 4, decoded, and after NMS."""
         settings = self.config.detect
-        logits, offsets = _joined(output, "", self.config.num_classes + 1)
+        logits, offsets = _flattened(output, "", self.config.num_classes + 1)
         scores = logits.softmax(dim=-1)[..., 1:]
         anchors = self.anchors(output)
         if self.arm is not None:
-            anchors, sure = self.refine(output, anchors)
-            scores = scores.masked_fill(sure.unsqueeze(-1), 0.0)
-        found = topk_candidates(scores, offsets, anchors, STDS, settings.top_k)
-        return nms([found], self.config.size, settings)
+            anchors, filtered = self.refine(output, anchors)
+            scores = scores.masked_fill(filtered.unsqueeze(-1), 0.0)
+        candidates = topk_candidates(scores, offsets, anchors, STDS, settings.top_k)
+        return nms([candidates], self.config.size, settings)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
@@ -136,27 +139,36 @@ class Predictors(nn.Module):
 
     Args:
         channels: of each map.
-        classes: with the background.
+        num_classes: including the background.
     """
 
-    def __init__(self, channels: Sequence[int], classes: int) -> None:
+    def __init__(self, channels: Sequence[int], num_classes: int) -> None:
         super().__init__()
-        count = len(_RATIOS)
+        num_anchors = len(_RATIOS)
         self.class_logits = nn.ModuleList(
-            nn.Conv2d(c, count * classes, 3, padding=1) for c in channels
+            nn.Conv2d(c, num_anchors * num_classes, 3, padding=1) for c in channels
         )
-        self.box_offsets = nn.ModuleList(nn.Conv2d(c, count * 4, 3, padding=1) for c in channels)
+        self.box_offsets = nn.ModuleList(
+            nn.Conv2d(c, num_anchors * 4, 3, padding=1) for c in channels
+        )
         init_xavier(self)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """``[B, C, h, w]`` maps -> logits ``[B, 3*classes, h, w]``, offsets ``[B, 3*4, h, w]``."""
+        """``[B, C, h, w]`` -> logits ``[B, 3*num_classes, h, w]``, offsets ``[B, 3*4, h, w]``."""
         logits = [conv(x) for conv, x in zip(self.class_logits, maps, strict=True)]
         offsets = [conv(x) for conv, x in zip(self.box_offsets, maps, strict=True)]
         return logits, offsets
 
 
-def _joined(output: HeadOutput, module: str, classes: int) -> tuple[Tensor, Tensor]:
-    """All levels' logits ``[B, A, classes]`` and offsets ``[B, A, 4]`` of one module."""
-    logits = torch.cat([flatten_predictions(x, classes) for x in output[f"{module}logits"]], dim=1)
-    offsets = torch.cat([flatten_predictions(x, 4) for x in output[f"{module}offsets"]], dim=1)
+def _flattened(output: HeadOutput, prefix: str, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Logits ``[B, A, num_classes]`` and offsets ``[B, A, 4]`` of all levels of one module.
+
+    Args:
+        prefix: ``arm_`` for the ARM, nothing for the ODM.
+        num_classes: including the background.
+    """
+    logits = torch.cat(
+        [flatten_predictions(x, num_classes) for x in output[f"{prefix}logits"]], dim=1
+    )
+    offsets = torch.cat([flatten_predictions(x, 4) for x in output[f"{prefix}offsets"]], dim=1)
     return logits, offsets

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
-from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput
+from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput, refuse_options
 from sobench.models.parts.anchors import grid_anchors, retinanet_anchors
 from sobench.models.parts.boxes import encode
 from sobench.models.parts.losses import focal_loss, smooth_l1
-from sobench.models.parts.matching import IGNORED, match, matched
+from sobench.models.parts.matching import IGNORED, match, matched_targets
 from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
 from sobench.models.parts.pyramid import Levels, convolution
 
@@ -22,31 +22,36 @@ LEVELS = Levels(3, 7, extra="convolution")
 
 _STDS = (1.0, 1.0, 1.0, 1.0)
 _PRIOR = 0.01
+"""Score of every class before training; section 4.1."""
 
 
-def assign_anchors(targets: Targets, anchors: Tensor) -> Tensor:
-    """The object of each of ``[A, 4]`` anchors, as from ``assign``: ``[B, A]``."""
+def match_anchors(targets: Targets, anchors: Tensor) -> Tensor:
+    """Match of each of ``[A, 4]`` anchors, as from ``match``: ``[B, A]``."""
     return match(targets, anchors, pos_iou=0.5, neg_iou=0.4)
 
 
 class RetinaNetHead(nn.Module):
     """Classes and boxes from every cell of every level.
 
-    Towers of 3x3 convolutions (four, if the suite does not pin another depth) with its norm and
-    ReLU; anchors as the suite pins them; IoU of .5 and more is an object, below .4 background;
-    focal loss (alpha .25, gamma 2) and L1, both over the number of matched anchors of the batch.
+    The towers are 3x3 convolutions (four, if the suite does not pin another depth) with the suite's
+    norm and ReLU. An anchor is an object from an IoU of .5 and background below .4. Focal loss
+    (alpha .25, gamma 2) and L1 are both divided by the number of matched anchors of the batch.
+
+    Raises:
+        ValueError: ``options`` has a ``sampler`` or a ``box_head``.
     """
 
     def __init__(
         self, config: DetectorConfig, strides: tuple[int, ...], options: HeadOptions
     ) -> None:
         super().__init__()
+        refuse_options("RetinaNetHead", options, ("sampler", "box_head"))
         self.config = config
         self.strides = strides
-        self.shapes = options.anchors or retinanet_anchors(config.anchors, strides)
+        self.anchor_spec = options.anchors or retinanet_anchors(config.anchors, strides)
         self.box_loss = options.box_loss or smooth_l1
         self.upsample = options.upsample
-        anchors = self.shapes.num_anchors
+        num_anchors = self.anchor_spec.num_anchors
         channels = options.channels or config.neck.channels
         levels = len(strides) if options.level_norm else 0
         depth = options.tower_convs
@@ -54,11 +59,11 @@ class RetinaNetHead(nn.Module):
             depth = config.neck.tower_convs
         self.class_tower = Tower(channels, config.neck.norm, depth, levels)
         self.box_tower = Tower(channels, config.neck.norm, depth, levels)
-        self.class_logits = nn.Conv2d(channels, anchors * config.num_classes, 3, padding=1)
-        self.box_offsets = nn.Conv2d(channels, anchors * 4, 3, padding=1)
+        self.class_logits = nn.Conv2d(channels, num_anchors * config.num_classes, 3, padding=1)
+        self.box_offsets = nn.Conv2d(channels, num_anchors * 4, 3, padding=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # The paper's .01 is for 256 channels; narrower towers would lose the signal by it.
+                # The paper's .01 is for 256 channels; with it the signal fades in narrower towers.
                 nn.init.normal_(module.weight, std=0.01 * (256 / channels) ** 0.5)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -67,8 +72,8 @@ class RetinaNetHead(nn.Module):
     def forward(self, pyramid: list[Tensor]) -> HeadOutput:
         """``[B, C, h, w]`` -> ``logits`` ``[B, A*K, h, w]``, ``offsets`` ``[B, A*4, h, w]``.
 
-        ``class_tower`` and ``box_tower`` are the ``[B, C, h, w]`` maps that these were read from.
-        With ``upsample`` all are of the maps' size at the head's strides, half of the pyramid's.
+        ``class_tower`` and ``box_tower`` are the ``[B, C, h, w]`` maps that these are predicted
+        from. With ``upsample`` all maps have the head's strides, which are half of the pyramid's.
         """
         class_tower = self._at_strides(self.class_tower(pyramid))
         box_tower = self._at_strides(self.box_tower(pyramid))
@@ -80,7 +85,7 @@ class RetinaNetHead(nn.Module):
         }
 
     def _at_strides(self, tower: list[Tensor]) -> list[Tensor]:
-        """Enlarged if asked for, without the cells that then lie beyond the input."""
+        """Enlarge the maps if ``upsample`` is on, and cut off cells that lie beyond the input."""
         if not self.upsample:
             return tower
         height, width = self.config.size
@@ -93,46 +98,45 @@ class RetinaNetHead(nn.Module):
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
-        return grid_anchors(output["logits"], self.strides, self.shapes)
+        return grid_anchors(output["logits"], self.strides, self.anchor_spec)
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the batch's matched anchors."""
         anchors = self.anchors(output)
-        return self.assigned_loss(output, targets, anchors, assign_anchors(targets, anchors))
+        return self.matched_loss(output, targets, anchors, match_anchors(targets, anchors))
 
-    def assigned_loss(
-        self, output: HeadOutput, targets: Targets, anchors: Tensor, assigned: Tensor
+    def matched_loss(
+        self, output: HeadOutput, targets: Targets, anchors: Tensor, matches: Tensor
     ) -> dict[str, Tensor]:
-        """The losses where it is settled which object an anchor takes.
+        """``class`` and ``box`` loss of anchors that are matched already.
 
         Args:
-            anchors: ``[A, 4]``; assigned: ``[B, A]``, as from ``assign_anchors``.
+            anchors: ``[A, 4]``; matches: ``[B, A]``, as from ``match_anchors``.
         """
         logits = torch.cat(
             [flatten_predictions(x, self.config.num_classes) for x in output["logits"]], dim=1
         )
         offsets = torch.cat([flatten_predictions(x, 4) for x in output["offsets"]], dim=1)
-        positive = assigned >= 0
-        boxes, labels = matched(targets, assigned)
-        count = positive.sum().clamp(min=1)
+        positive = matches >= 0
+        boxes, labels = matched_targets(targets, matches)
+        num_positives = positive.sum().clamp(min=1)
         box_loss = self.box_loss(offsets, encode(boxes, anchors, _STDS), positive)
-        class_loss = focal_loss(logits, labels, positive, assigned != IGNORED)
-        return {"class": class_loss / count, "box": box_loss / count}
+        class_loss = focal_loss(logits, labels, positive, matches != IGNORED)
+        return {"class": class_loss / num_positives, "box": box_loss / num_positives}
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` of each level, decoded, clipped to the input and suppressed."""
+        """The best ``top_k`` of each level, decoded, clipped to the input, and after NMS."""
         return nms(self.topk_candidates(output), self.config.size, self.config.detect)
 
     def topk_candidates(self, output: HeadOutput) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Of each level the best boxes ``[B, N, 4]``, scores ``[B, N]`` and labels ``[B, N]``."""
-        classes = self.config.num_classes
-        scores = [flatten_predictions(x, classes).sigmoid() for x in output["logits"]]
+        num_classes, top_k = self.config.num_classes, self.config.detect.top_k
+        scores = [flatten_predictions(x, num_classes).sigmoid() for x in output["logits"]]
         offsets = [flatten_predictions(x, 4) for x in output["offsets"]]
-        most = self.config.detect.top_k
-        return level_topk_candidates(scores, offsets, self.anchors(output), _STDS, most)
+        return level_topk_candidates(scores, offsets, self.anchors(output), _STDS, top_k)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
-        """All predictions."""
+        """All predictions, but not the towers' maps, on which they depend."""
         return [*output["logits"], *output["offsets"]]
 
 
@@ -142,8 +146,8 @@ class Tower(nn.Module):
     Args:
         norm: ``none`` or ``group``.
         depth: number of convolutions.
-        levels: of the pyramid if each has batch normalisation of its own (NAS-FPN, section 4), else
-            0 for ``norm``, shared as well.
+        levels: number of pyramid levels if each has its own batch normalisation (NAS-FPN, section
+            4); 0 if the levels share ``norm``.
     """
 
     def __init__(self, channels: int, norm: str, depth: int, levels: int) -> None:
@@ -173,5 +177,5 @@ class Tower(nn.Module):
 
 
 def build(config: DetectorConfig, strides: tuple[int, ...], options: HeadOptions) -> RetinaNetHead:
-    """The head as ``build_head`` finds it."""
+    """The head; called by ``build_head``."""
     return RetinaNetHead(config, strides, options)

@@ -1,4 +1,4 @@
-"""The SSD head: one 3x3 convolution per level for classes and one for boxes; arXiv:1512.02325."""
+"""The SSD head: one 3x3 convolution per level for classes, one for boxes; arXiv:1512.02325."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from sobench.models.parts.nms import Detections, flatten_predictions, level_topk
 from sobench.models.parts.pyramid import init_xavier
 
 
-class SsdHead(nn.Module):
+class SSDHead(nn.Module):
     """Softmax over the classes and a background (index 0) for every default box.
 
-    An object takes its best default box and all with IoU of .5 and more; cross-entropy with three
-    hard negatives for each positive, and smooth L1 with beta 1, both over the batch's positives.
+    Training uses ``multibox_loss``.
 
     Args:
         channels: of each source map.
-        num_anchors: default boxes in a cell of each source map.
+        num_anchors: default boxes per cell of each source map.
         boxes: ``[A, 4]`` default boxes of all maps, in pixels of the input.
     """
 
@@ -61,12 +60,12 @@ class SsdHead(nn.Module):
         return {"class": class_loss, "box": box_loss}
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` of each source map, decoded, clipped to the input and suppressed."""
+        """The best ``top_k`` of each source map, decoded, clipped to the input, and after NMS."""
         settings, width = self.config.detect, self.config.num_classes + 1
         scores = [flatten_predictions(x, width).softmax(dim=-1)[..., 1:] for x in output["logits"]]
         offsets = [flatten_predictions(x, 4) for x in output["offsets"]]
-        found = level_topk_candidates(scores, offsets, self.boxes, STDS, settings.top_k)
-        return nms(found, self.config.size, settings)
+        candidates = level_topk_candidates(scores, offsets, self.boxes, STDS, settings.top_k)
+        return nms(candidates, self.config.size, settings)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""

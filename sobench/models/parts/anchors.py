@@ -1,4 +1,4 @@
-"""Anchors: their shapes on every level, and where they lie on the maps."""
+"""Anchors: their sides and ratios on every level, and their boxes on the maps."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class AnchorSpec:
     """The anchors of a cell, for every level.
 
     Attributes:
-        sides: of each level, finest first, the square roots of the anchors' areas in pixels.
+        sides: for each level, finest first, the square roots of the anchors' areas in pixels.
         ratios: height over width.
-        offset: where in its cell an anchor is centred: 0 its corner (MMDetection 2 and later), .5
-            its middle.
+        offset: where the anchors of a cell are centred: 0 is its top left corner (MMDetection 2 and
+            later), .5 is its middle.
     """
 
     sides: tuple[tuple[float, ...], ...]
@@ -29,7 +29,7 @@ class AnchorSpec:
 
     @property
     def num_anchors(self) -> int:
-        """Anchors to a cell; every level has as many."""
+        """Anchors per cell, the same on every level."""
         return len(self.sides[0]) * len(self.ratios)
 
 
@@ -41,38 +41,42 @@ def retinanet_anchors(settings: Anchors, strides: Sequence[int]) -> AnchorSpec:
 
 
 @lru_cache(maxsize=32)
-@torch.inference_mode(False)  # else training could not use what detection has cached
+@torch.inference_mode(False)  # else training could not use the anchors that detection has cached
 def pyramid_anchors(
     sizes: tuple[tuple[int, int], ...],
     strides: tuple[int, ...],
-    shapes: AnchorSpec,
+    anchor_spec: AnchorSpec,
     device: torch.device,
 ) -> Tensor:
-    """Anchors of all levels, level by level, row by row, ``shapes.num_anchors`` to a cell.
+    """Anchors level by level, row by row, ``anchor_spec.num_anchors`` per cell.
 
     Args:
-        sizes: height and width of each level's map.
+        sizes: (height, width) of each level's map.
 
     Returns:
-        ``[sum(h * w) * num_anchors, 4]`` float32.
+        ``[sum(h * w) * num_anchors, 4]`` float32 ``x1, y1, x2, y2`` in pixels of the input.
     """
     levels = []
-    for (height, width), stride, sides in zip(sizes, strides, shapes.sides, strict=True):
-        root = torch.tensor(shapes.ratios, dtype=torch.float64, device=device).sqrt()
+    for (height, width), stride, sides in zip(sizes, strides, anchor_spec.sides, strict=True):
+        # The anchors of one cell, about its origin: ratio-major and side-minor, so that they follow
+        # one another as the channels of the predictions do.
+        root = torch.tensor(anchor_spec.ratios, dtype=torch.float64, device=device).sqrt()
         side = torch.tensor(sides, dtype=torch.float64, device=device)
-        # Ratio-major, side-minor within a cell.
         w = (side[None, :] / root[:, None]).flatten()
         h = (side[None, :] * root[:, None]).flatten()
         cell = torch.stack((-w, -h, w, h), dim=1) / 2
-        y = (torch.arange(height, dtype=torch.float64, device=device) + shapes.offset) * stride
-        x = (torch.arange(width, dtype=torch.float64, device=device) + shapes.offset) * stride
+        # Shifted to the centre of every cell; double precision rounds only once, at the end.
+        y = (torch.arange(height, dtype=torch.float64, device=device) + anchor_spec.offset) * stride
+        x = (torch.arange(width, dtype=torch.float64, device=device) + anchor_spec.offset) * stride
         y, x = torch.meshgrid(y, x, indexing="ij")
         centre = torch.stack((x, y, x, y), dim=-1).reshape(-1, 1, 4)
         levels.append((centre + cell).reshape(-1, 4))
     return torch.cat(levels).float()
 
 
-def grid_anchors(maps: Sequence[Tensor], strides: tuple[int, ...], shapes: AnchorSpec) -> Tensor:
+def grid_anchors(
+    maps: Sequence[Tensor], strides: tuple[int, ...], anchor_spec: AnchorSpec
+) -> Tensor:
     """``pyramid_anchors`` of ``[B, C, h, w]`` maps, in the order of their flattened predictions."""
     sizes = tuple((x.shape[-2], x.shape[-1]) for x in maps)
-    return pyramid_anchors(sizes, strides, shapes, maps[0].device)
+    return pyramid_anchors(sizes, strides, anchor_spec, maps[0].device)

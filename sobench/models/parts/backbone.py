@@ -1,4 +1,4 @@
-"""Feature extractors of torchvision as ordered feature maps with strides."""
+"""torchvision's classification networks as backbones: ordered feature maps with strides."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _IMAGENET = {
     "vgg16": "IMAGENET1K_V1",
 }
 """All were trained on pixels normalised as ``Detector`` does it. (``IMAGENET1K_FEATURES``, by the
-authors of SSD, was not: it wants pixels of 0..255 less their mean.)"""
+authors of SSD, was not: it expects pixels of 0..255 minus their mean.)"""
 
 _CLASSIFIER = ("fc.", "classifier.")
-"""What a detector leaves out of a state dict."""
+"""Prefixes of the classifier's weights, which a detector does not load."""
 
 
 class Backbone(nn.Module):
     """Stages that each halve the resolution, C2 (stride 4) to C5 (stride 32).
 
-    ``layer1`` gives C2, ..., ``layer4`` gives C5. VGG-16 has its four stages end in conv3_3,
+    ``layer1`` gives C2, ..., ``layer4`` gives C5. The four stages of VGG-16 end in conv3_3,
     conv4_3, conv5_3 and pool5; its poolings round up, as in SSD's Caffe model.
 
     Attributes:
-        channels, strides: of C2..C5, in order, or of those that ``pop_last_stage`` has left.
+        channels, strides: of C2..C5, in order, without the stages removed by ``pop_last_stage``.
     """
 
     strides: tuple[int, ...] = (4, 8, 16, 32)
@@ -57,14 +57,14 @@ class Backbone(nn.Module):
             self.get_submodule(name).requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """``[B, 3, H, W]`` -> C2..C5, or as many maps as there are stages left."""
+        """``[B, 3, H, W]`` -> C2..C5, finest first, or as many maps as there are stages left."""
         return self._stages(self.stem(images), len(self.channels))
 
     def forward_with_finer(self, images: Tensor, level: int) -> tuple[list[Tensor], Tensor]:
         """C2..C5, and C_level at twice its resolution; EFPN, arXiv:2003.07021, Table I.
 
-        The same layers make it from a stem without max-pooling, whose convolution is shared. Only a
-        ResNet's stem ends in one.
+        The finer map comes from the same layers behind a stem without its max-pooling, so the
+        stem's convolution is shared. Only a ResNet's stem ends in a max-pooling.
 
         Args:
             level: 2 for C2' of stride 2, 3 for C3' of stride 4, ...
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
         return self._stages(pool(x), len(self.channels)), finer
 
     def _stages(self, x: Tensor, count: int) -> list[Tensor]:
-        """What the stem gives -> the maps of the first ``count`` stages."""
+        """The stem's output -> the maps of the first ``count`` stages."""
         maps = []
         for number in range(1, count + 1):
             x = self.get_submodule(f"layer{number}")(x)
@@ -86,13 +86,13 @@ class Backbone(nn.Module):
 
     @property
     def has_norm(self) -> bool:
-        """Whether it has batch normalisation, as ResNets have and VGG-16 has not."""
+        """Whether the backbone has batch normalisation: ResNets do, VGG-16 does not."""
         return any(isinstance(module, nn.BatchNorm2d) for module in self.modules())
 
     def pop_last_stage(self) -> nn.Module:
-        """Take the last stage off and return it: what no neck reads should not be computed.
+        """Remove the last stage and return it, so that no map is computed that no neck reads.
 
-        A frozen stage keeps frozen weights, but its mode is from then on its owner's business.
+        The weights of a frozen stage stay frozen, but from then on its owner sets its mode.
         """
         name = f"layer{len(self.channels)}"
         last = self.get_submodule(name)
@@ -102,7 +102,7 @@ class Backbone(nn.Module):
         return last
 
     def train(self, mode: bool = True) -> Backbone:
-        """As in ``nn.Module``, but frozen stages and frozen statistics stay in eval mode."""
+        """As in ``nn.Module``, except that frozen stages and statistics stay in eval mode."""
         super().train(mode)
         for name in self.freeze:
             self.get_submodule(name).eval()
@@ -117,7 +117,8 @@ def build_backbone(settings: BackboneSettings) -> Backbone:
     """The backbone of a suite, with its weights.
 
     Raises:
-        RequestError: the weights cannot be fetched or do not fit; says which file to put where.
+        RequestError: the weights cannot be fetched or do not fit; the message says which file is
+            needed and where to put it.
     """
     full = torchvision.models.get_model(settings.name, weights=None)
     if settings.weights != "none":
@@ -169,10 +170,13 @@ def _load_weights(model: nn.Module, settings: BackboneSettings) -> None:
 
 
 def _misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
-    """Load ``state``, and say what does not fit; apart from the classifier all must, both ways."""
+    """Load ``state`` and describe the first misfit, or return ``""``.
+
+    Except for the classifier, every weight of the model and of ``state`` needs its counterpart.
+    """
     try:
         missing, unknown = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # other shapes; its first line names only the class
+    except RuntimeError as error:  # shapes differ; the first line names only the class
         return str(error).splitlines()[-1].strip(" \t.")
     missing = [key for key in missing if not key.startswith(_CLASSIFIER)]
     if missing:

@@ -1,4 +1,4 @@
-"""Boxes as tensors: coded as offsets from anchors, and how far they overlap."""
+"""Boxes as tensors: encoded as offsets from anchors, and their overlaps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ def encode(boxes: Tensor, anchors: Tensor, stds: Sequence[float]) -> Tensor:
 
     Args:
         boxes, anchors: ``[..., 4]`` ``x1, y1, x2, y2``, broadcast against each other.
+        stds: divisors of the four offsets.
+
+    Returns:
+        ``[..., 4]``, finite also for boxes without area.
     """
     anchor_size = anchors[..., 2:] - anchors[..., :2]
     size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
@@ -25,7 +29,7 @@ def encode(boxes: Tensor, anchors: Tensor, stds: Sequence[float]) -> Tensor:
 
 
 def decode(offsets: Tensor, anchors: Tensor, stds: Sequence[float]) -> Tensor:
-    """The inverse of ``encode``; growth is limited to 62.5 times the anchor."""
+    """The inverse of ``encode``; a box has at most 62.5 times its anchor's width and height."""
     offsets = offsets * offsets.new_tensor(stds)
     anchor_size = anchors[..., 2:] - anchors[..., :2]
     centre = (anchors[..., 2:] + anchors[..., :2]) / 2 + offsets[..., :2] * anchor_size
@@ -47,7 +51,10 @@ def box_iou(boxes: Tensor, anchors: Tensor) -> Tensor:
 
 
 def box_ioa(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """Intersection of every box with every anchor over the anchor's area; as ``box_iou``."""
+    """Intersection of every box with every anchor over the anchor's area.
+
+    Args and shape of the result are those of ``box_iou``.
+    """
     shared, _, anchor_area = _intersection(boxes, anchors)
     return shared.div_(anchor_area)
 

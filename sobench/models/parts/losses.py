@@ -27,8 +27,8 @@ def focal_loss(
 ) -> Tensor:
     """Sigmoid focal loss, summed; RetinaNet, arXiv:1708.02002, Eq. 5.
 
-    Every logit is first taken as background; the one logit of each positive anchor's own class is
-    then put right. That needs no one-hot target of the logits' size.
+    Every logit is first counted as background; the one logit of each positive anchor's class is
+    then corrected. This avoids a one-hot target of the logits' size.
 
     Args:
         logits: ``[B, A, K]``.
@@ -36,11 +36,13 @@ def focal_loss(
         positive: ``[B, A]`` bool, anchors with an object.
         counted: ``[B, A]`` bool, anchors that take part in the loss.
     """
+    # As if every logit belonged to the background.
     background = (1 - alpha) * logits.sigmoid().pow(gamma) * F.softplus(logits)
     total = (background.sum(dim=-1) * counted).sum()
-    own = logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
-    as_object = alpha * (-own).sigmoid().pow(gamma) * F.softplus(-own)
-    as_background = (1 - alpha) * own.sigmoid().pow(gamma) * F.softplus(own)
+    # The correction: the logit of each positive's class counts as an object instead.
+    logit = logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    as_object = alpha * (-logit).sigmoid().pow(gamma) * F.softplus(-logit)
+    as_background = (1 - alpha) * logit.sigmoid().pow(gamma) * F.softplus(logit)
     return total + torch.where(positive, as_object - as_background, 0.0).sum()
 
 
@@ -62,9 +64,10 @@ def mined_cross_entropy(
     Args:
         logits: ``[B, A, K + 1]``; classes: ``[B, A]`` int64 in ``0..K``, 0 is the background.
         positive, negative: ``[B, A]`` bool.
-        ratio: negatives kept an image for each positive of that image.
+        ratio: negatives kept for each positive of an image.
     """
     loss = F.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
+    # Negatives compete within their image only, whatever the losses of the others.
     with torch.no_grad():
         hardness = torch.where(negative, loss, -1.0)
         rank = hardness.argsort(dim=1, descending=True, stable=True).argsort(dim=1)

@@ -1,4 +1,4 @@
-"""Which object an anchor or a region takes: batched, and shared by every head."""
+"""Which object each anchor or region is matched to: batched, and shared by every head."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IGNORED = -2
 """Match of an anchor that takes no part in the loss."""
 
 MAX_PAIRS = 2**25
-"""Anchor-object pairs held at once while matching: bounds memory if an image holds 900 objects."""
+"""Anchor-object pairs in memory at once while matching: an image may hold 900 objects."""
 
 
 @torch.no_grad()
@@ -27,27 +27,27 @@ def match(
     neg_iou: float,
     low_quality: Literal["all", "one", "none"] = "all",
 ) -> Tensor:
-    """Give every anchor an object, the background, or nothing.
+    """Match every anchor to an object, to the background, or to neither.
 
     An anchor takes the object that it overlaps most if that IoU is at least ``pos_iou``; below
     ``neg_iou`` it is background. A low-quality match also gives an object the anchors that overlap
     it most, however little (but not those that do not overlap it): ``all`` of them, as in RetinaNet
-    and MMDetection, which are many where a small object lies inside anchors of one size, or only
-    ``one``, the first, as in SSD. Where several objects want one anchor, the last gets it, as in
+    and MMDetection, which are many if a small object lies inside anchors of one size, or only
+    ``one``, the first, as in SSD. If several objects claim one anchor, the last gets it, as in
     MMDetection. Background anchors of which more than half lies in an ignore region take no part.
 
     Args:
-        anchors: ``[A, 4]``, or ``[B, A, 4]`` where every image has its own.
+        anchors: ``[A, 4]``, or ``[B, A, 4]`` if every image has anchors of its own.
 
     Returns:
         ``[B, A]`` int64: index into ``targets.boxes``, ``NEGATIVE`` or ``IGNORED``.
     """
     batch, count = targets.labels.shape[0], anchors.shape[-2]
     best_iou = anchors.new_zeros(batch, count)
-    owner = targets.labels.new_zeros(batch, count)
-    low_quality_owner = targets.labels.new_full((batch, count), -1)
+    best_object = targets.labels.new_zeros(batch, count)
+    low_quality_object = targets.labels.new_full((batch, count), -1)
     step = max(1, MAX_PAIRS // max(1, batch * count))
-    # Objects in groups, so that the matrix of overlaps stays small where an image holds hundreds.
+    # Objects in groups, so that the matrix of overlaps stays small if an image holds hundreds.
     for start in range(0, targets.labels.shape[1], step):
         real = targets.labels[:, start : start + step] >= 0
         iou = box_iou(targets.boxes[:, start : start + step], anchors)
@@ -56,7 +56,7 @@ def match(
         group_iou, index = iou.max(dim=1)
         better = group_iou > best_iou
         best_iou = torch.where(better, group_iou, best_iou)
-        owner = torch.where(better, index + start, owner)
+        best_object = torch.where(better, index + start, best_object)
         # The best anchors of each object; of objects that share one the last.
         if low_quality != "none":
             top = iou.amax(dim=2, keepdim=True)
@@ -66,21 +66,25 @@ def match(
                 closest = torch.arange(count, device=iou.device) == iou.argmax(dim=2, keepdim=True)
             order = torch.arange(start, start + iou.shape[1], device=iou.device)
             last = torch.where(closest & (top > 0), order[None, :, None], -1).amax(dim=1)
-            low_quality_owner = torch.maximum(low_quality_owner, last)
+            low_quality_object = torch.maximum(low_quality_object, last)
     # Later lines win: background, then objects by IoU, then low-quality matches.
-    assigned = torch.where(best_iou < neg_iou, NEGATIVE, IGNORED)
-    assigned = torch.where(best_iou >= pos_iou, owner, assigned)
-    assigned = torch.where(low_quality_owner >= 0, low_quality_owner, assigned)
-    # Objects may hide in an ignore region: what lies there is not known to be background.
+    matches = torch.where(best_iou < neg_iou, NEGATIVE, IGNORED)
+    matches = torch.where(best_iou >= pos_iou, best_object, matches)
+    matches = torch.where(low_quality_object >= 0, low_quality_object, matches)
+    # An ignore region may hide objects, so that its cells are not known to be background.
     for start in range(0, targets.ignore.shape[1], step):
         regions = targets.ignore[:, start : start + step]
         inside = box_ioa(regions, anchors).amax(dim=1) > 0.5
-        assigned = torch.where(inside & (assigned == NEGATIVE), IGNORED, assigned)
-    return assigned
+        matches = torch.where(inside & (matches == NEGATIVE), IGNORED, matches)
+    return matches
 
 
-def matched(targets: Targets, assigned: Tensor) -> tuple[Tensor, Tensor]:
-    """Box ``[B, A, 4]`` and label ``[B, A]`` of each anchor's object; any where it has none."""
-    index = assigned.clamp(min=0)
+def matched_targets(targets: Targets, matches: Tensor) -> tuple[Tensor, Tensor]:
+    """Box ``[B, A, 4]`` and label ``[B, A]`` of each anchor's object; arbitrary without one.
+
+    Args:
+        matches: ``[B, A]`` int64, as from ``match``.
+    """
+    index = matches.clamp(min=0)
     boxes = targets.boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
     return boxes, targets.labels.gather(1, index).clamp(min=0)

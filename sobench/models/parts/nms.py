@@ -1,4 +1,4 @@
-"""From raw predictions to detections: candidates, and non-maximum suppression of a batch."""
+"""From raw predictions to detections: top-k candidates, and batched non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sobench.suite.sections import Detect
 
 @dataclass(frozen=True)
 class Detections:
-    """Padded detections of a batch, best first.
+    """Padded detections of a batch, highest score first.
 
     Attributes:
         boxes: ``[B, D, 4]`` float ``x1, y1, x2, y2`` in pixels of the network input.
@@ -31,8 +31,8 @@ class Detections:
 def flatten_predictions(x: Tensor, width: int) -> Tensor:
     """``[B, A * width, h, w]`` -> ``[B, h * w * A, width]`` float32.
 
-    Assignment, losses and pixel coordinates need full precision; channels-last float32 maps are
-    not copied.
+    Matching, losses and pixel coordinates need full precision; channels-last float32 maps are not
+    copied.
     """
     return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, width).float()
 
@@ -40,21 +40,21 @@ def flatten_predictions(x: Tensor, width: int) -> Tensor:
 def topk_candidates(
     scores: Tensor, offsets: Tensor, anchors: Tensor, stds: Sequence[float], top_k: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The best ``top_k`` pairs of anchor and class of one level, decoded.
+    """The ``top_k`` pairs of anchor and class with the highest scores, decoded.
 
     Args:
         scores: ``[B, A, K]``; offsets: ``[B, A, 4]``.
-        anchors: ``[A, 4]``, or ``[B, A, 4]`` where every image has its own.
+        anchors: ``[A, 4]``, or ``[B, A, 4]`` if every image has anchors of its own.
 
     Returns:
         boxes ``[B, N, 4]``, scores ``[B, N]``, labels ``[B, N]``, with ``N <= top_k``.
     """
-    classes = scores.shape[-1]
-    score, index = scores.flatten(1).topk(min(top_k, scores[0].numel()))
-    anchor = index // classes
-    rows = anchor.unsqueeze(-1).expand(-1, -1, 4)
-    own = anchors.gather(1, rows) if anchors.dim() == 3 else anchors[anchor]
-    return decode(offsets.gather(1, rows), own, stds), score, index % classes
+    num_classes = scores.shape[-1]
+    top_scores, pairs = scores.flatten(1).topk(min(top_k, scores[0].numel()))
+    anchor_index = pairs // num_classes
+    index = anchor_index.unsqueeze(-1).expand(-1, -1, 4)
+    top_anchors = anchors.gather(1, index) if anchors.dim() == 3 else anchors[anchor_index]
+    return decode(offsets.gather(1, index), top_anchors, stds), top_scores, pairs % num_classes
 
 
 def level_topk_candidates(
@@ -64,9 +64,14 @@ def level_topk_candidates(
     stds: Sequence[float],
     top_k: int,
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """``candidates`` of each level; ``anchors`` ``[A, 4]`` are those of all, level by level."""
-    own = torch.split(anchors, [x.shape[1] for x in offsets])
-    levels = zip(scores, offsets, own, strict=True)
+    """``topk_candidates`` of each level.
+
+    Args:
+        scores, offsets: of each level, as in ``topk_candidates``.
+        anchors: ``[A, 4]`` of all levels, level by level.
+    """
+    level_anchors = torch.split(anchors, [x.shape[1] for x in offsets])
+    levels = zip(scores, offsets, level_anchors, strict=True)
     return [topk_candidates(*level, stds, top_k) for level in levels]
 
 
@@ -77,27 +82,29 @@ def nms(
 
     Args:
         levels: of each level boxes ``[B, N, 4]``, scores ``[B, N]`` and labels ``[B, N]``.
-        size: height and width of the network input, to which boxes are clipped.
+        size: (height, width) of the network input, to which boxes are clipped.
     """
     boxes, scores, labels = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
+    # Clip first, so that a box outside the input has no area, by which it is dropped.
     limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
     boxes = torch.minimum(boxes.clamp(min=0), limit)
-    # A box that lay outside the input has no area left.
     candidate = (scores > settings.score_threshold) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-    rows = []
-    for box, score, label, chosen in zip(boxes, scores, labels, candidate, strict=True):
-        box, score, label = box[chosen], score[chosen], label[chosen]
+    # Image by image, since each has a different number of candidates.
+    detections = []
+    for box, score, label, passed in zip(boxes, scores, labels, candidate, strict=True):
+        box, score, label = box[passed], score[passed], label[passed]
         # In double precision the class offsets of batched_nms do not blur boxes of a few pixels.
-        kept = batched_nms(box.double(), score.double(), label, settings.nms)
-        kept = kept[: settings.max_detections]
-        rows.append((box[kept], score[kept], label[kept]))
-    longest = max(len(row[1]) for row in rows)
+        keep = batched_nms(box.double(), score.double(), label, settings.nms)
+        keep = keep[: settings.max_detections]
+        detections.append((box[keep], score[keep], label[keep]))
+    # Padded to the longest image, so that the batch is one tensor again.
+    longest = max(len(score) for _, score, _ in detections)
     padded = Detections(
-        boxes.new_zeros(len(rows), longest, 4),
-        scores.new_zeros(len(rows), longest),
-        labels.new_full((len(rows), longest), -1),
+        boxes.new_zeros(len(detections), longest, 4),
+        scores.new_zeros(len(detections), longest),
+        labels.new_full((len(detections), longest), -1),
     )
-    for index, (box, score, label) in enumerate(rows):
+    for index, (box, score, label) in enumerate(detections):
         padded.boxes[index, : len(box)] = box
         padded.scores[index, : len(box)] = score
         padded.labels[index, : len(box)] = label

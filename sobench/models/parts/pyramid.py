@@ -1,4 +1,4 @@
-"""The feature pyramid, and the parts that several necks share."""
+"""The feature pyramid, and the modules that several necks share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sobench.models.parts.backbone import Backbone
 from sobench.suite.sections import Neck
 
 TOP = 5
-"""The backbone's last level; what lies above it are extra levels."""
+"""The backbone's last level; the levels above it are extra ones."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Levels:
     """The pyramid levels of a head; level ``l`` has stride ``2^l``.
 
     Attributes:
-        extra: how levels above the backbone's come to be: 3x3 ``convolution`` of stride 2, the
-            first on C5 (RetinaNet), or ``subsample``, every second cell of the level below (FPN).
+        extra: how the levels above the backbone's are made: by a 3x3 ``convolution`` of stride 2,
+            the first on C5 (RetinaNet), or by ``subsample``, every second cell of the level below
+            (FPN).
     """
 
     first: int
@@ -48,11 +49,11 @@ def convolution(
     stride: int = 1,
     padding: int | None = None,
 ) -> nn.Conv2d | nn.Sequential:
-    """A convolution with a norm behind it.
+    """A convolution followed by a norm.
 
     Args:
         norm: ``none``, which gives the convolution a bias, ``group`` or ``batch``.
-        padding: if not given, a stride of 1 keeps the map's size.
+        padding: by default half the kernel, with which a stride of 1 keeps the map's size.
     """
     padding = kernel // 2 if padding is None else padding
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=norm == "none")
@@ -60,10 +61,13 @@ def convolution(
 
 
 def norm_layer(channels: int, norm: str) -> nn.Module:
-    """The layer of ``group`` or ``batch``.
+    """Group or batch normalisation of a map.
 
-    Groups are of eight channels, as in the 32 groups of 256 channels (arXiv:1803.08494), or larger
-    where that does not divide evenly.
+    Groups have eight channels, as in the 32 groups of 256 channels (arXiv:1803.08494), or more if
+    eight do not divide the channels evenly.
+
+    Args:
+        norm: ``group`` or ``batch``.
     """
     if norm == "batch":
         return nn.BatchNorm2d(channels)
@@ -71,12 +75,12 @@ def norm_layer(channels: int, norm: str) -> nn.Module:
 
 
 def batch_unless_group(norm: str) -> str:
-    """The suite's norm where a paper has batch normalisation, which only ``group`` replaces."""
+    """The norm of a layer whose paper has batch normalisation, which only ``group`` replaces."""
     return "batch" if norm == "none" else norm
 
 
 def upsampled(x: Tensor, like: Tensor) -> Tensor:
-    """``x`` by nearest neighbour at the height and width of ``like``."""
+    """``x`` resized by nearest neighbour to the height and width of ``like``."""
     return F.interpolate(x, size=like.shape[-2:], mode="nearest")
 
 
@@ -105,8 +109,8 @@ class Laterals(nn.ModuleList):
 class ExtraLevels(nn.Module):
     """The levels above the backbone's, without an activation between them.
 
-    RetinaNet, arXiv:1708.02002, has a ReLU before P7; without it the published parameter and
-    multiply-add counts of MMDetection's models come out.
+    RetinaNet, arXiv:1708.02002, has a ReLU before P7. MMDetection's models have none, and their
+    published parameter and multiply-add counts are reproduced without it.
     """
 
     def __init__(self, backbone: Backbone, settings: Neck, levels: Levels) -> None:
@@ -134,8 +138,9 @@ class ExtraLevels(nn.Module):
 class FeaturePyramid(nn.Module):
     """Top-down pyramid; FPN, arXiv:1612.03144, section 3.
 
-    Laterals are 1x1, the top-down path upsamples by nearest neighbour and adds, the outputs are
-    3x3; all with bias (or the suite's norm), without activation, Xavier uniform.
+    Laterals are 1x1 convolutions, the top-down path upsamples by nearest neighbour and adds, and
+    the outputs are 3x3 convolutions. All have a bias (or the suite's norm), no activation, and
+    Xavier uniform weights.
 
     Args:
         fuse: false leaves out the top-down sum.
@@ -167,6 +172,6 @@ class FeaturePyramid(nn.Module):
         return inner
 
     def levels(self, inner: list[Tensor], top: Tensor) -> list[Tensor]:
-        """The sums and C5 -> the levels of the head."""
+        """The top-down sums and C5 -> the levels of the head, finest first."""
         pyramid = [conv(x) for conv, x in zip(self.output, inner, strict=True)]
         return self.extra(top, pyramid)  # type: ignore[no-any-return]

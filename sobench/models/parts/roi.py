@@ -1,4 +1,4 @@
-"""Regions of a two-stage head: which are proposed, how they are pooled, what looks at them."""
+"""Regions of a two-stage head: how they are proposed, pooled and classified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CANONICAL = 224
 
 @dataclass(frozen=True)
 class Proposals:
-    """Padded regions of a batch, best first.
+    """Padded regions of a batch, highest objectness first.
 
     Attributes:
         boxes: ``[B, P, 4]`` float ``x1, y1, x2, y2`` in pixels of the network input; padding is 0.
@@ -34,29 +34,32 @@ class Proposals:
 
 
 @torch.no_grad()
-def propose(
+def filter_proposals(
     levels: Sequence[tuple[Tensor, Tensor]], size: tuple[int, int], settings: Regions
 ) -> Proposals:
-    """Suppression within each level of each image, then the best of an image.
+    """Non-maximum suppression within each level of each image, then the best of each image.
 
     Args:
         levels: of each level decoded boxes ``[B, N, 4]`` and their objectness ``[B, N]``.
-        size: height and width of the network input, to which boxes are clipped; those without area
+        size: (height, width) of the network input, to which boxes are clipped; boxes without area
             are dropped.
     """
     boxes, scores = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
+    # Clip first, so that a box outside the input has no area, by which it is dropped. Comparisons
+    # with NaN are false, so boxes that are not numbers are dropped as well.
     limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
     boxes = torch.minimum(boxes.clamp(min=0), limit)
     level = torch.cat([scores.new_full(s.shape[1:], i) for i, (_, s) in enumerate(levels)])
-    real = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)  # so numbers that are none are not
+    real = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
     survives = torch.zeros_like(real)
     # Image by image, as batched_nms leaves its single kernel where boxes are many. In double
     # precision its group offsets do not blur boxes of a few pixels.
-    for box, score, usable, row in zip(
+    for box, score, usable, mask in zip(
         boxes.double(), scores.double(), real, survives, strict=True
     ):
-        kept = batched_nms(box[usable], score[usable], level[usable], settings.nms)
-        row[usable.nonzero().squeeze(1)[kept]] = True
+        keep = batched_nms(box[usable], score[usable], level[usable], settings.nms)
+        mask[usable.nonzero().squeeze(1)[keep]] = True
+    # One top-k for the batch: suppressed boxes rank last, and become padding if boxes run out.
     scores = torch.where(survives, scores, -torch.inf)
     scores, best = scores.topk(min(settings.post_nms_top_n, scores.shape[1]))
     real = scores > -torch.inf
@@ -65,7 +68,7 @@ def propose(
 
 
 def add_gt_proposals(proposals: Proposals, targets: Targets) -> Proposals:
-    """The objects themselves as further proposals, so that every object has a positive region."""
+    """Add the objects themselves as proposals, so that every object has a positive region."""
     return Proposals(
         torch.cat((proposals.boxes, targets.boxes), dim=1),
         torch.cat((proposals.real, targets.labels >= 0), dim=1),
@@ -73,14 +76,14 @@ def add_gt_proposals(proposals: Proposals, targets: Targets) -> Proposals:
 
 
 @torch.no_grad()
-def best_overlap(targets: Targets, boxes: Tensor) -> Tensor:
-    """IoU of ``[B, R, 4]`` boxes with the object that each overlaps most: ``[B, R]``."""
+def best_iou(targets: Targets, boxes: Tensor) -> Tensor:
+    """IoU ``[B, R]`` of ``[B, R, 4]`` boxes with the object that each overlaps most."""
     iou = box_iou(targets.boxes, boxes)
     return iou.mul_((targets.labels >= 0).unsqueeze(-1)).amax(dim=1)
 
 
 def pooled_strides(strides: Sequence[int]) -> tuple[int, ...]:
-    """Strides of the levels that regions are pooled from: not those above the backbone's.
+    """Strides of the levels that regions are pooled from: those up to the backbone's last.
 
     The fifth level of FPN only subsamples the fourth, for proposals alone (section 4.1).
     """
@@ -93,8 +96,8 @@ def box_sides(boxes: Tensor) -> Tensor:
     return (width * height).sqrt()
 
 
-def region_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
-    """Place in ``strides`` of level ``floor(4 + log2(sqrt(w * h) / 224))``; FPN, Eq. 1.
+def roi_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
+    """Index into ``strides`` of level ``floor(4 + log2(sqrt(w * h) / 224))``; FPN, Eq. 1.
 
     Args:
         boxes: ``[N, 4]`` in pixels.
@@ -104,35 +107,36 @@ def region_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
         ``[N]`` int64.
     """
     side = box_sides(boxes)
-    # The smallest of shifts keeps sides of just 112 or 224 from being rounded to a level below.
+    # A tiny shift keeps sides of exactly 112 or 224 from being rounded to the level below.
     level = (4 + (side / _CANONICAL).log2() + 1e-6).floor()
     return (level - log2(strides[0])).clamp(0, len(strides) - 1).long()
 
 
-def pool_regions(
+def multiscale_roi_align(
     maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, image: Tensor, resolution: int
 ) -> Tensor:
     """RoIAlign of every region from its level; Mask R-CNN, arXiv:1703.06870, section 3.
 
-    Boxes are shifted by half a cell, so that cell centres are where they are in the image
+    Boxes are shifted by half a cell, so that cells are centred where their pixels are
     (``aligned``), and each bin is the mean of 2 x 2 bilinear samples.
 
     Args:
         maps: ``[B, C, h, w]``, one for each of ``strides``.
         boxes: ``[N, 4]`` in pixels of the input; no gradient reaches them.
-        image: ``[N]`` the index in the batch that a box belongs to.
+        image: ``[N]`` index in the batch of the image that a box belongs to.
 
     Returns:
         ``[N, C, resolution, resolution]``.
     """
     rois = torch.cat((image.unsqueeze(1).to(boxes.dtype), boxes.detach()), dim=1)
-    level = region_levels(boxes, strides)
+    level = roi_levels(boxes, strides)
+    # Sorted by level, so that each level is pooled once and one index restores the order.
     order = level.argsort(stable=True)
     counts = (level.unsqueeze(1) == torch.arange(len(strides), device=level.device)).sum(dim=0)
-    parts = torch.split(rois[order], counts.tolist())
+    rois_by_level = torch.split(rois[order], counts.tolist())
     pooled = [
-        roi_align(x, part, resolution, 1 / stride, sampling_ratio=2, aligned=True)
-        for x, part, stride in zip(maps, parts, strides, strict=True)
+        roi_align(x, level_rois, resolution, 1 / stride, sampling_ratio=2, aligned=True)
+        for x, level_rois, stride in zip(maps, rois_by_level, strides, strict=True)
     ]
     return torch.cat(pooled)[order.argsort()]
 
@@ -164,10 +168,11 @@ class TwoMLPHead(nn.Module):
         return self.second_relu(self.second(hidden))  # type: ignore[no-any-return]
 
 
-class RegionClassifier(nn.Module):
-    """Class and box of every region: what looks at it, then a linear layer for each.
+class RoIClassifier(nn.Module):
+    """Class and box of every region: a box head, then a linear layer for each of the two.
 
     Args:
+        box_head: turns pooled regions into vectors.
         num_classes: without the background, whose logit is the first.
     """
 
@@ -190,7 +195,7 @@ class RegionClassifier(nn.Module):
     def forward_rois(
         self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What ``forward`` gives for the ``N`` chosen regions, each pooled from its level.
+        """``forward`` of the ``N`` chosen regions, each pooled from its level.
 
         Args:
             maps: ``[B, C, h, w]``, one for each of ``strides``.
@@ -198,15 +203,18 @@ class RegionClassifier(nn.Module):
         """
         image = chosen.nonzero()[:, 0]
         resolution = self.box_head.resolution
-        found: tuple[Tensor, Tensor] = self(
-            pool_regions(maps, strides, boxes[chosen], image, resolution)
-        )
-        return found
+        pooled = multiscale_roi_align(maps, strides, boxes[chosen], image, resolution)
+        logits, offsets = self(pooled)
+        return logits, offsets
 
     def flops_inputs(self, finest: Tensor, regions: int) -> Tensor:
-        """``[B * regions, C, r, r]`` to count the products of ``forward`` with.
+        """``[B * regions, C, r, r]`` inputs on which to count the multiply-adds of ``forward``.
 
-        Which regions they are, and so from which level, makes no difference to the count.
+        The count does not depend on which regions these are, nor on their levels.
+
+        Args:
+            finest: ``[B, C, h, w]``, the map that the inputs are pooled from.
+            regions: number of regions per image.
         """
         rois = finest.new_zeros(len(finest) * regions, 5)
         pooled: Tensor = roi_align(finest, rois, self.box_head.resolution, sampling_ratio=2)

@@ -1,4 +1,4 @@
-"""What detectors on VGG-16 share behind its convolutions."""
+"""Layers that detectors on VGG-16 share behind its convolutions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class L2Norm(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, h, w]`` -> the same shape, unit length over channels times the scale."""
+        """``[B, C, h, w]`` -> float32 of the same shape: unit length over channels, scaled."""
         return F.normalize(x.float(), dim=1) * self.scale.view(1, -1, 1, 1)
 
 

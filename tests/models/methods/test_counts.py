@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sobench.metrics.cost import count_parameters
 from sobench.models.detector import Detector, DetectorConfig, HeadOutput
 from sobench.models.heads.retinanet import RetinaNetHead
-from sobench.models.heads.ssd import SsdHead
+from sobench.models.heads.ssd import SSDHead
 from sobench.models.methods.efpn import model as efpn
 from sobench.models.methods.fpn import model as fpn
 from sobench.models.methods.libra import model as libra
@@ -240,7 +240,7 @@ def test_ssd_on_vgg16(side: int, classes: int, total: float, boxes: int) -> None
     detector = build(ssd, "vgg16", (side, side), classes, boxes="coco")
     assert count_parameters(detector)[0] / 1e6 == pytest.approx(total, abs=6e-4)
     output = predict(detector, (side, side))[1]
-    assert isinstance(detector.head, SsdHead)
+    assert isinstance(detector.head, SSDHead)
     assert detector.head.boxes.shape == (boxes, 4)
     assert sum(x[0].numel() for x in output["offsets"]) == 4 * boxes
     assert sum(x[0].numel() for x in output["logits"]) == (classes + 1) * boxes

@@ -35,9 +35,9 @@ State = dict[str, Tensor]
 
 
 def settings(name: str = "resnet18", **changes: Any) -> sections.Backbone:
-    """Unchecked, since the suite refuses to freeze random layers."""
-    content: dict[str, Any] = {"name": name, "weights": "none", "freeze": (), "norm": "train"}
-    return sections.Backbone.model_construct(**(content | changes))
+    """Settings without their checks, since a suite refuses to freeze random layers."""
+    defaults: dict[str, Any] = {"name": name, "weights": "none", "freeze": (), "norm": "train"}
+    return sections.Backbone.model_construct(**(defaults | changes))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_maps(name: str) -> None:
     assert backbone.channels == CHANNELS[name]
     assert backbone.strides == (4, 8, 16, 32)
     for features, channels, stride in zip(maps, backbone.channels, backbone.strides, strict=True):
-        # Whatever the size, a map has a cell for each begun stride.
+        # Sizes round up, so that the last cell may reach beyond the input.
         assert features.shape == (2, channels, -(-100 // stride), -(-300 // stride))
 
 
@@ -93,6 +93,7 @@ def step(backbone: Backbone) -> None:
 
 
 def changed(backbone: Backbone, before: State) -> set[str]:
+    """Names of the weights and statistics that differ from those before."""
     return {key for key, x in backbone.state_dict().items() if not torch.equal(x, before[key])}
 
 
@@ -105,10 +106,10 @@ def test_frozen_parts_stay_as_they_are(norm: str) -> None:
     step(backbone)
     frozen = {key for key in before if key.startswith(("stem.", "layer1."))}
     statistics = {key for key in before if "running" in key or "num_batches" in key}
-    learnt = set(before) - frozen - statistics
-    moved = changed(backbone, before)
-    assert moved == (learnt if norm == "frozen" else learnt | (statistics - frozen))
-    assert {key for key, p in backbone.named_parameters() if p.requires_grad} == learnt
+    trained = set(before) - frozen - statistics
+    expected = trained if norm == "frozen" else trained | (statistics - frozen)
+    assert changed(backbone, before) == expected
+    assert {key for key, p in backbone.named_parameters() if p.requires_grad} == trained
 
 
 def test_eval_mode_of_frozen_parts_survives_train() -> None:
@@ -121,7 +122,7 @@ def test_eval_mode_of_frozen_parts_survives_train() -> None:
     assert not any(module.training for module in backbone.modules())
 
 
-def test_frozen_norm_alone_leaves_every_weight_to_training() -> None:
+def test_with_frozen_norm_alone_every_weight_trains() -> None:
     backbone = build_backbone(settings(norm="frozen")).train()
     assert all(p.requires_grad for p in backbone.parameters())
     norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -142,9 +143,10 @@ def save(content: Any, folder: Path) -> Path:
 def assert_loaded(backbone: Backbone, state: State) -> None:
     names = {"conv1": "stem.0", "bn1": "stem.1"}
     for key, value in state.items():
-        head, _, rest = key.partition(".")
-        if head != "fc":
-            assert torch.equal(backbone.state_dict()[f"{names.get(head, head)}.{rest}"], value), key
+        module, _, name = key.partition(".")
+        if module != "fc":
+            loaded = backbone.state_dict()[f"{names.get(module, module)}.{name}"]
+            assert torch.equal(loaded, value), key
 
 
 def test_weights_from_a_file(state: State, tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def without_first(state: State) -> Any:
 
 
 def deeper(state: State) -> Any:
-    """What a ResNet-34 has beyond a ResNet-18; the rest would fit."""
+    """With a weight that a ResNet-34 has and a ResNet-18 does not; all others fit."""
     return state | {"layer1.2.conv1.weight": torch.zeros(64, 64, 3, 3)}
 
 
@@ -173,7 +175,7 @@ def wider(state: State) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "problem"),
     [
         (without_first, "1 weights are missing, first 'layer1.0.conv1.weight'"),
         (deeper, "1 weights have no place, first 'layer1.2.conv1.weight'"),
@@ -184,7 +186,7 @@ def wider(state: State) -> Any:
     ],
 )
 def test_a_file_that_does_not_fit(
-    change: Callable[[State], Any], said: str, state: State, tmp_path: Path
+    change: Callable[[State], Any], problem: str, state: State, tmp_path: Path
 ) -> None:
     path = save(change(state), tmp_path)
     with pytest.raises(RequestError) as error:
@@ -192,7 +194,7 @@ def test_a_file_that_does_not_fit(
     text = str(error.value)
     assert "\n" not in text
     assert str(path) in text
-    assert said in text
+    assert problem in text
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", pickle.dumps(print)])
@@ -205,7 +207,7 @@ def test_a_file_that_holds_no_weights(content: bytes, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     path = tmp_path / "absent.pth"
     with pytest.raises(RequestError, match=r"absent\.pth.*No such file.*`none`"):
         build_backbone(settings(weights=str(path)))
@@ -228,7 +230,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["resnet50", "vgg16"])
-def test_without_a_network_the_message_says_what_to_put_where(name: str, hub: Path) -> None:
+def test_without_a_network_the_message_names_the_file_and_its_folder(name: str, hub: Path) -> None:
     with torch.device("meta"), pytest.raises(RequestError) as error:
         build_backbone(settings(name, weights="imagenet"))
     text = str(error.value)
@@ -258,10 +260,10 @@ def test_a_damaged_file_in_the_folder_is_named(hub: Path) -> None:
 
 
 def build(method: str, seed: int) -> State:
-    row = MethodEntry(
+    entry = MethodEntry(
         name=method, switches={"boxes": "coco"} if method == "ssd" else {"fuse": True}
     )
-    return dict(build_detector(tiny_suite(), row, 5, seed).state_dict())
+    return dict(build_detector(tiny_suite(), entry, 5, seed).state_dict())
 
 
 def test_a_seed_gives_every_method_the_same_backbone() -> None:

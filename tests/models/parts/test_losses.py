@@ -13,8 +13,8 @@ from torchvision.ops import sigmoid_focal_loss
 from sobench.models.parts.losses import focal_loss, mined_cross_entropy, smooth_l1
 
 
-def case() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits, labels, positives, counted: a third each of object, nothing and background."""
+def random_anchors() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits, labels, positives, counted: a third each of objects, ignored and background."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 60, 7, generator=generator, dtype=torch.float64) * 3
     labels = torch.randint(7, (2, 60), generator=generator)
@@ -24,10 +24,10 @@ def case() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 1.0), (0.25, 0.0)])
 def test_focal_loss_is_torchvisions(alpha: float, gamma: float) -> None:
-    logits, labels, positive, counted = case()
+    logits, labels, positive, counted = random_anchors()
     target = F.one_hot(labels, 7).double() * positive.unsqueeze(-1)
-    every = sigmoid_focal_loss(logits, target, alpha, gamma)
-    expected = (every * counted.unsqueeze(-1)).sum()
+    loss_of_each = sigmoid_focal_loss(logits, target, alpha, gamma)
+    expected = (loss_of_each * counted.unsqueeze(-1)).sum()
     loss = focal_loss(logits, labels, positive, counted, alpha, gamma)
     assert torch.allclose(loss, expected, rtol=1e-10)
     (ours,) = torch.autograd.grad(loss, logits)
@@ -38,12 +38,12 @@ def test_focal_loss_is_torchvisions(alpha: float, gamma: float) -> None:
 
 
 def test_focal_loss_by_hand() -> None:
-    nothing = torch.zeros(1, 1, dtype=torch.int64)
+    label = torch.zeros(1, 1, dtype=torch.int64)
     yes, no = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool)
     logits = torch.zeros(1, 1, 1)
-    assert focal_loss(logits, nothing, no, yes).item() == pytest.approx(0.75 * 0.25 * log(2))
-    assert focal_loss(logits, nothing, yes, yes).item() == pytest.approx(0.25 * 0.25 * log(2))
-    assert focal_loss(logits, nothing, no, no).item() == 0
+    assert focal_loss(logits, label, no, yes).item() == pytest.approx(0.75 * 0.25 * log(2))
+    assert focal_loss(logits, label, yes, yes).item() == pytest.approx(0.25 * 0.25 * log(2))
+    assert focal_loss(logits, label, no, no).item() == 0
 
 
 def test_focal_loss_of_extreme_logits_is_finite() -> None:
@@ -71,31 +71,31 @@ def test_smooth_l1_by_hand(beta: float, expected: float) -> None:
     assert prediction.grad[0, 0, 1] == -1
 
 
-def surprise(logit: float) -> float:
-    """Cross-entropy of the background where the only class has this logit and it has 0."""
+def background_loss(logit: float) -> float:
+    """Cross-entropy of the background, whose logit is 0, if the only class has this logit."""
     return log(1 + exp(logit))
 
 
-def test_three_hardest_negatives_for_a_positive() -> None:
-    # One class; the background's logit is 0, the class's is listed.
-    scores = [
+def test_the_three_hardest_negatives_of_a_positive_count() -> None:
+    # There is one class, whose logits are listed; the background's logit is 0.
+    class_logits = [
         [2.0, 3.0, -1.0, 0.5, 1.0, 5.0, -2.0],  # the first is an object, 5.0 takes no part
         [4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0],  # without an object
     ]
-    logits = torch.tensor([[[0.0, s] for s in row] for row in scores], requires_grad=True)
+    logits = torch.tensor([[[0.0, x] for x in image] for image in class_logits], requires_grad=True)
     classes = torch.zeros(2, 7, dtype=torch.int64)
     classes[0, 0] = 1
     positive = classes > 0
     negative = ~positive
     negative[0, 5] = False
     loss = mined_cross_entropy(logits, classes, positive, negative)
-    expected = surprise(-2.0) + surprise(3.0) + surprise(1.0) + surprise(0.5)
+    expected = sum(background_loss(logit) for logit in (-2.0, 3.0, 1.0, 0.5))
     assert loss.item() == pytest.approx(expected, rel=1e-6)
     loss.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
-    teacher_features = (logits.grad != 0).any(dim=-1)
-    assert teacher_features[0].tolist() == [True, True, False, True, True, False, False]
-    assert not teacher_features[1].any()
+    trained = (logits.grad != 0).any(dim=-1)
+    assert trained[0].tolist() == [True, True, False, True, True, False, False]
+    assert not trained[1].any()
 
 
 def test_negatives_are_counted_image_by_image() -> None:
@@ -106,8 +106,8 @@ def test_negatives_are_counted_image_by_image() -> None:
     # Four terms in the first image; in the second two positives and all six negatives.
     loss = mined_cross_entropy(logits, classes, positive, ~positive)
     assert loss.item() == pytest.approx((4 + 8) * log(3), rel=1e-6)
-    at_double_size = mined_cross_entropy(logits, classes, positive, ~positive, ratio=1)
-    assert at_double_size.item() == pytest.approx((2 + 4) * log(3), rel=1e-6)
+    one_to_one = mined_cross_entropy(logits, classes, positive, ~positive, ratio=1)
+    assert one_to_one.item() == pytest.approx((2 + 4) * log(3), rel=1e-6)
 
 
 def test_more_positives_than_negatives_counts_nothing_twice() -> None:

@@ -1,3 +1,5 @@
+"""The feature pyramid against hand values."""
+
 from __future__ import annotations
 
 import torch
@@ -11,13 +13,13 @@ FASTER_RCNN = Levels(2, 6, "subsample")
 
 
 class FourMaps(nn.Module):
-    """Stands for a backbone of one channel a map."""
+    """Has the channels of a backbone whose maps have one each."""
 
     channels = (1, 1, 1, 1)
 
 
 def pyramid(fuse: bool = True) -> FeaturePyramid:
-    """One channel; laterals, outputs and extra levels pass on what they get."""
+    """One channel; laterals, outputs and extra levels pass their inputs on unchanged."""
     settings = sections.Neck.model_construct(channels=1, norm="none")
     neck = FeaturePyramid(FourMaps(), settings, RETINANET, fuse)  # type: ignore[arg-type]
     for conv in neck.modules():
@@ -30,13 +32,13 @@ def pyramid(fuse: bool = True) -> FeaturePyramid:
 
 def maps() -> list[Tensor]:
     """C2 (unused) to C5 of an input whose sides halve to odd numbers."""
-    rows = [
+    values = [
         [[9.0]],
         [[100.0, 200, 300, 400, 500], [600, 700, 800, 900, 1000], [1, 2, 3, 4, 5]],
         [[10.0, 20, 30], [40, 50, 60]],
         [[1.0, -2]],
     ]
-    return [torch.tensor(row)[None, None] for row in rows]
+    return [torch.tensor(cells)[None, None] for cells in values]
 
 
 def test_top_down_sum_by_hand() -> None:
@@ -68,11 +70,11 @@ def test_extra_levels_start_from_c5_without_relu() -> None:
     assert p7 == [[-1]]
 
 
-def test_without_the_sum_every_level_is_its_own() -> None:
+def test_without_the_sum_levels_do_not_mix() -> None:
     features = maps()
     levels = pyramid(fuse=False)(features)
-    for found, expected in zip(levels[:3], features[1:], strict=True):
-        assert torch.equal(found, expected)
+    for x, expected in zip(levels[:3], features[1:], strict=True):
+        assert torch.equal(x, expected)
 
 
 def test_a_subsampled_level_is_every_second_cell_of_the_one_below() -> None:
@@ -88,7 +90,7 @@ def test_a_subsampled_level_is_every_second_cell_of_the_one_below() -> None:
     assert levels[4].shape == (1, 1, 2, 2)
 
 
-def test_group_norm_takes_the_place_of_biases() -> None:
+def test_group_norm_replaces_biases() -> None:
     settings = sections.Neck(channels=16, norm="group")
     neck = FeaturePyramid(FourMaps(), settings, RETINANET)  # type: ignore[arg-type]
     norms = [m for m in neck.modules() if isinstance(m, nn.GroupNorm)]

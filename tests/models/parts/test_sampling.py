@@ -12,9 +12,10 @@ from sobench.models.parts.sampling import Sampler, random_sample
 from tests.models.sampler_checks import CHECKS, row
 
 
-def at_random(assigned: Tensor, overlap: Tensor, count: int, share: float) -> Tensor:
-    assert overlap.shape == assigned.shape
-    return random_sample(assigned, count, share)
+def at_random(matches: Tensor, iou: Tensor, num_samples: int, positive_fraction: float) -> Tensor:
+    """``random_sample`` as a ``Sampler``."""
+    assert iou.shape == matches.shape
+    return random_sample(matches, num_samples, positive_fraction)
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -24,8 +25,8 @@ def test_random_samples_are_those_of_a_sampler(check: Callable[[Sampler], None])
 
 def test_random_samples_are_uniform() -> None:
     torch.manual_seed(0)
-    assigned, _ = row([5, 1], [0.0, 0.1, 0.2, 0.3, 0.4], ignored=1)
-    chosen = random_sample(assigned.repeat(6000, 1), 5, 0.5)
+    matches, _ = row([5, 1], [0.0, 0.1, 0.2, 0.3, 0.4], ignored=1)
+    chosen = random_sample(matches.repeat(6000, 1), 5, 0.5)
     rate = chosen.float().mean(dim=0).tolist()
     assert rate == pytest.approx([2 / 6] * 6 + [3 / 5] * 5 + [0], abs=0.03)
     both = (chosen[:, 0] & chosen[:, 1]).float().mean().item()

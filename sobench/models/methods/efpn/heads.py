@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import Head, HeadOptions, HeadOutput
-from sobench.models.heads.faster_rcnn import REGION_SHARE, FasterRcnnHead
-from sobench.models.heads.retinanet import RetinaNetHead, assign_anchors
+from sobench.models.heads.faster_rcnn import ROI_POSITIVE_FRACTION, FasterRCNNHead
+from sobench.models.heads.retinanet import RetinaNetHead, match_anchors
 from sobench.models.parts.nms import Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
 
@@ -41,7 +41,7 @@ class ExtendedFasterRcnn(nn.Module):
         duplicate: small regions are seen by the original second stage as well.
     """
 
-    def __init__(self, original: FasterRcnnHead, small_below: int, duplicate: bool) -> None:
+    def __init__(self, original: FasterRCNNHead, small_below: int, duplicate: bool) -> None:
         super().__init__()
         self.original = original
         self.small = deepcopy(original.classifier)
@@ -65,7 +65,7 @@ class ExtendedFasterRcnn(nn.Module):
         logits, offsets = self.forward_rois(output, regions.boxes, samples.chosen)
         positive = samples.classes > 0
         class_loss = F.cross_entropy(logits, samples.classes, reduction="none")
-        distance = (samples.own(offsets) - samples.offsets).abs().sum(dim=-1)
+        distance = (samples.class_offsets(offsets) - samples.offsets).abs().sum(dim=-1)
         box_loss = torch.where(positive, distance, 0.0)
         most = int(self.original.config.regions.batch_size_per_image * _HARD_SHARE)
         hard = hard_examples(class_loss, box_loss, positive, samples.chosen, most)
@@ -127,7 +127,9 @@ def hard_examples(
         return values.new_zeros(chosen.shape).masked_scatter(chosen, values)
 
     objects = by_image(positive)
-    quota = torch.full_like(chosen[:, 0], max(1, int(most * REGION_SHARE)), dtype=torch.int64)
+    quota = torch.full_like(
+        chosen[:, 0], max(1, int(most * ROI_POSITIVE_FRACTION)), dtype=torch.int64
+    )
     hard = _highest(by_image(class_loss + box_loss), objects, quota)
     hard = hard | _highest(by_image(class_loss), chosen & ~objects, most - hard.sum(dim=1))
     return hard[chosen]
@@ -157,7 +159,9 @@ class ExtendedRetinaNet(nn.Module):
         self.original = original
         self.small = RetinaNetHead(original.config, (original.strides[0] // 2,), HeadOptions())
         self.duplicate = duplicate
-        self.border = sqrt(min(original.shapes.sides[0]) * max(self.small.shapes.sides[0]))
+        self.border = sqrt(
+            min(original.anchor_spec.sides[0]) * max(self.small.anchor_spec.sides[0])
+        )
         self.copy_original()
 
     def copy_original(self) -> None:
@@ -173,8 +177,8 @@ class ExtendedRetinaNet(nn.Module):
         """``class`` and ``box`` loss of the finest level, divided by its matched anchors."""
         small, original = _split_finest(output)
         anchors = self.small.anchors(small)
-        assigned = assign_anchors(targets, torch.cat((anchors, self.original.anchors(original))))
-        return self.small.assigned_loss(small, targets, anchors, assigned[:, : len(anchors)])
+        matches = match_anchors(targets, torch.cat((anchors, self.original.anchors(original))))
+        return self.small.matched_loss(small, targets, anchors, matches[:, : len(anchors)])
 
     def detect(self, output: HeadOutput) -> Detections:
         """The best ``top_k`` of each level, decoded, filtered by their sides and suppressed."""
@@ -211,7 +215,7 @@ ExtendedHead = ExtendedFasterRcnn | ExtendedRetinaNet
 
 def extended_head(original: Head, small_below: int, duplicate: bool) -> ExtendedHead:
     """The suite's head with one for the finest level; only Faster R-CNN uses ``small_below``."""
-    if isinstance(original, FasterRcnnHead):
+    if isinstance(original, FasterRCNNHead):
         return ExtendedFasterRcnn(original, small_below, duplicate)
     assert isinstance(original, RetinaNetHead)
     return ExtendedRetinaNet(original, duplicate)

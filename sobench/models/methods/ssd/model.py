@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sobench.models.detector import Detector, DetectorConfig
-from sobench.models.heads.ssd import SsdHead
+from sobench.models.heads.ssd import SSDHead
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import convolution, init_xavier
 from sobench.models.parts.vgg import L2Norm, convolutional_fc
@@ -164,7 +164,7 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
 
 def _paper_form(
     backbone: Backbone, config: DetectorConfig, boxes: str
-) -> tuple[VggSources, SsdHead]:
+) -> tuple[VggSources, SSDHead]:
     del backbone  # its channels are VGG-16's
     size = config.size[0]
     neck = VggSources(size)
@@ -176,12 +176,12 @@ def _paper_form(
         _SIZES[size, boxes],
         num_anchors,
     )
-    return neck, SsdHead(config, neck.channels, num_anchors, boxes_of_maps)
+    return neck, SSDHead(config, neck.channels, num_anchors, boxes_of_maps)
 
 
 def _uniform_form(
     backbone: Backbone, config: DetectorConfig, boxes: str
-) -> tuple[ResNetSources, SsdHead]:
+) -> tuple[ResNetSources, SSDHead]:
     height, width = config.size
     neck = ResNetSources(backbone, config.size, config.neck.norm)
     count = len(neck.strides)
@@ -192,7 +192,7 @@ def _uniform_form(
         _uniform_sizes(config.size, boxes, count),
         num_anchors,
     )
-    return neck, SsdHead(config, neck.channels, num_anchors, boxes_of_maps)
+    return neck, SSDHead(config, neck.channels, num_anchors, boxes_of_maps)
 
 
 def _uniform_sizes(size: tuple[int, int], boxes: str, levels: int) -> list[float]:

@@ -116,7 +116,7 @@ class ZoomInNet(Detector):
             targets,
             self.head.anchors(output),
             [(x.shape[-2], x.shape[-1]) for x in output["logits"]],
-            self.head.shapes.num_anchors,
+            self.head.anchor_spec.num_anchors,
             self.lambda_mode,
         )
         self.log_vars["mask"] = torch.cat([mask.flatten() for mask in masks]).float().mean()

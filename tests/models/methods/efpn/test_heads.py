@@ -12,7 +12,7 @@ from torchvision.ops import roi_align
 
 from sobench.models.detector import HeadOptions, HeadOutput
 from sobench.models.heads import build_head
-from sobench.models.heads.faster_rcnn import FasterRcnnHead
+from sobench.models.heads.faster_rcnn import FasterRCNNHead
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.methods.efpn.heads import (
     ExtendedFasterRcnn,
@@ -62,7 +62,7 @@ def blind(small_below: int = 56, duplicate: bool = False, **changes: Any) -> Ext
     return found
 
 
-def propose(
+def filter_proposals(
     monkeypatch: pytest.MonkeyPatch, head: ExtendedFasterRcnn, rows: list[list[float]]
 ) -> HeadOutput:
     """Let the first stage propose just these, the last row being padding."""
@@ -101,7 +101,7 @@ def test_which_head_sees_which_region(
 ) -> None:
     settings = sections.Detect(score_threshold=0.5)
     head = blind(small_below, duplicate, detect=settings)
-    output = propose(monkeypatch, head, [LARGE, FLAT, SMALL, PADDING])
+    output = filter_proposals(monkeypatch, head, [LARGE, FLAT, SMALL, PADDING])
     found = head.detect(output)
     pairs = zip(found.boxes[0, :, 0].tolist(), found.labels[0].tolist(), strict=True)
     assert {(round(x), label) for x, label in pairs} == expected
@@ -148,7 +148,7 @@ def test_the_hardest_are_kept() -> None:
 def test_the_loss_is_of_small_hard_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     head = blind()
     background = [[0.0, 60, 30, 90], [1.0, 60, 31, 90], [0.0, 61, 30, 91]]
-    output = propose(monkeypatch, head, [SMALL, LARGE, *background, PADDING])
+    output = filter_proposals(monkeypatch, head, [SMALL, LARGE, *background, PADDING])
     head.small.box_offsets.bias.data.copy_(torch.tensor([9.0] * 4 + [-0.5, 0, 0, 0] + [9.0] * 4))
     # The large object is no region. Of the small one, its proposal and the three of background two
     # are kept, a quarter of eight: the proposal, whose box is worse by 5 px, and one of background.
@@ -185,7 +185,7 @@ def retinanet(duplicate: bool = False) -> ExtendedRetinaNet:
     found = extended_head(original, 56, duplicate)
     assert isinstance(found, ExtendedRetinaNet)
     assert found.small.strides == (4,)
-    assert found.small.shapes.sides == ((6.0,),)
+    assert found.small.anchor_spec.sides == ((6.0,),)
     return found
 
 
@@ -278,5 +278,5 @@ def test_predictions_of_all_levels_stand_in_order() -> None:
 
 
 def test_the_heads_of_a_suite_can_all_be_extended() -> None:
-    for name, kind in (("faster_rcnn", FasterRcnnHead), ("retinanet", RetinaNetHead)):
+    for name, kind in (("faster_rcnn", FasterRCNNHead), ("retinanet", RetinaNetHead)):
         assert isinstance(network(name).head.original, kind)

@@ -130,7 +130,7 @@ def test_anchors() -> None:
     assert ratios == pytest.approx((0.25, 1, 4))
     for kind, sizes, expected in cases:
         head = detector(sizes, anchors=kind).head
-        assert head.shapes == expected  # type: ignore[attr-defined]
+        assert head.anchor_spec == expected  # type: ignore[attr-defined]
         assert head.strides == (4,)  # type: ignore[attr-defined]
 
 
@@ -161,7 +161,7 @@ def test_a_run_clusters_its_training_boxes(tmp_path: Path, monkeypatch: pytest.M
     # From 64 x 64: 1.5 times as wide and twice as high.
     corners = np.concatenate([image.boxes for image in scenes]) * (1.5, 2, 1.5, 2)
     sides, ratios = cluster_anchors(corners[:, 2:] - corners[:, :2])
-    shapes = built[0].head.shapes  # type: ignore[attr-defined]
+    shapes = built[0].head.anchor_spec  # type: ignore[attr-defined]
     assert shapes.sides[0] == pytest.approx(sides)
     assert shapes.ratios == pytest.approx(ratios)
 

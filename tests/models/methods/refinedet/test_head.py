@@ -11,7 +11,7 @@ import torch
 
 from sobench.models.detector import HeadOutput
 from sobench.models.heads.refinedet import RefineDetHead
-from sobench.models.heads.ssd import SsdHead
+from sobench.models.heads.ssd import SSDHead
 from sobench.models.parts.boxes import encode
 from sobench.suite import sections
 from tests.models.methods.refinedet.predictions import (
@@ -241,7 +241,7 @@ def test_without_tcb_it_is_an_ssd() -> None:
     logits, offsets = torch.randn(1, ANCHORS, CLASSES + 1), torch.randn(1, ANCHORS, 4)
     output = make_output(logits=logits, offsets=offsets)
     losses = make_head(**WITHOUT_TCB).loss(output, make_targets([SQUARE]))
-    like = SsdHead(make_config(), (8, 8, 8, 8), (3, 3, 3, 3), tiled())
+    like = SSDHead(make_config(), (8, 8, 8, 8), (3, 3, 3, 3), tiled())
     expected = like.loss(output, make_targets([SQUARE]))
     assert set(losses) == {"class", "box"}
     for name, value in losses.items():
