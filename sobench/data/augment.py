@@ -54,7 +54,7 @@ class Augmentation:
             sample = _pad(self.flip(sample), self.size)
             for transform in self.scaling:
                 sample = _transform(sample, transform)
-            # The visible share of an object is that of its scaled area, not of its original one.
+            # Measured after scaling, so that only the crop can lower the visible share.
             areas_before_crop = _areas(sample["boxes"])
             for transform in self.cropping:
                 sample = _transform(sample, transform)

@@ -1,4 +1,4 @@
-"""An image and its larger twin: pixel (2y, 2x) of the twin shows what pixel (y, x) shows."""
+"""Pixel (2y, 2x) of image_2x shows the same point as pixel (y, x) of image."""
 
 from __future__ import annotations
 
@@ -37,16 +37,19 @@ def waves(height: int, width: int) -> ImageArray:
 def pairs(
     settings: Input, augment: Augment, image: ImageArray, box: tuple[int, int, int, int], count: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """``image``, ``image_2x`` and the boxes that are left, from ``count`` epochs."""
+    """``image``, ``image_2x`` and the boxes that remain, from ``count`` epochs."""
     height, width = image.shape[:2]
-    record = AnnotatedImage(
+    annotated = AnnotatedImage(
         1, "0.png", width, height, as_boxes([box]), as_labels([0]), np.ones(1), as_boxes([]),
         as_labels([]),
     )  # fmt: skip
-    data = Dataset("test", ("a",), (1,), (record,), lambda _: image)
-    plain, twice = resize(image, settings)[None], resize(image, at_double_size(settings))[None]
+    data = Dataset("test", ("a",), (1,), (annotated,), lambda _: image)
+    images = resize(image, settings)[None]
+    images_2x = resize(image, at_double_size(settings))[None]
     for epoch in range(count):
-        (batch,) = training_batches(data, plain, settings, augment, 1, 0, epoch, images_2x=twice)
+        (batch,) = training_batches(
+            data, images, settings, augment, 1, 0, epoch, images_2x=images_2x
+        )
         targets = batch.targets
         assert batch.images_2x is not None
         yield batch.images[0], batch.images_2x[0], targets.boxes[0][targets.labels[0] >= 0]
@@ -62,7 +65,7 @@ def halved(image_2x: Tensor) -> Tensor:
 @WAYS
 @pytest.mark.parametrize("augment", [FLIP, UP, DOWN, COLOUR, ALL])
 @pytest.mark.parametrize("size", [(320, 480), (251, 166), (170, 333)])
-def test_twins_show_the_same(settings: Input, augment: Augment, size: tuple[int, int]) -> None:
+def test_image_2x_shows_the_same(settings: Input, augment: Augment, size: tuple[int, int]) -> None:
     """A neighbouring pixel differs by some ten levels, so even half a pixel's shift shows."""
     height, width = input_shape(settings)
     errors = []
@@ -76,7 +79,7 @@ def test_twins_show_the_same(settings: Input, augment: Augment, size: tuple[int,
 
 
 def extent(image: Tensor) -> list[float]:
-    """``x1, y1, x2, y2`` of what is brighter than half white, which the padding is not."""
+    """``x1, y1, x2, y2`` of the pixels brighter than half white, which the padding is not."""
     bright = image.float().mean(dim=0) > 128
     columns, rows = bright.any(dim=0).nonzero(), bright.any(dim=1).nonzero()
     ends = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
@@ -84,7 +87,7 @@ def extent(image: Tensor) -> list[float]:
 
 
 def block(settings: Input, box: tuple[int, int, int, int]) -> ImageArray:
-    """A white block on black, four times as large as it will be on the canvas."""
+    """A white block on black, four times as large as it will be in the input."""
     width = 256
     height = 256 if settings.resize == "stretch" else 192
     image = np.zeros((height, width, 3), dtype=np.uint8)
@@ -105,21 +108,21 @@ SQUARES = (
 def test_corners_are_doubled(settings: Input, hflip: int, factor: float | None) -> None:
     box = (40, 48, 104, 72)
     augment = Augment(hflip=hflip, scale_jitter=factor and (factor, factor))
-    seen = set()
+    boxes_seen = set()
     for image, image_2x, boxes in pairs(settings, augment, block(settings, box), box, count=40):
         if len(boxes):  # else the crop has cut it away
-            (found,) = boxes.tolist()
-            assert extent(image) == found
-            assert extent(image_2x) == [2 * x for x in found]
-            seen.add(tuple(found))
+            (remaining,) = boxes.tolist()
+            assert extent(image) == remaining
+            assert extent(image_2x) == [2 * x for x in remaining]
+            boxes_seen.add(tuple(remaining))
     x1, x2 = (10, 26) if not hflip else (38, 54)
     if factor is None:
-        assert seen == {(x1, 12, x2, 18)}
+        assert boxes_seen == {(x1, 12, x2, 18)}
     else:
-        assert len(seen) > 5  # as many places as the crop had
+        assert len(boxes_seen) > 5  # as many places as the crop had
 
 
-def test_padding_of_the_large_image_is_doubled() -> None:
+def test_padding_of_image_2x_is_doubled() -> None:
     settings, box = SQUARES[1], (0, 0, 256, 192)
     augment = Augment(hflip=0.5, scale_jitter=(0.5, 0.5))
     for image, image_2x, boxes in pairs(settings, augment, block(settings, box), box, count=10):

@@ -43,9 +43,9 @@ def dataset(read: Images, count: int = 5) -> Dataset:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    place = tmp_path / "a" / "cache"
-    monkeypatch.setenv("SOBENCH_CACHE", str(place))
-    return place
+    path = tmp_path / "a" / "cache"
+    monkeypatch.setenv("SOBENCH_CACHE", str(path))
+    return path
 
 
 def test_holds_every_resized_image(folder: Path) -> None:
@@ -62,16 +62,16 @@ def test_holds_every_resized_image(folder: Path) -> None:
 
 def test_is_built_once_and_shared(folder: Path) -> None:
     read = Images()
-    seen: list[tuple[int, int]] = []
-    first = cached_images(dataset(read), "train", "f", INPUT, lambda *done: seen.append(done))
-    again = cached_images(dataset(read), "train", "f", INPUT, lambda *done: seen.append(done))
+    calls: list[tuple[int, int]] = []
+    first = cached_images(dataset(read), "train", "f", INPUT, lambda *done: calls.append(done))
+    again = cached_images(dataset(read), "train", "f", INPUT, lambda *done: calls.append(done))
     assert read.reads == [0, 1, 2, 3, 4]
-    assert seen == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert calls == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     assert np.array_equal(first, again)
     assert len(list(folder.iterdir())) == 1
 
 
-def test_is_rebuilt_for_whatever_changes_its_pixels(folder: Path) -> None:
+def test_is_rebuilt_for_every_change_of_its_pixels(folder: Path) -> None:
     read = Images()
     whole = dataset(read)
     cached_images(whole, "train", "f", INPUT)
@@ -129,8 +129,8 @@ def test_a_folder_that_cannot_be_made(folder: Path) -> None:
     assert "0.0 GiB" in str(error.value)
 
 
-def test_a_full_disk_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a disk is full, the write fails; a mapped file would kill the process instead."""
+def test_a_full_disk_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk the write fails; a mapped file would kill the process instead."""
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("needs /dev/full, a disk without room")
@@ -145,7 +145,7 @@ def test_a_full_disk_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert list(folder.iterdir()) == []
 
 
-def test_place_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOBENCH_CACHE", "~/chosen")
     assert cache_folder() == Path.home() / "chosen"
     monkeypatch.delenv("SOBENCH_CACHE")

@@ -1,4 +1,4 @@
-"""The numbers of a dataset are counted by hand here."""
+"""Statistics of a dataset against numbers counted by hand."""
 
 from __future__ import annotations
 

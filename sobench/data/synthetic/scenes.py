@@ -27,7 +27,7 @@ VISIBLE = 0.5
 """An object that shows less of itself than this becomes an ignore region of its class."""
 
 _LAYOUT, _PAINTING = 0, 1
-"""Each has a generator of its own, so annotations need no pixels."""
+"""Stages with separate random generators, so that annotations do not depend on the pixels."""
 
 
 def read(spec: SyntheticData, split: Split) -> Dataset:
