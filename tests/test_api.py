@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import sobench
-from tests.pages import DOCS, ROOT
+from sobench.errors import NothingToCompare
+from tests.pages import DOCS, ROOT, blocks
+from tests.tiny_suite import write_tiny
 
 DOCUMENTED = dict(re.findall(r"^\| `(\w+)(?:\((.*?)\))?` \|", (DOCS / "api.md").read_text(), re.M))
 """Name -> arguments, as the page gives them."""
@@ -75,7 +77,17 @@ def test_suites_and_rows_need_no_torch() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=120)
 
 
-def test_a_suite_and_its_runs() -> None:
-    suite = sobench.load_suite(Path(ROOT, "suites", "smoke.yaml"))
+def test_a_suite_and_its_runs(tmp_path: Path) -> None:
+    suite = sobench.load_suite(ROOT / "suites" / "smoke.yaml")
     runs = sobench.plan(suite, "")
     assert [run.entry.label for run in runs] == [entry.label for entry in suite.methods]
+    assert sobench.read_records(runs, tmp_path) == []
+
+
+def test_the_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = blocks(DOCS / "api.md", "python")
+    write_tiny(tmp_path).rename(tmp_path / "smoke.yaml")
+    monkeypatch.chdir(tmp_path)
+    example = block.content.replace("suites/smoke.yaml", "smoke.yaml")
+    with pytest.raises(NothingToCompare, match="tiny"):
+        exec(example)

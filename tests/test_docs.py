@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -146,6 +147,20 @@ def test_tables_are_complete(capsys: Capture) -> None:
         for path in (ROOT / "suites").glob("**/*.yaml")
     }
     assert set(first_column(DOCS / "suite.md", "suite")) == suites
+
+
+def test_the_states_and_exit_codes_of_runs() -> None:
+    from sobench.runs import state
+
+    page = DOCS / "results.md"
+    assert first_column(page, "state") == list(get_args(state.StateName))
+    codes = re.findall(r"^\| (\d+) \|", page.read_text(), re.M)
+    assert codes == re.findall(r"(\d+) [a-z]", exit_codes(README))
+
+
+def exit_codes(page: Path) -> str:
+    """The sentence that lists the exit codes."""
+    return next(line for line in page.read_text().splitlines() if line.startswith("Exit codes: "))
 
 
 def test_the_readme_counts_the_runs_of_visdrone(capsys: Capture) -> None:
