@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo install lint format test test-slow benchmark clean
+.PHONY: demo install docs lint format test test-slow benchmark clean
 
 demo: .venv/installed  ## install, train every method on drawn scenes, show the leaderboard
 	$(BIN)/sobench run suites/smoke.yaml
@@ -17,6 +17,9 @@ install: .venv/installed
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+docs: .venv/installed  ## write the reference of all keys into docs/suite.md
+	$(BIN)/python -m sobench.report.keys docs/suite.md
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .

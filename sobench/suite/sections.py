@@ -69,7 +69,7 @@ class Backbone(Section):
     """The architecture, as torchvision has it."""
     weights: str = "imagenet"
     """``imagenet`` (downloaded on first use), ``none`` (from scratch), or the path of a state dict;
-    a relative path is relative to the suite file."""
+    ``~`` works, and a relative path is relative to the suite file."""
     freeze: tuple[Literal["stem", "layer1", "layer2", "layer3", "layer4"], ...] = ()
     """Stages that do not train. By default all of them train."""
     norm: Literal["frozen", "train"] = "frozen"
@@ -242,7 +242,7 @@ class Suite(Section):
     regions: Regions = Regions()
     """Proposals of a two-stage head."""
     schedule: Schedule
-    """The training."""
+    """Length, optimizer and learning rate of the training."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Numbers that networks compute in; ``bf16`` is autocast and slow on processors without it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
