@@ -1,4 +1,4 @@
-"""Which regions a stage trains on: batched random samplers."""
+"""Batched random samplers: which anchors or regions a stage trains on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from sobench.models.parts.matching import NEGATIVE
 
 
 class Sampler(Protocol):
-    """Chooses regions of every image to train on."""
+    """Chooses the regions of every image that a stage trains on."""
 
-    def __call__(self, assigned: Tensor, overlap: Tensor, count: int, share: float) -> Tensor:
-        """Choose at most ``count`` regions an image, at most ``share`` of them objects.
+    def __call__(
+        self, matches: Tensor, iou: Tensor, num_samples: int, positive_fraction: float, /
+    ) -> Tensor:
+        """Choose regions of each image.
 
         Args:
-            assigned: ``[B, R]`` index of a region's object, ``NEGATIVE`` or ``IGNORED``.
-            overlap: ``[B, R]`` IoU of a region with the object that it overlaps most.
+            matches: ``[B, R]`` int64, as from ``match``: index of a region's object, ``NEGATIVE``
+                or ``IGNORED``.
+            iou: ``[B, R]`` IoU in 0..1 of a region with the object that it overlaps most.
+            num_samples: regions to choose per image, at most.
+            positive_fraction: of ``num_samples``, the largest fraction of objects, in 0..1.
 
         Returns:
             ``[B, R]`` bool.
@@ -26,18 +31,23 @@ class Sampler(Protocol):
         ...
 
 
-def random_sample(assigned: Tensor, count: int, share: float) -> Tensor:
+def random_sample(matches: Tensor, num_samples: int, positive_fraction: float) -> Tensor:
     """Positives at random, then negatives at random to fill up; Fast R-CNN, section 2.3.
 
-    Args and result are those of a ``Sampler``, which also knows how much the regions overlap.
+    Args and result are those of a ``Sampler``, without the IoU.
     """
-    quota = torch.full_like(assigned[:, 0], int(count * share))
-    chosen = draw(assigned >= 0, quota, count)
-    return chosen | draw(assigned == NEGATIVE, count - chosen.sum(dim=1), count)
+    quota = torch.full_like(matches[:, 0], int(num_samples * positive_fraction))
+    positives = draw(matches >= 0, quota, num_samples)
+    # Where positives are few, negatives take their places.
+    quota = num_samples - positives.sum(dim=1)
+    return positives | draw(matches == NEGATIVE, quota, num_samples)
 
 
 def draw(pool: Tensor, quota: Tensor, most: int) -> Tensor:
-    """At random ``quota`` ``[B]`` (none if negative, ``most`` at most) of ``pool`` ``[B, R]``."""
+    """Choose ``quota`` ``[B]`` places of ``pool`` ``[B, R]`` bool at random, ``most`` at most.
+
+    A negative quota chooses none, and a pool that is smaller than its quota is chosen whole.
+    """
     key = torch.where(pool, torch.rand(pool.shape, device=pool.device), -1.0)
     key, index = key.topk(min(most, pool.shape[1]))
     place = torch.arange(key.shape[1], device=key.device)
