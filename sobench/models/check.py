@@ -1,4 +1,4 @@
-"""Whether a row can be built and run under its suite, tried on shapes alone."""
+"""Checks, on shapes alone, that a row can be built and run under its suite."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
     """Build one row without storage and send one batch through it, as training would.
 
     Args:
-        tested: the key of the suite that wants the row only tested at this input, with its value;
-            then it is one image, and nothing trains.
+        tested: if the row is only tested at this input size, the key of the suite that asks for
+            it, with its value; then the batch is a single image, as in detection.
 
     Raises:
         RequestError: the row cannot be built or run under this suite.
@@ -40,13 +40,13 @@ def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
 def check_fits(
     suite: Suite, entry: MethodEntry, other: Suite, origin: MethodEntry, why: str
 ) -> None:
-    """See whether the weights of ``origin`` under another suite fit the network of ``entry``.
+    """Check that the weights of ``origin`` under another suite fit the network of ``entry``.
 
     Args:
-        why: the key of the suite that asks for it, with its value.
+        why: the key of the suite that asks for these weights, with its value, for the message.
 
     Raises:
-        RequestError: they do not; names the first that does not.
+        RequestError: they do not fit; names the first that does not.
     """
     try:
         networks = build_without_storage(suite, entry), build_without_storage(other, origin)
@@ -54,16 +54,16 @@ def check_fits(
         if _wants_values(error):
             return
         raise
-    own, theirs = ({k: list(v.shape) for k, v in n.state_dict().items()} for n in networks)
-    for name in sorted(own.keys() | theirs.keys()):
-        if own.get(name) != theirs.get(name):
+    here, there = ({k: list(v.shape) for k, v in n.state_dict().items()} for n in networks)
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
             raise RequestError(
                 f"{suite.name}: methods: {entry.label}: {why}: the weights of {origin.label} do "
-                f"not fit:\n{name} is {theirs.get(name, 'not')} there and {own.get(name, 'not')} "
+                f"not fit:\n{name} is {there.get(name, 'not')} there and {here.get(name, 'not')} "
                 "here; change the one or leave the other out"
             )
 
 
 def _wants_values(error: Exception) -> bool:
-    """Whether torch has no form of an operation without storage, since it looks at values."""
+    """Whether an operation reads values, which tensors without storage do not have."""
     return isinstance(error, NotImplementedError) or "meta tensors" in str(error)

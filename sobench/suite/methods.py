@@ -1,4 +1,4 @@
-"""Rows of the methods: what a method says about itself, and where all rows come from.
+"""The rows of the methods: their fields, and the packages that they come from.
 
 A method is a package: its ``__init__.py`` holds the row ``METHOD`` and imports no torch, its
 ``model.py`` has ``build(backbone, config, switches) -> Detector``. The built-in ones are the
@@ -44,7 +44,7 @@ class Switch:
     Attributes:
         default: the value that holds where a suite names none.
         values: all that it may have.
-        meaning: what it does, for ``sobench list methods``.
+        meaning: its effect in a few words, for ``sobench list methods``.
         needs: values that other switches must have for it to have any effect.
         head: the suite's head, if it has an effect only under that one.
     """
@@ -93,15 +93,15 @@ class Need:
 
 @dataclass(frozen=True)
 class Method:
-    """What a method says about itself.
+    """The row of a method.
 
     Attributes:
         title, paper: for ``sobench list methods``.
         heads: the suite's heads that it works under; empty for a detector with a head of its own.
         switches: its options by name.
-        deviations: in what it must differ from the suite, printed with its row.
+        deviations: its differences from the suite, printed with its results.
         needs: runs that must be done before.
-        rules: which combinations of switches and suite are impossible; checked with the suite.
+        rules: refuse impossible combinations of switches and suite when the suite is read.
         source: the package, with its version, that brings the method; empty for a built-in one.
             Filled in by ``methods()``.
         package: dotted name of the package, whose module ``model`` builds the network. Filled in

@@ -1,4 +1,4 @@
-"""A detector that does not learn is broken, whatever its shapes."""
+"""Every method learns: its losses fall, and it overfits a handful of images."""
 
 from __future__ import annotations
 
@@ -42,7 +42,13 @@ DEEP_STEPS = {"retinanet": 220, "faster_rcnn": 320}
 
 @dataclass(frozen=True)
 class Lesson:
-    """A handful of scenes, and how long to look at them."""
+    """A handful of scenes, and the length of a training on them.
+
+    Attributes:
+        images: number of scenes.
+        side: of the network input, in pixels.
+        steps: of a stage that lasts as long as the suite's epochs.
+    """
 
     images: int
     side: int
@@ -70,10 +76,10 @@ def _suite(method: str, head: str, lesson: Lesson) -> Suite:
 
 
 def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[float]]]]:
-    """Train on a handful of scenes, what the run requires before it.
+    """Train a run, and before it the runs that it requires, on a handful of scenes.
 
     Returns:
-        the detector, and of each stage every loss by step.
+        the detector, and for each stage every loss by step.
     """
     dataset, pixels = _scenes(run.suite.input, lesson)
     detector = build_detector(run.suite, run.entry, 5, 0, box_wh(dataset, run.suite.input))
@@ -87,18 +93,18 @@ def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[fl
         detector.start_stage(stage)
         optimizer = make_optimizer(detector, run.suite.schedule)
         clip_norm = run.suite.schedule.clip_norm
-        rows: list[dict[str, float]] = []
+        losses: list[dict[str, float]] = []
         steps = round(lesson.steps * stage.share)
-        while len(rows) < steps:
+        while len(losses) < steps:
             for batch in training_batches(
                 dataset, pixels, run.suite.input, run.suite.augment, lesson.batch_size, 0,
-                len(rows), images_2x=images_2x if stage.images_2x else None,
+                len(losses), images_2x=images_2x if stage.images_2x else None,
             ):  # fmt: skip
-                done = len(rows) / steps
-                rate = RATE * min(1, (len(rows) + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))
+                done = len(losses) / steps
+                rate = RATE * min(1, (len(losses) + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))
                 detector.train()
-                rows.append(train_step(detector, optimizer, batch, rate, clip_norm))
-        stages.append({part: [row[part] for row in rows] for part in rows[0]})
+                losses.append(train_step(detector, optimizer, batch, rate, clip_norm))
+        stages.append({part: [step[part] for step in losses] for part in losses[0]})
     return detector, stages
 
 
@@ -127,23 +133,24 @@ def test_a_method_begins_to_learn(method: str, head: str) -> None:
         assert _fall(told_apart) < 0.5
     else:
         assert _fall(losses["total"]) < 0.5
-    for stage in later:  # it goes on from what has been learnt
+    for stage in later:  # it starts from the weights of the stage before
         assert _fall(stage["class"]) < 0.85
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "head"), CASES)
-def test_a_method_learns_eight_images_by_heart(method: str, head: str) -> None:
+def test_a_method_overfits_eight_images(method: str, head: str) -> None:
     deep = method == "nas_fpn"
     lesson = Lesson(8, 144, 4 if deep else 2, (DEEP_STEPS if deep else STEPS)[head])
     (run,) = plan(_suite(method, head, lesson), "")
     detector, stages = _overfit(run, lesson)
     dataset, pixels = _scenes(run.suite.input, lesson)
-    found = detect(detector, pixels, dataset, run.suite.input, batch_size=lesson.batch_size)
-    ap50 = score(dataset, found, PROTOCOLS["tiny"]).metrics["AP50"]
+    settings = run.suite.input
+    detections = detect(detector, pixels, dataset, settings, batch_size=lesson.batch_size)
+    ap50 = score(dataset, detections, PROTOCOLS["tiny"]).metrics["AP50"]
     *before, last = stages
     assert _fall(last["total"]) < (0.2 if head == "faster_rcnn" else 0.1)
-    for stage in before:  # maps are drawn near to a teacher's, which is never reached
+    for stage in before:  # maps approach those of a teacher and never reach them
         assert _fall(stage["total"]) < 0.25
     assert ap50 is not None
     assert ap50 >= 0.9

@@ -44,7 +44,10 @@ def random_sample(matches: Tensor, num_samples: int, positive_fraction: float) -
 
 
 def draw(pool: Tensor, quota: Tensor, most: int) -> Tensor:
-    """At random ``quota`` ``[B]`` (none if negative, ``most`` at most) of ``pool`` ``[B, R]``."""
+    """Choose ``quota`` ``[B]`` places of ``pool`` ``[B, R]`` bool at random, ``most`` at most.
+
+    A negative quota chooses none, and a pool that is smaller than its quota is chosen whole.
+    """
     key = torch.where(pool, torch.rand(pool.shape, device=pool.device), -1.0)
     key, index = key.topk(min(most, pool.shape[1]))
     place = torch.arange(key.shape[1], device=key.device)

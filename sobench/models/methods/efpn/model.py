@@ -116,13 +116,13 @@ class Efpn(Detector):
         self.distillation_of_stage = self.distillation if stage.images_2x else None
         self.head.small.requires_grad_(self.distillation_of_stage is None)
 
-    def load_required(self, role: str, network: Detector) -> None:
+    def load_required(self, role: str, detector: Detector) -> None:
         """The weights of the ``baseline`` become the shared ones and the start of the new head."""
         if role != "baseline":
-            super().load_required(role, network)
+            super().load_required(role, detector)
             return
         for part, name in zip(self.shared, ("backbone", "neck", "head"), strict=True):
-            part.load_state_dict(network.get_submodule(name).state_dict())
+            part.load_state_dict(detector.get_submodule(name).state_dict())
         self.head.copy_original()
 
     def pyramid(self, images: Tensor) -> list[Tensor]:

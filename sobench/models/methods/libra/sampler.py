@@ -13,10 +13,10 @@ _NEGATIVES_END = 0.5
 
 
 def iou_balanced_sample(
-    assigned: Tensor,
-    overlap: Tensor,
-    count: int,
-    share: float,
+    matches: Tensor,
+    iou: Tensor,
+    num_samples: int,
+    positive_fraction: float,
     *,
     bins: int = 3,
     code_compat: bool = False,
@@ -29,7 +29,7 @@ def iou_balanced_sample(
     call draws from the same distribution.
 
     Args:
-        assigned, overlap, count, share: as of a ``Sampler``.
+        matches, iou, num_samples, positive_fraction: as of a ``Sampler``.
         bins: number of ranges of IoU.
         code_compat: as in the authors' code, the ranges divide 0 to the largest IoU of any region
             of the image, which is 1 where objects are regions themselves, and negatives without
@@ -39,25 +39,25 @@ def iou_balanced_sample(
     Returns:
         ``[B, R]`` bool.
     """
-    positive_quota = torch.full_like(assigned[:, 0], int(count * share))
-    positives = _instance_balanced(assigned, positive_quota, count)
-    negative_quota = count - positives.sum(dim=1)
-    negative = assigned == NEGATIVE
-    pool = negative & (overlap > 0) if code_compat else negative
-    end = overlap.amax(dim=1, keepdim=True) if code_compat else overlap.new_tensor(_NEGATIVES_END)
+    positive_quota = torch.full_like(matches[:, 0], int(num_samples * positive_fraction))
+    positives = _instance_balanced(matches, positive_quota, num_samples)
+    negative_quota = num_samples - positives.sum(dim=1)
+    negative = matches == NEGATIVE
+    pool = negative & (iou > 0) if code_compat else negative
+    end = iou.amax(dim=1, keepdim=True) if code_compat else iou.new_tensor(_NEGATIVES_END)
     # Rounding must not push an IoU just below the end out of the last range.
-    bin_of = (overlap / end.clamp(min=1e-9) * bins).long().clamp(max=bins - 1)
+    bin_of = (iou / end.clamp(min=1e-9) * bins).long().clamp(max=bins - 1)
     bin_quota = negative_quota.div(bins, rounding_mode="floor").unsqueeze(1)
     negatives = pool & (_ranks(torch.where(pool, bin_of, bins)) < bin_quota)
     for candidates in (pool, negative):
-        negatives = _fill_up(negatives, candidates, negative_quota, count)
+        negatives = _fill_up(negatives, candidates, negative_quota, num_samples)
     return positives | negatives
 
 
-def _instance_balanced(assigned: Tensor, quota: Tensor, most: int) -> Tensor:
+def _instance_balanced(matches: Tensor, quota: Tensor, most: int) -> Tensor:
     """``[B, R]`` bool, ``quota`` ``[B]`` positives of each image or all that it has."""
-    positive = assigned >= 0
-    ranks = _ranks(assigned)
+    positive = matches >= 0
+    ranks = _ranks(matches)
     objects = (positive & (ranks == 0)).sum(dim=1)  # one region of each object has rank 0
     object_quota = (quota / objects.clamp(min=1)).round() + 1
     chosen = draw(positive & (ranks < object_quota.unsqueeze(1)), quota, most)

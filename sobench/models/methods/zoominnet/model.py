@@ -81,12 +81,12 @@ class ZoomInNet(Detector):
         # In a tuple, the teacher is not a submodule: not saved, not trained, never in train mode.
         self.teacher: tuple[Detector, ...] = ()
 
-    def load_required(self, role: str, network: Detector) -> None:
+    def load_required(self, role: str, detector: Detector) -> None:
         """A ``teacher`` is kept as it is, in evaluation mode."""
         if role != "teacher":
-            super().load_required(role, network)
+            super().load_required(role, detector)
             return
-        self.teacher = (network.eval().requires_grad_(False),)
+        self.teacher = (detector.eval().requires_grad_(False),)
 
     def losses(
         self, images: Tensor, targets: Targets, images_2x: Tensor | None = None

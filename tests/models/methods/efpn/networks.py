@@ -29,18 +29,18 @@ def network(head: str = "faster_rcnn", **changes: Any) -> Efpn:
     """EFPN with switches; ``neck``, ``backbone`` and ``anchors`` are the suite's."""
     of_suite = {k: changes.pop(k) for k in ("neck", "backbone", "anchors") if k in changes}
     suite = suite_of({"name": "efpn", **changes}, head=head, **of_suite)
-    found = build_detector(suite, suite.methods[0], 5, 0)
-    assert isinstance(found, Efpn)
-    return found
+    detector = build_detector(suite, suite.methods[0], 5, 0)
+    assert isinstance(detector, Efpn)
+    return detector
 
 
 def baseline(head: str = "faster_rcnn", seed: int = 7, **of_suite: Any) -> Detector:
     """The plain pyramid, with statistics that are not those of the beginning."""
     suite = suite_of("fpn", head=head, **of_suite)
-    found = build_detector(suite, suite.methods[0], 5, seed).train()
+    detector = build_detector(suite, suite.methods[0], 5, seed).train()
     with torch.no_grad():
-        found.predict(torch.rand(4, 3, 64, 64) * 255)
-    return found
+        detector.predict(torch.rand(4, 3, 64, 64) * 255)
+    return detector
 
 
 def batch(size: tuple[int, int] = (64, 64), empty: bool = False) -> tuple[Tensor, Targets, Tensor]:
@@ -50,9 +50,9 @@ def batch(size: tuple[int, int] = (64, 64), empty: bool = False) -> tuple[Tensor
     patches = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     images_2x = patches.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
     images_2x = images_2x[..., : 2 * size[0], : 2 * size[1]].contiguous()
-    rows: list[list[tuple[float, ...]]] = [[(4, 4, 14, 14), (30, 20, 42, 36)], [(8, 40, 20, 50)]]
-    found = planted.targets([[], []] if empty else rows, [[], []] if empty else [[0, 1], [2]])
-    return images_2x[..., ::2, ::2].contiguous(), found, images_2x
+    boxes: list[list[tuple[float, ...]]] = [[(4, 4, 14, 14), (30, 20, 42, 36)], [(8, 40, 20, 50)]]
+    objects = planted.targets([[], []] if empty else boxes, [[], []] if empty else [[0, 1], [2]])
+    return images_2x[..., ::2, ::2].contiguous(), objects, images_2x
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:
@@ -73,16 +73,16 @@ def plane(rows: list[list[float]]) -> Tensor:
     return torch.tensor(rows)[None, None]
 
 
-class Given(nn.Module):
-    """A transfer that is given beforehand, and remembers what it was asked."""
+class FixedTransfer(nn.Module):
+    """A transfer with a fixed result that records its inputs."""
 
     def __init__(self, value: Tensor | None = None) -> None:
         super().__init__()
         self.value = value
-        self.asked: list[tuple[Tensor, Tensor]] = []
+        self.inputs: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, upper: Tensor, lower: Tensor) -> Tensor:
-        self.asked.append((upper, lower))
+        self.inputs.append((upper, lower))
         return torch.zeros_like(lower) if self.value is None else self.value
 
 

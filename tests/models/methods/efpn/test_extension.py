@@ -18,7 +18,7 @@ from sobench.models.methods.efpn.extension import (
 )
 from sobench.suite.sections import Neck
 from tests.models.methods.efpn.networks import (
-    Given,
+    FixedTransfer,
     fill,
     network,
     plane,
@@ -35,8 +35,8 @@ def pass_on(block: nn.Module) -> None:
 def test_sub_pixels_come_from_four_channels() -> None:
     module = SubPixel(1, 2)
     fill(module.conv, [[float(n)] for n in range(1, 9)])
-    found = module(plane([[1.0, 10.0]]), torch.zeros(1, 1, 2, 4))
-    assert found[0].tolist() == [
+    enlarged = module(plane([[1.0, 10.0]]), torch.zeros(1, 1, 2, 4))
+    assert enlarged[0].tolist() == [
         [[1, 2, 10, 20], [3, 4, 30, 40]],
         [[5, 6, 50, 60], [7, 8, 70, 80]],
     ]
@@ -44,7 +44,7 @@ def test_sub_pixels_come_from_four_channels() -> None:
         for x in range(4):
             for c in range(2):
                 read = module.conv(plane([[1.0, 10.0]]))[0, 4 * c + 2 * (y % 2) + x % 2]
-                assert found[0, c, y, x] == read[y // 2, x // 2]
+                assert enlarged[0, c, y, x] == read[y // 2, x // 2]
     cut = module(plane([[1.0, 10.0]]), torch.zeros(1, 1, 1, 3))
     assert cut[0, 0].tolist() == [[1, 2, 10]]
 
@@ -70,9 +70,9 @@ def test_texture_transfer_by_hand() -> None:
     fill(module.texture[0], [[10.0, 1.0]])
     # E_c makes 3 of 2 and 0 of -3; enlarged that is 3, 6, -3, 12 and four zeros.
     lower = plane([[1.0, -1, 2, -2], [0.5, -0.5, 0, 3]])
-    found = module(plane([[2.0, -3.0]]), lower)
+    transferred = module(plane([[2.0, -3.0]]), lower)
     # Eq. 3: relu(10 P + content) + content.
-    assert found.tolist() == [[[[13 + 3, 0 + 6, 20, 0], [2 - 3, 7 + 12, 0, 30]]]]
+    assert transferred.tolist() == [[[[13 + 3, 0 + 6, 20, 0], [2 - 3, 7 + 12, 0, 30]]]]
 
 
 def test_the_authors_transfer_by_hand() -> None:
@@ -87,8 +87,8 @@ def test_the_authors_transfer_by_hand() -> None:
     # 2 enters as (2, -.2); with its block (2, 0) it is (4, -.2), behind the next leak (4, -.02).
     # Texture: (100 * .5, 50 * -.02) leaks to (50, -.1), and the blocks leave (50, 0).
     # The sum (54, -.02) leaks to (54, -.002), and the tail gives 54 - 4; the map itself is 2.
-    found = module(plane([[2.0]]), torch.full((1, 1, 2, 2), 0.5))
-    assert torch.allclose(found, torch.full((1, 1, 2, 2), 52.0))
+    transferred = module(plane([[2.0]]), torch.full((1, 1, 2, 2), 0.5))
+    assert torch.allclose(transferred, torch.full((1, 1, 2, 2), 52.0))
 
 
 def test_super_resolution_of_the_upper_map_alone() -> None:
@@ -98,15 +98,15 @@ def test_super_resolution_of_the_upper_map_alone() -> None:
     fill(first, [[2.0]] * 64)
     fill(second, [[1 / 64] * 64] * 32)
     fill(module.enlarge.conv, [[n / 32] * 32 for n in (1.0, 2.0, 3.0, 4.0)])
-    found = module(plane([[0.25]]), torch.rand(1, 1, 2, 2))
+    enlarged = module(plane([[0.25]]), torch.rand(1, 1, 2, 2))
     expected = tanh(tanh(0.5)) * torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    assert torch.allclose(found[0, 0], expected)
+    assert torch.allclose(enlarged[0, 0], expected)
 
 
 def test_the_level_by_hand() -> None:
     """Eq. 1, of maps whose sides halve unevenly."""
     settings = Neck.model_construct(channels=1, norm="none")
-    transfer = Given(plane([[1.0, 2, 3], [4, 5, 6]]))
+    transfer = FixedTransfer(plane([[1.0, 2, 3], [4, 5, 6]]))
     extension = Extension(2, settings, transfer)
     fill(extension.lateral, [[10.0, 100.0]])
     fill(extension.output, [[2.0]])
@@ -120,7 +120,7 @@ def test_the_level_by_hand() -> None:
         [2 * 104, 2 * 104, 2 * 105, 2 * 105, 2 * 106],
     ]
     assert [name for name, _ in extension.named_parameters()] == ["lateral.weight", "output.weight"]
-    assert isinstance(transfer.asked[0][1], Tensor)
+    assert isinstance(transfer.inputs[0][1], Tensor)
     near = Nearest()(plane([[1.0, 2]]), torch.zeros(1, 1, 2, 3))
     assert near.tolist() == [[[[1, 1, 2], [1, 1, 2]]]]
 

@@ -54,12 +54,12 @@ def blind(small_below: int = 56, duplicate: bool = False, **changes: Any) -> Ext
     }
     config = planted.make_config(**(content | changes))
     original = build_head(config, (16,), HeadOptions(box_head=Constant()))
-    found = extended_head(original, small_below, duplicate)
-    assert isinstance(found, ExtendedFasterRcnn)
-    for classifier, wanted in ((found.original.classifier, 1), (found.small, 2)):
-        values = [4.0 if n == wanted + 1 else 0.0 for n in range(CLASSES + 1)]
+    extended = extended_head(original, small_below, duplicate)
+    assert isinstance(extended, ExtendedFasterRcnn)
+    for classifier, favoured in ((extended.original.classifier, 1), (extended.small, 2)):
+        values = [4.0 if n == favoured + 1 else 0.0 for n in range(CLASSES + 1)]
         classifier.class_logits.bias.data.copy_(torch.tensor(values))
-    return found
+    return extended
 
 
 def filter_proposals(
@@ -102,11 +102,11 @@ def test_which_head_sees_which_region(
     settings = sections.Detect(score_threshold=0.5)
     head = blind(small_below, duplicate, detect=settings)
     output = filter_proposals(monkeypatch, head, [LARGE, FLAT, SMALL, PADDING])
-    found = head.detect(output)
-    pairs = zip(found.boxes[0, :, 0].tolist(), found.labels[0].tolist(), strict=True)
+    detections = head.detect(output)
+    pairs = zip(detections.boxes[0, :, 0].tolist(), detections.labels[0].tolist(), strict=True)
     assert {(round(x), label) for x, label in pairs} == expected
     score = exp(4) / (exp(4) + CLASSES)
-    assert found.scores[0].tolist() == pytest.approx([score] * len(expected))
+    assert detections.scores[0].tolist() == pytest.approx([score] * len(expected))
 
 
 def test_small_regions_are_pooled_from_the_finest_level() -> None:
@@ -136,11 +136,11 @@ def test_the_hardest_are_kept() -> None:
     class_loss = torch.tensor([1.0, 3.0, 5.0, 4.0, 6.0, 0.0, 9.0, 2.0, 1.0, 3.0])
     box_loss = torch.tensor([9.0, 3.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0])
     positive = torch.tensor([True, True] + [False] * 3 + [True] + [False] * 4)
-    kept = hard_examples(class_loss, box_loss, positive, chosen, 2)
-    assert kept.nonzero().flatten().tolist() == [0, 4, 6, 9]
+    hard = hard_examples(class_loss, box_loss, positive, chosen, 2)
+    assert hard.nonzero().flatten().tolist() == [0, 4, 6, 9]
     # With eight, two objects: 10 and 8 against 6.
-    kept = hard_examples(class_loss, box_loss, positive, chosen, 8)
-    assert kept.nonzero().flatten().tolist() == [0, 2, 3, 4, 5, 6, 7, 8, 9]
+    hard = hard_examples(class_loss, box_loss, positive, chosen, 8)
+    assert hard.nonzero().flatten().tolist() == [0, 2, 3, 4, 5, 6, 7, 8, 9]
     none = hard_examples(class_loss[:0], box_loss[:0], positive[:0], chosen & False, 8)
     assert none.shape == (0,)
 
@@ -182,11 +182,11 @@ def retinanet(duplicate: bool = False) -> ExtendedRetinaNet:
     """Square anchors of 12 px on stride 8, and of 6 px on stride 4."""
     anchors = sections.Anchors(scale=1.5, octaves=1, ratios=(1,))
     original = build_head(planted.make_config(anchors=anchors), (8,))
-    found = extended_head(original, 56, duplicate)
-    assert isinstance(found, ExtendedRetinaNet)
-    assert found.small.strides == (4,)
-    assert found.small.anchor_spec.sides == ((6.0,),)
-    return found
+    head = extended_head(original, 56, duplicate)
+    assert isinstance(head, ExtendedRetinaNet)
+    assert head.small.strides == (4,)
+    assert head.small.anchor_spec.sides == ((6.0,),)
+    return head
 
 
 def quiet(low: float = -12.0) -> HeadOutput:
@@ -219,12 +219,15 @@ def test_boxes_come_from_the_level_of_their_side(duplicate: bool) -> None:
         for level, row, column, label, growth in planted_boxes:
             output["logits"][level][0, label, row, column] = 3.0
             output["offsets"][level][0, 2:, row, column] = growth
-        found = head.detect(output)
-    sides = found.boxes[0, :, 2] - found.boxes[0, :, 0]
+        detections = head.detect(output)
+    sides = detections.boxes[0, :, 2] - detections.boxes[0, :, 0]
     triples = {
         (round(side), round(x + side / 2), label)
         for side, x, label in zip(
-            sides.tolist(), found.boxes[0, :, 0].tolist(), found.labels[0].tolist(), strict=True
+            sides.tolist(),
+            detections.boxes[0, :, 0].tolist(),
+            detections.labels[0].tolist(),
+            strict=True,
         )
     }
     expected = {(6, 16, 0), (12, 72, 1)}

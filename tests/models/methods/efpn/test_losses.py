@@ -54,10 +54,10 @@ def test_cells_that_objects_touch() -> None:
         [[(5, 2, 8, 9), (5, 2, 8, 9), (6, 8, 14, 10), (12, 0, 12, 4)], [(0, 0, 16, 12)], []],
         [[0, 1, 2, 0], [0], []],
     )
-    found = covered_cells(truth, 4, (3, 4))
-    assert found[0].int().tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 1, 1]]
-    assert found[1].all()
-    assert not found[2].any()
+    covered = covered_cells(truth, 4, (3, 4))
+    assert covered[0].int().tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 1, 1]]
+    assert covered[1].all()
+    assert not covered[2].any()
     # Padding covers nothing, whatever its box.
     truth.labels[1] = -1
     assert not covered_cells(truth, 4, (3, 4))[1].any()

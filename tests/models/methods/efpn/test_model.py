@@ -16,7 +16,7 @@ from sobench.suite import sections
 from tests.models import small_config as planted
 from tests.models.methods.efpn.networks import (
     HEADS,
-    Given,
+    FixedTransfer,
     baseline,
     batch,
     learn,
@@ -83,15 +83,15 @@ def test_targets_are_those_of_the_baseline(head: str) -> None:
 @pytest.mark.parametrize("place", ["inner", "out"])
 def test_what_the_transfer_reads(place: str) -> None:
     detector = network(ftt_in=place).eval()
-    given = detector.extension.transfer = Given()
+    transfer = detector.extension.transfer = FixedTransfer()
     images, targets, images_2x = batch()
     with torch.no_grad():
         _, *pyramid = detector.pyramid(images)
         detector.distillation_losses(images, targets, images_2x, Distillation(1.0, transfer=False))
         features = detector.backbone((images - detector.mean) / detector.std)
         expected = detector.neck.fused(features) if place == "inner" else pyramid
-    assert len(given.asked) == 2  # in detection, and in distillation
-    for upper, lower in given.asked:
+    assert len(transfer.inputs) == 2  # in detection, and in distillation
+    for upper, lower in transfer.inputs:
         assert torch.equal(upper, expected[1])
         assert torch.equal(lower, expected[0])
 
@@ -198,8 +198,8 @@ def test_a_saved_state_goes_on_as_it_was(head: str) -> None:
         with torch.no_grad():
             values.append(total(detector.train()(images, targets, images_2x)).item())
     assert values[0] == values[1]
-    found = [detector.eval()(images) for detector in (one, other)]
-    assert torch.equal(found[0].boxes, found[1].boxes)
+    detections = [detector.eval()(images) for detector in (one, other)]
+    assert torch.equal(detections[0].boxes, detections[1].boxes)
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -28,8 +28,8 @@ def test_balanced_l1_by_value(beta: float, difference: float, expected: float, s
     prediction = target.clone()
     prediction[0, 2] += sign * difference
     prediction[1] += 5  # not a positive: not counted
-    found = balanced_l1(prediction, target, torch.tensor([True, False]), beta=beta)
-    assert found.item() == pytest.approx(expected, abs=5e-7)
+    loss = balanced_l1(prediction, target, torch.tensor([True, False]), beta=beta)
+    assert loss.item() == pytest.approx(expected, abs=5e-7)
 
 
 @pytest.mark.parametrize("beta", [0.11, 0.5, 1.0])

@@ -27,20 +27,20 @@ def balanced(refine: str = "none", mean_level: int = 1, zero_init: bool = False)
 
 def test_levels_meet_and_part_by_hand() -> None:
     levels = [row(1, 5, 2, 6), row(10, 20), row(100)]
-    found = [x.flatten().tolist() for x in balanced().balanced(levels)]
+    balanced_rows = [x.flatten().tolist() for x in balanced().balanced(levels)]
     # At the size of the second: greatest of 1, 5 and of 2, 6; itself; 100 twice.
     left, right = (5 + 10 + 100) / 3, (6 + 20 + 100) / 3
-    assert found[0] == pytest.approx([1 + left, 5 + left, 2 + right, 6 + right])
-    assert found[1] == pytest.approx([10 + left, 20 + right])
-    assert found[2] == pytest.approx([100 + right])
+    assert balanced_rows[0] == pytest.approx([1 + left, 5 + left, 2 + right, 6 + right])
+    assert balanced_rows[1] == pytest.approx([10 + left, 20 + right])
+    assert balanced_rows[2] == pytest.approx([100 + right])
 
 
 def test_a_convolution_refines_behind_its_relu() -> None:
     neck = balanced("conv")
     centre(neck.refine[0], -1.0)  # type: ignore[index]
     levels = [row(1, 5, 2, 6), row(10, -200), row(100)]
-    found = [x.flatten().tolist() for x in neck.balanced(levels)]
-    assert found[1] == pytest.approx([10, -200 + (-1) * (6 - 200 + 100) / 3])
+    balanced_rows = [x.flatten().tolist() for x in neck.balanced(levels)]
+    assert balanced_rows[1] == pytest.approx([10, -200 + (-1) * (6 - 200 + 100) / 3])
 
 
 def test_non_local_attention_by_hand() -> None:
@@ -48,13 +48,13 @@ def test_non_local_attention_by_hand() -> None:
     for conv, weight in ((block.theta, 1.0), (block.phi, 2.0), (block.g, 3.0), (block.output, 5.0)):
         centre(conv, weight)
     a, b = 0.5, -1.0
-    found = block(row(a, b)).flatten().tolist()
+    refined = block(row(a, b)).flatten().tolist()
     # exp(theta(x_i) phi(x_j)) over its sum over j, times g(x_j).
     expected = []
     for x in (a, b):
         to_a, to_b = exp(x * 2 * a), exp(x * 2 * b)
         expected.append(x + 5 * (to_a * 3 * a + to_b * 3 * b) / (to_a + to_b))
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert refined == pytest.approx(expected, rel=1e-5)
 
 
 def test_zero_init_starts_as_the_identity() -> None:
@@ -72,11 +72,11 @@ def test_attention_of_the_balanced_pyramid_keeps_its_precision_under_bfloat16() 
     x = row(10.0, 10.0625)  # both are bfloat16 numbers
     plain = block(x) - x
     with torch.autocast("cpu", torch.bfloat16):
-        found = block(x) - x
+        residual = block(x) - x
     assert plain.flatten().tolist() == pytest.approx([10.0407, 10.0407], abs=1e-3)
     weights = block_weights(block, x)
     assert weights[0, 0, 1].item() == pytest.approx(sigmoid(10 * 0.0625), abs=1e-3)
-    assert found.flatten().tolist() == pytest.approx([10.0407, 10.0407], abs=0.07)
+    assert residual.flatten().tolist() == pytest.approx([10.0407, 10.0407], abs=0.07)
 
 
 def block_weights(block: NonLocal, x: Tensor) -> Tensor:

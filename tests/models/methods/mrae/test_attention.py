@@ -128,8 +128,8 @@ def test_soft_attention_is_the_softmax_of_maxima() -> None:
     assert module(features)[0].tolist() == pytest.approx(expected)
 
 
-class Given(nn.Module):
-    """Attention that is given beforehand."""
+class FixedAttention(nn.Module):
+    """Attention with fixed weights."""
 
     def __init__(self, rows: list[list[float]]) -> None:
         super().__init__()
@@ -160,19 +160,19 @@ def maps() -> list[Tensor]:
 
 
 def test_weighted_sum_by_hand() -> None:
-    neck = extractor((0, 1, 2), Given([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]]))
-    (found,) = neck(maps())
-    assert found.shape == (2, 2, 3, 5)
+    neck = extractor((0, 1, 2), FixedAttention([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]]))
+    (attended,) = neck(maps())
+    assert attended.shape == (2, 2, 3, 5)
     # Columns 0, 0, 1, 1, 2 and rows 0, 0, 1 of C3; columns 0, 0, 0, 1, 1 of C4.
-    assert found[0, 0].tolist() == [
+    assert attended[0, 0].tolist() == [
         [250.5, 251, 251.5, 502, 502.5],
         [253, 253.5, 254, 504.5, 505],
         [255.5, 256, 256.5, 507, 507.5],
     ]
-    assert found[0, 1, 0].tolist() == [
+    assert attended[0, 1, 0].tolist() == [
         5 - 25 + 750, 10 - 25 + 750, 15 - 50 + 750, 20 - 50 + 1000, 25 - 75 + 1000,
     ]  # fmt: skip
-    assert found[1, 1].tolist() == [[-3000, -3000, -3000, -4000, -4000]] * 3
+    assert attended[1, 1].tolist() == [[-3000, -3000, -3000, -4000, -4000]] * 3
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_weighted_sum_by_hand() -> None:
 )
 def test_hard_attention_is_one_level_at_the_same_size(chosen: int, first_row: list[int]) -> None:
     neck = extractor((chosen,), None)
-    (found,) = neck(maps()[: chosen + 1])
-    assert found.shape == (2, 2, 3, 5)
-    assert found[0, 1, 0].tolist() == first_row
+    (attended,) = neck(maps()[: chosen + 1])
+    assert attended.shape == (2, 2, 3, 5)
+    assert attended[0, 1, 0].tolist() == first_row
     assert len(list(neck.parameters())) == (0 if chosen == 2 else 2)
 
 

@@ -31,8 +31,8 @@ def test_clear_groups_are_found_however_few_are_in_one() -> None:
 
 
 def test_a_cluster_is_the_geometric_mean_of_its_boxes() -> None:
-    found = boxes((1, 5, 1), (3, 5.2, 1), (1, 20, 1), (1, 80, 1), (1, 82, 1), (1, 300, 1))
-    sides, _ = cluster_anchors(found)
+    sizes = boxes((1, 5, 1), (3, 5.2, 1), (1, 20, 1), (1, 80, 1), (1, 82, 1), (1, 300, 1))
+    sides, _ = cluster_anchors(sizes)
     assert sides == pytest.approx(((5 * 5.2**3) ** 0.25, 20, (80 * 82) ** 0.5, 300))
 
 
@@ -81,7 +81,7 @@ def test_what_the_boxes_do_not_tell_apart_is_made_up_around_them() -> None:
 @settings(deadline=None, max_examples=60)
 @given(arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.floats(1e-3, 1e5)))
 def test_there_are_always_as_many_as_asked_for(sizes: FloatArray) -> None:
-    for found, count in zip(cluster_anchors(sizes), (4, 3), strict=True):
-        assert len(found) == count
-        assert found[0] > 0
-        assert all(low * 1.009 < high for low, high in pairwise(found))
+    for means, count in zip(cluster_anchors(sizes), (4, 3), strict=True):
+        assert len(means) == count
+        assert means[0] > 0
+        assert all(low * 1.009 < high for low, high in pairwise(means))

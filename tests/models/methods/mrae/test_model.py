@@ -57,8 +57,8 @@ def test_every_weight_is_trained(form: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("mode", "stages"), [("mrae", 3), ("soft", 3), ("hard", 2)])
 def test_stages_that_no_one_reads_are_gone(mode: str, stages: int) -> None:
     network = detector(mode=mode, level=2) if mode == "hard" else detector(mode=mode)
-    found = {name for name, _ in network.backbone.named_children()}
-    assert found == {"stem", *(f"layer{n}" for n in range(1, stages + 1))}
+    children = {name for name, _ in network.backbone.named_children()}
+    assert children == {"stem", *(f"layer{n}" for n in range(1, stages + 1))}
     assert len(network.backbone(torch.zeros(1, 3, 64, 64))) == stages
 
 
@@ -170,9 +170,9 @@ def test_images_without_objects_give_no_sizes() -> None:
     suite = tiny_suite()
     dataset = training_scenes(suite)
     assert box_wh(dataset.first(0), suite.input) is None
-    found = box_wh(dataset.first(2), suite.input)
-    assert found is not None
-    assert len(found) == sum(len(image.boxes) for image in dataset.images[:2])
+    sizes = box_wh(dataset.first(2), suite.input)
+    assert sizes is not None
+    assert len(sizes) == sum(len(image.boxes) for image in dataset.images[:2])
 
 
 def test_the_loss_falls() -> None:

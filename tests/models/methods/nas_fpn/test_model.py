@@ -39,9 +39,9 @@ def test_resizing_upwards_repeats_and_downwards_takes_the_greatest() -> None:
 def test_global_pooling_by_hand(pool: str, pooled: float) -> None:
     merge = GlobalPooling(1, "batch", pool, convolves=False)
     x, y = row(10, 20), row(-2, 1)
-    found = merge(x, y, like=y).flatten().tolist()
+    merged = merge(x, y, like=y).flatten().tolist()
     weight = sigmoid(pooled)
-    assert found == pytest.approx([-2 + 10 * weight, 1 + 20 * weight])
+    assert merged == pytest.approx([-2 + 10 * weight, 1 + 20 * weight])
 
 
 def test_global_pooling_of_nothing_is_the_second_input() -> None:
@@ -72,8 +72,8 @@ def test_the_cells_wiring_by_hand() -> None:
     out5 = p5 + attend(out4, out3)
     out7 = p7 + attend(out5, inner)
     out6 = attend(out7, out5)
-    found = [x.item() for x in cell([row(p) for p in (p3, p4, p5, p6, p7)])]
-    assert found == pytest.approx([out3, out4, out5, out6, out7])
+    outputs = [x.item() for x in cell([row(p) for p in (p3, p4, p5, p6, p7)])]
+    assert outputs == pytest.approx([out3, out4, out5, out6, out7])
 
 
 def test_every_output_reaches_as_far_as_the_graph_says() -> None:
@@ -89,8 +89,8 @@ def test_every_output_reaches_as_far_as_the_graph_says() -> None:
         grads = torch.autograd.grad(
             outputs[index].sum(), maps, retain_graph=True, allow_unused=True
         )
-        found = {i + 3 for i, g in enumerate(grads) if g is not None and g.abs().sum() > 0}
-        assert found == expected
+        reached = {i + 3 for i, g in enumerate(grads) if g is not None and g.abs().sum() > 0}
+        assert reached == expected
 
 
 @pytest.mark.parametrize(("levels", "sides"), [(RETINANET, (18, 9, 5, 3, 2)),

@@ -195,17 +195,19 @@ def planted() -> tuple[HeadOutput, int]:
 
 def test_detection_starts_from_the_moved_anchors() -> None:
     output, _ = planted()
-    found = make_head().detect(output)
-    assert found.labels.tolist() == [[2], [0]]
-    assert found.scores.flatten().tolist() == pytest.approx([1 / (1 + np.exp(-4.0))] * 2, rel=1e-4)
-    assert found.boxes[0, 0].tolist() == pytest.approx([33.6, 0, 65.6, 56])
-    assert found.boxes[1, 0].tolist() == pytest.approx([14.4, 0, 78.4, 56])
+    detections = make_head().detect(output)
+    assert detections.labels.tolist() == [[2], [0]]
+    assert detections.scores.flatten().tolist() == pytest.approx(
+        [1 / (1 + np.exp(-4.0))] * 2, rel=1e-4
+    )
+    assert detections.boxes[0, 0].tolist() == pytest.approx([33.6, 0, 65.6, 56])
+    assert detections.boxes[1, 0].tolist() == pytest.approx([14.4, 0, 78.4, 56])
     variants: list[dict[str, Any]] = [{"cascade": False}, WITHOUT_TCB]
     for switches in variants:
-        found = make_head(**switches).detect(output)
-        assert found.labels.tolist() == [[2], [0]]
+        detections = make_head(**switches).detect(output)
+        assert detections.labels.tolist() == [[2], [0]]
         for image in range(2):
-            assert found.boxes[image, 0].tolist() == pytest.approx([14.4, 0, 78.4, 56])
+            assert detections.boxes[image, 0].tolist() == pytest.approx([14.4, 0, 78.4, 56])
 
 
 def test_detection_leaves_out_what_the_arm_is_sure_of() -> None:

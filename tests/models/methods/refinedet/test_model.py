@@ -144,12 +144,12 @@ def test_context_flows_from_the_coarsest_level_down() -> None:
     for parameter in neck.parameters():
         nn.init.uniform_(parameter, 0.1, 1)
     sources = [torch.rand(1, 1, *size, requires_grad=True) for size in MAPS]
-    found = neck(sources)
-    assert all(a is b for a, b in zip(found[:4], sources, strict=True))
-    assert [tuple(x.shape[1:]) for x in found[4:]] == [(8, *size) for size in MAPS]
+    maps = neck(sources)
+    assert all(a is b for a, b in zip(maps[:4], sources, strict=True))
+    assert [tuple(x.shape[1:]) for x in maps[4:]] == [(8, *size) for size in MAPS]
     for level in range(4):
         grads = torch.autograd.grad(
-            found[4 + level].square().sum(), sources, retain_graph=True, allow_unused=True
+            maps[4 + level].square().sum(), sources, retain_graph=True, allow_unused=True
         )
         assert [g is not None for g in grads] == [coarse >= level for coarse in range(4)]
 
@@ -157,8 +157,8 @@ def test_context_flows_from_the_coarsest_level_down() -> None:
 def kinds(module: nn.Module) -> dict[type, int]:
     """How many there are of each norm."""
     every = (nn.BatchNorm2d, nn.GroupNorm, L2Norm)
-    found = {kind: sum(isinstance(m, kind) for m in module.modules()) for kind in every}
-    return {kind: count for kind, count in found.items() if count}
+    counts = {kind: sum(isinstance(m, kind) for m in module.modules()) for kind in every}
+    return {kind: count for kind, count in counts.items() if count}
 
 
 @pytest.mark.parametrize(
@@ -179,13 +179,13 @@ def test_norms(backbone: str, norm: Any, expected: dict[type, int]) -> None:
 def test_vgg_sources() -> None:
     sources = VggSources()
     features = [torch.rand(1, c, s, s) for c, s in ((256, 16), (512, 8), (512, 4), (512, 2))]
-    found = sources(features)
-    assert [tuple(x.shape[1:]) for x in found] == [
+    maps = sources(features)
+    assert [tuple(x.shape[1:]) for x in maps] == [
         (512, 8, 8), (512, 4, 4), (1024, 2, 2), (512, 1, 1)
     ]  # fmt: skip
-    assert torch.allclose(found[0].norm(dim=1), torch.tensor(10.0))
-    assert torch.allclose(found[1].norm(dim=1), torch.tensor(8.0))
-    assert torch.allclose(found[0] / 10, nn.functional.normalize(features[1], dim=1))
+    assert torch.allclose(maps[0].norm(dim=1), torch.tensor(10.0))
+    assert torch.allclose(maps[1].norm(dim=1), torch.tensor(8.0))
+    assert torch.allclose(maps[0] / 10, nn.functional.normalize(features[1], dim=1))
 
 
 def test_signals_do_not_vanish_from_scratch() -> None:

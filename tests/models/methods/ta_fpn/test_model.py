@@ -37,7 +37,7 @@ def test_two_layer_attention_by_hand() -> None:
     centre(module.get_submodule("residual_attention.2.0"), 3.0)
     centre(module.get_submodule("local_attention.0.0"), 0.5)
     centre(module.get_submodule("local_attention.2.0"), -1.0)
-    found = module(plane([2.0]), plane([0.25, -4.0])).flatten().tolist()
+    focused = module(plane([2.0]), plane([0.25, -4.0])).flatten().tolist()
     semantic = 2.0 * (1 + 2 - 5) + 3 * 0.5  # Eq. 1: -2.5
     residual = 3.0 * max(0.0, 2.0 * semantic)  # Eq. 2: 0, the ReLU closes
     enhanced = sigmoid(semantic + residual) * semantic  # Eq. 3
@@ -46,7 +46,7 @@ def test_two_layer_attention_by_hand() -> None:
         fused = lower + enhanced
         local = -1.0 * max(0.0, 0.5 * fused)  # Eq. 4
         expected.append(sigmoid(local) * fused)  # Eq. 5
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert focused == pytest.approx(expected, rel=1e-5)
 
 
 def test_attention_with_an_open_relu_by_hand() -> None:
@@ -59,14 +59,14 @@ def test_attention_with_an_open_relu_by_hand() -> None:
     shift(module.get_submodule("residual_attention.2.1"), -0.2)
     shift(module.get_submodule("local_attention.0.1"), -1.5)
     shift(module.get_submodule("local_attention.2.1"), 0.1)
-    found = module(plane([0.5]), plane([1.0, 2.0])).flatten().tolist()
+    focused = module(plane([0.5]), plane([1.0, 2.0])).flatten().tolist()
     semantic = 0.5 * 1.5
     residual = -3.0 * max(0.0, semantic + 0.3) - 0.2
     enhanced = sigmoid(semantic + residual) * semantic
     fused = [1.0 + enhanced, 2.0 + enhanced]
     local = [max(0.0, f - 1.5) + 0.1 for f in fused]
     expected = [sigmoid(a) * f for a, f in zip(local, fused, strict=True)]
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert focused == pytest.approx(expected, rel=1e-5)
 
 
 def test_branches_see_as_far_as_their_dilation() -> None:
@@ -90,12 +90,12 @@ def test_detail_enhancement_by_hand() -> None:
     centre(module.output, 0.5, bias=0.25)
     shift(module.get_submodule("texture.0.1"), 1.0)
     shift(module.get_submodule("texture.2.1"), -2.0)
-    found = module(row(-4, 1, 2, -3), row(10, 20)).flatten().tolist()
+    enhanced = module(row(-4, 1, 2, -3), row(10, 20)).flatten().tolist()
     # X before its size changes: 3 relu(2 c + 1) - 2 + c, which is 7 c + 1, or c - 2 below zero.
     details = [max(-6.0, 8.0), max(15.0, -5.0)]
     levels = [10.0, 20.0]
     expected = [0.5 * (x + f) + 0.25 + f for x, f in zip(details, levels, strict=True)]
-    assert found == pytest.approx(expected)
+    assert enhanced == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_ways_to_the_size_of_a_level(downsample: str, expected: list[float]) -> 
     pass_on(module)
     centre(module.get_submodule("texture.0.0"), 2.0)
     centre(module.get_submodule("texture.2.0"), 3.0)
-    found = module(row(-4, 1, 2, -3), row(0, 0)).flatten().tolist()
-    assert found == pytest.approx(expected)
+    enhanced = module(row(-4, 1, 2, -3), row(0, 0)).flatten().tolist()
+    assert enhanced == pytest.approx(expected)
 
 
 def test_c2_of_other_channels_is_adapted() -> None:

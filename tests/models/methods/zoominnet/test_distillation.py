@@ -103,11 +103,11 @@ def test_key_positions_are_those_of_the_equations(mode: LambdaMode) -> None:
     for _ in range(40):
         counts = [1, 5, 3]
         truth = random_targets(generator, counts, 40.0)
-        found = key_positions(truth, ANCHORS, SIZES, 4, mode)
+        masks = key_positions(truth, ANCHORS, SIZES, 4, mode)
         for image, count in enumerate(counts):
             expected = by_the_equations(truth.boxes[image, :count], ANCHORS, SIZES, 4, mode)
             for level, mask in enumerate(expected):
-                assert found[level][image].tolist() == mask.tolist()
+                assert masks[level][image].tolist() == mask.tolist()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -117,8 +117,8 @@ def test_padding_and_images_without_objects(mode: LambdaMode) -> None:
     alone = Targets(truth.boxes[:1, :2], truth.labels[:1, :2], truth.ignore[:1])
     expected = key_positions(alone, ANCHORS, SIZES, 4, mode)
     labels = torch.tensor([[0, 0, -1, -1], [-1, -1, -1, -1]])
-    found = key_positions(Targets(truth.boxes, labels, truth.ignore), ANCHORS, SIZES, 4, mode)
-    for with_padding, without in zip(found, expected, strict=True):
+    masks = key_positions(Targets(truth.boxes, labels, truth.ignore), ANCHORS, SIZES, 4, mode)
+    for with_padding, without in zip(masks, expected, strict=True):
         assert torch.equal(with_padding[:1], without)
         assert not with_padding[1].any()
     assert any(mask.any() for mask in expected)

@@ -233,9 +233,9 @@ def test_the_teacher_is_no_part_of_the_student() -> None:
     (teacher,) = detector.teacher
     assert teacher not in set(detector.modules())
     # A checkpoint is loaded after the teacher came: it concerns the student alone.
-    kept = teacher.state_dict()["head.class_logits.weight"].clone()
+    before = teacher.state_dict()["head.class_logits.weight"].clone()
     detector.load_state_dict({name: value + 1 for name, value in alone.state_dict().items()})
-    assert torch.equal(teacher.state_dict()["head.class_logits.weight"], kept)
+    assert torch.equal(teacher.state_dict()["head.class_logits.weight"], before)
 
 
 def test_what_a_run_may_be_given() -> None:
