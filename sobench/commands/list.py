@@ -7,9 +7,11 @@ import click
 from sobench.commands.options import stdout
 from sobench.report.listing import print_list
 
+KINDS = ["methods", "heads", "datasets", "protocols", "suites", "keys"]
+
 
 @click.command()
-@click.argument("kind", type=click.Choice(["methods", "heads", "datasets", "protocols", "suites"]))
+@click.argument("kind", type=click.Choice(KINDS))
 def command(kind: str) -> None:
-    """Show the methods, heads, datasets, protocols or suites that exist."""
+    """Show the methods, heads, datasets, protocols, suites, or keys of a suite."""
     print_list(kind, stdout())

@@ -24,7 +24,7 @@ NOT_RUN = "not run yet"
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """A table and what stands beneath it.
+    """A ranked table and the lines beneath it.
 
     Attributes:
         title: of the suite.
@@ -34,10 +34,10 @@ class Leaderboard:
         per_class: a row for each method, a column for each class: mean AP.
         sizes: a row for each method and further input size: ``method``, ``input``, ``seeds``, and
             metrics as in ``table``; empty if the suite has no ``eval_sizes``.
-        deviations: label -> what differs from the suite.
+        deviations: label -> the differences from the suite.
         missing: rows without a result, with the reason.
         provenance: line by line.
-        notes: what a reader should know before trusting a rank.
+        notes: cautions for reading the ranks.
     """
 
     title: str
@@ -101,10 +101,11 @@ def build(runs: Sequence[Run], states: States) -> Leaderboard:
     )
 
 
-def _row(label: str, group: Sequence[Record], metrics: Sequence[str]) -> dict[str, object]:
-    row: dict[str, object] = {"method": label, "seeds": len(group)}
-    row |= _averaged([r.scored for r in group if r.scored], metrics)
-    costs = [r.cost for r in group if r.cost]
+def _row(label: str, records: Sequence[Record], metrics: Sequence[str]) -> dict[str, object]:
+    """Means of the metrics over the seeds, and costs."""
+    row: dict[str, object] = {"method": label, "seeds": len(records)}
+    row |= _averaged([r.scored for r in records if r.scored], metrics)
+    costs = [r.cost for r in records if r.cost]
     if costs:
         row["params_m"] = costs[0].parameters / 1e6
         row["gflops"] = costs[0].gflops
@@ -119,9 +120,9 @@ def _averaged(scores: Sequence[Scores], metrics: Sequence[str]) -> dict[str, obj
     row: dict[str, object] = {}
     for name in metrics:
         values = [scored.metrics.get(name) for scored in scores]
-        known = [value for value in values if value is not None]
-        row[name] = mean(known) if known else None
-        row[f"{name}_std"] = stdev(known) if len(known) > 1 else None
+        defined = [value for value in values if value is not None]
+        row[name] = mean(defined) if defined else None
+        row[f"{name}_std"] = stdev(defined) if len(defined) > 1 else None
     return row
 
 
@@ -131,11 +132,11 @@ def _size_rows(
     """Best method first, and of each its input sizes in the suite's order."""
     size_rows: list[dict[str, object]] = []
     for label in labels:
-        of_row = [states[run.settings_id] for run in runs if run.entry.label == label]
+        states_of_row = [states[run.settings_id] for run in runs if run.entry.label == label]
         for size in runs[0].suite.eval_sizes:
             scores = [
                 state.result.sizes[size_name(size)]
-                for state in of_row
+                for state in states_of_row
                 if state.result is not None and size not in state.untested
             ]
             if scores:
@@ -144,13 +145,13 @@ def _size_rows(
     return size_rows
 
 
-def _sum(own: float | None, before: float | None) -> float | None:
-    return None if own is None else own + (before or 0.0)
+def _sum(train_s: float | None, required_s: float | None) -> float | None:
+    return None if train_s is None else train_s + (required_s or 0.0)
 
 
 def _minutes(seconds: Sequence[float | None]) -> float | None:
-    typical = _median(seconds)
-    return None if typical is None else typical / 60
+    middle = _median(seconds)
+    return None if middle is None else middle / 60
 
 
 def _class_row(label: str, records: Sequence[Record]) -> dict[str, object]:
@@ -184,8 +185,8 @@ def _missing(runs: Sequence[Run], states: States) -> dict[str, str]:
 def _provenance(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
     suite = runs[0].suite
     protocol = PROTOCOLS[suite.protocol]
-    places = [r.environment for r in records if r.environment]
-    packages = [f"torch {p.packages.get('torch', '?')}" for p in places]
+    environments = [r.environment for r in records if r.environment]
+    libraries = [f"torch {e.packages.get('torch', '?')}" for e in environments]
     return {
         "protocol": f"{suite.protocol} v{protocol.version} ({protocol.title})",
         "engine": _several([r.scored.engine for r in records if r.scored]),
@@ -194,24 +195,23 @@ def _provenance(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str
             [f"{r.images['train']} train, {r.images['val']} val" for r in records if r.images]
         ),
         "seeds": ", ".join(map(str, sorted({r.seed for r in records}))),
-        "code": _several([f"sobench {p.code}" for p in places]),
-        "libraries": _several(packages),
-        "device": _several([p.device for p in places]),
+        "code": _several([f"sobench {e.code}" for e in environments]),
+        "libraries": _several(libraries),
+        "device": _several([e.device for e in environments]),
     }
 
 
-def _notes(runs: Sequence[Run], good: dict[str, list[Record]]) -> tuple[str, ...]:
+def _notes(runs: Sequence[Run], results: dict[str, list[Record]]) -> tuple[str, ...]:
     notes = []
     partial = sorted({reason for run in runs for reason in run.partial})
     if partial:
         notes.append(f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite")
-    fewest = min(len(group) for group in good.values())
-    if fewest < 2:
+    if min(len(records) for records in results.values()) < 2:
         notes.append("one seed: ranks are not tested, close ones may be chance")
-    places = [r.environment for group in good.values() for r in group if r.environment]
-    if len({place.device for place in places}) > 1:
+    environments = [r.environment for records in results.values() for r in records if r.environment]
+    if len({environment.device for environment in environments}) > 1:
         notes.append("several devices: latency and speed do not compare")
-    if len({place.code for place in places}) > 1:
+    if len({environment.code for environment in environments}) > 1:
         notes.append("several versions of the code: see provenance")
     return tuple(notes)
 
@@ -221,8 +221,8 @@ def _several(values: Sequence[str]) -> str:
 
 
 def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
+    defined = [value for value in values if value is not None]
+    return median(defined) if defined else None
 
 
 def _or_worst(value: object) -> float:

@@ -82,8 +82,10 @@ def _apply(
     """The sample with one change made to its images and boxes, in pixels of each image."""
     changed = {key: change(sample[key], parameters) for key in ("image", "boxes", "ignore")}
     if "image_2x" in sample:
-        doubled = {k: np.multiply(v, 2).tolist() for k, v in parameters.items() if k in _IN_PIXELS}
-        changed["image_2x"] = change(sample["image_2x"], parameters | doubled)
+        parameters_2x = {
+            k: np.multiply(v, 2).tolist() for k, v in parameters.items() if k in _IN_PIXELS
+        }
+        changed["image_2x"] = change(sample["image_2x"], parameters | parameters_2x)
     return sample | changed
 
 

@@ -37,7 +37,7 @@ class DetectorConfig:
         num_classes: without a background.
         size: (height, width) of the network input.
         neck: channels and normalisation of the pyramid and of the head's towers.
-        head: key of ``catalog.HEADS``.
+        head: key of ``suite.heads.HEADS``.
         anchors: scale, octaves and ratios of the head's anchors.
         detect: thresholds and limits of its detections.
         regions: proposals and samples of a two-stage head.

@@ -24,7 +24,7 @@ from sobench.suite.section import Section
 from sobench.suite.sections import MethodEntry, Suite
 
 BEGIN = "<!-- The rest of this page is made from the code by `make docs`; do not edit it. -->\n"
-END = "<!-- end of what is made -->\n"
+END = "<!-- end of the generated part -->\n"
 
 _ROW_KEYS = {"switches": "SWITCH", "deviations": "deviations.KEY", "reason": "deviations.reason"}
 """Fields of a row of ``methods`` that a suite file writes under other keys."""
@@ -97,7 +97,7 @@ def keys_markdown() -> str:
 
 
 def with_keys(page: str) -> str:
-    """A page with what is between its markers made anew.
+    """A page with the part between its markers generated anew.
 
     Raises:
         ValueError: a marker is missing.

@@ -1,4 +1,4 @@
-"""Lists of the catalog's entries and of the suites at hand."""
+"""Lists of the methods, heads, dataset formats, protocols, suites and keys of suites."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sobench.errors import SuiteError
+from sobench.report.keys import keys_table
 from sobench.report.terminal import print_table
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
@@ -15,18 +16,19 @@ from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
 from sobench.suite.reader import as_written, load
 
 
-def print_list(what: str, console: Console) -> None:
-    """Print the table of ``methods``, ``heads``, ``datasets``, ``protocols`` or ``suites``."""
+def print_list(kind: str, console: Console) -> None:
+    """Print a table: ``methods``, ``heads``, ``datasets``, ``protocols``, ``suites``, ``keys``."""
     tables = {
         "methods": _methods,
         "heads": _heads,
         "datasets": _datasets,
         "protocols": _protocols,
         "suites": _suites,
+        "keys": keys_table,
     }
-    headings, rows = tables[what]()
-    print_table(console, headings, rows)
-    if what == "methods":
+    headings, table_rows = tables[kind]()
+    print_table(console, headings, table_rows)
+    if kind == "methods":
         for name, method in methods().items():
             if method.source:
                 text = f"{name} comes from {method.source}, {method.package}"
@@ -69,25 +71,25 @@ def _condition(deviation: str | When) -> str:
 
 
 def _methods() -> tuple[list[str], list[list[str]]]:
-    rows = [
+    table_rows = [
         [name, method.title, ", ".join(method.heads) or "its own", method.paper]
         for name, method in methods().items()
     ]
-    return ["method", "title", "heads", "paper"], rows
+    return ["method", "title", "heads", "paper"], table_rows
 
 
 def _heads() -> tuple[list[str], list[list[str]]]:
-    rows = [[name, head.title, head.paper] for name, head in HEADS.items()]
-    return ["head", "title", "paper"], rows
+    table_rows = [[name, head.title, head.paper] for name, head in HEADS.items()]
+    return ["head", "title", "paper"], table_rows
 
 
 def _datasets() -> tuple[list[str], list[list[str]]]:
-    rows = [[name, entry.title, entry.layout] for name, entry in DATASETS.items()]
-    return ["format", "title", "layout"], rows
+    table_rows = [[name, entry.title, entry.layout] for name, entry in DATASETS.items()]
+    return ["format", "title", "layout"], table_rows
 
 
 def _protocols() -> tuple[list[str], list[list[str]]]:
-    rows = [
+    table_rows = [
         [
             name,
             f"v{entry.version}",
@@ -99,21 +101,21 @@ def _protocols() -> tuple[list[str], list[list[str]]]:
         ]
         for name, entry in PROTOCOLS.items()
     ]
-    return ["protocol", "version", "title", "detections", "sizes (side in px)"], rows
+    return ["protocol", "version", "title", "detections", "sizes (side in px)"], table_rows
 
 
 def _suites() -> tuple[list[str], list[list[str]]]:
-    rows = []
+    table_rows = []
     for path in _suite_files():
         try:
             suite = load(path)
         except SuiteError as error:
-            rows.append([str(path), "-", "-", str(error)])
+            table_rows.append([str(path), "-", "-", str(error)])
             continue
         runs = len(suite.methods) * len(suite.seeds)
         labels = ", ".join(entry.label for entry in suite.methods)
-        rows.append([str(path), str(runs), suite.title, labels])
-    return ["suite", "runs", "title", "methods"], rows
+        table_rows.append([str(path), str(runs), suite.title, labels])
+    return ["suite", "runs", "title", "methods"], table_rows
 
 
 def _suite_files() -> list[Path]:

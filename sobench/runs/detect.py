@@ -37,17 +37,17 @@ def detect(
     """
     detector.eval()
     device = detector.mean.device
-    rows: list[DetectionRow] = []
+    detection_rows: list[DetectionRow] = []
     done = 0
     for batch in inference_batches(images, batch_size):
         with autocast(precision, device):
             detections: Detections = detector(batch.to(device))
         for index in range(len(batch)):
-            rows += _result_rows(detections, index, dataset, done, settings)
+            detection_rows += _result_rows(detections, index, dataset, done, settings)
             done += 1
         if on_images is not None:
             on_images(done, len(images))
-    return rows
+    return detection_rows
 
 
 def _result_rows(

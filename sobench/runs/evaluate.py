@@ -62,11 +62,11 @@ def score_sizes(
         detector.load_state_dict(weights)
         settings = with_input_size(run.suite, size).input
         images = cached_images(dataset, "val", run.data, settings, on_images)
-        rows = detect(
+        detections = detect(
             detector, images, dataset, settings, batch_size=run.suite.schedule.batch_size,
             precision=run.suite.precision, on_images=on_images,
         )  # fmt: skip
-        write_rows(files[size], rows)
+        write_rows(files[size], detections)
     return scores | {size_name(size): score_stored(run, dataset, files[size]) for size in files}
 
 

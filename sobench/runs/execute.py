@@ -231,7 +231,7 @@ def _cost(
     sample = torch.from_numpy(split.images[:16].copy()).permute(0, 3, 1, 2)
     batch_size = min(suite.schedule.batch_size, split.images.shape[0])
     required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
-    # One training is what every method has: a baseline's, if a method goes on from it.
+    # Every method has one training: that of its baseline, if it goes on from one.
     one_training_s = state.seconds if baseline_s is None else baseline_s
     return Cost(
         parameters=parameters,

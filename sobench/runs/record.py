@@ -20,7 +20,7 @@ SCHEMA = 1
 
 
 class Cost(BaseModel):
-    """What a detector costs.
+    """The costs of a detector.
 
     Attributes:
         parameters, trainable: numbers of weights.
@@ -29,7 +29,7 @@ class Cost(BaseModel):
         train_images_s: images a second while training, data loading included.
         train_s: seconds of training, all sessions of a resumed run added.
         required_s: of training the runs that this one required, and those that they required.
-        extra_s: of all that, what is more than one training: teachers and further stages.
+        extra_s: of all that, the share beyond one training: teachers and further stages.
         peak_memory_mb: of the device on CUDA, of the process on a CPU, in MiB.
     """
 
@@ -62,8 +62,8 @@ class Epoch(BaseModel):
 class Record(BaseModel):
     """All that is known of a finished run.
 
-    ``requires`` are the ids of the runs that it built on, by what they were needed as; ``sizes``
-    the metrics at the suite's further input sizes, by ``<height>x<width>``.
+    ``requires`` holds the ids of the runs that it built on, by their roles; ``sizes`` the metrics at
+    the suite's further input sizes, by ``<height>x<width>``.
     """
 
     model_config = ConfigDict(frozen=True)

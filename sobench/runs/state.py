@@ -116,9 +116,9 @@ def _state(run: Run, folder: RunFolder, outcome: Record | None) -> RunState:
         state = replace(state, has_weights=weights is not None)
     # Scoring needs the detections, and testing at another size these or the weights.
     if state.name in ("to score", "to test") and not _can_score(run, folder, state):
-        what = "weights" if folder.detections().exists() else "detections"
-        state = replace(state, name="missing", reason=f"{state.reason}, and its {what} are gone")
-    # A checkpoint of a finished or failed training counts too: what is left is done from there.
+        files = "weights" if folder.detections().exists() else "detections"
+        state = replace(state, name="missing", reason=f"{state.reason}, and its {files} are gone")
+    # A checkpoint counts even after a finished training: the rest is done from there.
     step = folder.last_step() if state.name == "missing" else None
     if step is not None:
         reason = "; ".join(filter(None, (state.reason, f"checkpoint after step {step}")))

@@ -30,7 +30,8 @@ class Run:
     Attributes:
         suite: as this run executes it, with the row's deviations in place of its values.
         entry: the row of the suite.
-        data: fingerprint of the dataset.
+        data: fingerprint of the dataset, which results of runs to come depend on; leaderboards and
+            other readers of results do without.
         limit: number of images used of each split, or ``None`` for all.
         partial: why the result is not comparable with the suite as written; empty if it is.
         requires: role -> run that must be done before, as pairs.
@@ -124,7 +125,7 @@ class Run:
 
 def plan(
     suite: Suite,
-    data: str,
+    data: str = "",
     limit: int | None = None,
     partial: Sequence[str] = (),
     methods: Sequence[str] = (),
@@ -135,7 +136,8 @@ def plan(
     Seeds are the outer loop, so that a matrix stopped half-way has whole seeds to compare.
 
     Args:
-        data: fingerprint of the dataset.
+        data: fingerprint of the dataset, which results of runs to come depend on; leaderboards and
+            other readers of results do without.
         limit: number of images to use of each split, or ``None`` for all.
         partial: why results are not comparable with the suite as written.
         methods: labels or method names to keep; empty keeps all.

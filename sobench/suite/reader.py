@@ -24,7 +24,7 @@ _SAME_FOR_ALL = (
 """Keys from which no row may deviate, or the rows could no longer be compared."""
 
 
-def load(path: Path, overrides: dict[str, Any] | None = None) -> Suite:
+def load(path: Path | str, overrides: dict[str, Any] | None = None) -> Suite:
     """Read and check a suite file.
 
     Args:
@@ -35,6 +35,7 @@ def load(path: Path, overrides: dict[str, Any] | None = None) -> Suite:
     Raises:
         SuiteError: the file cannot be read or is not a valid suite.
     """
+    path = Path(path)
     content = _with_absolute_paths(_read_yaml(path), path.parent)
     for key, value in (overrides or {}).items():
         _override(content, key, value, str(path))

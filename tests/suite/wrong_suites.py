@@ -189,11 +189,11 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "jitter in the wrong order": (
         text_of(augment__scale_jitter=[2, 1]),
-        ": augment.scale_jitter: [2.0, 1.0] is no range; write [low, high]",
+        ": augment.scale_jitter: [2.0, 1.0] is not a range; write [low, high]",
     ),
     "objects in the wrong order": (
         text_of(dataset__objects=[6, 3]),
-        ": dataset.objects: [6, 3] is no range; write [fewest, most]",
+        ": dataset.objects: [6, 3] is not a range; write [fewest, most]",
     ),
     "scenes too small": (text_of(dataset__size=[64, 32]), ": dataset.size: [64, 32] is too small;"),
     "name with a blank": (text_of(name="a b"), ": name: a b is wrong; use letters, digits,"),

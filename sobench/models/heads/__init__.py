@@ -1,4 +1,4 @@
-"""The heads that a suite can pin, by the keys of ``catalog.HEADS``."""
+"""The heads that a suite can pin, by the keys of ``suite.heads.HEADS``."""
 
 from __future__ import annotations
 

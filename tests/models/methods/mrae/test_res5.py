@@ -12,7 +12,7 @@ from sobench.suite import sections
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_the_last_stage_of_a_resnet_as_region_head(frozen: bool) -> None:
+def test_the_last_stage_of_a_resnet_as_box_head(frozen: bool) -> None:
     settings = sections.Backbone(name="resnet18", weights="none", norm="train")
     stage = build_backbone(settings).layer4
     head = Res5(stage, 512, frozen).train()

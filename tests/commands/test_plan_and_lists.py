@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sobench.runs import record
+from sobench.suite.plan import plan
+from sobench.suite.reader import load
+from tests.commands.small_suite import Capture, keep, run_ids, write_suite
+from tests.records import failed_record, invoke, isolate, record_of
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    isolate(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("report",), ("list",), ("doctor",)])
+def test_help(capsys: Capture, command: tuple[str, ...]) -> None:
+    for flag in ("--help", "-h"):
+        code, out, err = invoke(capsys, *command, flag)
+        assert (code, err) == (0, "")
+        assert out.startswith("Usage: ")
+
+
+def test_version(capsys: Capture) -> None:
+    code, out, _ = invoke(capsys, "--version")
+    assert code == 0
+    assert re.match(r"sobench, version \d+\.\d+", out)
+
+
+def test_doctor(capsys: Capture, tmp_path: Path) -> None:
+    code, out, err = invoke(capsys, "doctor")
+    assert (code, err) == (0, "")
+    assert f"image cache: {tmp_path / 'cache'}, " in out
+    assert "look SOBENCH_DATA: not set" in out
+    assert "export SOBENCH_DATA=FOLDER" in out
+
+
+def test_what_needs_no_network_needs_no_torch() -> None:
+    path = write_suite()
+    keep(path, 0.5, 0.4)
+    lists = ["methods", "heads", "datasets", "protocols", "suites"]
+    commands = [["--help"], *(["list", what] for what in lists)]
+    commands += [["plan", str(path)], ["report", str(path)]]
+    commands += [["report", str(path), "--format", f, "--out", "out"] for f in ("md", "json")]
+    script = """if True:
+        import json, sys
+        from sobench.cli import main
+        for arguments in json.loads(sys.argv[1]):
+            try:
+                main(arguments)
+            except SystemExit as leaving:
+                assert leaving.code == 0, arguments
+            heavy = {"torch", "torchvision"} & sys.modules.keys()
+            assert not heavy, (arguments, heavy)
+        print("all done")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(commands)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.endswith("all done\n")
+    assert Path("out/small.md").exists()
+
+
+@pytest.mark.parametrize("what", ["methods", "heads", "datasets", "protocols", "suites"])
+def test_list(capsys: Capture, what: str) -> None:
+    code, out, err = invoke(capsys, "list", what)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) >= 2
+
+
+def test_plan_shows_states(capsys: Capture) -> None:
+    path = write_suite(seeds=[0, 1], title="Small things")
+    code, out, _ = invoke(capsys, "plan", path)
+    assert code == 0
+    assert "Small things: 4 runs" in out
+    assert re.findall("missing|done", out) == ["missing"] * 4
+    from sobench.data.fingerprint import fingerprint
+
+    runs = plan(load(path), fingerprint(load(path).dataset))
+    assert run_ids(out) == {"fpn": runs[2].id, "ssd": runs[3].id}  # of the last seed
+    folders = [run.folder(Path("results")) for run in runs]
+    record.write(record_of(runs[0]), folders[0])
+    record.write(failed_record(runs[1], "diverged"), folders[1])
+    folders[2].mkdir(parents=True)
+    (folders[2] / "checkpoint-00000001-0123456789abcdef.pt").touch()
+    out = invoke(capsys, "plan", path).out
+    states = re.findall(r" (missing|done|diverged|resumable|failed) +s\d-", out)
+    assert states == ["done", "diverged", "resumable", "missing"]
+    assert not Path("cache").exists()
+
+
+def test_plan_without_data_shows_the_rows(capsys: Capture) -> None:
+    path = write_suite(dataset={"format": "voc", "root": "nowhere"})
+    code, out, err = invoke(capsys, "plan", path)
+    assert code == 2
+    assert out.count("no data") == 2
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: dataset.root: no folder ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [
+        (["--epochs", "4"], {"epochs": 4, "milestones": [2, 3]}),
+        (["--epochs", "2"], {"epochs": 2, "milestones": [1, 1.5]}),
+        (["--epochs", "4", "--set", "schedule.milestones=[1]"], {"epochs": 4, "milestones": [1]}),
+        (["--set", "schedule.lr=0.25"], {"lr": 0.25}),
+        (["--set", "schedule.lr=0.25", "--set", "schedule.gamma=0.5"], {"lr": 0.25, "gamma": 0.5}),
+    ],
+)
+def test_options_give_the_run_of_such_a_suite(
+    capsys: Capture, arguments: list[str], changes: dict[str, Any]
+) -> None:
+    schedule = {"epochs": 8, "batch_size": 2, "lr": 0.005, "milestones": [4, 6]}
+    plain = write_suite("plain.yaml", schedule=schedule)
+    same = write_suite("same.yaml", schedule=schedule | changes)
+    found = invoke(capsys, "plan", plain, *arguments).out
+    assert run_ids(found) == run_ids(invoke(capsys, "plan", same).out) != {}
+    assert run_ids(found) != run_ids(invoke(capsys, "plan", plain).out)
+    shown = [f"partial: {a} {b}" for a, b in zip(arguments[::2], arguments[1::2], strict=True)]
+    assert sorted(re.findall("^partial: .*$", found, re.MULTILINE)) == sorted(shown)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--epochs", "1"],
+        ["--set", "title=Other"],
+        ["--set", "schedule.lr=0.005"],
+        ["--set", "device=auto", "--set", "protocol=tiny"],
+        ["--set", "seeds=[0]"],
+        ["--seeds", "0"],
+    ],
+)
+def test_options_that_change_no_result_leave_it_whole(
+    capsys: Capture, arguments: list[str]
+) -> None:
+    path = write_suite()
+    out = invoke(capsys, "plan", path, *arguments).out
+    assert "partial: " not in out
+    assert run_ids(out) == run_ids(invoke(capsys, "plan", path).out) != {}
+
+
+def test_other_seeds_are_whole(capsys: Capture) -> None:
+    path = write_suite()
+    for arguments in (["--seeds", "5"], ["--set", "seeds=[5]"]):
+        out = invoke(capsys, "plan", path, *arguments).out
+        assert all(id_.startswith("s5-") for id_ in run_ids(out).values())
+        assert "partial: " not in out
+
+
+def test_rows_and_deviations(capsys: Capture) -> None:
+    row = {"name": "fpn", "label": "fast", "deviations": {"schedule.lr": 0.5, "reason": "why not"}}
+    path = write_suite(methods=["fpn", row, "ssd"])
+    out = invoke(capsys, "plan", path).out
+    assert re.findall(r"^ *\d +(\S+) .* (\d+)$", out, re.MULTILINE) == [
+        ("fpn", "0"), ("fast", "1"), ("ssd", "3"),
+    ]  # fmt: skip
+    assert list(run_ids(invoke(capsys, "plan", path, "--methods", "fast, ssd").out)) == [
+        "fast", "ssd",
+    ]  # fmt: skip
+    keep(path, 0.5, 0.4)
+    assert "fast deviates: schedule.lr: 0.5 (why not)" in invoke(capsys, "report", path).out

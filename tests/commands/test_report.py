@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.commands.small_suite import DATA, Capture, check_refusal, keep, write_suite
+from tests.records import invoke, isolate
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    isolate(tmp_path, monkeypatch)
+
+
+def test_report_without_results(capsys: Capture) -> None:
+    path = write_suite()
+    code, out, err = invoke(capsys, "report", path)
+    assert (code, out) == (4, "")
+    assert err == (
+        "nothing to show: small: this suite has no finished run; `sobench run` makes some\n"
+    )
+
+
+def test_report_needs_no_data(capsys: Capture) -> None:
+    voc = {"format": "voc", "root": "${SOBENCH_DATA}/voc"}
+    path = write_suite(dataset=voc)
+    keep(path, 0.25, 0.5)
+    code, out, err = invoke(capsys, "report", path)
+    assert (code, err) == (0, "")
+    assert re.search(r"^1 +ssd +0\.500 ", out, re.MULTILINE)
+    assert re.search(r"^2 +fpn +0\.250 ", out, re.MULTILINE)
+    assert f"data: voc {DATA}" in out
+    assert "PARTIAL" not in out
+    moved = invoke(capsys, "report", path, "--set", "dataset.root=elsewhere").out
+    assert moved == out  # the place of the data changes no result
+
+
+@pytest.mark.parametrize("arguments", [["--limit", "2"], ["--set", "schedule.lr=0.25"]], ids=str)
+def test_partial_results_never_enter_the_leaderboard(capsys: Capture, arguments: list[str]) -> None:
+    path = write_suite()
+    if arguments[0] == "--limit":
+        keep(path, 0.5, 0.4, limit=2, partial=("--limit 2",))
+    else:
+        changed = schedule_of(path, lr=0.25)
+        keep(write_suite("other.yaml", schedule=changed), 0.5, 0.4)
+    assert invoke(capsys, "report", path).code == 4
+    code, out, _ = invoke(capsys, "report", path, *arguments)
+    assert code == 0
+    assert f"PARTIAL RESULT ({' '.join(arguments)}): not comparable with the full suite" in out
+
+
+def schedule_of(path: Path, **changes: Any) -> dict[str, Any]:
+    return {**yaml.safe_load(path.read_text())["schedule"], **changes}
+
+
+def test_formats_hold_the_same_numbers(capsys: Capture) -> None:
+    path = write_suite()
+    keep(path, 1 / 3, 0.5)
+    code, out, _ = invoke(capsys, "report", path, "--format", "md,csv,json", "--out", "a/b")
+    assert code == 0
+    assert out.splitlines() == ["a/b/small.md", "a/b/small.csv", "a/b/small.json"]
+    table = pd.read_csv("a/b/small.csv").set_index("method")
+    content = json.loads(Path("a/b/small.json").read_text())
+    assert [(row["method"], row["AP"]) for row in content["rows"]] == [("ssd", 0.5), ("fpn", 1 / 3)]
+    assert table.loc["fpn", "AP"] == pytest.approx(1 / 3, rel=1e-12)
+    assert "| 2   | fpn      | 0.333 |" in Path("a/b/small.md").read_text()
+    for name, suffix in (("md", "md"), ("csv", "csv"), ("json", "json")):
+        printed = invoke(capsys, "report", path, "--format", name).out
+        assert printed == Path(f"a/b/small.{suffix}").read_text()
+    assert pd.read_csv(io.StringIO(invoke(capsys, "report", path, "--format", "csv").out)).size
+
+
+def test_damaged_record(capsys: Capture) -> None:
+    path = write_suite()
+    keep(path, 0.5, 0.4)
+    broken = next(Path("results").rglob("record.json"))
+    broken.write_text(broken.read_text()[:100])
+    check_refusal(capsys, f"{broken}: not a record of this version: content: ", "report", path)

@@ -1,0 +1,120 @@
+"""Trained networks tested at further input sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sobench.data.load import load
+from sobench.data.resize import box_wh, resize
+from sobench.errors import RequestError
+from sobench.metrics.detections import read_rows, write_rows
+from sobench.models.build import build_detector
+from sobench.runs import record
+from sobench.runs.detect import detect
+from sobench.suite.sections import Input
+from sobench.training import checkpoint
+from sobench.training.checkpoint_files import list_checkpoints
+from tests.runs.matrices import board_of, matrix, planned, small
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def test_sizes_that_are_asked_for_later_need_no_training(tmp_path: Path) -> None:
+    _, found = matrix(small("fpn"), tmp_path)
+    suite = small("fpn", eval_sizes=[[32, 32], [64, 48]])
+    recorder, later = matrix(suite, tmp_path)
+    assert recorder.trained == []
+    assert recorder.fresh == ["fpn"]
+    outcome = later["fpn"]
+    assert outcome.scored == found["fpn"].scored == outcome.sizes["32x32"]
+    folder = tmp_path / "tiny" / "fpn" / outcome.run_id
+    assert record.read(folder) == outcome
+    board = board_of(suite, [outcome])
+    assert list(board.sizes["input"]) == ["32x32", "64x48"]
+    assert matrix(suite, tmp_path)[0].fresh == []
+    untested = board_of(suite, [found["fpn"]])
+    assert untested.missing["fpn seed 0"].startswith("not tested at 32x32, 64x48; ")
+
+
+def test_other_sizes_are_detected_as_by_a_suite_of_that_size(tmp_path: Path) -> None:
+    """Boxes in pixels of the original, by the trained weights, with the anchors of the training."""
+    suite = small("mrae", eval_sizes=[[64, 48]], detect={"score_threshold": 0.0})
+    matrix(suite, tmp_path)
+    (run,) = planned(suite)
+    folder = run.folder(tmp_path)
+    (last,) = list_checkpoints(folder)
+    training, dataset = (load(suite.dataset, split) for split in ("train", "val"))
+    resized = suite.model_copy(update={"input": Input(size=(64, 48))})
+    detector = build_detector(resized, run.entry, 5, 7, box_wh(training, suite.input))
+    detector.load_state_dict(checkpoint.load(last)["model"])
+    pixels = np.stack([resize(dataset.read_image(i), resized.input) for i in range(2)])
+    rows = detect(detector, pixels, dataset, resized.input)
+    stored = read_rows(folder / "detections-64x48.json.gz")
+    assert len(rows) == len(stored) > 0
+    for one, other in zip(rows, stored, strict=True):
+        assert one["bbox"] == pytest.approx(other["bbox"], abs=1e-3)
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+def test_a_new_training_forgets_what_the_old_one_detected(tmp_path: Path) -> None:
+    suite = small("fpn", eval_sizes=[[64, 48]], detect={"score_threshold": 0.0})
+    _, found = matrix(suite, tmp_path)
+    folder = tmp_path / "tiny" / "fpn" / found["fpn"].run_id
+    (folder / "record.json").unlink()
+    write_rows(folder / "detections-64x48.json.gz", [])
+    recorder, again = matrix(suite, tmp_path)
+    assert recorder.fresh == ["fpn"]
+    assert len(read_rows(folder / "detections-64x48.json.gz")) > 0
+    assert again["fpn"].sizes == found["fpn"].sizes
+
+
+def test_what_goes_wrong_at_another_size_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = small("fpn", eval_sizes=[[64, 48]])
+
+    def failing(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("out of memory\nfar away")
+
+    monkeypatch.setattr("sobench.runs.evaluate.detect", failing)
+    recorder, found = matrix(suite, tmp_path)
+    assert found["fpn"].status == "ok"
+    assert found["fpn"].sizes == {}
+    assert recorder.warnings == ["fpn seed 0: not tested at all of eval_sizes: out of memory"]
+    monkeypatch.undo()
+    monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
+    recorder, found = matrix(suite, tmp_path)
+    assert recorder.trained == []
+    assert list(found["fpn"].sizes) == ["64x48"]
+
+
+def test_a_size_too_small_to_train_at_can_be_tested(tmp_path: Path) -> None:
+    row = {"name": "zoominnet", "align": "la", "distill": False}
+    suite = small(row, eval_sizes=[[32, 32]], neck={"channels": 8})
+    suite = suite.model_copy(
+        update={
+            "input": Input(size=(64, 64)),
+            "schedule": suite.schedule.model_copy(update={"batch_size": 1}),
+        }
+    )
+    assert list(matrix(suite, tmp_path)[1]["zoominnet"].sizes) == ["32x32"]
+
+
+def test_a_size_that_the_weights_do_not_fit_is_refused_first(tmp_path: Path) -> None:
+    """SSD has as many stages as its input can be halved."""
+    suite = small("ssd", eval_sizes=[[256, 256]])
+    words = (
+        r"ssd: eval_sizes: \[256, 256\]: the weights of ssd do not fit:\n\S+ is \[16\] there and "
+    )
+    with pytest.raises(RequestError, match=words):
+        matrix(suite, tmp_path)
+    matrix(suite.model_copy(update={"eval_sizes": ()}), tmp_path)
+    with pytest.raises(RequestError, match=words):  # also where the row is done
+        matrix(suite, tmp_path)
