@@ -104,8 +104,8 @@ def train(
             optimizer.load_state_dict(optimizer_state)
             optimizer_state = None
         while state.step < current.end:
-            # An epoch, or the rest of one after a resumption: batches depend on nothing but seed and
-            # epoch, so it sees the images that it would have seen.
+            # An epoch, or the rest of one after a resumption: batches depend on nothing but seed
+            # and epoch, so it sees the images that it would have seen.
             epoch, done = divmod(state.step, current.steps_per_epoch)
             detector.train()
             for batch in data.batches(current.stage, schedule.batch_size, seed, epoch, done):
