@@ -62,8 +62,8 @@ class Epoch(BaseModel):
 class Record(BaseModel):
     """All that is known of a finished run.
 
-    ``requires`` holds the ids of the runs that it built on, by their roles, and ``sizes`` the metrics
-    at the suite's further input sizes, by ``<height>x<width>``.
+    ``requires`` holds the ids of the runs that it built on, by their roles, and ``sizes`` the
+    metrics at the suite's further input sizes, by ``<height>x<width>``.
     """
 
     model_config = ConfigDict(frozen=True)
