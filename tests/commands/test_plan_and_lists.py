@@ -124,11 +124,11 @@ def test_options_give_the_run_of_such_a_suite(
     schedule = {"epochs": 8, "batch_size": 2, "lr": 0.005, "milestones": [4, 6]}
     plain = write_suite("plain.yaml", schedule=schedule)
     same = write_suite("same.yaml", schedule=schedule | changes)
-    found = invoke(capsys, "plan", plain, *arguments).out
-    assert run_ids(found) == run_ids(invoke(capsys, "plan", same).out) != {}
-    assert run_ids(found) != run_ids(invoke(capsys, "plan", plain).out)
+    out = invoke(capsys, "plan", plain, *arguments).out
+    assert run_ids(out) == run_ids(invoke(capsys, "plan", same).out) != {}
+    assert run_ids(out) != run_ids(invoke(capsys, "plan", plain).out)
     shown = [f"partial: {a} {b}" for a, b in zip(arguments[::2], arguments[1::2], strict=True)]
-    assert sorted(re.findall("^partial: .*$", found, re.MULTILINE)) == sorted(shown)
+    assert sorted(re.findall("^partial: .*$", out, re.MULTILINE)) == sorted(shown)
 
 
 @pytest.mark.parametrize(

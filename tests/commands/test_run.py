@@ -34,8 +34,8 @@ def one_thread() -> Iterator[None]:
 
 
 def outcomes() -> dict[str, record.Record]:
-    found = [record.read(path.parent) for path in Path("results").rglob("record.json")]
-    return {outcome.label: outcome for outcome in found if outcome is not None}
+    records = [record.read(path.parent) for path in Path("results").rglob("record.json")]
+    return {outcome.label: outcome for outcome in records if outcome is not None}
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -120,11 +120,11 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     assert code == 1
     assert "Traceback" not in err
     assert re.search(r"^1 +fpn ", out, re.MULTILINE)
-    found = outcomes()
-    assert {label: outcome.status for label, outcome in found.items()} == {
+    before = outcomes()
+    assert {label: outcome.status for label, outcome in before.items()} == {
         "ssd": "failed", "wild": "diverged", "fpn": "ok",
     }  # fmt: skip
-    reason = found["wild"].reason
+    reason = before["wild"].reason
     assert re.fullmatch(r"the loss is not finite at step 2: .*\w+ \S+, total \S+", reason)
     for text in (f"wild seed 0: diverged: {reason}", "ssd seed 0: failed: no such kernel"):
         assert text in out
@@ -137,7 +137,7 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     code, out, err = invoke(capsys, "run", path)
     assert code == 1
     assert f"wild seed 0: diverged: {reason}" in err
-    assert outcomes()["wild"] == found["wild"]
+    assert outcomes()["wild"] == before["wild"]
     assert outcomes()["ssd"].status == "failed"
     assert "fpn seed 0: AP " in err
 

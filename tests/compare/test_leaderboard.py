@@ -92,12 +92,12 @@ def test_costs() -> None:
         record_of(run, cost=COST.model_copy(update={"latency_ms": slow[seed]}))
         for (_, seed), run in runs.items()
     ]
-    found = row(board_of(runs, records), "fpn")
-    assert found["params_m"] == 2.5
-    assert found["gflops"] == 1.25
-    assert found["latency_ms"] == 12  # the median
-    assert found["train_img_s"] == 40
-    assert found["train_min"] == 1.5
+    costs = row(board_of(runs, records), "fpn")
+    assert costs["params_m"] == 2.5
+    assert costs["gflops"] == 1.25
+    assert costs["latency_ms"] == 12  # the median
+    assert costs["train_img_s"] == 40
+    assert costs["train_min"] == 1.5
 
 
 def test_what_is_undefined_ranks_last_and_is_left_out_of_means() -> None:
@@ -217,13 +217,13 @@ def test_labels_are_the_suites_of_today() -> None:
 
 
 def keep(results: Path, *records: tuple[Run, Record]) -> None:
-    for run, found in records:
-        record.write(found, run.folder(results))
+    for run, outcome in records:
+        record.write(outcome, run.folder(results))
 
 
 def collected(runs: dict[tuple[str, int], Run], results: Path) -> set[tuple[str, str, int]]:
-    found = read_records(list(runs.values()), results)
-    return {(r.data, r.label, r.seed) for r in found}
+    records = read_records(list(runs.values()), results)
+    return {(r.data, r.label, r.seed) for r in records}
 
 
 def test_records_are_found_without_the_data(tmp_path: Path) -> None:
@@ -251,9 +251,9 @@ def test_of_two_states_of_the_data_the_fuller_counts(tmp_path: Path) -> None:
     keep(tmp_path, *((run, record_of(run, **late)) for run in list(new.values())[:2]))
     assert {data for data, _, _ in collected(unknown, tmp_path)} == {"aaaa"}
     keep(tmp_path, *((run, record_of(run, **late)) for run in list(new.values())[:3]))
-    found = collected(unknown, tmp_path)
-    assert {data for data, _, _ in found} == {"bbbb"}  # as many, and newer
-    assert len(found) == 3
+    identities = collected(unknown, tmp_path)
+    assert {data for data, _, _ in identities} == {"bbbb"}  # as many, and newer
+    assert len(identities) == 3
 
 
 def test_with_the_data_at_hand_their_state_counts(tmp_path: Path) -> None:
@@ -267,8 +267,8 @@ def test_sizes_scored_by_another_protocol_are_no_results() -> None:
     runs = runs_of([0], methods=["fpn"], eval_sizes=[[32, 32], [96, 96]])
     (run,) = runs.values()
     old = scored(0.9).model_copy(update={"protocol_version": 0})
-    found = record_of(run).model_copy(update={"sizes": {"32x32": old, "96x96": scored(0.2)}})
-    board = board_of(runs, [found])
+    tested = record_of(run).model_copy(update={"sizes": {"32x32": old, "96x96": scored(0.2)}})
+    board = board_of(runs, [tested])
     assert board.sizes["input"].tolist() == ["96x96"]
     reason = "not tested at 32x32; `sobench run` tests it, without training"
     assert board.missing == {"fpn seed 0": reason}

@@ -36,17 +36,17 @@ def tensors_2x(batch_list: list[Batch]) -> list[torch.Tensor]:
     "settings", [INPUT, WIDE, Input(size=(40, 70), resize="shorter_side")], ids=lambda s: s.resize
 )
 def test_images_2x_change_nothing_else(settings: Input, augment: Augment) -> None:
-    data, images, doubled = pictures(settings)
+    data, images, images_2x = pictures(settings)
     without = batches(data, images, augment, settings=settings)
-    with_2x = batches(data, images, augment, settings=settings, images_2x=doubled)
+    with_2x = batches(data, images, augment, settings=settings, images_2x=images_2x)
     assert len(without) == len(with_2x) == 4
     assert all(map(same, without, with_2x))
     assert all(batch.images_2x is None for batch in without)
 
 
 def test_shape_and_type_of_images_2x() -> None:
-    data, images, doubled = pictures(WIDE)
-    for image in tensors_2x(batches(data, images, RICH, settings=WIDE, images_2x=doubled)):
+    data, images, images_2x = pictures(WIDE)
+    for image in tensors_2x(batches(data, images, RICH, settings=WIDE, images_2x=images_2x)):
         assert image.shape == (2, 3, 2 * SIDE, 192)
         assert image.dtype == torch.uint8
         assert image.is_contiguous(memory_format=torch.channels_last)
@@ -54,39 +54,39 @@ def test_shape_and_type_of_images_2x() -> None:
 
 def test_a_smaller_doubled_input_is_padded_to_twice_the_plain_one() -> None:
     settings = Input(size=(100, 130), resize="shorter_side")
-    data, images, doubled = pictures(settings)
-    assert (images.shape[1:3], doubled.shape[1:3]) == ((160, 160), (288, 288))
-    (image, *_) = tensors_2x(batches(data, images, settings=settings, images_2x=doubled))
+    data, images, images_2x = pictures(settings)
+    assert (images.shape[1:3], images_2x.shape[1:3]) == ((160, 160), (288, 288))
+    (image, *_) = tensors_2x(batches(data, images, settings=settings, images_2x=images_2x))
     assert image.shape == (2, 3, 320, 320)
     # 150 x 90 becomes 130 x 78 and 260 x 156.
     mean = torch.tensor(FILL, dtype=torch.uint8)[:, None, None]
     assert (image[:, :, 156:] == mean).all()
     assert (image[:, :, :, 260:] == mean).all()
     order = np.random.default_rng((0, 0)).permutation(9)
-    assert np.array_equal(image[0, :, :288, :288].permute(1, 2, 0), doubled[order[0]])
+    assert np.array_equal(image[0, :, :288, :288].permute(1, 2, 0), images_2x[order[0]])
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_images_2x_are_a_pure_function_too() -> None:
-    data, images, doubled = pictures(WIDE)
-    whole = tensors_2x(batches(data, images, RICH, settings=WIDE, images_2x=doubled))
+    data, images, images_2x = pictures(WIDE)
+    whole = tensors_2x(batches(data, images, RICH, settings=WIDE, images_2x=images_2x))
     torch.manual_seed(99)
     for changes in ({"start": 0}, {"start": 1}, {"start": 3}, {"workers": 2}):
-        batch_list = batches(data, images, RICH, settings=WIDE, images_2x=doubled, **changes)
+        batch_list = batches(data, images, RICH, settings=WIDE, images_2x=images_2x, **changes)
         tail = whole[changes.get("start", 0) :]
         assert len(batch_list) == len(tail)
         assert all(map(torch.equal, tail, tensors_2x(batch_list)))
     assert not torch.equal(
         whole[0],
-        tensors_2x(batches(data, images, RICH, settings=WIDE, images_2x=doubled, epoch=1))[0],
+        tensors_2x(batches(data, images, RICH, settings=WIDE, images_2x=images_2x, epoch=1))[0],
     )
 
 
 def test_page_locked_images_2x_are_equal() -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device: memory is locked for its sake")
-    data, images, doubled = pictures(WIDE)
-    (batch, *_) = batches(data, images, RICH, settings=WIDE, images_2x=doubled)
+    data, images, images_2x = pictures(WIDE)
+    (batch, *_) = batches(data, images, RICH, settings=WIDE, images_2x=images_2x)
     (before,), (after,) = tensors_2x([batch]), tensors_2x([batch.pin_memory()])
     assert after.is_pinned()
     assert after.is_contiguous(memory_format=torch.channels_last)

@@ -77,18 +77,18 @@ def detected(resize: str, **options: Any) -> tuple[list[Any], Oracle]:
 
 @pytest.mark.parametrize("resize", ["stretch", "letterbox", "shorter_side"])
 def test_ids_scores_and_order(resize: str) -> None:
-    rows, oracle = detected(resize)
-    assert [row["image_id"] for row in rows] == [100, 100, 98, 97, 96, 96, 96]
-    assert [row["category_id"] for row in rows] == [7, 3, 90, 3, 90, 7, 7]
-    assert [row["score"] for row in rows] == [0.75, 0.5, 0.25, 0.125, 0.875, 0.625, 0.5]
+    detections, oracle = detected(resize)
+    assert [row["image_id"] for row in detections] == [100, 100, 98, 97, 96, 96, 96]
+    assert [row["category_id"] for row in detections] == [7, 3, 90, 3, 90, 7, 7]
+    assert [row["score"] for row in detections] == [0.75, 0.5, 0.25, 0.125, 0.875, 0.625, 0.5]
     assert oracle.batches == [2, 2, 1]
     assert oracle.modes == {False}  # neither training nor gradients
 
 
 def test_boxes_of_stretched_images() -> None:
-    rows, _ = detected("stretch")
+    detections, _ = detected("stretch")
     # Factors back to the original: (2, 1), (1, 1), (10, 5), (1, 1/4); x, y, width, height.
-    assert [row["bbox"] for row in rows] == [
+    assert [row["bbox"] for row in detections] == [
         [16, 4, 16, 8],
         [0, 0, 128, 32],
         [1, 2, 2, 2],
@@ -100,9 +100,9 @@ def test_boxes_of_stretched_images() -> None:
 
 
 def test_boxes_of_letterboxed_images() -> None:
-    rows, _ = detected("letterbox")
+    detections, _ = detected("letterbox")
     # One factor in both directions: 2, 1, 10, 1; the padding below is cut off.
-    assert [row["bbox"] for row in rows] == [
+    assert [row["bbox"] for row in detections] == [
         [16, 8, 16, 16],
         [0, 0, 128, 64],
         [1, 2, 2, 2],
@@ -114,8 +114,8 @@ def test_boxes_of_letterboxed_images() -> None:
 
 
 def test_detections_are_plain_numbers() -> None:
-    rows, _ = detected("stretch")
-    for row in rows:
+    detections, _ = detected("stretch")
+    for row in detections:
         assert type(row["image_id"]) is int
         assert type(row["category_id"]) is int
         assert type(row["score"]) is float

@@ -27,19 +27,19 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sizes_that_are_asked_for_later_need_no_training(tmp_path: Path) -> None:
-    _, found = matrix(small("fpn"), tmp_path)
+    _, records = matrix(small("fpn"), tmp_path)
     suite = small("fpn", eval_sizes=[[32, 32], [64, 48]])
     recorder, later = matrix(suite, tmp_path)
     assert recorder.trained == []
     assert recorder.fresh == ["fpn"]
     outcome = later["fpn"]
-    assert outcome.scored == found["fpn"].scored == outcome.sizes["32x32"]
+    assert outcome.scored == records["fpn"].scored == outcome.sizes["32x32"]
     folder = tmp_path / "tiny" / "fpn" / outcome.run_id
     assert record.read(folder) == outcome
     board = board_of(suite, [outcome])
     assert list(board.sizes["input"]) == ["32x32", "64x48"]
     assert matrix(suite, tmp_path)[0].fresh == []
-    untested = board_of(suite, [found["fpn"]])
+    untested = board_of(suite, [records["fpn"]])
     assert untested.missing["fpn seed 0"].startswith("not tested at 32x32, 64x48; ")
 
 
@@ -55,24 +55,24 @@ def test_other_sizes_are_detected_as_by_a_suite_of_that_size(tmp_path: Path) -> 
     detector = build_detector(resized, run.entry, 5, 7, box_wh(training, suite.input))
     detector.load_state_dict(checkpoint.load(last)["model"])
     pixels = np.stack([resize(dataset.read_image(i), resized.input) for i in range(2)])
-    rows = detect(detector, pixels, dataset, resized.input)
+    detections = detect(detector, pixels, dataset, resized.input)
     stored = read_rows(folder / "detections-64x48.json.gz")
-    assert len(rows) == len(stored) > 0
-    for one, other in zip(rows, stored, strict=True):
+    assert len(detections) == len(stored) > 0
+    for one, other in zip(detections, stored, strict=True):
         assert one["bbox"] == pytest.approx(other["bbox"], abs=1e-3)
         assert one["score"] == pytest.approx(other["score"], abs=1e-5)
 
 
 def test_a_new_training_forgets_what_the_old_one_detected(tmp_path: Path) -> None:
     suite = small("fpn", eval_sizes=[[64, 48]], detect={"score_threshold": 0.0})
-    _, found = matrix(suite, tmp_path)
-    folder = tmp_path / "tiny" / "fpn" / found["fpn"].run_id
+    _, records = matrix(suite, tmp_path)
+    folder = tmp_path / "tiny" / "fpn" / records["fpn"].run_id
     (folder / "record.json").unlink()
     write_rows(folder / "detections-64x48.json.gz", [])
     recorder, again = matrix(suite, tmp_path)
     assert recorder.fresh == ["fpn"]
     assert len(read_rows(folder / "detections-64x48.json.gz")) > 0
-    assert again["fpn"].sizes == found["fpn"].sizes
+    assert again["fpn"].sizes == records["fpn"].sizes
 
 
 def test_what_goes_wrong_at_another_size_costs_no_result(
@@ -84,15 +84,15 @@ def test_what_goes_wrong_at_another_size_costs_no_result(
         raise RuntimeError("out of memory\nfar away")
 
     monkeypatch.setattr("sobench.runs.evaluate.detect", failing)
-    recorder, found = matrix(suite, tmp_path)
-    assert found["fpn"].status == "ok"
-    assert found["fpn"].sizes == {}
+    recorder, records = matrix(suite, tmp_path)
+    assert records["fpn"].status == "ok"
+    assert records["fpn"].sizes == {}
     assert recorder.warnings == ["fpn seed 0: not tested at all of eval_sizes: out of memory"]
     monkeypatch.undo()
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
-    recorder, found = matrix(suite, tmp_path)
+    recorder, records = matrix(suite, tmp_path)
     assert recorder.trained == []
-    assert list(found["fpn"].sizes) == ["64x48"]
+    assert list(records["fpn"].sizes) == ["64x48"]
 
 
 def test_a_size_too_small_to_train_at_can_be_tested(tmp_path: Path) -> None:

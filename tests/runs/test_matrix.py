@@ -26,35 +26,35 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_teacher_is_trained_once_before_its_students_and_not_again(tmp_path: Path) -> None:
     suite = small(STUDENT, {"name": "zoominnet"}, "fpn")
-    recorder, found = matrix(suite, tmp_path)
+    recorder, records = matrix(suite, tmp_path)
     assert recorder.trained == ["fpn 64x64", "student", "zoominnet", "fpn"]
-    assert {outcome.status for outcome in found.values()} == {"ok"}
-    teacher = found["fpn 64x64"]
+    assert {outcome.status for outcome in records.values()} == {"ok"}
+    teacher = records["fpn 64x64"]
     for label in ("student", "zoominnet"):
-        assert found[label].requires == {"teacher": teacher.run_id}
-        cost, of_teacher = found[label].cost, teacher.cost
+        assert records[label].requires == {"teacher": teacher.run_id}
+        cost, of_teacher = records[label].cost, teacher.cost
         assert cost is not None
         assert of_teacher is not None
         assert cost.required_s == cost.extra_s == of_teacher.train_s
-    board = board_of(suite, found.values())
+    board = board_of(suite, records.values())
     assert set(board.table["method"]) == {"student", "zoominnet", "fpn"}
     again, same = matrix(suite, tmp_path)
     assert again.order == ["student", "zoominnet", "fpn"]
     assert again.fresh == []
-    assert same == {label: found[label] for label in same}
+    assert same == {label: records[label] for label in same}
 
 
 def test_a_row_that_is_the_teacher_is_shared(tmp_path: Path) -> None:
-    recorder, found = matrix(small(STUDENT, TEACHER), tmp_path)
+    recorder, records = matrix(small(STUDENT, TEACHER), tmp_path)
     assert recorder.trained == ["big", "student"]
-    assert found["student"].requires == {"teacher": found["big"].run_id}
+    assert records["student"].requires == {"teacher": records["big"].run_id}
     alone, _ = matrix(small(STUDENT), tmp_path)
     assert alone.trained == []
 
 
 def test_a_teacher_is_not_asked_for_when_its_students_are_done(tmp_path: Path) -> None:
-    _, found = matrix(small(STUDENT), tmp_path)
-    shutil.rmtree(tmp_path / "tiny" / "fpn" / found["fpn 64x64"].run_id)
+    _, records = matrix(small(STUDENT), tmp_path)
+    shutil.rmtree(tmp_path / "tiny" / "fpn" / records["fpn 64x64"].run_id)
     recorder, _ = matrix(small(STUDENT), tmp_path)
     assert recorder.order == ["student"]
     assert recorder.fresh == []
@@ -68,9 +68,9 @@ def test_a_finished_teacher_without_weights_is_trained_again_for_a_new_student(
     for path in list_checkpoints(folder):
         path.unlink()
     assert matrix(small(TEACHER), tmp_path)[0].trained == []
-    recorder, found = matrix(small(TEACHER, STUDENT), tmp_path)
+    recorder, records = matrix(small(TEACHER, STUDENT), tmp_path)
     assert recorder.trained == ["big", "student"]
-    assert found["student"].status == "ok"
+    assert records["student"].status == "ok"
 
 
 def test_a_failed_teacher_fails_its_students_with_its_reason_and_no_others(
@@ -83,19 +83,19 @@ def test_a_failed_teacher_fails_its_students_with_its_reason_and_no_others(
 
     monkeypatch.setattr("sobench.runs.execute.train", failing)
     suite = small(STUDENT, "fpn")
-    recorder, found = matrix(suite, tmp_path)
+    recorder, records = matrix(suite, tmp_path)
     assert recorder.trained == ["fpn"]
-    assert {label: outcome.status for label, outcome in found.items()} == {
+    assert {label: outcome.status for label, outcome in records.items()} == {
         "fpn 64x64": "failed", "student": "failed", "fpn": "ok",
     }  # fmt: skip
-    assert found["student"].reason.startswith(
+    assert records["student"].reason.startswith(
         "needs fpn 64x64 seed 0, which is not done: failed: out of memory"
     )
     monkeypatch.undo()
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
-    recorder, found = matrix(suite, tmp_path)
+    recorder, records = matrix(suite, tmp_path)
     assert recorder.trained == ["fpn 64x64", "student"]
-    assert found["student"].status == "ok"
+    assert records["student"].status == "ok"
 
 
 def test_a_diverged_teacher_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,12 +105,12 @@ def test_a_diverged_teacher_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sobench.runs.execute.train", diverging)
     suite = small(STUDENT)
     for fresh in (["fpn 64x64", "student"], ["student"]):  # the student is tried, to no avail
-        recorder, found = matrix(suite, tmp_path)
+        recorder, records = matrix(suite, tmp_path)
         assert recorder.fresh == fresh
-        assert found["fpn 64x64"].status == "diverged"
-        assert found["student"].status == "failed"
+        assert records["fpn 64x64"].status == "diverged"
+        assert records["student"].status == "failed"
         reason = "fpn 64x64 seed 0, which is not done: diverged: the loss is"
-        assert reason in found["student"].reason
+        assert reason in records["student"].reason
 
 
 def test_weights_of_a_training_that_began_anew_are_not_taken(
@@ -118,8 +118,8 @@ def test_weights_of_a_training_that_began_anew_are_not_taken(
 ) -> None:
     """A teacher is done, its weights are lost, and the training that replaces them is killed."""
     suite = small(TEACHER)
-    _, found = matrix(suite, tmp_path)
-    folder = tmp_path / "tiny" / "fpn" / found["big"].run_id
+    _, records = matrix(suite, tmp_path)
+    folder = tmp_path / "tiny" / "fpn" / records["big"].run_id
     for path in list_checkpoints(folder):
         path.unlink()
 
@@ -138,16 +138,16 @@ def test_weights_of_a_training_that_began_anew_are_not_taken(
     recorder, again = matrix(small(TEACHER, STUDENT), tmp_path)
     assert recorder.order == ["big", "student"]
     assert recorder.fresh == ["big", "student"]
-    assert again["big"].scored == found["big"].scored
+    assert again["big"].scored == records["big"].scored
     assert [step_of(path) for path in list_checkpoints(folder)] == [2]
 
 
 def test_what_is_trained_again_gets_what_it_requires(tmp_path: Path) -> None:
     deviating = {"schedule.lr": 1e-6, "reason": "a test"}
     tuned = {"name": "efpn", "label": "tuned", "init_from": "efpn", "deviations": deviating}
-    _, found = matrix(small("efpn"), tmp_path)
+    _, records = matrix(small("efpn"), tmp_path)
     shutil.rmtree(tmp_path / "tiny" / "fpn")
-    for path in list_checkpoints(tmp_path / "tiny" / "efpn" / found["efpn"].run_id):
+    for path in list_checkpoints(tmp_path / "tiny" / "efpn" / records["efpn"].run_id):
         path.unlink()
     recorder, again = matrix(small("efpn", tuned), tmp_path)
     assert recorder.trained == ["fpn", "efpn", "fpn for tuned", "tuned"]
@@ -164,8 +164,8 @@ def test_what_is_trained_again_gets_what_it_requires(tmp_path: Path) -> None:
 def test_what_two_needs_share_costs_once(tmp_path: Path) -> None:
     twin = {"name": "zoominnet", "label": "twin", "align": "la", "init_from": "student",
             "lambda_mode": "fixed"}  # fmt: skip
-    _, found = matrix(small(STUDENT, twin), tmp_path)
-    costs = {label: outcome.cost for label, outcome in found.items()}
+    _, records = matrix(small(STUDENT, twin), tmp_path)
+    costs = {label: outcome.cost for label, outcome in records.items()}
     teacher, student, last = costs["fpn 64x64"], costs["student"], costs["twin"]
     assert teacher is not None
     assert student is not None
@@ -177,25 +177,25 @@ def test_what_two_needs_share_costs_once(tmp_path: Path) -> None:
 def test_a_failed_repetition_leaves_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, found = matrix(small(TEACHER), tmp_path)
-    folder = tmp_path / "tiny" / "fpn" / found["big"].run_id
+    _, records = matrix(small(TEACHER), tmp_path)
+    folder = tmp_path / "tiny" / "fpn" / records["big"].run_id
     for path in list_checkpoints(folder):
         path.unlink()
     monkeypatch.setattr("sobench.runs.execute.train", lambda *_, **__: 1 / 0)
     _, again = matrix(small(TEACHER, STUDENT), tmp_path)
     assert again["big"].status == again["student"].status == "failed"
-    assert record.read(folder) == found["big"]
+    assert record.read(folder) == records["big"]
 
 
 def test_a_teacher_that_another_process_trains_leaves_the_rest(tmp_path: Path) -> None:
     suite = small(STUDENT, "fpn")
     ((_, teacher),) = planned(suite)[0].requires
     with locked(teacher.folder(tmp_path)):
-        recorder, found = matrix(suite, tmp_path)
+        recorder, records = matrix(suite, tmp_path)
     assert recorder.trained == ["fpn"]
-    assert "another sobench process holds this run" in found["fpn 64x64"].reason
+    assert "another sobench process holds this run" in records["fpn 64x64"].reason
     assert record.read(teacher.folder(tmp_path)) is None  # that is for the other to write
-    assert "needs fpn 64x64 seed 0, which is not done: it has not run" in found["student"].reason
+    assert "needs fpn 64x64 seed 0, which is not done: it has not run" in records["student"].reason
     assert matrix(suite, tmp_path)[0].trained == ["fpn 64x64", "student"]
 
 
@@ -204,17 +204,17 @@ def test_a_row_starts_from_the_weights_of_another(tmp_path: Path) -> None:
         "name": "fpn", "label": "tuned", "init_from": "big",
         "deviations": {"schedule.lr": 1e-30, "schedule.weight_decay": 0, "reason": "a test"},
     }  # fmt: skip
-    recorder, found = matrix(small(tuned, TEACHER, backbone={"freeze": ()}), tmp_path)
+    recorder, records = matrix(small(tuned, TEACHER, backbone={"freeze": ()}), tmp_path)
     assert recorder.trained == ["big", "tuned"]
     states = []
     for label in ("big", "tuned"):
-        state = checkpoint.load_newest(tmp_path / "tiny" / "fpn" / found[label].run_id, print)
+        state = checkpoint.load_newest(tmp_path / "tiny" / "fpn" / records[label].run_id, print)
         assert state is not None
         states.append(state["model"])
     for name, value in states[0].items():
         if "running" not in name and "num_batches" not in name:
             assert torch.equal(value, states[1][name]), name
-    cost, origin = found["tuned"].cost, found["big"].cost
+    cost, origin = records["tuned"].cost, records["big"].cost
     assert cost is not None
     assert origin is not None
     assert cost.extra_s == origin.train_s

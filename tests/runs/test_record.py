@@ -41,11 +41,11 @@ def test_undefined_becomes_null(tmp_path: Path) -> None:
     assert "NaN" not in text
     assert "Infinity" not in text
     assert json.loads(text)["scored"]["metrics"] == {"AP": 0.5, "AP_L": None}
-    found = record.read(tmp_path)
-    assert found is not None
-    assert found.scored is not None
-    assert found.scored.per_class == {"car": {"AP": None}}
-    assert found.scored.curves == {"car": {"mean": [1.0, None, None]}}
+    stored = record.read(tmp_path)
+    assert stored is not None
+    assert stored.scored is not None
+    assert stored.scored.per_class == {"car": {"AP": None}}
+    assert stored.scored.curves == {"car": {"mean": [1.0, None, None]}}
 
 
 def test_nan_to_none_keeps_the_structure() -> None:
@@ -103,8 +103,8 @@ def test_records_are_frozen() -> None:
 
 def test_identity_names_the_run() -> None:
     run = tiny_run(seed=3)
-    found = record_of(run)
-    assert (found.run_id, found.settings_id, found.seed) == (run.id, run.settings_id, 3)
-    assert (found.suite, found.method, found.label) == ("tiny", "fpn", "fpn")
-    assert found.data == run.data
-    assert found.scored == scored(0.5)
+    stored = record_of(run)
+    assert (stored.run_id, stored.settings_id, stored.seed) == (run.id, run.settings_id, 3)
+    assert (stored.suite, stored.method, stored.label) == ("tiny", "fpn", "fpn")
+    assert stored.data == run.data
+    assert stored.scored == scored(0.5)

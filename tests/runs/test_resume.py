@@ -27,9 +27,9 @@ def _command(suite: Path, results: Path) -> list[str]:
 
 
 def _outcome(folder: Path) -> tuple[Record, bytes]:
-    found = record.read(folder)
-    assert found is not None
-    return found, gzip.decompress((folder / "detections.json.gz").read_bytes())
+    stored = record.read(folder)
+    assert stored is not None
+    return stored, gzip.decompress((folder / "detections.json.gz").read_bytes())
 
 
 def _only(results: Path) -> Path:

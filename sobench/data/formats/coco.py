@@ -71,7 +71,7 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
         for image_id, (name, size) in image_files.items()
     )
     if spec.max_area is not None:
-        images = _with_objects(images, file, spec.max_area, report.notes)
+        images = _images_with_objects(images, file, spec.max_area, report.notes)
     _count(images, all_boxes, boxes, report.notes)
     return Dataset(
         title=f"COCO {spec.train if split == 'train' else spec.val}",
@@ -176,19 +176,19 @@ def _small(
     return {image_id: list(filter(stays, of_image)) for image_id, of_image in boxes.items()}
 
 
-def _with_objects(
+def _images_with_objects(
     images: Sequence[AnnotatedImage], file: Path, max_area: float, notes: Counter[str]
 ) -> tuple[AnnotatedImage, ...]:
     """The images that have an object."""
-    with_objects = tuple(image for image in images if len(image.boxes))
-    if not with_objects:
+    images_with_objects = tuple(image for image in images if len(image.boxes))
+    if not images_with_objects:
         raise DataError(
             f"{file}: has no object whose box is smaller than dataset.max_area, {max_area:g} "
             "square pixels; write a larger one or leave it out"
         )
-    if len(with_objects) < len(images):
-        notes[WITHOUT_SMALL] += len(images) - len(with_objects)
-    return with_objects
+    if len(images_with_objects) < len(images):
+        notes[WITHOUT_SMALL] += len(images) - len(images_with_objects)
+    return images_with_objects
 
 
 def _count(
