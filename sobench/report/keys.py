@@ -78,12 +78,13 @@ def suite_keys() -> list[Key]:
 
 def keys_table() -> tuple[list[str], list[list[str]]]:
     """Headings and rows for a terminal; a key of one dataset format names it."""
-    rows = []
+    table_rows = []
     for key in suite_keys():
         _, _, dataset_format = key.section.partition("format: ")
         name = f"{key.name} ({dataset_format})" if dataset_format else key.name
-        rows.append([name, key.kind, key.default, key.meaning.replace("``", "")])
-    return ["key", "type", "default", "meaning"], rows
+        cells = [name, key.kind, key.default, key.meaning]
+        table_rows.append([cell.replace("``", "") for cell in cells])
+    return ["key", "type", "default", "meaning"], table_rows
 
 
 def keys_markdown() -> str:
