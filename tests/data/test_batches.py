@@ -123,8 +123,6 @@ def test_epochs_draw_new_augmentations() -> None:
 
 
 @pytest.mark.parametrize("start", [1, 3, 4])
-
-
 def test_a_resumed_epoch_is_the_tail_of_a_whole_one(start: int) -> None:
     data, images = nine()
     whole = batches(data, images, RICH)
@@ -142,8 +140,6 @@ def test_the_batch_size_does_not_change_what_an_image_becomes() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-
-
 def test_workers_change_nothing() -> None:
     data, images = nine()
     alone = batches(data, images, RICH)
