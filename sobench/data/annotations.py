@@ -1,4 +1,4 @@
-"""The steps that the readers share: text and JSON files, numbers, and boxes that cannot be used."""
+"""Shared by the readers: text and JSON files, numbers, and the check of boxes."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def finite_numbers(
     )
 
 
-def zero_size(x1: float, y1: float, x2: float, y2: float) -> str:
+def zero_size_reason(x1: float, y1: float, x2: float, y2: float) -> str:
     """The reason to leave out a box without area; an empty string if it has one."""
     if x2 > x1 and y2 > y1:
         return ""
@@ -179,7 +179,7 @@ def to_annotated_image(
     usable = (x2 > x1) & (y2 > y1) & (x1 < width) & (y1 < height) & (x2 > 0) & (y2 > 0)
     for index in np.flatnonzero(~usable):
         annotation = annotations[index]
-        reason = zero_size(*annotation.box) or _outside(annotation.box, size)
+        reason = zero_size_reason(*annotation.box) or _outside_reason(annotation.box, size)
         report.skipped.append(SkippedRow(str(file), annotation.where, reason))
 
     objects, regions = usable & ~ignore, usable & ignore
@@ -206,7 +206,7 @@ def _area(annotation: AnnotatedBox) -> float:
     return (x2 - x1) * (y2 - y1) if annotation.area is None else annotation.area
 
 
-def _outside(box: Box, size: Size) -> str:
+def _outside_reason(box: Box, size: Size) -> str:
     x1, y1, x2, y2 = box
     height, width = size
     return f"outside the image of {width}x{height}: {x1:g},{y1:g} to {x2:g},{y2:g}"

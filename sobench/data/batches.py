@@ -52,10 +52,10 @@ def training_batches(
             The batches then carry ``images_2x``, augmented as the images are; everything else is
             bit for bit the same as without.
     """
-    # The plan of the whole epoch comes first: every step knows its images and their seeds.
+    # Planned ahead for the whole epoch, so that a resumed one can begin at any step.
     order = np.random.default_rng((seed, epoch)).permutation(len(images))
-    size = min(batch_size, len(images))
-    steps = [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
+    length = min(batch_size, len(images))
+    steps = [order[i : i + length] for i in range(0, len(order) - length + 1, length)]
     keys = [[(int(i), _image_seed(seed, epoch, int(i))) for i in step] for step in steps[start:]]
 
     yield from DataLoader(
@@ -68,9 +68,9 @@ def training_batches(
     )
 
 
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Full batches in an epoch; at least one."""
-    return max(1, images // batch_size)
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
+    """The number of full batches in an epoch, at least one."""
+    return max(1, num_images // batch_size)
 
 
 def inference_batches(images: ImageArray, batch_size: int) -> Iterator[Tensor]:

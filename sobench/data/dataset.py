@@ -30,7 +30,7 @@ class AnnotatedImage:
         width, height: pixels, after the orientation tag has been obeyed.
         boxes: ``[G, 4]`` ``x1, y1, x2, y2`` of the objects; may reach slightly out of the image.
         labels: ``[G]`` in ``0..K-1``.
-        areas: ``[G]`` square pixels, the annotation's own area where it has one.
+        areas: ``[G]`` square pixels: the area that the annotation states, or that of the box.
         ignore: ``[I, 4]`` regions that are neither object nor background.
         ignore_labels: ``[I]`` the class a region hides, or ``EVERY_CLASS``.
     """

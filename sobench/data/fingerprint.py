@@ -19,9 +19,8 @@ from sobench.suite.datasets import DataSpec, FileData
 def fingerprint(spec: DataSpec) -> str:
     """12 hexadecimal digits that change with the annotations, the image files or the classes.
 
-    They cover the format, the settings that change a dataset without changing its files, and for
-    each split the content of the annotation files and the names and byte sizes of the image files.
-    They do not depend on the folder that the dataset is in.
+    They cover the format, its ``identity``, and for each split the content of the annotation files
+    and the names and byte sizes of the image files. They do not depend on the dataset's folder.
 
     Raises:
         DataError: a file or folder is missing.
@@ -39,8 +38,8 @@ def fingerprint(spec: DataSpec) -> str:
 def _content(root: Path, spec: FileData) -> Iterator[bytes]:
     layout = FORMATS[spec.format]
     yield spec.format.encode()
-    for setting in layout.settings(root, spec):
-        yield setting.encode()
+    for text in layout.identity(root, spec):
+        yield text.encode()
     splits: tuple[Split, ...] = ("train", "val")
     for split in splits:
         yield split.encode()

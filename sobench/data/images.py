@@ -131,6 +131,7 @@ def decode(path: Path, declared: Size | None) -> ImageArray:
         pixels = _pixels(image, path)
         # Pillow turns TIFF files upright while it loads them, and no others.
         loaded_upright = image.format == "TIFF" or header.orientation == 1
+    # Upright pixels unless the annotation was made on the stored ones, whichever Pillow gave.
     if declared in (None, header.upright):
         turn = 1 if loaded_upright else header.orientation
     else:
@@ -157,7 +158,7 @@ def _width_x_height(size: Size) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Image.Image, _Header]]:
-    """The image with its header read and its pixels not yet; closes the file in any case."""
+    """The image before its pixels are read, and its header; closes the file in any case."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

@@ -11,24 +11,27 @@ from sobench.data.formats import coco, tt100k, visdrone, voc, yolo
 
 
 class Format(Protocol):
-    """The functions that the module of a layout offers; ``spec`` is its section of a suite."""
+    """The functions of a layout's module.
 
-    def read(self, root: Path, spec: Any, split: Split) -> Dataset:
-        """Read the annotations of one split below the folder ``root``.
+    ``root`` is the folder of the dataset, ``spec`` the ``dataset`` section of a suite.
+    """
+
+    def read(self, root: Path, spec: Any, split: Split, /) -> Dataset:
+        """Read the annotations of one split.
 
         Raises:
             DataError: an annotation is missing or broken.
         """
 
-    def sources(self, root: Path, spec: Any, split: Split) -> tuple[list[Path], list[Path]]:
+    def sources(self, root: Path, spec: Any, split: Split, /) -> tuple[list[Path], list[Path]]:
         """The annotation files of a split, and its image folders or image files.
 
         Raises:
             DataError: they cannot be listed.
         """
 
-    def settings(self, root: Path, spec: Any) -> tuple[str, ...]:
-        """Texts that tell apart datasets made from the same annotation files and images.
+    def identity(self, root: Path, spec: Any, /) -> tuple[str, ...]:
+        """Texts that tell apart datasets with the same annotation files and images.
 
         Raises:
             DataError: a file that holds them is missing or broken.
@@ -42,4 +45,4 @@ FORMATS: dict[str, Format] = {
     "yolo": yolo,
     "tt100k": tt100k,
 }
-"""``dataset.format`` -> its module. Drawn scenes have no files and are read apart."""
+"""``dataset.format`` -> its module. Drawn scenes have no files, so they are not in the table."""

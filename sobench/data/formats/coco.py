@@ -33,7 +33,7 @@ def sources(root: Path, spec: CocoData, split: Split) -> tuple[list[Path], list[
     return [root / spec.val], [root / spec.val_images]
 
 
-def settings(root: Path, spec: CocoData) -> tuple[str, ...]:  # noqa: ARG001
+def identity(_root: Path, spec: CocoData) -> tuple[str, ...]:
     """The limit of a subset of small objects, if there is one."""
     # The image cache goes by fingerprint and number of images; subsets may be of equal size.
     return () if spec.max_area is None else (f"max_area {spec.max_area!r}",)
@@ -103,7 +103,8 @@ def _categories(entries: list[Any], file: Path) -> dict[int, str]:
         number, name = _entry(entry, where, "id"), _entry(entry, where, "name")
         if not _whole(number) or not isinstance(name, str):
             raise DataError(
-                f"{where}: id {number!r} and name {name!r}; write a whole number and a text"
+                f"{where}: id {number!r} and name {name!r} are not a whole number and a text; "
+                "correct them"
             )
         if number in classes:
             raise DataError(f"{where}: id {number} is used twice; number the categories anew")

@@ -48,7 +48,7 @@ def sources(root: Path, spec: Tt100kData, split: Split) -> tuple[list[Path], lis
     return files, _folders(root, paths.values())
 
 
-def settings(root: Path, spec: Tt100kData) -> tuple[str, ...]:  # noqa: ARG001
+def identity(_root: Path, spec: Tt100kData) -> tuple[str, ...]:
     """The classes, if they are not the 45 of the field."""
     return (spec.classes,) if spec.classes == "all" else spec.classes or ()
 

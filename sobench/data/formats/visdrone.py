@@ -48,8 +48,8 @@ def sources(root: Path, spec: VisDroneData, split: Split) -> tuple[list[Path], l
     return sorted(annotations.glob("*.txt"), key=str), [folder / "images"]
 
 
-def settings(root: Path, spec: VisDroneData) -> tuple[str, ...]:  # noqa: ARG001
-    """None: files decide everything."""
+def identity(_root: Path, _spec: VisDroneData) -> tuple[str, ...]:
+    """Nothing: a dataset is its files."""
     return ()
 
 

@@ -13,7 +13,7 @@ from sobench.data.annotations import (
     finite_numbers,
     read_image_ids,
     to_annotated_image,
-    zero_size,
+    zero_size_reason,
 )
 from sobench.data.dataset import AnnotatedImage, Dataset, Size, SkippedRow
 from sobench.data.images import ImageFiles, list_images, read_size
@@ -46,7 +46,7 @@ def sources(root: Path, spec: VocData, split: Split) -> tuple[list[Path], list[P
     return files, folders
 
 
-def settings(root: Path, spec: VocData) -> tuple[str, ...]:  # noqa: ARG001
+def identity(_root: Path, spec: VocData) -> tuple[str, ...]:
     """The class names, if they are not those of VOC."""
     return spec.classes or ()
 
@@ -147,7 +147,7 @@ def _boxes(
         cells = [element.findtext(f"bndbox/{name}") or "" for name in CORNERS]
         xmin, ymin, xmax, ymax = finite_numbers(cells, CORNERS, file, where)
         # Before the shift by a pixel below, which gives coinciding corners an area.
-        reason = zero_size(xmin, ymin, xmax, ymax)
+        reason = zero_size_reason(xmin, ymin, xmax, ymax)
         if reason:
             report.skipped.append(SkippedRow(str(file), where, reason))
             continue

@@ -75,7 +75,7 @@ def sources(root: Path, spec: YoloData, split: Split) -> tuple[list[Path], list[
     return sorted(labels, key=str), images
 
 
-def settings(root: Path, spec: YoloData) -> tuple[str, ...]:  # noqa: ARG001
+def identity(root: Path, _spec: YoloData) -> tuple[str, ...]:
     """The class names of ``data.yaml`` with their ids, by rising id."""
     return tuple(f"{number} {name}" for number, name in class_names(root).items())
 

@@ -90,7 +90,7 @@ def test_images_without_annotations_have_empty_arrays(tmp_path: Path) -> None:
 
 
 def test_boxes_without_area_or_outside_are_left_out_and_named(tmp_path: Path) -> None:
-    rows = [
+    annotations = [
         annotation(11, bbox=[5, 5, 0, 3]),
         annotation(12, bbox=[5, 5, 3, -1]),
         annotation(13, bbox=[30, 5, 3, 3]),
@@ -98,7 +98,7 @@ def test_boxes_without_area_or_outside_are_left_out_and_named(tmp_path: Path) ->
         annotation(15, bbox=[-2, 5, 8, 3]),
         annotation(16, bbox=[25, 35, 5.001, 5]),
     ]
-    dataset = read(tmp_path, content(annotations=rows))
+    dataset = read(tmp_path, content(annotations=annotations))
 
     assert [skipped.row for skipped in dataset.skipped] == [
         "annotation 11", "annotation 12", "annotation 13", "annotation 14",
@@ -176,18 +176,18 @@ def test_a_file_that_is_not_coco_json_is_refused(tmp_path: Path) -> None:
 SMALL = SPEC.model_copy(update={"max_area": 1024})
 
 
-def small(root: Path, rows: list[dict[str, Any]], spec: CocoData = SMALL) -> Dataset:
+def small(root: Path, annotations: list[dict[str, Any]], spec: CocoData = SMALL) -> Dataset:
     """Images 1 to 4, of which the file lists the last one first."""
     images = [
         {"id": number, "file_name": f"{number}.jpg", "width": 200, "height": 100}
         for number in (4, 1, 2, 3)
     ]
-    (root / "val.json").write_text(json.dumps(content(images=images, annotations=rows)))
+    (root / "val.json").write_text(json.dumps(content(images=images, annotations=annotations)))
     return coco.read(root, spec, "val")
 
 
 def test_a_subset_of_small_objects(tmp_path: Path) -> None:
-    rows = [
+    annotations = [
         annotation(1, image_id=1, bbox=[0, 0, 32, 31.9]),
         annotation(2, image_id=1, bbox=[5, 5, 32, 32], area=500),  # the box counts, not the mask
         annotation(3, image_id=1, bbox=[9, 9, 90, 80]),
@@ -196,7 +196,7 @@ def test_a_subset_of_small_objects(tmp_path: Path) -> None:
         annotation(6, image_id=3, bbox=[5, 5, 9, 8], iscrowd=1),
         annotation(7, image_id=4, bbox=[5, 5, 16, 63.9], category_id=9, area=2000),
     ]
-    dataset = small(tmp_path, rows)
+    dataset = small(tmp_path, annotations)
 
     assert [image.id for image in dataset.images] == [4, 1]
     last, first = dataset.images
@@ -212,21 +212,21 @@ def test_a_subset_of_small_objects(tmp_path: Path) -> None:
 
 
 def test_without_max_area_all_images_stay(tmp_path: Path) -> None:
-    rows = [annotation(1, image_id=3, bbox=[5, 5, 90, 80])]
-    dataset = small(tmp_path, rows, SPEC)
+    annotations = [annotation(1, image_id=3, bbox=[5, 5, 90, 80])]
+    dataset = small(tmp_path, annotations, SPEC)
     assert [image.id for image in dataset.images] == [4, 1, 2, 3]
     assert dataset.notes == {}
 
 
 def test_a_subset_without_any_image_is_refused(tmp_path: Path) -> None:
-    rows = [
+    annotations = [
         annotation(1, image_id=1, bbox=[5, 5, 32, 32]),
         annotation(2, image_id=2, bbox=[5, 5, 0, 3]),  # no area, so no object
     ]
     with pytest.raises(
         DataError, match=r"val\.json: has no object whose box is smaller than .*1024"
     ):
-        small(tmp_path, rows)
+        small(tmp_path, annotations)
 
 
 def test_max_area_is_part_of_a_runs_identity() -> None:

@@ -136,8 +136,8 @@ def test_boxes_without_area_or_outside_are_left_out(tmp_path: Path) -> None:
     write(tmp_path, {"test/4.jpg": [sign(box=box) for box in boxes]})
     dataset = read(tmp_path)
 
-    rows = [skipped.row for skipped in dataset.skipped]
-    assert rows == [f"image 4, object {number}" for number in (1, 2, 3)]
+    skipped_rows = [skipped.row for skipped in dataset.skipped]
+    assert skipped_rows == [f"image 4, object {number}" for number in (1, 2, 3)]
     assert dataset.skipped[0].file == str(tmp_path / "annotations.json")
     assert "zero or negative size: 5,5 to 5,9" in dataset.skipped[0].reason
     assert "outside the image of 100x50" in dataset.skipped[2].reason

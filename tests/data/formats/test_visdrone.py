@@ -1,4 +1,4 @@
-"""VisDrone-DET: ignored regions, others and rows with score 0 are told apart."""
+"""VisDrone-DET: ignored regions, others and rows with score 0 are distinguished."""
 
 from __future__ import annotations
 

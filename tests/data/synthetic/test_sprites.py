@@ -1,4 +1,4 @@
-"""Shapes fill their bounds, sprites their coverage, and what covers an object counts."""
+"""Shapes fill their bounds, sprites match their coverage, and covered objects are noticed."""
 
 from __future__ import annotations
 
