@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 import sobench
-from sobench.errors import NothingToCompare, RequestError, SobenchError
+from sobench.errors import NothingToCompare, RequestError, SobenchError, did_you_mean
 
 INTERRUPTED = 130
 
@@ -22,7 +23,7 @@ COMMANDS = {
     "report": "Print the leaderboard of a suite from the results so far.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",
     "list": "Show the methods, heads, datasets, protocols, suites, or keys of a suite.",
-    "doctor": "Say what this machine can do, what is missing, and how to mend it.",
+    "doctor": "Say what this machine can do, what is missing, and how to fix it.",
 }
 """Each is ``command`` in the file of its name in ``commands/``. The help stands here too, so that
 ``sobench --help`` need not import them."""
@@ -42,6 +43,21 @@ class LazyCommands(click.Group):
         command: click.Command = import_module(f"sobench.commands.{cmd_name}").command
         command.name = cmd_name
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As in ``click.Group``, with the nearest name for an unknown one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r};{did_you_mean(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands without importing them."""
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name]) for name in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from sobench.errors import RunLocked
 
 _LOCK = ".lock"
+_ATTEMPTS, _PAUSE = 10, 0.01
 
 
 @contextmanager
@@ -48,13 +50,18 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunLocked(
-                f"{folder}: another sobench process holds this run; wait for it, "
-                "then give the command again"
-            ) from None
+        # ``is_locked`` of another process holds it for a moment, which must not fail a run.
+        for remaining in reversed(range(_ATTEMPTS)):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not remaining:
+                    raise RunLocked(
+                        f"{folder}: another sobench process holds this run; wait for it, "
+                        "then run this again"
+                    ) from None
+                time.sleep(_PAUSE)
         yield
 
 

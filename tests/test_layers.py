@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sobench.suite.heads import HEADS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sobench"
 
@@ -27,6 +29,9 @@ LAYERS = (
     "commands cli.py __main__.py",
 )
 """From the ground up. A folder of its own line stands apart from the rest of its parent's."""
+
+SIBLINGS = ("models/methods", "models/heads", "data/formats")
+"""What is in these folders does not import its neighbours; their ``__init__`` may know all."""
 
 SHOP_WINDOW = "__init__.py"
 """Offers names of every layer, and imports each when it is asked for."""
@@ -85,15 +90,18 @@ def problems(root: Path) -> list[str]:
             theirs = -1 if other == SHOP_WINDOW else layer_of(other)
             if theirs is None or theirs > own:
                 broken.append(f"{file}, line {line}: imports {other}, which is not above it")
-            elif method_of(file) and method_of(other) not in ("", method_of(file)):
-                broken.append(f"{file}, line {line}: imports {other}, which is another method")
+            elif are_siblings(file, other):
+                broken.append(f"{file}, line {line}: imports {other}, which is beside it")
     return broken + [f"{' -> '.join(circle)}: a circle" for circle in circles(root)]
 
 
-def method_of(file: str) -> str:
-    """The method whose folder holds the file; empty for other files."""
-    parts = Path(file).parts
-    return parts[2] if parts[:2] == ("models", "methods") and len(parts) > 3 else ""
+def are_siblings(file: str, other: str) -> bool:
+    """Whether two files are parts of different neighbours in one folder of ``SIBLINGS``."""
+    for folder in SIBLINGS:
+        if file.startswith(f"{folder}/") and other.startswith(f"{folder}/"):
+            one, two = (Path(name).relative_to(folder).parts[0] for name in (file, other))
+            return "__init__.py" not in (one, two) and one != two
+    return False
 
 
 def circles(root: Path) -> list[list[str]]:
@@ -140,8 +148,10 @@ def test_every_layer_has_its_files() -> None:
         ("models/parts/a.py", "import sobench.models.heads.b\n", "models/parts/a.py, line 1: impo"),
         ("models/heads/a.py", "import sobench.models.methods.b\n", "models/heads/a.py, line 1: im"),
         ("models/methods/a/model.py", "import sobench.models.methods.b.model\n",
-         "models/methods/a/model.py, line 1: imports models/methods/b/model.py, which is another"),
+         "models/methods/a/model.py, line 1: imports models/methods/b/model.py, which is beside"),
         ("models/methods/a/model.py", "import sobench.models.build\n", "models/methods/a/model.p"),
+        ("data/formats/a.py", "import sobench.data.formats.b\n", "data/formats/a.py, line 1: im"),
+        ("models/heads/a.py", "import sobench.models.heads.b\n", "models/heads/a.py, line 1: im"),
         ("helpers.py", "", "helpers.py: give it a place"),
     ],
 )  # fmt: skip
@@ -149,7 +159,7 @@ def test_what_breaks_the_order_is_found(
     tmp_path: Path, file: str, content: str, problem: str
 ) -> None:
     needed = ["__init__", "suite/b", "data/__init__", "data/b", "models/heads/b", "models/build"]
-    needed += ["models/methods/b/__init__", "models/methods/b/model"]
+    needed += ["models/methods/b/__init__", "models/methods/b/model", "data/formats/b"]
     for name in [*(f"{name}.py" for name in needed), file]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -179,6 +189,11 @@ def words(file: Path) -> Iterator[str]:
 def methods() -> set[str]:
     folders = (PACKAGE / "models" / "methods").iterdir()
     return {folder.name for folder in folders if (folder / "__init__.py").is_file()}
+
+
+def test_every_head_of_the_table_has_its_file() -> None:
+    heads = {file.stem for file in (PACKAGE / "models" / "heads").glob("*.py")}
+    assert set(HEADS) <= heads
 
 
 def test_heads_do_not_name_methods() -> None:

@@ -44,8 +44,16 @@ results_option = click.option(
 )  # fmt: skip
 
 
+class ResultConsole(Console):
+    """The console for results; a reader that leaves, such as ``head``, is not an error."""
+
+    def on_broken_pipe(self) -> None:
+        """Let ``main()`` end quietly, where rich would exit with 1."""
+        raise BrokenPipeError
+
+
 def stdout() -> Console:
     """The console for results."""
     # Without a terminal a table must not be squeezed into 80 columns.
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200
-    return Console(width=width, emoji=False)
+    return ResultConsole(width=width, emoji=False)

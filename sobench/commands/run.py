@@ -11,10 +11,8 @@ from rich.console import Console
 from sobench.commands.options import results_option, stdout, suite_options
 from sobench.compare import leaderboard
 from sobench.data.fingerprint import fingerprint
-from sobench.device import choose_device, warn_of_precision
 from sobench.report.progress import MatrixProgress
 from sobench.report.terminal import print_leaderboard
-from sobench.runs.matrix import run_matrix
 from sobench.runs.state import state_of
 from sobench.suite.overrides import read_request
 
@@ -41,6 +39,10 @@ def command(
     """Train and score what is missing, then print the leaderboard."""
     request = read_request(**options)
     runs = request.runs(fingerprint(request.suite.dataset))
+    # torch takes seconds to import: a wrong suite or missing data are reported before that.
+    from sobench.device import choose_device, warn_of_precision
+    from sobench.runs.matrix import run_matrix
+
     chosen = choose_device(device or request.suite.device)
     with MatrixProgress(Console(stderr=True)) as progress:
         warn_of_precision(request.suite.precision, chosen, progress.warn)

@@ -64,7 +64,7 @@ def builder(name: str) -> Callable[..., Detector]:
     except Exception as error:  # whatever another package does while it is imported
         why = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise RequestError(
-            f"{where} cannot be imported ({why});\nmend the package or leave the method out"
+            f"{where} cannot be imported ({why});\nfix the package or leave the method out"
         ) from error
     build: Callable[..., Detector] | None = getattr(module, "build", None)
     if not callable(build):

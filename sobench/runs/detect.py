@@ -24,8 +24,8 @@ def detect(
     dataset: Dataset,
     settings: Input,
     *,
-    batch_size: int = 1,
-    precision: str = "fp32",
+    batch_size: int,
+    precision: str,
     on_images: Callable[[int, int], None] | None = None,
 ) -> list[DetectionRow]:
     """COCO result rows of a whole split, image by image, best first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
@@ -74,15 +75,20 @@ def _is_to_train(state: RunState, needed: bool) -> bool:
 
 def _check_rows(due: Sequence[Run], states: States, training: Container[str]) -> None:
     """Try every row on shapes, without data, at every input size that it is to see."""
-    for run in {run.row_id: run for run in due}.values():
-        suite, entry = run.suite, run.entry
-        if run.settings_id in training:
+    rows: defaultdict[str, list[Run]] = defaultdict(list)
+    for run in due:
+        rows[run.row_id].append(run)
+    for runs in rows.values():
+        suite, entry = runs[0].suite, runs[0].entry
+        # The seeds of a row differ in their states, not in their networks.
+        if any(run.settings_id in training for run in runs):
             check_detector(suite, entry)
-            for role, origin in run.requires:
+            for role, origin in runs[0].requires:
                 if role == "init_from":
                     why = f"init_from: {entry.init_from}"
                     check_fits(suite, entry, origin.suite, origin.entry, why)
-        for size in states[run.settings_id].untested:
+        untested = [size for run in runs for size in states[run.settings_id].untested]
+        for size in dict.fromkeys(untested):
             resized, why = with_input_size(suite, size), f"eval_sizes: {list(size)}"
             check_detector(resized, entry, why)
             check_fits(resized, entry, suite, entry, why)

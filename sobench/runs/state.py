@@ -31,11 +31,14 @@ class RunState:
     Attributes:
         name: ``done``; ``to score``: its detections wait for the suite's present protocol or
             engine; ``to test``: it has no present scores at one of the suite's further input
-            sizes; ``resumable``: half trained; ``missing``: not begun; ``failed``: will be tried
-            again; ``diverged``: would diverge again; ``locked``: another process trains it.
+            sizes; ``resumable``: half trained; ``missing``: not begun, or its files are gone;
+            ``failed``: will be tried again; ``diverged``: would diverge again; ``locked``: another
+            process trains it.
         reason: why, in words; empty where the name says it all.
         record: of the run, if there is one.
         untested: further input sizes (height, width) without present scores.
+        is_scored: the record has scores by the suite's present protocol and engine, whatever else
+            is still to do.
         has_weights: the trained weights of a finished run are there, to build on or to test.
     """
 
@@ -43,12 +46,13 @@ class RunState:
     reason: str = ""
     record: Record | None = None
     untested: tuple[tuple[int, int], ...] = ()
+    is_scored: bool = False
     has_weights: bool = False
 
     @property
     def result(self) -> Record | None:
         """The record, if it has scores by the suite's present protocol and engine."""
-        return self.record if self.name in ("done", "to test") else None
+        return self.record if self.is_scored else None
 
     @property
     def needs_training(self) -> bool:
@@ -104,8 +108,8 @@ def state_of(run: Run, outcome: Record | None) -> RunState:
         return RunState("to score", reason, outcome, untested)
     if untested:
         reason = f"not tested at {', '.join(map(size_name, untested))}"
-        return RunState("to test", reason, outcome, untested)
-    return RunState("done", "", outcome)
+        return RunState("to test", reason, outcome, untested, is_scored=True)
+    return RunState("done", "", outcome, is_scored=True)
 
 
 def _state(run: Run, folder: RunFolder, outcome: Record | None) -> RunState:

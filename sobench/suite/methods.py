@@ -152,30 +152,31 @@ def methods() -> dict[str, Method]:
     Raises:
         RequestError: a row cannot be imported or is wrong, or its name is taken.
     """
-    rows: dict[str, Method] = {}
+    methods_by_name: dict[str, Method] = {}
     places: dict[str, str] = {}
     foreign = sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
     for entry in [*_built_in(), *foreign]:
         where = f"{GROUP}: {entry.name} = {entry.value!r} of {_source(entry) or 'sobench itself'}"
-        if entry.name in rows:
-            owner = rows[entry.name].source or "sobench itself"
+        if entry.name in methods_by_name:
+            owner = methods_by_name[entry.name].source or "sobench itself"
             raise RequestError(
-                f"{where}: {owner} has a method of this name; name the entry point otherwise"
+                f"{where}: {owner} has a method of this name; give the entry point another name"
             )
         row = replace(_load(entry, where), source=_source(entry), package=entry.module)
         problem = _problem_of_row(entry.name, row)
         if problem:
             raise RequestError(f"{where}: {problem}")
-        rows[entry.name], places[entry.name] = row, where
+        methods_by_name[entry.name], places[entry.name] = row, where
     # Only now, since a row may come before the one that it needs.
-    for name, row in rows.items():
+    for name, row in methods_by_name.items():
         for need in row.needs:
-            if need.method not in rows or rows[need.method].source or rows[need.method].needs:
+            needed = methods_by_name.get(need.method)
+            if needed is None or needed.source or needed.needs:
                 raise RequestError(
                     f"{places[name]}: needs: {need.method!r} is not a built-in method that needs "
                     "no run itself; name one"
                 )
-    return rows
+    return methods_by_name
 
 
 def get_method(name: str) -> Method:
@@ -205,7 +206,7 @@ def _load(entry: EntryPoint, where: str) -> Method:
     except Exception as error:  # whatever another package does while it is imported
         why = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise RequestError(
-            f"{where}: cannot be imported ({why});\nmend the package or uninstall it"
+            f"{where}: cannot be imported ({why});\nfix the package or uninstall it"
         ) from error
     if not isinstance(row, Method):
         raise RequestError(f"{where}: is a {type(row).__name__}; let it name a {__name__}.Method")
@@ -225,7 +226,7 @@ def _problem_of_row(name: str, row: Method) -> str:
             return f"heads: unknown {head!r};{did_you_mean(head, HEADS)}"
     for key, switch in row.switches.items():
         if key in _KEYS_OF_AN_ENTRY:
-            return f"switches: {key!r} is a key of every row of a suite; call the switch otherwise"
+            return f"switches: {key!r} is a key of every row; give the switch another name"
         if not isinstance(switch, Switch):
             return f"switches: {key}: {switch!r} is not a {__name__}.Switch; write one"
         if switch.default not in switch.values:

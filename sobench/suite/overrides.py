@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sobench.errors import RequestError
+from sobench.errors import RequestError, SuiteError
 from sobench.suite.plan import Run, plan
 from sobench.suite.reader import load
 from sobench.suite.sections import Suite
@@ -58,14 +58,15 @@ def read_request(
         RequestError: an option is wrong.
     """
     overrides = dict(_key_and_value(text) for text in settings)
-    plain = load(suite)
+    plain = _as_written(suite, overrides)
     # Shorter trainings keep the form of their schedule.
     if epochs is not None:
-        share = epochs / plain.schedule.epochs
+        schedule = (plain or load(suite, overrides)).schedule
+        share = epochs / schedule.epochs
         overrides["schedule.epochs"] = epochs
-        milestones = [milestone * share for milestone in plain.schedule.milestones]
+        milestones = [milestone * share for milestone in schedule.milestones]
         overrides.setdefault("schedule.milestones", milestones)
-    changed = load(suite, overrides) if overrides else plain
+    changed = load(suite, overrides) if overrides or plain is None else plain
     options = [f"--set {text}" for text in settings]
     options += [f"--epochs {epochs}"] if epochs is not None else []
     options += [f"--limit {limit}"] if limit is not None else []
@@ -79,14 +80,26 @@ def read_request(
     )
 
 
-def _same_results(plain: Suite, changed: Suite) -> bool:
+def _as_written(suite: Path, overrides: Mapping[str, Any]) -> Suite | None:
+    """The suite without its overrides, or ``None`` if only these can make it valid."""
+    try:
+        return load(suite)
+    except SuiteError:
+        if not overrides:
+            raise
+        return None
+
+
+def _same_results(plain: Suite | None, changed: Suite) -> bool:
     """Whether a changed suite asks for runs of the plain one only.
 
     A change that no result depends on, such as the folder of the data, leaves the result whole.
     """
+    if plain is None:
+        return False
     try:
         plain_ids = {run.settings_id for run in plan(plain, "", seeds=changed.seeds)}
-    except RequestError:  # the suite needs the override, or it does not run at all
+    except RequestError:  # the suite needs the override, or it cannot be planned at all
         return False
     return all(run.settings_id in plain_ids for run in plan(changed, ""))
 

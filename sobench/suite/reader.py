@@ -307,7 +307,7 @@ _EXPECTED = {
     "float_parsing": "write a number",
     "finite_number": "write a finite number",
     "string_type": "write text; quote it if it looks like a number",
-    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', and begin with neither sign",
+    "string_pattern_mismatch": "use letters, digits, '.', '_', '-'; begin with a letter or digit",
     "tuple_type": "write a list, such as [1, 2]",
     "string_too_short": "write some text",
     "too_long": "write at most {max_length} values",

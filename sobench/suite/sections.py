@@ -321,7 +321,7 @@ class Suite(Section):
                 if current.label in labels:
                     raise ValueError(
                         f"methods: {entry.label}: init_from: "
-                        f"{' <- '.join([*labels, current.label])} is a circle; leave one out"
+                        f"{' <- '.join([*labels, current.label])} is a cycle; leave one out"
                     )
                 labels.append(current.label)
         return self

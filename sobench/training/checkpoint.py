@@ -50,7 +50,7 @@ def load_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | N
         try:
             return load(path)
         except CheckpointError as error:
-            warn(str(error))
+            warn(f"{error}; passed over")
     return None
 
 
@@ -63,7 +63,7 @@ def load(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     digest = _digest(content)
     if digest != digest_of(path):
-        raise CheckpointError(f"{path}: damaged (its checksum is {digest}); passed over")
+        raise CheckpointError(f"{path}: damaged (its checksum is {digest})")
     state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return state
 

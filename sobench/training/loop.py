@@ -138,14 +138,15 @@ def train_step(
     optimizer: Optimizer,
     batch: Batch,
     lr: float,
-    clip_norm: float | None = None,
-    precision: str = "fp32",
+    clip_norm: float | None,
+    precision: str,
 ) -> dict[str, float]:
     """One step of gradient descent on the detector's device.
 
     Args:
         batch: on any device.
         clip_norm: the gradient's greatest L2 norm, or ``None``.
+        precision: ``fp32`` or ``bf16``.
 
     Returns:
         the loss parts by name, their sum as ``total``, and the scalars that the method logs.

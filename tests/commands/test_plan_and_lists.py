@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from sobench import commands
+from sobench.cli import COMMANDS, cli
 from sobench.runs import record
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
@@ -46,10 +49,11 @@ def test_doctor(capsys: Capture, tmp_path: Path) -> None:
 def test_what_needs_no_network_needs_no_torch() -> None:
     path = write_suite()
     keep(path, 0.5, 0.4)
-    lists = ["methods", "heads", "datasets", "protocols", "suites"]
-    commands = [["--help"], *(["list", what] for what in lists)]
-    commands += [["plan", str(path)], ["report", str(path)]]
-    commands += [["report", str(path), "--format", f, "--out", "out"] for f in ("md", "json")]
+    lists = ["methods", "heads", "datasets", "protocols", "suites", "keys"]
+    arguments_of = [["--help"], *(["list", what] for what in lists)]
+    arguments_of += [["plan", str(path)], ["report", str(path)]]
+    arguments_of += [["run", "--help"], ["doctor", "--help"]]
+    arguments_of += [["report", str(path), "--format", f, "--out", "out"] for f in ("md", "json")]
     script = """if True:
         import json, sys
         from sobench.cli import main
@@ -63,7 +67,7 @@ def test_what_needs_no_network_needs_no_torch() -> None:
         print("all done")
     """
     done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(commands)],
+        [sys.executable, "-c", script, json.dumps(arguments_of)],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stderr == ""
@@ -151,6 +155,15 @@ def test_options_that_change_no_result_leave_it_whole(
     assert run_ids(out) == run_ids(invoke(capsys, "plan", path).out) != {}
 
 
+def test_an_override_may_make_a_suite_valid(capsys: Capture) -> None:
+    path = write_suite(head="faster_rcnn", methods=["fpn", "zoominnet"])
+    assert invoke(capsys, "plan", path).code == 2
+    for mending in (["--set", "head=retinanet"], ["--set", "methods=[fpn]"]):
+        code, out, err = invoke(capsys, "plan", path, *mending, "--epochs", "2")
+        assert (code, err) == (0, "")
+        assert f"partial: {mending[0]} {mending[1]}" in out
+
+
 def test_other_seeds_are_whole(capsys: Capture) -> None:
     path = write_suite()
     for arguments in (["--seeds", "5"], ["--set", "seeds=[5]"]):
@@ -171,3 +184,30 @@ def test_rows_and_deviations(capsys: Capture) -> None:
     ]  # fmt: skip
     keep(path, 0.5, 0.4)
     assert "fast deviates: schedule.lr: 0.5 (why not)" in invoke(capsys, "report", path).out
+
+
+def test_the_table_of_commands_is_their_own_help() -> None:
+    context = click.Context(cli)
+    for name, text in COMMANDS.items():
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.help == text
+    folder = Path(commands.__file__).parent
+    assert {path.stem for path in folder.glob("*.py")} == {*COMMANDS, "options", "__init__"}
+
+
+def test_commands_are_completed_by_the_shell() -> None:
+    items = cli.shell_complete(click.Context(cli), "r")
+    assert [item.value for item in items] == ["run", "report"]
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    """As in ``sobench list keys | head -1``."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sobench", "list", "keys"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")

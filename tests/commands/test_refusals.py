@@ -101,7 +101,8 @@ def test_missing_device(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rum"], "No such command 'rum'"),
+        (["rum"], "No such command 'rum'; did you mean 'run'?"),
+        (["lis"], "No such command 'lis'; did you mean 'list'?"),
         (["run"], "Missing argument 'SUITE'"),
         (["run", "a.yaml", "--limit", "0"], "Invalid value for '--limit'"),
         (["run", "a.yaml", "--epochs", "x"], "Invalid value for '--epochs'"),

@@ -161,3 +161,12 @@ def test_interruption(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
         "interrupted; the same command goes on from the last checkpoint"
     )
     assert outcomes() == {}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_that_only_diverges_is_not_a_success(capsys: Capture) -> None:
+    wild = {"name": "fpn", "label": "wild", "deviations": {"schedule.lr": 1e12, "reason": "a try"}}
+    code, out, err = invoke(capsys, "run", write_suite(methods=[wild]), *TINY)
+    assert (code, out) == (1, "")
+    assert "wild seed 0: diverged: " in err
+    assert [outcome.status for outcome in outcomes().values()] == ["diverged"]

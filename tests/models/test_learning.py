@@ -103,7 +103,7 @@ def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[fl
                 done = len(losses) / steps
                 rate = RATE * min(1, (len(losses) + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))
                 detector.train()
-                losses.append(train_step(detector, optimizer, batch, rate, clip_norm))
+                losses.append(train_step(detector, optimizer, batch, rate, clip_norm, "fp32"))
         stages.append({part: [step[part] for step in losses] for part in losses[0]})
     return detector, stages
 
@@ -146,7 +146,8 @@ def test_a_method_overfits_eight_images(method: str, head: str) -> None:
     detector, stages = _overfit(run, lesson)
     dataset, pixels = _scenes(run.suite.input, lesson)
     settings = run.suite.input
-    detections = detect(detector, pixels, dataset, settings, batch_size=lesson.batch_size)
+    options: dict[str, Any] = {"batch_size": lesson.batch_size, "precision": "fp32"}
+    detections = detect(detector, pixels, dataset, settings, **options)
     ap50 = score(dataset, detections, PROTOCOLS["tiny"]).metrics["AP50"]
     *before, last = stages
     assert _fall(last["total"]) < (0.2 if head == "faster_rcnn" else 0.1)

@@ -71,7 +71,8 @@ def pixels() -> ImageArray:
 def detected(resize: str, **options: Any) -> tuple[list[Any], Oracle]:
     settings = Input.model_validate({"size": [64, 64], "resize": resize})
     oracle = Oracle().train()
-    detections = detect(oracle, pixels(), dataset(), settings, batch_size=2, **options)  # type: ignore[arg-type]
+    options = {"batch_size": 2, "precision": "fp32"} | options
+    detections = detect(oracle, pixels(), dataset(), settings, **options)  # type: ignore[arg-type]
     return list(detections), oracle
 
 

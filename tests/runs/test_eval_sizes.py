@@ -36,6 +36,7 @@ def test_sizes_that_are_asked_for_later_need_no_training(tmp_path: Path) -> None
     assert outcome.scored == records["fpn"].scored == outcome.sizes["32x32"]
     folder = tmp_path / "tiny" / "fpn" / outcome.run_id
     assert record.read(folder) == outcome
+    assert not (folder / "detections-32x32.json.gz").exists()  # its own size is detected anyway
     board = board_of(suite, [outcome])
     assert list(board.sizes["input"]) == ["32x32", "64x48"]
     assert matrix(suite, tmp_path)[0].fresh == []
@@ -55,7 +56,9 @@ def test_other_sizes_are_detected_as_by_a_suite_of_that_size(tmp_path: Path) -> 
     detector = build_detector(resized, run.entry, 5, 7, box_wh(training, suite.input))
     detector.load_state_dict(checkpoint.load(last)["model"])
     pixels = np.stack([resize(dataset.read_image(i), resized.input) for i in range(2)])
-    detections = detect(detector, pixels, dataset, resized.input)
+    detections = detect(
+        detector, pixels, dataset, resized.input, batch_size=2, precision=suite.precision
+    )
     stored = read_rows(folder / "detections-64x48.json.gz")
     assert len(detections) == len(stored) > 0
     for one, other in zip(detections, stored, strict=True):
@@ -118,3 +121,24 @@ def test_a_size_that_the_weights_do_not_fit_is_refused_first(tmp_path: Path) -> 
     matrix(suite.model_copy(update={"eval_sizes": ()}), tmp_path)
     with pytest.raises(RequestError, match=words):  # also where the row is done
         matrix(suite, tmp_path)
+
+
+def test_sizes_that_another_protocol_scored_do_not_stay(tmp_path: Path) -> None:
+    matrix(small("fpn", eval_sizes=[[64, 48]]), tmp_path)
+    _, records = matrix(small("fpn", eval_sizes=[[48, 48]]), tmp_path)
+    assert set(records["fpn"].sizes) == {"64x48", "48x48"}  # of another suite, but present
+    _, records = matrix(small("fpn", eval_sizes=[[48, 48]], protocol="tiny"), tmp_path)
+    assert set(records["fpn"].sizes) == {"48x48"}
+
+
+def test_scoring_anew_keeps_the_limit(tmp_path: Path) -> None:
+    suite = small("fpn")
+    more = suite.model_copy(update={"dataset": suite.dataset.model_copy(update={"val": 4})})
+    _, records = matrix(more, tmp_path, limit=2)
+    recorder, again = matrix(more.model_copy(update={"protocol": "tiny"}), tmp_path, limit=2)
+    assert recorder.trained == []
+    assert again["fpn"].scored is not None
+    truth = [row["ground_truth"] for row in again["fpn"].scored.per_class.values()]
+    (before,) = records.values()
+    assert before.scored is not None
+    assert truth == [row["ground_truth"] for row in before.scored.per_class.values()]

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from sobench.errors import Diverged, RequestError
-from sobench.files import locked
+from sobench.files import is_locked, locked
 from sobench.runs import record
+from sobench.runs.detect import detect
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints, step_of
 from sobench.training.loop import TrainingData, train
@@ -225,3 +226,36 @@ def test_weights_that_do_not_fit_are_refused_before_anything_trains(tmp_path: Pa
     with pytest.raises(RequestError, match=r"pafpn: init_from: fpn: the weights of fpn do not f"):
         matrix(small("fpn", other), tmp_path)
     assert not (tmp_path / "tiny").exists()
+
+
+def test_a_run_is_locked_until_its_detections_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = small("fpn")
+    (run,) = planned(suite)
+    locks: list[bool] = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        locks.append(is_locked(run.folder(tmp_path)))
+        return detect(*arguments, **options)
+
+    monkeypatch.setattr("sobench.runs.execute.detect", spy)
+    matrix(suite, tmp_path)
+    assert locks == [True]
+    assert not is_locked(run.folder(tmp_path))
+
+
+def test_every_row_is_tried_even_if_its_last_seed_is_done(tmp_path: Path) -> None:
+    """SSD has as many stages as its input can be halved."""
+    suite = small("ssd", seeds=[0, 1])
+    matrix(suite, tmp_path, seeds=[1])
+    wrong = suite.model_copy(update={"eval_sizes": ((256, 256),)})
+    with pytest.raises(RequestError, match=r"eval_sizes: \[256, 256\]: the weights of ssd do not"):
+        matrix(wrong, tmp_path)
+
+
+def test_seeds_of_a_row_have_one_id() -> None:
+    plan_of_both = planned(small(STUDENT, "fpn", seeds=[0, 1]))
+    ids = [run.row_id for run in plan_of_both]
+    assert ids[:2] == ids[2:]
+    assert len(set(ids)) == 2

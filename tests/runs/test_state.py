@@ -192,6 +192,17 @@ def test_the_state_is_the_same_without_the_data(write: Callable[[Run, RunFolder]
     assert read_records([unknown], RESULTS) == read_records([run], RESULTS)
 
 
+def test_present_scores_are_a_result_even_if_nothing_else_is_left() -> None:
+    """Such as results that were copied without their checkpoints."""
+    run, folder = the_run(write_suite(**SIZES))
+    untested_without_weights(run, folder)
+    folder.detections().unlink()
+    state = read_states([run], RESULTS)[run.settings_id]
+    assert (state.name, state.result) == ("missing", record.read(folder.path))
+    scored_by_old_protocol(run, folder)
+    assert read_states([run], RESULTS)[run.settings_id].result is None
+
+
 def test_a_partial_result_is_a_done_run() -> None:
     run = tiny_run()
     state = state_of(run, record_of(run, status="partial", reason="--limit 2"))
@@ -246,9 +257,10 @@ def test_plan_run_and_report_agree(
     # plan says the state.
     assert plan_out.code == 0
     assert planned_state(plan_out.out) == (name, reason)
-    # report shows a result only if the state has one, and else says the same reason.
-    assert report.code == (0 if name in ("done", "to test") else 4)
-    if name in ("done", "to test"):
+    # report shows a result if the run has present scores, and says the same reason.
+    has_result = name in ("done", "to test") or write is untested_without_weights
+    assert report.code == (0 if has_result else 4)
+    if has_result:
         assert re.search(r"^1 +fpn +0\.", report.out, re.MULTILINE)
     if reason:
         assert reason in (report.out if report.code == 0 else report.err)

@@ -66,7 +66,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     # name: (files of the package, what the message says)
     "no module": (
         {"other_package/__init__.py": ""},
-        POINT + "cannot be imported (ModuleNotFoundError: No module named 'my_package');\nmend the",
+        POINT + "cannot be imported (ModuleNotFoundError: No module named 'my_package');\nfix the",
     ),
     "no such name": (
         {"my_package/__init__.py": "METHODS = ()\n"},
@@ -78,7 +78,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     ),
     "import that fails": (
         {"my_package/__init__.py": "raise OSError('no licence\\nat all')\n"},
-        POINT + "cannot be imported (OSError: no licence);\nmend the package or uninstall it",
+        POINT + "cannot be imported (OSError: no licence);\nfix the package or uninstall it",
     ),
     "not a row": (
         {"my_package/__init__.py": "METHOD = {'title': 'Mine'}\n"},
@@ -130,7 +130,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     ),
     "switch that no suite can name": (
         {"my_package/__init__.py": row(switches="{'label': Switch(1, (1, 2), '')}")},
-        POINT + "switches: 'label' is a key of every row of a suite; call the switch otherwise",
+        POINT + "switches: 'label' is a key of every row; give the switch another name",
     ),
 }
 
@@ -199,7 +199,7 @@ NO_BUILD: dict[str, tuple[dict[str, str], str]] = {
     "import that fails": (
         {"my_package/model.py": "import a_library_that_is_not_here\n"},
         "cannot be imported (ModuleNotFoundError: No module named 'a_library_that_is_not_here');\n"
-        "mend the package or leave the method out",
+        "fix the package or leave the method out",
     ),
     "no build": (
         {"my_package/model.py": "def built(): ...\n"},

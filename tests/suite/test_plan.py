@@ -306,8 +306,8 @@ def test_required_runs_come_first_and_once() -> None:
     ("origins", "problem"),
     [
         ({"a": "c"}, "a: init_from: no row is called 'c'; known: a, b"),
-        ({"a": "a"}, "a: init_from: a <- a is a circle"),
-        ({"a": "b", "b": "a"}, "a: init_from: a <- b <- a is a circle"),
+        ({"a": "a"}, "a: init_from: a <- a is a cycle"),
+        ({"a": "b", "b": "a"}, "a: init_from: a <- b <- a is a cycle"),
         ({"a": ""}, "a: init_from: '' is not a label; write that of another row"),
         ({"a": None}, "a: init_from: null is not a label"),
     ],

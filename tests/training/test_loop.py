@@ -13,12 +13,13 @@ from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.synthetic import scenes as synthetic
 from sobench.errors import CheckpointError, Diverged
 from sobench.models.build import build_detector
-from sobench.models.detector import Detector, Stage
+from sobench.models.detector import Detector, HeadOutput, Stage
 from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints
-from sobench.training.loop import TrainingData, train
+from sobench.training.loop import TrainingData, train, train_step
+from sobench.training.optimizer import make_optimizer
 from sobench.training.progress import TrainProgress
 from sobench.training.state import TrainState
 from tests.tiny_suite import tiny_run
@@ -96,8 +97,8 @@ def test_a_training_stopped_in_a_stage_or_between_two_goes_on_there(
     assert [row["stage"] for row in whole.epochs] == ["head"] * 3 + ["all"] * 2
     with pytest.raises(StopError):
         _train(run, tmp_path / "cut", stop_at, every=0)
-    history, detector, _ = _train(run, tmp_path / "cut")
-    assert history.epochs == whole.epochs
+    state, detector, _ = _train(run, tmp_path / "cut")
+    assert state.epochs == whole.epochs
     for name, tensor in reference.state_dict().items():
         assert torch.equal(tensor, detector.state_dict()[name]), name
     assert _log(tmp_path / "cut") == _log(tmp_path / "whole")
@@ -134,10 +135,10 @@ def test_a_stopped_training_ends_as_if_it_had_not_been(
     whole, reference, _ = _train(run, tmp_path / "whole")
     with pytest.raises(StopError):
         _train(run, tmp_path / "cut", stop_at, every=0)
-    history, detector, seen = _train(run, tmp_path / "cut")
+    state, detector, seen = _train(run, tmp_path / "cut")
     assert seen[0].step <= stop_at + 1
-    assert history.last == whole.last
-    assert history.epochs == whole.epochs
+    assert state.last == whole.last
+    assert state.epochs == whole.epochs
     for name, tensor in reference.state_dict().items():
         assert torch.equal(tensor, detector.state_dict()[name]), name
     assert _log(tmp_path / "cut") == _log(tmp_path / "whole")
@@ -152,9 +153,9 @@ def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(tmp_path
     content = bytearray(newest.read_bytes())
     content[1000] ^= 4
     newest.write_bytes(content)
-    history, detector, seen = _train(run, tmp_path / "cut")
+    state, detector, seen = _train(run, tmp_path / "cut")
     assert 1 < seen[0].step < 4
-    assert history.last == whole.last
+    assert state.last == whole.last
     for name, tensor in reference.state_dict().items():
         assert torch.equal(tensor, detector.state_dict()[name]), name
 
@@ -186,9 +187,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_parts(tmp_path: Pa
 
 def test_scores_are_taken_when_the_suite_says_so(tmp_path: Path) -> None:
     scores: list[int] = []
-    history, detector, _ = _train(tiny_run(evaluate_every=2), tmp_path, scores=scores)
+    state, detector, _ = _train(tiny_run(evaluate_every=2), tmp_path, scores=scores)
     assert scores == [6]
-    assert [row.get("ap") for row in history.epochs] == [None, 0.5, None]
+    assert [row.get("ap") for row in state.epochs] == [None, 0.5, None]
     assert detector.training
 
 
@@ -205,3 +206,42 @@ def test_the_log_has_a_line_for_each_epoch_with_mean_losses(tmp_path: Path) -> N
     losses = rows[0]["losses"]
     assert isinstance(losses, dict)
     assert losses["box"] == pytest.approx(np.mean([p.losses["box"] for p in seen[:3]]))
+
+
+def _one_step(precision: str = "fp32", clip_norm: float | None = None) -> Detector:
+    """The tiny detector after a step on two images."""
+    run = tiny_run()
+    detector = build_detector(run.suite, run.entry, 5, 0).train()
+    data = TrainingData(*_data(run), run.suite.input, run.suite.augment)
+    batch = next(data.batches(detector.stages[0], 2, seed=0, epoch=0, start=0))
+    optimizer = make_optimizer(detector, run.suite.schedule)
+    train_step(detector, optimizer, batch, 0.01, clip_norm, precision)
+    return detector
+
+
+def _gradient_norm(detector: Detector) -> float:
+    gradients = [p.grad.double().flatten() for p in detector.parameters() if p.grad is not None]
+    return float(torch.cat(gradients).norm())
+
+
+def test_gradients_are_clipped_to_the_norm() -> None:
+    plain = _gradient_norm(_one_step())
+    assert plain > 0.02
+    assert _gradient_norm(_one_step(clip_norm=0.01)) == pytest.approx(0.01, rel=1e-3)
+    assert _gradient_norm(_one_step(clip_norm=2 * plain)) == pytest.approx(plain)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_network_computes_in_the_precision(
+    monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    seen: list[bool] = []
+    predict = Detector.predict
+
+    def spy(detector: Detector, images: torch.Tensor) -> HeadOutput:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return predict(detector, images)
+
+    monkeypatch.setattr(Detector, "predict", spy)
+    _one_step(precision)
+    assert seen == [precision == "bf16"]
