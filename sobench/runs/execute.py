@@ -110,10 +110,7 @@ def _finish(
     environment = describe(device_name(device), torch.get_num_threads())
     train_split, val_split = _load_splits(run, callback)
     callback.on_stage("build")
-    detector = build_network(run, train_split.dataset, device)
-    for role, required in run.requires:
-        teacher = trained_network(required, results, train_split.dataset, device)
-        detector.load_required(role, teacher)
+    detector = _build(run, results, train_split.dataset, device)
     data = _training_data(run, detector, train_split, device, callback)
     # Held until the detections are written, since a second process would write the same files.
     with folder.lock():
@@ -186,6 +183,14 @@ def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, Loa
             f"{', '.join(val_split.dataset.classes)}; annotate both with one list"
         )
     return train_split, val_split
+
+
+def _build(run: Run, results: Path, training: Dataset, device: torch.device) -> Detector:
+    """The network as its training begins, with all that it takes from the runs that it requires."""
+    detector = build_network(run, training, device)
+    for role, required in run.requires:
+        detector.load_required(role, trained_network(required, results, training, device))
+    return detector
 
 
 def _training_data(
