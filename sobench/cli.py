@@ -22,7 +22,7 @@ COMMANDS = {
     "plan": "Show the runs of a suite and how far each has come.",
     "report": "Print the leaderboard of a suite from the results so far.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",
-    "list": "Show the methods, heads, datasets, protocols, suites, or keys of a suite.",
+    "list": "Show methods, heads, datasets, protocols, suites, or the keys of a suite.",
     "doctor": "Say what this machine can do, what is missing, and how to fix it.",
 }
 """Each is ``command`` in the file of its name in ``commands/``. The help stands here too, so that

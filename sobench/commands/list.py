@@ -13,5 +13,5 @@ KINDS = ["methods", "heads", "datasets", "protocols", "suites", "keys"]
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS))
 def command(kind: str) -> None:
-    """Show the methods, heads, datasets, protocols, suites, or keys of a suite."""
+    """Show methods, heads, datasets, protocols, suites, or the keys of a suite."""
     print_list(kind, stdout())

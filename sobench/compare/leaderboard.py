@@ -79,7 +79,7 @@ def build(runs: Sequence[Run], states: States) -> Leaderboard:
     if not results:
         reasons = [f"; {name}: {why}" for name, why in missing.items() if why != NOT_RUN]
         raise NothingToCompare(
-            f"{suite.name}: this suite has no finished run; `sobench run` makes some"
+            f"{suite.name}: this suite has no finished run yet; start with `sobench run`"
             + "".join(reasons[:1])
         )
     metrics = tuple(metric.name for metric in score_metrics(PROTOCOLS[suite.protocol]))

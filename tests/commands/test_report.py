@@ -24,7 +24,7 @@ def test_report_without_results(capsys: Capture) -> None:
     code, out, err = invoke(capsys, "report", path)
     assert (code, out) == (4, "")
     assert err == (
-        "nothing to show: small: this suite has no finished run; `sobench run` makes some\n"
+        "nothing to show: small: this suite has no finished run yet; start with `sobench run`\n"
     )
 
 

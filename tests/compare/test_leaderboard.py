@@ -145,9 +145,9 @@ def test_missing_rows_have_their_reason() -> None:
 
 def test_nothing_to_compare() -> None:
     runs = runs_of([0])
-    with pytest.raises(NothingToCompare, match="tiny: this suite has no finished run; `sobench"):
+    with pytest.raises(NothingToCompare, match="tiny: this suite has no finished run yet; st"):
         board_of(runs, [])
-    with pytest.raises(NothingToCompare, match="makes some; ssd seed 0: failed: no luck"):
+    with pytest.raises(NothingToCompare, match="`sobench run`; ssd seed 0: failed: no luck"):
         board_of(runs, [failed_record(runs["ssd", 0])])
 
 
