@@ -150,8 +150,8 @@ def test_the_loss_is_of_small_hard_regions(monkeypatch: pytest.MonkeyPatch) -> N
     background = [[0.0, 60, 30, 90], [1.0, 60, 31, 90], [0.0, 61, 30, 91]]
     output = filter_proposals(monkeypatch, head, [SMALL, LARGE, *background, PADDING])
     head.small.box_offsets.bias.data.copy_(torch.tensor([9.0] * 4 + [-0.5, 0, 0, 0] + [9.0] * 4))
-    # The large object is not a region. Of the small one, its proposal and the three of background two
-    # are kept, a quarter of eight: the proposal, whose box is worse by 5 px, and one of background.
+    # The large object is not a region. Of the small one, its proposal and the three of background,
+    # two are kept, a quarter of eight: the proposal, whose box is worse by 5 px, and a background.
     nearly = (SMALL[0] + 5, SMALL[1], SMALL[2] + 5, SMALL[3])
     targets = planted.targets([[nearly, tuple(LARGE)]], [[1, 0]])
     losses = head.loss(output, targets)
