@@ -84,7 +84,7 @@ def build(runs: Sequence[Run], states: States) -> Leaderboard:
         )
     metrics = tuple(metric.name for metric in score_metrics(PROTOCOLS[suite.protocol]))
     table_rows = [_row(label, records, metrics) for label, records in results.items()]
-    table_rows.sort(key=lambda row: -_or_worst(row["AP"]))
+    table_rows.sort(key=lambda row: -_or_worst(row[metrics[0]]))
     for rank, row in enumerate(table_rows, 1):
         row["rank"] = rank
     labels = [str(row["method"]) for row in table_rows]

@@ -119,7 +119,7 @@ def _finish(
         state = train(
             detector, data, run.suite.schedule, folder.path,
             run_id=run.id, seed=run.seed, precision=run.suite.precision,
-            score=lambda: _interim_scores(run, detector, val_split),
+            log_path=folder.log, score=lambda: _interim_scores(run, detector, val_split),
             on_step=callback.on_step, warn=callback.warn,
             evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip

@@ -34,6 +34,11 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def log(self) -> Path:
+        """Losses, step by step and epoch by epoch."""
+        return self.path / "log.jsonl"
+
+    @property
     def record(self) -> Path:
         """The outcome."""
         return self.path / "record.json"

@@ -22,7 +22,7 @@ from sobench.training.stages import StageSchedule, stage_schedules
 from sobench.training.state import TrainClock, TrainLog, TrainState, resume, save_state
 
 LOG_INTERVAL = 10
-"""Steps between two lines of ``log.jsonl``."""
+"""Steps between two lines of the log."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def train(
     run_id: str,
     seed: int,
     precision: str,
+    log_path: Path,
     score: Callable[[], dict[str, float | None]],
     on_step: Callable[[TrainProgress], None],
     warn: Callable[[str], None],
@@ -76,10 +77,11 @@ def train(
     interrupted.
 
     Args:
-        folder: where checkpoints and ``log.jsonl`` are written.
+        folder: where checkpoints are written.
         run_id: stamped on the checkpoints; those of another run are refused.
         seed: of the order of images, their augmentation and the training's random numbers.
         precision: ``fp32`` or ``bf16``.
+        log_path: a JSON line for every few steps and for every epoch.
         score: called at the end of every ``evaluate_every``-th epoch (0: never); returns ``ap`` and
             ``ap50``.
         on_step: called after every step.
@@ -91,7 +93,7 @@ def train(
     """
     schedules = stage_schedules(detector.stages, schedule, len(data.images))
     state, optimizer_state = resume(folder, run_id, detector, seed, warn)
-    log, clock = TrainLog(folder / "log.jsonl", state), TrainClock(state)
+    log, clock = TrainLog(log_path, state), TrainClock(state)
     last_step = schedules[-1].end
     for current in schedules:
         # A stage that was finished before is not started again, but the last one always is, so

@@ -107,7 +107,7 @@ def resume(
 
 
 class TrainLog:
-    """``log.jsonl``, cut back to the lines before the checkpoint from which a training resumes."""
+    """The log of a training, cut back to the lines before the checkpoint that it resumes from."""
 
     def __init__(self, path: Path, state: TrainState) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

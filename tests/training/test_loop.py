@@ -64,8 +64,9 @@ def _train(
     suite = run.suite
     state = train(
         detector, TrainingData(*_data(run), suite.input, suite.augment), suite.schedule, folder,
-        run_id=run.id, seed=run.seed, precision=suite.precision, score=score, on_step=on_step,
-        warn=warnings.append, evaluate_every=suite.evaluate_every, checkpoint_seconds=every,
+        run_id=run.id, seed=run.seed, precision=suite.precision,
+        log_path=folder / "log.jsonl", score=score, on_step=on_step, warn=warnings.append,
+        evaluate_every=suite.evaluate_every, checkpoint_seconds=every,
     )  # fmt: skip
     return state, detector, steps
 
