@@ -42,6 +42,10 @@ class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 
 
+class DiskFull(SobenchError):  # noqa: N818
+    """There is no room for a file; nothing that was there before is lost."""
+
+
 class NothingToCompare(SobenchError):  # noqa: N818
     """There is no result to show or to compare with."""
 
