@@ -57,7 +57,8 @@ class Run:
         of_head = ("head", *HEADS[self.suite.head].sections) if method.heads else ()
         settings = {key: suite[key] for key in (*_SECTIONS_OF_ALL, *of_head)}
         # Data and weights count by their content, wherever they are.
-        dataset = {key: value for key, value in suite["dataset"].items() if key != "root"}
+        places = ("root", "outside_root")
+        dataset = {key: value for key, value in suite["dataset"].items() if key not in places}
         backbone = dict(suite["backbone"])
         if backbone["weights"] not in ("none", "imagenet"):
             backbone["weights"] = _file_digest(Path(backbone["weights"]))
