@@ -42,6 +42,10 @@ class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 
 
+class RecordError(SobenchError):
+    """A record is damaged, of another version, or lies in the folder of another run."""
+
+
 class NothingToCompare(SobenchError):  # noqa: N818
     """There is no result to show or to compare with."""
 
