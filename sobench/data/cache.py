@@ -78,7 +78,7 @@ class CachedImages:
     def _read(self, number: int, image: ImageArray) -> ImageArray:
         """Fill ``image`` with the pixels of an image and check them."""
         start, done = _head_bytes(len(self)) + number * image.nbytes, 0
-        buffer = memoryview(image).cast("B")
+        buffer = image.data.cast("B")
         try:
             while count := os.preadv(self._file, [buffer[done:]], start + done):
                 done += count
@@ -159,6 +159,16 @@ def cached_images(
                 f"written ({error.strerror or error}); set SOBENCH_CACHE to a folder with room"
             ) from None
     return _opened(path, header, shape)
+
+
+def check_images(images: CachedImages) -> None:
+    """Read every image once.
+
+    Raises:
+        DataError: one is damaged.
+    """
+    for index in range(len(images)):
+        images[index]
 
 
 def _told_once(on_wait: Callable[[str], None] | None) -> Callable[[str], None]:
