@@ -36,9 +36,10 @@ test: lint
 test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume: minutes
 	$(BIN)/pytest -m slow -n 2
 
-benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's
+benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's, cost of checks
 	$(BIN)/python -m tests.benchmarks.training_step
 	$(BIN)/python -m tests.benchmarks.training_step --head faster_rcnn
+	$(BIN)/python -m tests.benchmarks.cache_check
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

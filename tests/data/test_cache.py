@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,12 @@ def test_folder_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == Path("/somewhere/sobench")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "sobench"
+
+
+def test_an_image_may_be_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = os.preadv
+    images = build()
+    monkeypatch.setattr(
+        os, "preadv", lambda file, buffers, at: original(file, [buffers[0][:99]], at)
+    )
+    assert np.array_equal(images[:], right())
