@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from sobench.text import is_printable, quoted
+from sobench.text import is_printable
 
 LONGEST_PATH = 4096
 """Characters that Linux allows a path."""
@@ -47,8 +47,11 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_truth_values(cls, content: Any) -> Any:
-        """Refuse ``true`` for a number, which pydantic would take as 1; no field is true or false."""
+        """Refuse ``true`` for a number, which pydantic would take as 1."""
+        truth_values = {key for key, field in cls.model_fields.items() if field.annotation is bool}
         for key, value in content.items() if isinstance(content, dict) else ():
+            if key in truth_values:
+                continue
             values = value if isinstance(value, list | tuple) else [value]
             if any(isinstance(item, bool) for item in values):
                 raise ValueError(f"{key}: write neither true nor false here")
