@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from sobench.data.check import checked_splits
 from sobench.models.check import check_detector, check_fits
 from sobench.runs.callbacks import MatrixProgressCallback
 from sobench.runs.execute import execute, rescore
@@ -32,12 +33,17 @@ def run_matrix(
     run itself is done.
 
     Raises:
-        RequestError: a row that is to be trained cannot be built; raised before any is trained.
+        RequestError: a row that is to be trained cannot be built, or its data cannot be used;
+            raised before any is trained.
     """
     states = read_states(with_required(runs), results)
     training = _to_train(runs, states)
     due = with_required(runs, lambda run: run.settings_id in training)
     _check_rows(due, states, training)
+    datasets = [(run.suite.dataset, run.limit) for run in due if run.settings_id in training]
+    for spec, limit in dict.fromkeys(datasets):
+        for text in checked_splits(spec, limit)[1]:
+            callback.warn(text)
     for number, run in enumerate(due, 1):
         callback.on_run_start(run, number, len(due))
         state = states[run.settings_id]
