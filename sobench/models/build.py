@@ -22,6 +22,7 @@ def build_detector(
     num_classes: int,
     seed: int,
     box_wh: FloatArray | None = None,
+    weights: str = "",
 ) -> Detector:
     """The detector of one row, initialised from ``seed`` without touching the global generator.
 
@@ -30,13 +31,14 @@ def build_detector(
 
     Args:
         box_wh: ``[N, 2]`` width and height of the training boxes in pixels of the input.
+        weights: digest of the backbone's weights when the run was planned; empty if any will do.
 
     Raises:
         RequestError: the method cannot be built under this suite.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        backbone = build_backbone(suite.backbone)
+        backbone = build_backbone(suite.backbone, weights)
         torch.default_generator.manual_seed(seed + 1)
         config = detector_config(suite, num_classes, box_wh)
         return builder(entry.name)(backbone, config, entry.switches)

@@ -116,8 +116,8 @@ def _state(run: Run, folder: RunFolder, outcome: Record | None) -> RunState:
     """The state by the record, brought together with the other files of the folder."""
     state = state_of(run, outcome)
     if outcome is not None and outcome.scored is not None:
-        weights = folder.checkpoint_of(outcome.last_step)
-        state = replace(state, has_weights=weights is not None)
+        weights = folder.checkpoints_of(outcome.last_step)
+        state = replace(state, has_weights=bool(weights))
     # Scoring needs the detections, and testing at another size these or the weights.
     if state.name in ("to score", "to test") and not _can_score(run, folder, state):
         files = "weights" if folder.detections().exists() else "detections"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, get_method
 from sobench.suite.reader import as_written, with_deviations
 from sobench.suite.sections import MethodEntry, Suite
+from sobench.suite.weights import weights_id
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
 
 _SECTIONS_OF_ALL = ("input", "augment", "neck", "schedule", "precision", "detect")
@@ -56,9 +57,7 @@ class Run:
         settings = {key: suite[key] for key in (*_SECTIONS_OF_ALL, *of_head)}
         # Data and weights count by their content, wherever they are.
         dataset = {key: value for key, value in suite["dataset"].items() if key != "root"}
-        backbone = dict(suite["backbone"])
-        if backbone["weights"] not in ("none", "imagenet"):
-            backbone["weights"] = _file_digest(Path(backbone["weights"]))
+        backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
         # A run changes with those that it requires.
@@ -246,22 +245,3 @@ def _check_distinct(runs: Sequence[Run]) -> None:
 def _digest(content: Any) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        path = path.expanduser()
-        status = path.stat()
-        return _content_digest(path, status.st_mtime_ns, status.st_size)
-    except OSError as error:
-        raise RequestError(
-            f"backbone.weights: {path}: {error.strerror}; write `imagenet`, `none` or a file's path"
-        ) from None
-
-
-@cache
-def _content_digest(path: Path, modified: int, size: int) -> str:
-    """Hash of a file's content, which is read once: the settings of every run ask for it."""
-    del modified, size  # part of the cache's key: they tell one state of the file from another
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
