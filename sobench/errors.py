@@ -42,6 +42,10 @@ class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 
 
+class DiskFull(SobenchError):  # noqa: N818
+    """There is no room left for a file."""
+
+
 class NothingToCompare(SobenchError):  # noqa: N818
     """There is no result to show or to compare with."""
 

@@ -66,6 +66,10 @@ class RunFolder:
         """The checkpoints that were written after ``step``: a damaged one may be among them."""
         return [path for path in list_checkpoints(self.path) if step_of(path) == step]
 
+    def has_leftovers(self) -> bool:
+        """Whether there are files that a finished run does not need."""
+        return len(list_checkpoints(self.path)) > 1 or self.error.exists()
+
     def lock(self) -> AbstractContextManager[None]:
         """Hold the run for this process; raises ``RunLocked`` if another one holds it."""
         return locked(self.path)

@@ -59,11 +59,11 @@ def trained_weights(run: Run, results: Path) -> dict[str, Tensor]:
     Raises:
         RunError: the run is not finished, or its weights are gone or damaged.
     """
-    name, folder = f"{run.entry.label} seed {run.seed}", RunFolder.of(run, results)
+    folder = RunFolder.of(run, results)
     outcome = record.read(folder.path)
     if outcome is None or outcome.scored is None:
         why = f"{outcome.status}: {outcome.reason}" if outcome else "it has not run"
-        raise RunError(f"needs {name}, which is not done: {why}")
+        raise RunError(f"needs {run.name}, which is not done: {why}")
     problem = f"{folder.path} has no checkpoint of its last step"
     for path in folder.checkpoints_of(outcome.last_step):
         try:
@@ -72,4 +72,4 @@ def trained_weights(run: Run, results: Path) -> dict[str, Tensor]:
             problem = f"{error}; delete that file"
         else:
             return model
-    raise RunError(f"needs the weights of {name}: {problem}")
+    raise RunError(f"needs the weights of {run.name}: {problem}")

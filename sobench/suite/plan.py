@@ -93,6 +93,11 @@ class Run:
         required = {role: run.row_id for role, run in self.requires}
         return _digest(self.settings | {"seed": None, "requires": required})
 
+    @property
+    def name(self) -> str:
+        """Row and seed, as messages name the run."""
+        return f"{self.entry.label} seed {self.seed}"
+
     def folder(self, results: Path) -> Path:
         """The folder of the run's files."""
         return results / self.suite.name / self.entry.name / self.id
