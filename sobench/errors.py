@@ -43,7 +43,7 @@ class CheckpointError(SobenchError):
 
 
 class DiskFull(SobenchError):  # noqa: N818
-    """There is no room left for a file."""
+    """There is no room for a file; nothing that was there before is lost."""
 
 
 class NothingToCompare(SobenchError):  # noqa: N818
