@@ -16,9 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from sobench import cli
+from tests.campaigns.thin import make_thin
 
 # All that a command would import first, so that only the parent pays for it.
 _MODULES = (
@@ -142,7 +141,9 @@ def start_process(folder: Path, *arguments: str, name: str = "child") -> Child:
         return Child(pid, streams, began)
     _redirect(folder, streams)
     os.execve(  # noqa: S606
-        sys.executable, [sys.executable, "-m", "sobench.cli", *arguments], environment(folder)
+        sys.executable,
+        [sys.executable, "-m", "tests.campaigns.thin", *arguments],
+        environment(folder),
     )
 
 
@@ -162,15 +163,13 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _in_child(
-    folder: Path, streams: Path, arguments: Sequence[str], inside: Inside | None
-) -> int:
+def _in_child(folder: Path, streams: Path, arguments: Sequence[str], inside: Inside | None) -> int:
     """The exit code of the command, as Python would give it."""
     try:
         _redirect(folder, streams)
         os.environ.clear()
         os.environ.update(environment(folder))
-        torch.set_num_threads(1)
+        make_thin()
         if inside is not None:
             inside()
         cli.main(list(arguments))

@@ -50,6 +50,7 @@ def write_matrix(folder: Path, kind: str, **changes: Any) -> None:
         content["dataset"] = {
             "format": "coco", "root": str(root), "train": "train.json", "val": "val.json",
         }  # fmt: skip
+        content |= {"methods": ["fpn", "efpn"], "eval_sizes": [[48, 48]]}
     (folder / SUITE).write_text(yaml.safe_dump(content | changes))
 
 
@@ -115,7 +116,7 @@ def _numbers_of(run: Path) -> dict[str, str]:
     record = json.loads((run / "record.json").read_bytes())
     cost = record.get("cost") or {}
     values = {key: json.dumps(value) for key, value in record.items() if key not in _VARYING}
-    values |= {key: str(cost.get(key)) for key in ("parameters", "trainable", "gflops")}
+    values |= {key: str(cost.get(key)) for key in ("parameters", "trainable")}
     for path in sorted(run.glob("detections*.json.gz")):
         values[path.name] = digest(gzip.decompress(path.read_bytes()))
     checkpoints = sorted(run.glob("checkpoint-*.pt"))
