@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -103,6 +102,11 @@ def fresh(folder: Path, kind: str, random: Random) -> Path:
     return case
 
 
+def remove(case: Path) -> None:
+    """Delete a case that ended well; the others stay to be looked at."""
+    shutil.rmtree(case)
+
+
 def numbers(folder: Path) -> Numbers:
     """All numbers of the finished runs below a folder that are the same on every day."""
     results = folder / "results"
@@ -180,7 +184,7 @@ def _is_whole(path: Path) -> bool:
         if path.suffix == ".json":
             json.loads(content)
         if path.suffix == ".gz":
-            json.loads(gzip.open(io.BytesIO(content)).read())
+            json.loads(gzip.decompress(content))
     except FileNotFoundError:
         return True  # another process has just deleted it
     except (ValueError, OSError, EOFError):
