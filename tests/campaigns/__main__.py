@@ -53,8 +53,8 @@ def main(minutes: float, seed: int | None, only: str, folder: Path | None) -> No
         ]
         parts = [job.result() for job in jobs]
     all_counts = [sum(same[1:], same[0]) for same in zip(*parts, strict=True)]
-    failures = [line for counts in all_counts for line in counts.failures]
-    print(*failures, table(all_counts), sep="\n")
+    failures = sum(len(counts.failures) for counts in all_counts)
+    print(table(all_counts))
     if failures:
         print(f"the folders of the cases that failed are below {place}")
     elif folder is None:
