@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from sobench.commands.options import results_option, stdout, suite_options
+from sobench.commands.options import results_option, stdout, suite_options, trust_mtime_option
 from sobench.compare import leaderboard
-from sobench.data.fingerprint import fingerprint
+from sobench.report.hashing import shown_fingerprint
 from sobench.report.progress import MatrixProgress
 from sobench.report.terminal import print_leaderboard
 from sobench.runs.state import state_of
@@ -27,6 +29,7 @@ from sobench.suite.overrides import read_request
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
     help="Time between two checkpoints; every epoch also ends with one.",
 )  # fmt: skip
+@trust_mtime_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -34,17 +37,19 @@ def command(
     results: Path,
     device: str | None,
     checkpoint_seconds: float,
+    trust_mtime: bool,
     **options: Any,
 ) -> None:
     """Train and score what is missing, then print the leaderboard."""
     request = read_request(**options)
-    runs = request.runs(fingerprint(request.suite.dataset))
+    runs = request.runs(shown_fingerprint(request.suite.dataset, trust_mtime))
     # torch takes seconds to import: a wrong suite or missing data are reported before that.
     from sobench.device import choose_device, warn_of_precision
     from sobench.runs.matrix import run_matrix
 
     chosen = choose_device(device or request.suite.device)
-    with MatrixProgress(Console(stderr=True)) as progress:
+    # What methods of other packages print must not get among the results.
+    with MatrixProgress(Console(stderr=True)) as progress, redirect_stdout(sys.stderr):
         warn_of_precision(request.suite.precision, chosen, progress.warn)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
     # The board is built from the outcomes, which no file need be read again for.
@@ -52,4 +57,6 @@ def command(
     states = {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
     if any(state.result for state in states.values()):
         print_leaderboard(leaderboard.build(runs, states), stdout())
-    context.exit(1 if any(o.status in ("failed", "diverged") for o in outcomes) else 0)
+    has_failed = any(outcome.status in ("failed", "diverged") for outcome in outcomes)
+    is_done = all(state.name == "done" for state in states.values())
+    context.exit(0 if is_done and not has_failed else 1)
