@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sobench.errors import Diverged, RequestError
-from sobench.files import is_locked, locked
+from sobench.locks import is_locked, locked
 from sobench.runs import record
 from sobench.runs.detect import detect
 from sobench.training import checkpoint
