@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -182,10 +183,10 @@ def test_a_finished_matrix_reads_each_record_once(
     reads: list[str] = []
     settings: list[int] = []
     settings_of = Run.__dict__["settings"]
-    validate, resolve = Record.model_validate, settings_of.func
+    validate, resolve = Record.model_validate_json, settings_of.func
 
-    def read(content: dict[str, Any]) -> Record:
-        reads.append(content["run_id"])
+    def read(content: bytes) -> Record:
+        reads.append(json.loads(content)["run_id"])
         return validate(content)
 
     def count(run: Run) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def test_a_finished_matrix_reads_each_record_once(
         result: dict[str, Any] = resolve(run)
         return result
 
-    monkeypatch.setattr(Record, "model_validate", read)
+    monkeypatch.setattr(Record, "model_validate_json", read)
     monkeypatch.setattr(settings_of, "func", count)
     for command in ("plan", "report", "run"):
         reads.clear()
