@@ -98,6 +98,23 @@ def test_present_scores_are_a_result_even_if_nothing_else_is_left() -> None:
     assert read_states([run], RESULTS)[run.settings_id].result is None
 
 
+def test_a_folder_that_may_not_be_entered_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_suite(methods=["fpn", "ssd"])
+    suite = load(path)
+    fpn, ssd = plan(suite, fingerprint(suite.dataset))
+    done(ssd, RunFolder.of(ssd, RESULTS))
+
+    def refuse(_: RunFolder) -> bool:
+        raise PermissionError(13, "Permission denied", "results/.lock")
+
+    monkeypatch.setattr(RunFolder, "is_locked", refuse)
+    states = read_states([fpn, ssd], RESULTS)
+    assert [state.name for state in states.values()] == ["failed", "done"]
+    assert states[fpn.settings_id].reason == "results/.lock: Permission denied"
+
+
 def test_a_partial_result_is_a_done_run() -> None:
     run = tiny_run()
     state = state_of(run, record_of(run, status="partial", reason="--limit 2"))
