@@ -1,4 +1,4 @@
-"""Text that came from elsewhere, as a message or a table shows it: on one line, and not too long."""
+"""Text that came from elsewhere, as a message shows it: on one line, and not too long."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from sobench.files import write_atomic
 from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_leaderboard
 from sobench.suite.overrides import read_request
+from sobench.text import printable
 
 _NAMES = ("terminal", *FORMATS)
 
@@ -41,7 +42,7 @@ def command(results: Path, formats: str, out: Path | None, **options: Any) -> No
         else:
             path = out / f"{request.suite.name}.{suffix}"
             write_atomic(path, render(board).encode())
-            click.echo(path)
+            click.echo(printable(str(path)))
 
 
 def _format_names(formats: str, out: Path | None) -> list[str]:

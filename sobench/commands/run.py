@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from sobench.commands.options import results_option, stdout, suite_options
+from sobench.commands.options import results_option, stderr, stdout, suite_options
 from sobench.compare import leaderboard
 from sobench.data.fingerprint import fingerprint
 from sobench.report.progress import MatrixProgress
@@ -44,7 +43,7 @@ def command(
     from sobench.runs.matrix import run_matrix
 
     chosen = choose_device(device or request.suite.device)
-    with MatrixProgress(Console(stderr=True)) as progress:
+    with MatrixProgress(stderr()) as progress:
         warn_of_precision(request.suite.precision, chosen, progress.warn)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
     # The board is built from the outcomes, which no file need be read again for.

@@ -14,6 +14,7 @@ from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, Switch, When, methods
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
 from sobench.suite.reader import load
+from sobench.text import shortened
 from sobench.yaml_text import as_written
 
 
@@ -110,8 +111,9 @@ def _suites() -> tuple[list[str], list[list[str]]]:
     for path in _suite_files():
         try:
             suite = load(path)
-        except SuiteError as error:
-            table_rows.append([str(path), "-", "-", str(error)])
+        except SuiteError as error:  # one broken file hides no other
+            problem = " ".join(str(error).removeprefix(f"{path}: ").split())
+            table_rows.append([str(path), "-", "-", shortened(problem, 200)])
             continue
         runs = len(suite.methods) * len(suite.seeds)
         labels = ", ".join(entry.label for entry in suite.methods)

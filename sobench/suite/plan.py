@@ -240,8 +240,9 @@ def _check_distinct(runs: Sequence[Run]) -> None:
         other = first.setdefault(run.settings_id, run)
         if other is not run:
             raise RequestError(
-                f"{run.suite.name}: methods: {quoted(other.entry.label)} and {quoted(run.entry.label)} are the "
-                "same training; leave one out, or set a switch or a deviation"
+                f"{run.suite.name}: methods: {quoted(other.entry.label)} and "
+                f"{quoted(run.entry.label)} are the same training; leave one out, or set a switch "
+                "or a deviation"
             )
 
 

@@ -97,7 +97,8 @@ def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
     for key, value in entry.deviations.items():
         if str(key).partition(".")[0] in _SAME_FOR_ALL:
             raise SuiteError(
-                f"{source}: {shortened(key)} must be the same for every row; write another suite instead"
+                f"{source}: {shortened(key)} must be the same for every row; "
+                "write another suite instead"
             )
         _override(content, key, value, source)
     _check_keys(content, Suite, "", source)

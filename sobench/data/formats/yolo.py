@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sobench.data.annotations import (
     AnnotatedBox,
     Box,
@@ -22,6 +20,7 @@ from sobench.data.dataset import Dataset, Size
 from sobench.data.images import SUFFIXES, ImageFiles, list_images, read_size
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.datasets import YoloData
+from sobench.yaml_text import UnreadableYaml, read_yaml_file
 
 CONFIG = "data.yaml"
 COLUMNS = ("class", "cx", "cy", "w", "h")
@@ -130,14 +129,11 @@ def _labels_of(folder: Path) -> Path:
 def _config(root: Path) -> dict[str, Any]:
     file = root / CONFIG
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_yaml_file(file)
     except FileNotFoundError:
         raise DataError(f"{file}: no such file; correct dataset.root or write one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); replace it") from None
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise DataError(f"{file}: is not valid YAML ({problem}); correct it") from None
+    except UnreadableYaml as error:
+        raise DataError(f"{file}: {error}") from None
     if not isinstance(content, dict):
         raise DataError(f"{file}: has no keys; write train, val and names")
     return content
