@@ -47,6 +47,14 @@ class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 
 
+class DiskFull(SobenchError):  # noqa: N818
+    """There is no room for a file; nothing that was there before is lost."""
+
+
+class RecordError(SobenchError):
+    """A record is damaged, of another version, or lies in the folder of another run."""
+
+
 class NothingToCompare(SobenchError):  # noqa: N818
     """There is no result to show or to compare with."""
 

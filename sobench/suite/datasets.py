@@ -58,6 +58,9 @@ class CocoData(Section):
     """Area in square pixels of the original image below which an object is kept, which makes a
     subset of small objects as MRAE's (arXiv:2006.05941). In both splits larger objects become
     background, and images without a smaller one are left out. The default keeps everything."""
+    outside_root: bool = False
+    """Whether ``file_name`` of the annotation files may name images outside of ``root`` and of the
+    folders named here; the default refuses them."""
 
 
 class VisDroneData(Section):
@@ -90,6 +93,9 @@ class VocData(Section):
     """Image set of the images that are scored, written as ``train``."""
     classes: tuple[Label, ...] | None = None
     """Names of the classes, in the order of their labels; the default is the twenty of VOC."""
+    outside_root: bool = False
+    """Whether ``filename`` of the annotations and the image sets may name images outside of
+    ``root`` and of the folders named here; the default refuses them."""
 
 
 class YoloData(Section):
@@ -104,6 +110,9 @@ class YoloData(Section):
     """Key of ``data.yaml`` under which the training images are named."""
     val: FilePath = "val"
     """Key of ``data.yaml`` under which the images that are scored are named."""
+    outside_root: bool = False
+    """Whether ``data.yaml`` and lists of images may name images outside of ``root`` and of the
+    folders named here; the default refuses them."""
 
 
 class Tt100kData(Section):
@@ -124,6 +133,9 @@ class Tt100kData(Section):
     classes: Literal["all"] | tuple[Label, ...] | None = None
     """Names of the signs, in the order of their labels; ``all`` takes the types of the annotation
     file in its order. The default is the 45 signs that papers evaluate."""
+    outside_root: bool = False
+    """Whether ``path`` of the annotation file may name images outside of ``root`` and of the
+    folders named here; the default refuses them."""
 
     @model_validator(mode="before")
     @classmethod
