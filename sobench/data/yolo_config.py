@@ -17,6 +17,9 @@ from sobench.yaml_text import UnreadableYaml, read_yaml_file
 
 CONFIG = "data.yaml"
 
+_LONGEST = 600
+"""Characters of what a message repeats of the file."""
+
 
 @dataclass(frozen=True)
 class ImageSource:

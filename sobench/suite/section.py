@@ -48,10 +48,12 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_truth_values(cls, content: Any) -> Any:
-        """Refuse ``true`` for a number: pydantic takes it as 1, and no field is true or false."""
+        """Refuse ``true`` for a number, which pydantic would take as 1."""
         for key, value in content.items() if isinstance(content, dict) else ():
             values = value if isinstance(value, list | tuple) else [value]
-            if any(isinstance(item, bool) for item in values):
+            field = cls.model_fields.get(key)
+            is_switch = field is not None and field.annotation is bool
+            if not is_switch and any(isinstance(item, bool) for item in values):
                 raise ValueError(
                     f"{key}: {shown(value)} is wrong; true and false have no place here"
                 )

@@ -76,9 +76,7 @@ def test_missing_data(capsys: Capture, command: str) -> None:
     voc = {"format": "voc", "root": "nowhere"}
     path = write_suite(dataset=voc)
     root = Path("nowhere").resolve()
-    check_refusal(
-        capsys, f"dataset.root: no folder {root}; put the dataset there or", command, path
-    )
+    check_refusal(capsys, f"dataset.root: no folder {root}; put the dataset there", command, path)
     path = write_suite(dataset=voc | {"root": "${SOBENCH_DATA}/voc"})
     words = "needs the variable SOBENCH_DATA, which is not set; export SOBENCH_DATA=FOLDER or --set"
     check_refusal(capsys, words, command, path)
