@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from sobench.data import synthetic
-from sobench.data.annotation_files import plain
 from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset
 from sobench.data.formats import FORMATS
@@ -38,7 +37,7 @@ def expand_root(root: str) -> Path:
     if not folder.is_dir():
         # Not the folder itself: a variable may hold something that is nobody's business.
         raise DataError(
-            f"dataset.root: no folder {plain(root)}; put the dataset there, correct its "
+            f"dataset.root: no folder {root}; put the dataset there, correct its "
             "variables or --set dataset.root=FOLDER"
         )
     return folder
