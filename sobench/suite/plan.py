@@ -97,6 +97,11 @@ class Run:
         required = {role: run.row_id for role, run in self.requires}
         return short_digest(self.settings | {"seed": None, "requires": required})
 
+    @cached_property
+    def defect(self) -> str:
+        """Why the package of the run's method cannot be used for it; empty if it can."""
+        return get_method(self.entry.name).defect(self.entry.switches, self.suite)
+
     def folder(self, results: Path) -> Path:
         """The folder of the run's files."""
         return results / self.suite.name / self.entry.name / self.id
