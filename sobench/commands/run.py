@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from sobench.commands.options import results_option, stdout, suite_options, trust_mtime_option
+from sobench.commands.options import (
+    results_option,
+    stderr,
+    stdout,
+    suite_options,
+    trust_mtime_option,
+)
 from sobench.compare import leaderboard
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.progress import MatrixProgress
 from sobench.report.terminal import print_leaderboard
+from sobench.runs.search import changed_data
 from sobench.runs.state import state_of
 from sobench.suite.overrides import read_request
 
@@ -46,12 +54,17 @@ def command(
     from sobench.runs.matrix import run_matrix
 
     chosen = choose_device(device or request.suite.device)
-    with MatrixProgress(Console(stderr=True)) as progress:
+    # What methods of other packages print must not get among the results.
+    with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
         warn_of_precision(request.suite.precision, chosen, progress.warn)
+        for line in changed_data(runs, results):
+            progress.warn(line)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
     # The board is built from the outcomes, which no file need be read again for.
     by_id = {outcome.settings_id: outcome for outcome in outcomes}
     states = {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
     if any(state.result for state in states.values()):
         print_leaderboard(leaderboard.build(runs, states), stdout())
-    context.exit(1 if any(o.status in ("failed", "diverged") for o in outcomes) else 0)
+    has_failed = any(outcome.status in ("failed", "diverged") for outcome in outcomes)
+    is_done = all(state.name == "done" for state in states.values())
+    context.exit(0 if is_done and not has_failed else 1)
