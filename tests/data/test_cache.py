@@ -93,6 +93,18 @@ def test_a_failed_read_leaves_nothing(folder: Path) -> None:
     assert images[3][0, -1, 1] == 30
 
 
+def test_data_that_change_while_they_are_read_leave_nothing(folder: Path) -> None:
+    read = Images()
+
+    def check() -> None:
+        assert len(read.reads) == 5
+        raise DataError("dataset: has changed")
+
+    with pytest.raises(DataError, match="has changed"):
+        cached_images(dataset(read), "train", "f", INPUT, check=check)
+    assert files(folder) == []
+
+
 def test_a_stopped_build_leaves_nothing(folder: Path) -> None:
     def stop(done: int, _: int) -> None:
         if done == 2:
