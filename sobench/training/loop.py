@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from sobench.data.batches import training_batches
-from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.dataset import Dataset, Images
 from sobench.data.targets import Batch
 from sobench.device import autocast
 from sobench.models.detector import Detector, Stage
@@ -19,7 +19,14 @@ from sobench.suite.sections import Augment, Input, Schedule
 from sobench.training.optimizer import learning_rate, make_optimizer
 from sobench.training.progress import TrainProgress
 from sobench.training.stages import StageSchedule, stage_schedules
-from sobench.training.state import TrainClock, TrainLog, TrainState, resume, save_state
+from sobench.training.state import (
+    TrainClock,
+    TrainLog,
+    TrainState,
+    check_finite,
+    resume,
+    save_state,
+)
 
 LOG_INTERVAL = 10
 """Steps between two lines of the log."""
@@ -37,10 +44,10 @@ class TrainingData:
     """
 
     dataset: Dataset
-    images: ImageArray
+    images: Images
     input: Input
     augment: Augment
-    images_2x: ImageArray | None = None
+    images_2x: Images | None = None
     workers: int = 0
 
     def batches(
@@ -88,7 +95,8 @@ def train(
         warn: told of damaged checkpoints.
 
     Raises:
-        Diverged: a loss is not finite; the message names the step and the parts.
+        Diverged: a loss is not finite, or a weight at the end of an epoch; the message names the
+            step and the parts, or the weight.
         CheckpointError: the folder holds checkpoints of another run.
     """
     schedules = stage_schedules(detector.stages, schedule, len(data.images))
@@ -123,6 +131,8 @@ def train(
                 if clock.due(checkpoint_seconds) and state.step % current.steps_per_epoch:
                     save_state(folder, run_id, detector, optimizer, state)
                     clock.saved()
+            # The last step's loss may be finite and its weights not; they must not be stored.
+            check_finite(detector, state.step)
             # Scores take time that is not training, and join the epoch's row in the checkpoint.
             with clock.paused():
                 row = state.end_epoch(epoch + 1, current.stage.name)
