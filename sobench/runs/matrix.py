@@ -11,6 +11,7 @@ from time import sleep
 import torch
 
 from sobench.errors import RequestError, RunError, RunLocked, reason_of
+from sobench.files import remove_orphans
 from sobench.runs.callbacks import MatrixProgressCallback
 from sobench.runs.execute import execute, failure, record_failure, rescore, tidy
 from sobench.runs.folder import RunFolder
@@ -134,6 +135,7 @@ def _work_off(
         return task.found.record, False
     try:
         with folder.lock():
+            remove_orphans(folder.path)
             callback.on_run_start(run, number, total)
             # Another process may have come further with it since the states were read.
             state = read_states([run], results)[run.settings_id]

@@ -126,7 +126,10 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     }  # fmt: skip
     reason = before["wild"].reason
     assert re.fullmatch(r"the loss is not finite at step 2: .*\w+ \S+, total \S+", reason)
-    for text in (f"wild seed 0: diverged: {reason}", "ssd seed 0: failed: RuntimeError: no such kernel"):
+    for text in (
+        f"wild seed 0: diverged: {reason}",
+        "ssd seed 0: failed: RuntimeError: no such kernel",
+    ):
         assert text in out
         assert text in err
     states = re.findall(r" (failed|diverged|done) +s\d-", invoke(capsys, "plan", path).out)
