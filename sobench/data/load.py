@@ -13,6 +13,7 @@ from sobench.data.formats import FORMATS
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
+from sobench.text import printable
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -35,10 +36,10 @@ def expand_root(root: str) -> Path:
 
     folder = Path(os.path.expanduser(_VARIABLE.sub(value, root)))  # noqa: PTH111
     if not folder.is_dir():
-        origin = "" if str(folder) == root else f" (from {root})"
+        # Not what a variable holds: that may be nobody's business.
+        place = printable(root if "$" in root else str(folder))
         raise DataError(
-            f"dataset.root: no folder {folder}{origin}; put the dataset there or "
-            "--set dataset.root=FOLDER"
+            f"dataset.root: no folder {place}; put the dataset there or --set dataset.root=FOLDER"
         )
     return folder
 
@@ -83,7 +84,8 @@ def check_images(dataset: Dataset) -> None:
         return
     # The dataset may be the first images of a longer one.
     paths = dataset.read_image.paths[: len(dataset.images)]
-    missing = [index for index, path in enumerate(paths) if not path.is_file()]
+    # Unlike ``is_file`` of a path, this takes names that no file can have for missing files.
+    missing = [index for index, path in enumerate(paths) if not os.path.isfile(path)]  # noqa: PTH113
     if not missing:
         return
     path, image = paths[missing[0]], dataset.images[missing[0]]

@@ -88,10 +88,12 @@ def rescore(
     """
     folder = RunFolder.of(run, results)
     try:
-        dataset = load(run.suite.dataset, "val").first(run.limit)
-        scored = score_stored(run, dataset, folder.detections())
-        outcome = outcome.model_copy(update={"scored": scored})
-        record.write(outcome, folder.path)
+        if outcome.scored_by(run.suite) is None:
+            dataset = load(run.suite.dataset, "val").first(run.limit)
+            stored = folder.detections()
+            scores = score_stored(run, dataset, stored, outcome.digests[stored.name])
+            outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
+            record.write(outcome, folder.path)
     except (KeyboardInterrupt, DiskFull):
         raise
     except BaseException as error:
@@ -122,8 +124,8 @@ def record_failure(
     trace = "".join(traceback.format_exception(error))
     try:
         write_atomic(folder.error, trace.encode(errors="backslashreplace"))
-        earlier = record.read(folder.path)
-        if earlier is None or earlier.scored is None:
+        earlier = record.read_sound(folder.path)
+        if earlier is None or not earlier.scores:
             record.write(outcome, folder.path)
     except OSError as problem:
         callback.warn(f"{run.name}: the failure could not be recorded: {reason_of(problem)}")
@@ -170,11 +172,12 @@ def _finish(
     )  # fmt: skip
     callback.on_stage("detect")
     detections = _detect(run, detector, val_split, callback)
-    write_rows(folder.detections(), detections)
+    stored = folder.detections()
+    digest = write_rows(stored, detections)
     delete_size_detections(folder)
     # Scored from the file, so that scoring it again later gives the same numbers.
     callback.on_stage("score")
-    scored = score_stored(run, val_split.dataset, folder.detections())
+    scores = score_stored(run, val_split.dataset, stored, digest)
     callback.on_stage("measure cost")
     return Record(
         **record.identity(run),
@@ -185,7 +188,8 @@ def _finish(
         detections=len(detections),
         last_loss=state.last,
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
-        scored=scored,
+        scores=scores,
+        digests={stored.name: digest},
         cost=measure_cost(run, results, detector, val_split.images, state),
         environment=environment,
         finished=_now(),
@@ -200,15 +204,14 @@ def _with_sizes(
         return outcome
     callback.on_stage("test at other sizes")
     try:
-        sizes = score_sizes(run, results, outcome, device, callback.on_images)
-        tested = outcome.model_copy(update={"sizes": sizes})
-        record.write(tested, run.folder(results))
+        for tested in score_sizes(run, results, outcome, device, callback.on_images):
+            record.write(tested, run.folder(results))
+            outcome = tested
     except (KeyboardInterrupt, DiskFull):
         raise
     except BaseException as error:
         callback.warn(f"{run.name}: not tested at all of eval_sizes: {reason_of(error)}")
-        return outcome
-    return tested
+    return outcome
 
 
 def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, LoadedSplit]:

@@ -61,7 +61,7 @@ def trained_weights(run: Run, results: Path) -> dict[str, Tensor]:
     """
     folder = RunFolder.of(run, results)
     outcome = record.read(folder.path)
-    if outcome is None or outcome.scored is None:
+    if outcome is None or not outcome.scores:
         why = f"{outcome.status}: {outcome.reason}" if outcome else "it has not run"
         raise RunError(f"needs {run.name}, which is not done: {why}")
     problem = f"{folder.path} has no checkpoint of its last step"

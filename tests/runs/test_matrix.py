@@ -137,7 +137,7 @@ def test_weights_of_a_training_that_began_anew_are_not_taken(
     recorder, again = matrix(small(TEACHER, STUDENT), tmp_path)
     assert recorder.order == ["big", "student"]
     assert recorder.fresh == ["big", "student"]
-    assert again["big"].scored == records["big"].scored
+    assert again["big"].scores == records["big"].scores
     assert [step_of(path) for path in list_checkpoints(folder)] == [2]
 
 

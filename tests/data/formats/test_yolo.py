@@ -143,7 +143,7 @@ def test_a_missing_or_broken_data_yaml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.yaml: no such file; correct dataset\.root"):
         yolo.read(tmp_path, SPEC, "val")
     (tmp_path / "data.yaml").write_text("names: [car\ntrain: x")
-    with pytest.raises(DataError, match="is not valid YAML"):
+    with pytest.raises(DataError, match=r"data\.yaml: line 2, column 6: .*correct"):
         yolo.read(tmp_path, SPEC, "val")
     make_config(tmp_path)
     spec = YoloData(format="yolo", root=".", val="vall")
@@ -188,8 +188,6 @@ def test_a_path_of_another_machine_does_not_hide_the_dataset(tmp_path: Path) -> 
         {"val": "../valid/images"},
     ):
         assert len(read(root, **changes).images) == 1
-    image(tmp_path / "real" / "images" / "b.png", "")
-    assert read(root, path="../real", val="images").images[0].name == "b.png"
 
 
 def test_a_label_file_without_its_image_is_refused(tmp_path: Path) -> None:
