@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cached_images
+from sobench.data.cache import cached_images, check_images
 from sobench.data.check import WARNED, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
@@ -60,6 +60,7 @@ def print_dataset(
             bar = progress.add_task(f"decode {name}", total=len(dataset.images))
             callback = partial(_advance, progress, bar)
             images = cached_images(dataset, name, identity, suite.input, callback)
+            check_images(images)
         size = images.nbytes / 2**20
         console.print(
             f"{name}: {len(images)} images readable, cache {size:.0f} MiB", highlight=False

@@ -256,11 +256,6 @@ def run_id(seed: int, settings_id: str, data: str) -> str:
 
 
 def short_digest(content: Any) -> str:
-    """The first 12 hexadecimal digits of ``json_digest``."""
-    return json_digest(content)[:12]
-
-
-def json_digest(content: Any) -> str:
-    """SHA-256 of content as JSON with sorted keys and no spaces, in 64 hexadecimal digits."""
+    """12 hexadecimal digits of the SHA-256 of content as JSON with sorted keys and no spaces."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
