@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sobench.errors import DataError, RequestError
 from sobench.runs import record
+from sobench.suite.methods import methods
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.records import invoke, isolate
@@ -36,8 +39,12 @@ WRONG_MODELS = {
 
 
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     isolate(tmp_path, monkeypatch)
+    yield
+    methods.cache_clear()
+    for name in ("my_package", "my_package.model"):
+        sys.modules.pop(name, None)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
@@ -102,12 +109,12 @@ def test_a_refused_row_stops_neither_others_nor_its_students_alone(tmp_path: Pat
 def test_a_size_that_cannot_be_tested_leaves_the_result_and_is_no_success(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    methods = ["ssd", "fpn"]
-    write_tiny(tmp_path, methods=methods, schedule=SHORT)
+    rows = ["ssd", "fpn"]
+    write_tiny(tmp_path, methods=rows, schedule=SHORT)
     assert invoke(capsys, "run", "tiny.yaml").code == 0
     (before,) = (tmp_path / "results" / "tiny" / "ssd").glob("*/record.json")
     content = before.read_bytes()
-    write_tiny(tmp_path, methods=methods, schedule=SHORT, eval_sizes=[[256, 256]])
+    write_tiny(tmp_path, methods=rows, schedule=SHORT, eval_sizes=[[256, 256]])
     outcome = invoke(capsys, "run", "tiny.yaml")
     assert outcome.code == 1
     assert "ssd seed 0: not tested at all of eval_sizes: tiny: methods: ssd: " in outcome.err
@@ -179,7 +186,9 @@ def test_what_a_kill_left_of_a_finished_run_goes_with_the_next_command(tmp_path:
     (run,) = planned(small("fpn"))
     folder = run.folder(tmp_path)
     (weights,) = list_checkpoints(folder)
+    content = weights.read_bytes()
     checkpoint.save(folder, 1, {"step": 1})
+    weights.write_bytes(content)
     (folder / "error.txt").touch()
     assert len(list_checkpoints(folder)) == 2
     recorder, _ = matrix(small("fpn"), tmp_path)
