@@ -15,6 +15,7 @@ from sobench.files import write_atomic
 from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_leaderboard
 from sobench.suite.overrides import Request, read_request
+from sobench.text import printable
 
 _NAMES = ("terminal", *FORMATS)
 
@@ -47,7 +48,7 @@ def command(results: Path, formats: str, out: Path | None, data: str, **options:
         else:
             path = out / f"{stem}.{suffix}"
             write_atomic(path, render(board).encode())
-            click.echo(path)
+            click.echo(printable(str(path)))
 
 
 def _stem(request: Request, settings: Sequence[str], data: str) -> str:

@@ -15,7 +15,7 @@ from sobench.data.check import WARNED, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.terminal import print_table
+from sobench.report.terminal import PlainConsole, print_table
 from sobench.suite.sections import Suite
 from sobench.text import printable
 
@@ -55,7 +55,7 @@ def print_dataset(
     if not build_cache:
         return
     for name, dataset in splits.items():
-        stderr = Console(stderr=True)
+        stderr = PlainConsole(stderr=True)
         with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
             bar = progress.add_task(f"decode {name}", total=len(dataset.images))
             callback = partial(_advance, progress, bar)

@@ -146,6 +146,8 @@ def _read_state(run: Run, path: Path) -> RunState:
     if step is not None:
         reason = "; ".join(filter(None, (state.reason, f"checkpoint after step {step}")))
         state = replace(state, name="resumable", reason=reason)
+    if state.needs_training and run.defect:
+        return replace(state, name="failed", reason=run.defect)
     if state.needs_training and folder.is_locked():
         state = replace(state, name="locked", reason="another process is training it")
     return state

@@ -101,6 +101,11 @@ class Run:
         """Row and seed, as messages name the run."""
         return f"{self.entry.label} seed {self.seed}"
 
+    @cached_property
+    def defect(self) -> str:
+        """Why the package of the run's method cannot be used for it; empty if it can."""
+        return get_method(self.entry.name).defect(self.entry.switches, self.suite)
+
     def folder(self, results: Path) -> Path:
         """The folder of the run's files."""
         return results / self.suite.name / self.entry.name / self.id
@@ -245,8 +250,9 @@ def _check_distinct(runs: Sequence[Run]) -> None:
         other = first.setdefault(run.settings_id, run)
         if other is not run:
             raise RequestError(
-                f"{run.suite.name}: methods: {quoted(other.entry.label)} and {quoted(run.entry.label)} are the "
-                "same training; leave one out, or set a switch or a deviation"
+                f"{run.suite.name}: methods: {quoted(other.entry.label)} and "
+                f"{quoted(run.entry.label)} are the same training; leave one out, or set a switch "
+                "or a deviation"
             )
 
 
