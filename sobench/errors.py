@@ -7,6 +7,8 @@ from difflib import get_close_matches
 
 from sobench.text import LONGEST, printable, shortened
 
+_LONGEST_REASON = 300
+
 _MOST_COMPARED, _MOST_NAMED = 1000, 50
 """Valid names that are searched for a near miss, and that are listed if there is none."""
 
@@ -59,6 +61,24 @@ class NothingToCompare(SobenchError):  # noqa: N818
     """There is no result to show or to compare with."""
 
     exit_code = 4
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one line: the text of an error of ours, else the kind with its first line.
+
+    Errors of other people's code may have no text, or fail to make one.
+    """
+    try:
+        lines = str(error).strip().splitlines()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        lines = []
+    if lines and isinstance(error, SobenchError):
+        return " ".join(lines)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return printable(shortened(": ".join([type(error).__name__, *lines[:1]]), _LONGEST_REASON))
 
 
 def did_you_mean(name: object, valid_names: Iterable[str]) -> str:
