@@ -125,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"error: not enough memory ({reason_of(error)})", SobenchError.exit_code, debug)
     except Exception as error:
         _fail(
-            f"internal error: {reason_of(error)}\nrun it again with --debug and report what it says",
+            f"internal error: {reason_of(error)}\n"
+            "run it again with --debug and report what it says",
             SobenchError.exit_code,
             debug,
         )

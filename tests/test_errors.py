@@ -66,10 +66,9 @@ def test_a_reason_is_short() -> None:
 
 def test_what_nobody_mistypes_is_not_compared() -> None:
     names = [f"{number:04d}{'x' * 60}" for number in range(5000)]
-    for name in ("x" * 10**6, "0000" + "x" * 70):
-        text = did_you_mean(name, names)
-        assert text.startswith(" known: 0000x")
-        assert text.endswith(" and 4950 more")
-        assert len(text) < 1100
+    text = did_you_mean("x" * 10**6, names)
+    assert text.startswith(" known: 0000x")
+    assert text.endswith(" and 4950 more")
+    assert len(text) < 1100
     assert did_you_mean("a", ["b\x1b", "c" * 10**6]).startswith(r" known: b\x1b, ccc")
     assert did_you_mean(3, ["three"]) == " known: three"
