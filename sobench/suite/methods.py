@@ -72,7 +72,8 @@ def get_method(name: str) -> Method:
         return _broken(source, f"{where}: {why}")
     if mistake := mistake_in_row(row) or _mistake_in_needs(row):
         return _broken(source, f"{where}: {mistake}")
-    return replace(row, source=source, package=entry.module)
+    method: Method = replace(row, source=source, package=entry.module)
+    return method
 
 
 def _broken(source: str, problem: str) -> Method:
