@@ -20,6 +20,7 @@ from sobench.compare import leaderboard
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.progress import MatrixProgress
 from sobench.report.terminal import print_leaderboard
+from sobench.runs.search import changed_data
 from sobench.runs.state import state_of
 from sobench.suite.overrides import read_request
 
@@ -56,6 +57,8 @@ def command(
     # What methods of other packages print must not get among the results.
     with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
         warn_of_precision(request.suite.precision, chosen, progress.warn)
+        for line in changed_data(runs, results):
+            progress.warn(line)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
     # The board is built from the outcomes, which no file need be read again for.
     by_id = {outcome.settings_id: outcome for outcome in outcomes}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from sobench.data import synthetic
@@ -13,8 +12,8 @@ from sobench.data.formats import FORMATS
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
-
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+from sobench.suite.paths import expanded
+from sobench.text import printable
 
 
 def expand_root(root: str) -> Path:
@@ -23,22 +22,20 @@ def expand_root(root: str) -> Path:
     Raises:
         DataError: a variable is not set, or the folder does not exist.
     """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if not os.environ.get(name):
-            raise DataError(
-                f"dataset.root: {root} needs the variable {name}, which is not set; "
-                f"export {name}=FOLDER or --set dataset.root=FOLDER"
-            )
-        return os.environ[name]
-
-    folder = Path(os.path.expanduser(_VARIABLE.sub(value, root)))  # noqa: PTH111
-    if not folder.is_dir():
-        # Not the folder itself: a variable may hold something that is nobody's business.
+    try:
+        folder = expanded(root)
+    except KeyError as error:
+        name = error.args[0]
         raise DataError(
-            f"dataset.root: no folder {root}; put the dataset there, correct its "
-            "variables or --set dataset.root=FOLDER"
+            f"dataset.root: {root} needs the variable {name}, which is not set; "
+            f"export {name}=FOLDER or --set dataset.root=FOLDER"
+        ) from None
+    if not folder.is_dir():
+        # Not what a variable holds: that may be nobody's business.
+        place = printable(root if "$" in root else str(folder))
+        raise DataError(
+            f"dataset.root: no folder {place}; put the dataset there, correct its variables or "
+            "--set dataset.root=FOLDER"
         )
     return folder
 
@@ -84,7 +81,7 @@ def check_images(dataset: Dataset) -> None:
     # The dataset may be the first images of a longer one.
     paths = dataset.read_image.paths[: len(dataset.images)]
     # Unlike ``is_file`` of a path, this takes names that no file can have for missing files.
-    missing = [index for index, path in enumerate(paths) if not os.path.isfile(path)]  # noqa: PTH113
+    missing = [index for index, path in enumerate(paths) if not os.path.isfile(path)]
     if not missing:
         return
     path, image = paths[missing[0]], dataset.images[missing[0]]

@@ -96,15 +96,15 @@ class Run:
         required = {role: run.row_id for role, run in self.requires}
         return short_digest(self.settings | {"seed": None, "requires": required})
 
-    @cached_property
-    def defect(self) -> str:
-        """Why the package of the run's method cannot be used for it; empty if it can."""
-        return get_method(self.entry.name).defect(self.entry.switches, self.suite)
-
     @property
     def name(self) -> str:
         """Row and seed, as messages name the run."""
         return f"{self.entry.label} seed {self.seed}"
+
+    @cached_property
+    def defect(self) -> str:
+        """Why the package of the run's method cannot be used for it; empty if it can."""
+        return get_method(self.entry.name).defect(self.entry.switches, self.suite)
 
     def folder(self, results: Path) -> Path:
         """The folder of the run's files."""
@@ -262,11 +262,6 @@ def run_id(seed: int, settings_id: str, data: str) -> str:
 
 
 def short_digest(content: Any) -> str:
-    """The first 12 hexadecimal digits of ``json_digest``."""
-    return json_digest(content)[:12]
-
-
-def json_digest(content: Any) -> str:
-    """SHA-256 of content as JSON with sorted keys and no spaces, in 64 hexadecimal digits."""
+    """12 hexadecimal digits of the SHA-256 of content as JSON with sorted keys and no spaces."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
