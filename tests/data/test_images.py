@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sobench.data.images import ImageFiles, decode, list_images, read_size
+from sobench.data.image_lists import list_images
+from sobench.data.images import ImageFiles, decode, read_size
 from sobench.errors import DataError
 
 # 2 rows of 3 pixels, all different, so that every turn and flip can be told apart.
