@@ -39,7 +39,8 @@ def expand_root(root: str) -> Path:
         # Not what a variable holds: that may be nobody's business.
         place = printable(root if "$" in root else str(folder))
         raise DataError(
-            f"dataset.root: no folder {place}; put the dataset there or --set dataset.root=FOLDER"
+            f"dataset.root: no folder {place}; put the dataset there, correct its variables or "
+            "--set dataset.root=FOLDER"
         )
     return folder
 

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cached_images
+from sobench.data.cache import cached_images, check_images
 from sobench.data.check import WARNED, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.terminal import print_table
+from sobench.report.terminal import PlainConsole, print_table
 from sobench.suite.sections import Suite
 from sobench.text import printable
 
@@ -55,11 +55,12 @@ def print_dataset(
     if not build_cache:
         return
     for name, dataset in splits.items():
-        stderr = Console(stderr=True)
+        stderr = PlainConsole(stderr=True)
         with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
             bar = progress.add_task(f"decode {name}", total=len(dataset.images))
             callback = partial(_advance, progress, bar)
             images = cached_images(dataset, name, identity, suite.input, callback)
+            check_images(images)
         size = images.nbytes / 2**20
         console.print(
             f"{name}: {len(images)} images readable, cache {size:.0f} MiB", highlight=False

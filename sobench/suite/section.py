@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, m
 from pydantic_core import PydanticCustomError
 
 from sobench.text import is_printable
+from sobench.yaml_text import shown
 
 LONGEST_PATH = 4096
 """Characters that Linux allows a path."""
@@ -48,11 +49,12 @@ class Section(BaseModel):
     @classmethod
     def _no_truth_values(cls, content: Any) -> Any:
         """Refuse ``true`` for a number, which pydantic would take as 1."""
-        truth_values = {key for key, field in cls.model_fields.items() if field.annotation is bool}
         for key, value in content.items() if isinstance(content, dict) else ():
-            if key in truth_values:
-                continue
             values = value if isinstance(value, list | tuple) else [value]
-            if any(isinstance(item, bool) for item in values):
-                raise ValueError(f"{key}: write neither true nor false here")
+            field = cls.model_fields.get(key)
+            is_switch = field is not None and field.annotation is bool
+            if not is_switch and any(isinstance(item, bool) for item in values):
+                raise ValueError(
+                    f"{key}: {shown(value)} is wrong; true and false have no place here"
+                )
         return content

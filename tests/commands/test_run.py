@@ -83,6 +83,11 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
         assert outcome.cost == before[label].cost
         assert outcome.run_id == before[label].run_id
 
+    both = [invoke(capsys, "report", path, "--set", f"protocol={p}").out for p in ("coco", "tiny")]
+    assert [text.count("not run yet") + text.count("to score") for text in both] == [0, 0]
+    assert both[0] == again  # as before the other protocol came
+    assert both[1] == out
+
     code, out, _ = invoke(capsys, "report", path, "--format", "md,csv,json", "--out", "out")
     assert code == 0
     rows = json.loads(Path("out/small.json").read_text())["rows"]
