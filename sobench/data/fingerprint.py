@@ -10,7 +10,7 @@ from sobench.data import synthetic
 from sobench.data.annotations import Split
 from sobench.data.formats import FORMATS
 from sobench.data.hashes import file_digests, relative_name
-from sobench.data.images import list_images
+from sobench.data.image_lists import list_images
 from sobench.data.load import expand_root
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec, FileData
