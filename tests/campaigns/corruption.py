@@ -89,7 +89,7 @@ SCENES: dict[str, Scene] = {
     "detections": Scene(
         "results/*/*/*/detections*.json.gz", (*RUN, "--set", "protocol=tiny"), share=5
     ),
-    "cache": Scene("cache/*.npy", prepare=_forget_results, share=5),
+    "cache": Scene("cache/*.images", prepare=_forget_results, share=5),
     "remembered hashes": Scene("cache/*.json"),
     "weights": Scene(
         "results/*/*/*/checkpoint-*.pt", (*RUN, "--set", "eval_sizes=[[40, 40]]"), share=2
