@@ -116,7 +116,8 @@ def attempt(
     ended, peak = _wait(child)
     seconds = time.monotonic() - start
     texts = [_content(fd).decode("utf-8", "surrogateescape") for fd in (out, err)]
-    kept = _Notes(**json.loads(_content(notes) or b"{}"))
+    lines = _content(notes).splitlines()
+    kept = _Notes(**json.loads(lines[-1] if lines else b"{}"))
     for fd in (out, err, notes):
         os.close(fd)
     if ended == "exit":
@@ -172,7 +173,7 @@ def _child(
     notes = _Notes()
 
     def keep() -> None:
-        os.pwrite(notes_file, json.dumps(vars(notes)).encode(), 0)
+        os.write(notes_file, json.dumps(vars(notes)).encode() + b"\n")
 
     try:
         _enter(folder, out, err)
@@ -219,12 +220,12 @@ def _enter(folder: Path, out: int, err: int) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MOST_BYTES + _MARGIN
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**31, 2**31))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _watch(folder: Path, touched: list[str], keep: Callable[[], None]) -> None:
     """Note every program, host, and change of a file outside the folder, from now on."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**31, 2**31))
     inside = os.path.realpath(folder) + "/"
     watching = [True]
 

@@ -14,10 +14,15 @@ device: cpu
 """
 _DATA = "dataset: {format: synthetic, train: 3, val: 2, size: [64, 64]}\n"
 _METHODS = "methods: [fpn]\n"
-_BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n"
-    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+_BOMB = (
+    "[&a [x,x,x,x,x,x,x,x,x], "
+    + ", ".join(
+        f"&{new} [{','.join(['*' + old] * 9)}]"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    + "]"
 )
+"""A list that holds 9^9 items, in 500 bytes."""
 
 
 def _with(line: str, methods: str = _METHODS, data: str = _DATA) -> str:
@@ -30,12 +35,7 @@ def _chain(length: int) -> str:
     return f"methods: [{', '.join(rows)}]\n"
 
 
-def _bomb_in(line: str, **parts: str) -> str:
-    """The anchors of the bomb are keys of the file, so they come first."""
-    return _BOMB + _with(line, **parts)
-
-
-_TEXTS = {
+KNOWN_TEXTS = {
     "a date that is none": _with("title: 2001-99-99"),
     "a wrong integer": _with("title: !!int x"),
     "a float of nothing": _with("title: !!float"),
@@ -67,16 +67,20 @@ _TEXTS = {
     ),
     "a chain of 400 origins": _with("", methods=_chain(400)),
     "2000 rows": _with("", methods=f"methods: [{', '.join(['fpn'] * 2000)}]\n"),
-    "aliases in engine": _bomb_in("engine: *i"),
-    "aliases in title": _bomb_in("title: *i"),
-    "aliases in methods": _bomb_in("", methods="methods: *i\n"),
-    "aliases in a row": _bomb_in("", methods="methods: [*i]\n"),
-    "aliases in a switch": _bomb_in("", methods="methods: [{name: fpn, x: *i}]\n"),
-    "aliases in format": _bomb_in("", data="dataset: {format: *i}\n"),
-    "aliases in a deviation": _bomb_in(
-        "", methods="methods: [{name: fpn, deviations: {schedule.lr: *i, reason: x}}]\n"
+    "aliases in engine": _with(f"engine: {_BOMB}"),
+    "aliases in title": _with(f"title: {_BOMB}"),
+    "aliases in methods": _with("", methods=f"methods: {_BOMB}\n"),
+    "aliases in a row": _with("", methods=f"methods: [{_BOMB}]\n"),
+    "aliases in a switch": _with("", methods=f"methods: [{{name: fpn, fuse: {_BOMB}}}]\n"),
+    "aliases in format": _with("", data=f"dataset: {{format: {_BOMB}}}\n"),
+    "aliases in a label": _with("", methods=f"methods: [{{name: fpn, label: {_BOMB}}}]\n"),
+    "aliases in a reason": _with(
+        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: 1, reason: {_BOMB}}}}}]\n"
     ),
-    "aliases as a key": _bomb_in("? *i\n: 1"),
+    "aliases in a deviation": _with(
+        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: {_BOMB}, reason: x}}}}]\n"
+    ),
+    "aliases as a key": _with(f"? {_BOMB}\n: 1"),
     "a list in itself": _with("title: &a [*a]"),
     "a mapping in itself": _with("neck: &a {b: *a}"),
     "merges of merges": _with(
@@ -117,7 +121,7 @@ _TEXTS = {
         "", data=f"dataset: {{format: synthetic, train: 3, val: 2, seed: {10**400}}}\n"
     ),
 }  # fmt: skip
-KNOWN_TEXTS = {name: text for name, text in _TEXTS.items()}
+
 """What is wrong -> the suite."""
 
 KNOWN_OPTIONS = (
@@ -130,7 +134,7 @@ KNOWN_OPTIONS = (
     ("--set", "title=" + "[" * 400 + "]" * 400), ("--set", 'title="\\0"'),
     ("--set", 'title="\\uD800"'), ("--set", 'dataset.root="\\0"'), ("--set", "head=[a]"),
     ("--set", "title=[&a [x,x],&b [*a,*a],&c [*b,*b],&d [*c,*c],&e [*d,*d],*e]"),
-    ("--set", "engine=" + _BOMB.replace("\n", ", ").join("{}") + "\n"),
+    ("--set", f"engine={_BOMB}"),
     ("--set", "title=&a [*a]"), ("--set", "=1"), ("--set", "." * 3000 + "=1"),
     ("--set", "a" * 5000 + "=1"), ("--set", "\x1b[2J=1"), ("--set", "title=\x1b[2J"),
     ("--set", "title=!!python/object/apply:os.system ['touch x']"), ("--set", "methods=[]"),
