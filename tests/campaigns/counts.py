@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 
@@ -38,6 +39,24 @@ class Counts:
             self.outcomes + other.outcomes,
             self.failures + other.failures,
         )
+
+
+def repeated(title: str, seed: int, seconds: float, case: Callable[[int, Counts], None]) -> Counts:
+    """Try one case after the other until the time is over, at least one.
+
+    Every case has a seed of its own, counted up from ``seed``, so that it can be tried alone.
+    """
+    counts, end = Counts(title), time.monotonic() + seconds
+    while True:
+        case(seed, counts)
+        seed += 1
+        if time.monotonic() >= end:
+            return counts
+
+
+def failure(name: str, seed: int, problem: str) -> str:
+    """What went wrong, and the command that tries the same case again."""
+    return f"{problem}; again: python -m tests.campaigns --only {name} --seed {seed} --minutes 0"
 
 
 def table(all_counts: Iterable[Counts]) -> str:

@@ -16,9 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from sobench import cli
+from tests.campaigns.thin import make_thin
 
 # All that a command would import first, so that only the parent pays for it.
 _MODULES = (
@@ -95,11 +94,20 @@ class Child:
         code = HUNG if hung else os.waitstatus_to_exitcode(status)
         return _ending(self.folder, code, time.monotonic() - self.began, usage)
 
+    def wait_begun(self) -> None:
+        """Wait until the forked command is about to begin, or has ended."""
+        while not (self.folder / "begun").exists() and self.works():
+            time.sleep(0.001)
+
+    def works(self) -> bool:
+        """Whether it has not ended; its end is kept for ``wait``."""
+        return not os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
     def wait_for(self, seconds: float) -> bool:
-        """Whether it still works after that time; its end is kept for ``wait``."""
+        """Whether it still works after that time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if not self.works():
                 return False
             time.sleep(0.001)
         return True
@@ -123,27 +131,34 @@ def start(
     folder: Path, *arguments: str, inside: Inside | None = None, name: str = "child"
 ) -> Child:
     """Begin ``sobench ARGUMENTS`` in ``folder``; its output goes to ``folder/.NAME``."""
-    streams = folder / f".{name}"
-    streams.mkdir(exist_ok=True)
-    began = time.monotonic()
-    pid = os.fork()
-    if pid:
-        return Child(pid, streams, began)
-    _leave(_in_child(folder, streams, arguments, inside))
+    return _fork(
+        folder, name, lambda: _leave(_code_of(arguments, folder, _streams_of(folder, name), inside))
+    )
 
 
 def start_process(folder: Path, *arguments: str, name: str = "child") -> Child:
     """As ``start``, by a new Python, which imports everything itself."""
-    streams = folder / f".{name}"
+    command = [sys.executable, "-m", "tests.campaigns.thin", *arguments]
+    return _fork(folder, name, lambda: os.execve(command[0], command, environment(folder)))
+
+
+def _streams_of(folder: Path, name: str) -> Path:
+    return folder / f".{name}"
+
+
+def _fork(folder: Path, name: str, work: Callable[[], NoReturn]) -> Child:
+    streams = _streams_of(folder, name)
     streams.mkdir(exist_ok=True)
+    (streams / "begun").unlink(missing_ok=True)
     began = time.monotonic()
     pid = os.fork()
-    if pid:
-        return Child(pid, streams, began)
-    _redirect(folder, streams)
-    os.execve(  # noqa: S606
-        sys.executable, [sys.executable, "-m", "sobench.cli", *arguments], environment(folder)
-    )
+    if not pid:
+        try:
+            _redirect(folder, streams)
+            work()
+        finally:
+            os._exit(127)
+    return Child(pid, streams, began)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -162,15 +177,13 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _in_child(
-    folder: Path, streams: Path, arguments: Sequence[str], inside: Inside | None
-) -> int:
+def _code_of(arguments: Sequence[str], folder: Path, streams: Path, inside: Inside | None) -> int:
     """The exit code of the command, as Python would give it."""
     try:
-        _redirect(folder, streams)
         os.environ.clear()
         os.environ.update(environment(folder))
-        torch.set_num_threads(1)
+        make_thin()
+        (streams / "begun").touch()
         if inside is not None:
             inside()
         cli.main(list(arguments))
@@ -190,9 +203,9 @@ def _redirect(folder: Path, streams: Path) -> None:
     outputs = [os.open(streams / name, flags, 0o644) for name in ("out", "err")]
     for number, descriptor in enumerate((inputs, *outputs)):
         os.dup2(descriptor, number)
-    sys.stdin = open(0, closefd=False)  # noqa: PTH123, SIM115
-    sys.stdout = open(1, "w", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -50,6 +49,7 @@ def write_matrix(folder: Path, kind: str, **changes: Any) -> None:
         content["dataset"] = {
             "format": "coco", "root": str(root), "train": "train.json", "val": "val.json",
         }  # fmt: skip
+        content |= {"methods": ["fpn", "efpn"], "eval_sizes": [[48, 48]]}
     (folder / SUITE).write_text(yaml.safe_dump(content | changes))
 
 
@@ -102,6 +102,11 @@ def fresh(folder: Path, kind: str, random: Random) -> Path:
     return case
 
 
+def remove(case: Path) -> None:
+    """Delete a case that ended well; the others stay to be looked at."""
+    shutil.rmtree(case)
+
+
 def numbers(folder: Path) -> Numbers:
     """All numbers of the finished runs below a folder that are the same on every day."""
     results = folder / "results"
@@ -115,7 +120,7 @@ def _numbers_of(run: Path) -> dict[str, str]:
     record = json.loads((run / "record.json").read_bytes())
     cost = record.get("cost") or {}
     values = {key: json.dumps(value) for key, value in record.items() if key not in _VARYING}
-    values |= {key: str(cost.get(key)) for key in ("parameters", "trainable", "gflops")}
+    values |= {key: str(cost.get(key)) for key in ("parameters", "trainable")}
     for path in sorted(run.glob("detections*.json.gz")):
         values[path.name] = digest(gzip.decompress(path.read_bytes()))
     checkpoints = sorted(run.glob("checkpoint-*.pt"))
@@ -179,7 +184,7 @@ def _is_whole(path: Path) -> bool:
         if path.suffix == ".json":
             json.loads(content)
         if path.suffix == ".gz":
-            json.loads(gzip.open(io.BytesIO(content)).read())
+            json.loads(gzip.decompress(content))
     except FileNotFoundError:
         return True  # another process has just deleted it
     except (ValueError, OSError, EOFError):
