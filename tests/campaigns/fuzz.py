@@ -42,7 +42,7 @@ class Case:
         check: a problem in the results of the steps that only this kind of case can have; empty
             if there is none.
         codes: exit codes that steps may have.
-        terminal: rich is told that it writes to a terminal.
+        terminal: the child believes that it writes to a terminal.
     """
 
     title: str
@@ -93,14 +93,7 @@ def try_case(case: Case, folder: Path) -> Trial:
     """Try a case in an empty folder, which is gone afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
 
-    def write(place: Path) -> None:
-        import os
-
-        case.write(place)
-        if case.terminal:
-            os.environ["FORCE_COLOR"] = "1"
-
-    trial = attempt(folder, write, case.steps, case.later)
+    trial = attempt(folder, case.write, case.steps, case.later, case.terminal)
     shutil.rmtree(folder, ignore_errors=True)
     return trial
 

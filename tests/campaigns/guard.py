@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import resource
@@ -32,6 +33,7 @@ _CHANGES = {
     "os.symlink": (1,), "os.truncate": (0,), "os.chmod": (0,), "os.chown": (0,),
 }  # fmt: skip
 """Audit event -> positions of the paths that it changes."""
+_OF_NO_DISK = ("/dev/", "/memfd:", "/proc/")
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn")
 _NETWORK = ("socket.connect", "socket.getaddrinfo", "urllib.Request")
 
@@ -99,7 +101,11 @@ def warm_up() -> None:
 
 
 def attempt(
-    folder: Path, write: Callable[[Path], None], steps: Sequence[Step], later: Sequence[Step]
+    folder: Path,
+    write: Callable[[Path], None],
+    steps: Sequence[Step],
+    later: Sequence[Step] = (),
+    terminal: bool = False,
 ) -> Trial:
     """Try the steps in a forked child, whose working folder is ``folder``.
 
@@ -107,12 +113,13 @@ def attempt(
         folder: empty; the child may change nothing else.
         write: makes the files of the case there, before anything is watched.
         later: further steps, if all of the first are accepted.
+        terminal: the child believes that it writes to a terminal.
     """
     out, err, notes = (os.memfd_create(name) for name in ("out", "err", "notes"))
     start = time.monotonic()
     child = os.fork()
     if child == 0:
-        _child(folder, write, steps, later, (out, err, notes))
+        _child(folder, write, steps, later, (out, err, notes), terminal)
     ended, peak = _wait(child)
     seconds = time.monotonic() - start
     texts = [_content(fd).decode("utf-8", "surrogateescape") for fd in (out, err)]
@@ -168,6 +175,7 @@ def _child(
     steps: Sequence[Step],
     later: Sequence[Step],
     files: tuple[int, int, int],
+    terminal: bool,
 ) -> NoReturn:
     out, err, notes_file = files
     notes = _Notes()
@@ -176,7 +184,7 @@ def _child(
         os.write(notes_file, json.dumps(vars(notes)).encode() + b"\n")
 
     try:
-        _enter(folder, out, err)
+        _enter(folder, out, err, _Terminal if terminal else io.TextIOWrapper)
         write(folder)
         notes.made = True
         keep()
@@ -199,7 +207,14 @@ def _child(
     os._exit(0)
 
 
-def _enter(folder: Path, out: int, err: int) -> None:
+class _Terminal(io.TextIOWrapper):
+    """A file that says it is a terminal: colours, progress bars and control characters go to it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def _enter(folder: Path, out: int, err: int, stream: type[io.TextIOWrapper]) -> None:
     """Make this process one of its own: folder, environment, outputs, limits."""
     os.setsid()
     folder.mkdir(parents=True, exist_ok=True)
@@ -210,13 +225,13 @@ def _enter(folder: Path, out: int, err: int) -> None:
     for name in ("HOME", "TMPDIR", "SOBENCH_CACHE", "TORCH_HOME"):
         os.environ[name] = str(folder / name.lower())
     (folder / "tmpdir").mkdir()
-    os.environ["SECRET"] = "opensesame"
+    os.environ.update(SECRET="opensesame", TERM="xterm", COLUMNS="200")
     tempfile.tempdir = None
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.set_blocking(1, True)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = stream(io.FileIO(1, "w", closefd=False), "utf-8", "strict")
+    sys.stderr = stream(io.FileIO(2, "w", closefd=False), "utf-8", "backslashreplace")
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MOST_BYTES + _MARGIN
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -241,7 +256,7 @@ def _watch(folder: Path, touched: list[str], keep: Callable[[], None]) -> None:
             place = os.path.realpath(os.fsdecode(path))
         except (ValueError, TypeError, OSError):  # NUL: nothing was opened
             return
-        if not f"{place}/".startswith(inside) and not place.startswith(("/dev/", "/memfd:")):
+        if not f"{place}/".startswith(inside) and not place.startswith(_OF_NO_DISK):
             note(f"{event} {place}")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

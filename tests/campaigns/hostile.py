@@ -173,7 +173,7 @@ def damage_rows(random: Random, text: str, separator: str) -> tuple[str, str]:
     kind = random.choice(("cell", "cell", "cell", "drop", "add", "row", "blank", "noise"))
     if kind == "cell":
         new = value(random)
-        cells[column] = _cell(new)
+        cells[column] = as_text(new)
     elif kind == "drop":
         del cells[column]
     elif kind == "add":
@@ -188,7 +188,8 @@ def damage_rows(random: Random, text: str, separator: str) -> tuple[str, str]:
     return "\n".join(rows), f"row {number + 1}, column {column + 1}: {kind} {_short(cells)}"
 
 
-def _cell(new: Any) -> str:
+def as_text(new: Any) -> str:
+    """A value as it would stand in a text file."""
     text = str(new)
     mark = re.fullmatch("\ue000([a-z0-9]+)\ue000", text)
     return RAW[mark[1]] if mark else text
@@ -201,3 +202,8 @@ def to_bytes(text: str) -> bytes:
 
 def _short(thing: Any) -> str:
     return ascii(thing)[:50]
+
+
+def file_name(name: str) -> str:
+    """A name with the raw marks and the longest of texts cut off."""
+    return name.replace("\ue000", "")[:4000]
