@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from sobench.text import LONGEST, printable, shortened
+
+_MOST_COMPARED, _MOST_NAMED = 1000, 50
+"""Valid names that are searched for a near miss, and that are listed if there is none."""
+
 
 class SobenchError(Exception):
     """Base of all errors that are shown to the user as one or two lines, without a traceback."""
@@ -42,14 +47,28 @@ class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 
 
+class DiskFull(SobenchError):  # noqa: N818
+    """There is no room for a file; nothing that was there before is lost."""
+
+
+class RecordError(SobenchError):
+    """A record is damaged, of another version, or lies in the folder of another run."""
+
+
 class NothingToCompare(SobenchError):  # noqa: N818
     """There is no result to show or to compare with."""
 
     exit_code = 4
 
 
-def did_you_mean(name: str, valid_names: Iterable[str]) -> str:
+def did_you_mean(name: object, valid_names: Iterable[str]) -> str:
     """`` did you mean 'x'?`` for a near miss, else `` known: a, b, c``; starts with a space."""
-    candidates = list(valid_names)
-    close = get_close_matches(name, candidates, n=1, cutoff=0.6)
-    return f" did you mean {close[0]!r}?" if close else f" known: {', '.join(candidates)}"
+    text, candidates = str(name), list(valid_names)
+    # Matching takes the product of the lengths, and nobody mistypes a name as long as that.
+    comparable = [c for c in candidates[:_MOST_COMPARED] if len(c) <= LONGEST]
+    close = get_close_matches(text, comparable, n=1, cutoff=0.6) if len(text) <= LONGEST else []
+    if close:
+        return f" did you mean {close[0]!r}?"
+    names = [printable(shortened(c)) for c in candidates[:_MOST_NAMED]]
+    more = f" and {len(candidates) - _MOST_NAMED} more" if len(candidates) > _MOST_NAMED else ""
+    return f" known: {shortened(', '.join(names), 1000)}{more}"

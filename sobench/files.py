@@ -1,85 +1,153 @@
-"""Files that are written whole or not at all, and folders that one process holds."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
-import time
+import re
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sobench.errors import RunLocked
+from sobench.errors import DiskFull
 
-_LOCK = ".lock"
-_ATTEMPTS, _PAUSE = 10, 0.01
+# Name, machine, process, chance; older versions wrote name and process.
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.+)\.[A-Za-z0-9-]+\.\d+\.[0-9a-f]{8}\.tmp|\.(?P<old>.+)\.\d+\.tmp", re.DOTALL
+)
+_NAME_BYTES = 180
+"""Of a name in a temporary one, which may have 255 with all that is added."""
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, needed: int | None = None) -> Iterator[Path]:
     """Give a temporary name beside ``path`` that becomes ``path`` when the block ends well.
 
     The content is flushed to the disk before it is renamed, so that a crash leaves either the old
     file or the new one. If the block fails, the temporary file is deleted and ``path`` stays as it
-    was.
+    was. The temporary file exists, is empty, and belongs to nobody else.
+
+    Args:
+        path: the file to be written.
+        needed: bytes of the whole content if they are known, for the message on a full disk.
+
+    Raises:
+        DiskFull: there is no room for the content.
+        OSError: it cannot be written; has a ``filename`` in any case.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with named_errors(path, needed):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _new_temporary(path)
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, whole or not at all."""
-    with atomic_path(path) as temporary:
+    """Write ``content`` to ``path``, whole or not at all; raises as ``atomic_path`` does."""
+    with atomic_path(path, len(content)) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; the system lets go when the process ends, however it ends.
+def named_errors(path: Path, needed: int | None = None) -> Iterator[None]:
+    """Give errors of the system in the block a file name, which reads and writes leave out.
 
     Raises:
-        RunLocked: another process holds it.
+        DiskFull: instead of an error that says that there is no room.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as lock:
-        # ``is_locked`` of another process holds it for a moment, which must not fail a run.
-        for remaining in reversed(range(_ATTEMPTS)):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not remaining:
-                    raise RunLocked(
-                        f"{folder}: another sobench process holds this run; wait for it, "
-                        "then run this again"
-                    ) from None
-                time.sleep(_PAUSE)
-        yield
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a process holds the folder; changes nothing in it."""
     try:
-        with (folder / _LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(_no_room(path.parent, needed, error)) from error
+        if error.errno is None or not _is_nameless(error):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def temporary_names(folder: Path) -> set[str]:
+    """Names of the files that are or were being written in a folder; long ones are cut."""
+    return set(_temporaries(folder).values())
+
+
+def remove_orphans(folder: Path, name: str | None = None) -> None:
+    """Delete the temporary files that killed processes left in a folder.
+
+    The caller holds the lock under which files of the folder are written, so that nobody else is
+    writing one.
+
+    Args:
+        folder: may be missing.
+        name: delete only those that were to become the file of this name.
+    """
+    for file, final_name in _temporaries(folder).items():
+        if name is None or final_name == _shortened(name):
+            # What cannot be tidied up is no reason for a run to fail.
+            with suppress(OSError):
+                (folder / file).unlink()
+
+
+def _new_temporary(path: Path) -> Path:
+    """An empty file of this process beside ``path``, for which no other file is given up."""
+    # Two machines, or two containers, may have processes of one number.
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:24] or "-"
+    while True:
+        unique = f"{host}.{os.getpid()}.{os.urandom(4).hex()}"
+        temporary = path.with_name(f".{_shortened(path.name)}.{unique}.tmp")
+        with suppress(FileExistsError):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return temporary
+
+
+def _shortened(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:_NAME_BYTES])
+
+
+def _temporaries(folder: Path) -> dict[str, str]:
+    """The temporary files of a folder, with the names that they were to have."""
+    try:
+        matches = [_TEMPORARY.fullmatch(file) for file in os.listdir(folder)]  # noqa: PTH208
+    except OSError:
+        return {}
+    return {match[0]: match["name"] or match["old"] for match in matches if match}
+
+
+def _is_nameless(error: OSError) -> bool:
+    """Whether an error names no file, or a temporary one that means nothing to the user."""
+    if error.filename is None:
         return True
-    return False
+    return isinstance(error.filename, str) and bool(_TEMPORARY.fullmatch(Path(error.filename).name))
+
+
+def _no_room(folder: Path, needed: int | None, error: OSError) -> str:
+    full = "the quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
+    room = [f"{_size(needed)} needed"] if needed is not None else []
+    with suppress(OSError):
+        state = os.statvfs(folder)
+        room.append(f"{_size(state.f_bavail * state.f_frsize)} free")
+        room += ["no further file possible"] if state.f_files and not state.f_favail else []
+    return f"{folder}: {full}: {', '.join(room)}; make room, then the same command goes on"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB" if count >= 2**20 else f"{-(-count // 1024)} KiB"
 
 
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems, such as those of Windows machines, have no folders to flush.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
     finally:
         os.close(descriptor)

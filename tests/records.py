@@ -58,12 +58,13 @@ COST = Cost(
 
 
 def record_of(run: Run, ap: float | None = 0.5, **changes: Any) -> Record:
-    """The record that ``run`` might have left behind."""
+    """The record that ``run`` might have left behind; ``scored`` are its only scores."""
+    only = changes.pop("scored", None) or scored(ap, run.suite.protocol)
     values: dict[str, Any] = {
         **record.identity(run),
         "status": "partial" if run.partial else "ok",
         "images": {"train": 9, "val": 3},
-        "scored": scored(ap, run.suite.protocol),
+        "scores": {only.name: only},
         "cost": COST,
         "environment": ENVIRONMENT,
         "finished": "2026-01-01T00:00:00+00:00",

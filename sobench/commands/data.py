@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sobench.commands.options import stdout, suite_options
+from sobench.commands.options import stdout, suite_options, trust_mtime_option
 from sobench.report.dataset import print_dataset
 from sobench.suite.overrides import read_request
 
@@ -14,7 +14,10 @@ from sobench.suite.overrides import read_request
 @click.command()
 @suite_options
 @click.option("--no-cache", is_flag=True, help="Check the annotations only; decode no image.")
-def command(no_cache: bool, **options: Any) -> None:
+@trust_mtime_option
+def command(no_cache: bool, trust_mtime: bool, **options: Any) -> None:
     """Verify a dataset, show its statistics, and build its image cache."""
     request = read_request(**options)
-    print_dataset(request.suite, request.limit, stdout(), build_cache=not no_cache)
+    print_dataset(
+        request.suite, request.limit, stdout(), build_cache=not no_cache, trust_mtime=trust_mtime
+    )

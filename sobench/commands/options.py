@@ -43,6 +43,12 @@ results_option = click.option(
     show_default=True, help="Folder of all results.",
 )  # fmt: skip
 
+trust_mtime_option = click.option(
+    "--trust-mtime", is_flag=True,
+    help="Believe remembered digests of data files by size and modification time alone, for a copy "
+    "of the dataset that kept its times.",
+)  # fmt: skip
+
 
 class ResultConsole(Console):
     """The console for results; a reader that leaves, such as ``head``, is not an error."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from sobench.commands.options import results_option, stdout, suite_options
-from sobench.data.fingerprint import fingerprint
+from sobench.commands.options import results_option, stdout, suite_options, trust_mtime_option
 from sobench.errors import DataError
+from sobench.report.hashing import shown_fingerprint
 from sobench.report.plan import print_plan
 from sobench.runs.state import read_states
 from sobench.suite.overrides import read_request
@@ -19,13 +19,14 @@ from sobench.suite.plan import with_required
 @click.command()
 @suite_options
 @results_option
-def command(results: Path, **options: Any) -> None:
+@trust_mtime_option
+def command(results: Path, trust_mtime: bool, **options: Any) -> None:
     """Show the runs of a suite and how far each has come."""
     request = read_request(**options)
     problem: DataError | None = None
     data = ""
     try:
-        data = fingerprint(request.suite.dataset)
+        data = shown_fingerprint(request.suite.dataset, trust_mtime)
     except DataError as error:
         problem = error
     runs = with_required(request.runs(data))

@@ -8,9 +8,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sobench.commands.options import results_option, stdout, suite_options
+from sobench.commands.options import results_option, stdout, suite_options, trust_mtime_option
 from sobench.compare import leaderboard
-from sobench.data.fingerprint import fingerprint
+from sobench.report.hashing import shown_fingerprint
 from sobench.report.progress import MatrixProgress
 from sobench.report.terminal import print_leaderboard
 from sobench.runs.state import state_of
@@ -27,6 +27,7 @@ from sobench.suite.overrides import read_request
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
     help="Time between two checkpoints; every epoch also ends with one.",
 )  # fmt: skip
+@trust_mtime_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -34,11 +35,12 @@ def command(
     results: Path,
     device: str | None,
     checkpoint_seconds: float,
+    trust_mtime: bool,
     **options: Any,
 ) -> None:
     """Train and score what is missing, then print the leaderboard."""
     request = read_request(**options)
-    runs = request.runs(fingerprint(request.suite.dataset))
+    runs = request.runs(shown_fingerprint(request.suite.dataset, trust_mtime))
     # torch takes seconds to import: a wrong suite or missing data are reported before that.
     from sobench.device import choose_device, warn_of_precision
     from sobench.runs.matrix import run_matrix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,20 @@ from sobench.metrics.scores import Scores
 from sobench.metrics.table import score_metrics
 from sobench.runs.folder import size_name
 from sobench.runs.record import Record
+from sobench.runs.search import DataChoice, choose_data, other_settings, search
 from sobench.runs.state import States, read_states
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
 NOT_RUN = "not run yet"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A record, and its scores by the suite's present protocol and engine."""
+
+    record: Record
+    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -51,39 +60,50 @@ class Leaderboard:
     notes: tuple[str, ...]
 
 
-def leaderboard(runs: Sequence[Run], results: Path) -> Leaderboard:
+def leaderboard(runs: Sequence[Run], results: Path, data: str = "") -> Leaderboard:
     """The leaderboard of a plan from the folder of all results.
+
+    Args:
+        data: how the fingerprint of the data begins, for runs that were planned without the data
+            and have results on several states of it; without it, the one with the most results.
 
     Raises:
         NothingToCompare: not one run has a result.
+        RequestError: no state of the data is as asked for, or several have the most results.
     """
-    return build(runs, read_states(runs, results))
+    found = search(runs, results)
+    choice = DataChoice(runs[0].data) if runs[0].data else choose_data(found, data)
+    states = read_states(runs, results, choice.data)
+    try:
+        return build(runs, states, (choice.note,) if choice.note else ())
+    except NothingToCompare as error:
+        if not results.is_dir():
+            raise NothingToCompare(f"{error}\n{results}: no such folder; see --results") from None
+        others = filter(None, (choice.note, other_settings(runs, found)))
+        raise NothingToCompare("\n".join((str(error), *others))) from None
 
 
-def build(runs: Sequence[Run], states: States) -> Leaderboard:
+def build(runs: Sequence[Run], states: States, notes: tuple[str, ...] = ()) -> Leaderboard:
     """Rank the methods of a plan by mean AP over their seeds.
 
     Args:
         states: of the runs; others are left out.
+        notes: cautions of the caller, which go before the others.
 
     Raises:
         NothingToCompare: not one run has a result.
     """
     suite = runs[0].suite
-    results: dict[str, list[Record]] = defaultdict(list)
+    results: dict[str, list[Result]] = defaultdict(list)
     for run in runs:
+        state = states[run.settings_id]
         # A label is not a part of a run's identity: it may have been changed since.
-        if (result := states[run.settings_id].result) is not None:
-            results[run.entry.label].append(result)
-    missing = _missing(runs, states)
+        if state.record is not None and state.scores is not None:
+            results[run.entry.label].append(Result(state.record, state.scores))
     if not results:
-        reasons = [f"; {name}: {why}" for name, why in missing.items() if why != NOT_RUN]
-        raise NothingToCompare(
-            f"{suite.name}: this suite has no finished run yet; start with `sobench run`"
-            + "".join(reasons[:1])
-        )
+        raise NothingToCompare(_why_empty(runs, states))
     metrics = tuple(metric.name for metric in score_metrics(PROTOCOLS[suite.protocol]))
-    table_rows = [_row(label, records, metrics) for label, records in results.items()]
+    table_rows = [_row(label, of_row, metrics) for label, of_row in results.items()]
     table_rows.sort(key=lambda row: -_or_worst(row[metrics[0]]))
     for rank, row in enumerate(table_rows, 1):
         row["rank"] = rank
@@ -95,17 +115,17 @@ def build(runs: Sequence[Run], states: States) -> Leaderboard:
         per_class=pd.DataFrame([_class_row(label, results[label]) for label in labels]),
         sizes=pd.DataFrame(_size_rows(runs, states, labels, metrics)),
         deviations={run.entry.label: run.deviations for run in runs if run.deviations},
-        missing=missing,
-        provenance=_provenance(runs, [r for records in results.values() for r in records]),
-        notes=_notes(runs, results),
+        missing=_missing(runs, states),
+        provenance=_provenance(runs, [r for of_row in results.values() for r in of_row]),
+        notes=notes + _notes(runs, states, results),
     )
 
 
-def _row(label: str, records: Sequence[Record], metrics: Sequence[str]) -> dict[str, object]:
+def _row(label: str, results: Sequence[Result], metrics: Sequence[str]) -> dict[str, object]:
     """Means of the metrics over the seeds, and costs."""
-    row: dict[str, object] = {"method": label, "seeds": len(records)}
-    row |= _averaged([r.scored for r in records if r.scored], metrics)
-    costs = [r.cost for r in records if r.cost]
+    row: dict[str, object] = {"method": label, "seeds": len(results)}
+    row |= _averaged([result.scores for result in results], metrics)
+    costs = [result.record.cost for result in results if result.record.cost]
     if costs:
         row["params_m"] = costs[0].parameters / 1e6
         row["gflops"] = costs[0].gflops
@@ -135,9 +155,7 @@ def _size_rows(
         states_of_row = [states[run.settings_id] for run in runs if run.entry.label == label]
         for size in runs[0].suite.eval_sizes:
             scores = [
-                state.result.sizes[size_name(size)]
-                for state in states_of_row
-                if state.result is not None and size not in state.untested
+                state.sizes[size] for state in states_of_row if state.scores and size in state.sizes
             ]
             if scores:
                 row = {"method": label, "input": size_name(size), "seeds": len(scores)}
@@ -154,10 +172,10 @@ def _minutes(seconds: Sequence[float | None]) -> float | None:
     return None if middle is None else middle / 60
 
 
-def _class_row(label: str, records: Sequence[Record]) -> dict[str, object]:
+def _class_row(label: str, results: Sequence[Result]) -> dict[str, object]:
     values: dict[str, list[float]] = defaultdict(list)
-    for record in records:
-        for name, scores in (record.scored.per_class if record.scored else {}).items():
+    for result in results:
+        for name, scores in result.scores.per_class.items():
             ap = scores.get("AP")
             values[name] += [] if ap is None else [ap]
     return {"method": label} | {name: mean(v) if v else None for name, v in values.items()}
@@ -182,14 +200,28 @@ def _missing(runs: Sequence[Run], states: States) -> dict[str, str]:
     return missing
 
 
-def _provenance(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str]:
-    suite = runs[0].suite
+def _why_empty(runs: Sequence[Run], states: States) -> str:
+    """Why there is no result: each state with its number of runs, and the first reason."""
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for run in runs:
+        state = states[run.settings_id]
+        name = NOT_RUN if state.name == "missing" and not state.reason else state.name
+        example = f" ({run.entry.label} seed {run.seed}: {state.reason})" if state.reason else ""
+        first.setdefault(name, example)
+        counts[name] += 1
+    reasons = "; ".join(f"{number} {name}{first[name]}" for name, number in counts.items())
+    return f"{runs[0].suite.name}: no result to show: {reasons}; `sobench run` goes on"
+
+
+def _provenance(runs: Sequence[Run], results: Sequence[Result]) -> dict[str, str]:
+    suite, records = runs[0].suite, [result.record for result in results]
     protocol = PROTOCOLS[suite.protocol]
     environments = [r.environment for r in records if r.environment]
     libraries = [f"torch {e.packages.get('torch', '?')}" for e in environments]
     return {
         "protocol": f"{suite.protocol} v{protocol.version} ({protocol.title})",
-        "engine": _several([r.scored.engine for r in records if r.scored]),
+        "engine": _several([result.scores.engine for result in results]),
         "data": _several([f"{suite.dataset.format} {r.data}" for r in records]),
         "images": _several(
             [f"{r.images['train']} train, {r.images['val']} val" for r in records if r.images]
@@ -201,14 +233,22 @@ def _provenance(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str
     }
 
 
-def _notes(runs: Sequence[Run], results: dict[str, list[Record]]) -> tuple[str, ...]:
+def _notes(
+    runs: Sequence[Run], states: States, results: dict[str, list[Result]]
+) -> tuple[str, ...]:
     notes = []
     partial = sorted({reason for run in runs for reason in run.partial})
     if partial:
         notes.append(f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite")
-    if min(len(records) for records in results.values()) < 2:
+    damaged = [
+        f"{run.entry.label} seed {run.seed}" for run in runs if states[run.settings_id].damage
+    ]
+    if damaged:
+        notes.append(f"left out, because their records do not count: {', '.join(damaged)}")
+    if min(map(len, results.values())) < 2:
         notes.append("one seed: ranks are not tested, close ones may be chance")
-    environments = [r.environment for records in results.values() for r in records if r.environment]
+    records = [result.record for of_row in results.values() for result in of_row]
+    environments = [r.environment for r in records if r.environment]
     if len({environment.device for environment in environments}) > 1:
         notes.append("several devices: latency and speed do not compare")
     if len({environment.code for environment in environments}) > 1:

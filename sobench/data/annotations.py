@@ -1,24 +1,39 @@
-"""Shared by the readers: text and JSON files, numbers, and the check of boxes."""
+"""Shared by the readers: the check of class names, file names and boxes."""
 
 from __future__ import annotations
 
-import json
-import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
+from unicodedata import category
 
 import numpy as np
 
-from sobench.data.dataset import AnnotatedImage, Size, SkippedRow, as_boxes, as_labels
+from sobench.data.annotation_files import shown
+from sobench.data.dataset import AnnotatedImage, FloatArray, Size, SkippedRow, as_boxes, as_labels
 from sobench.errors import DataError
+from sobench.suite.protocols import INFINITE_AREA
 
 Split = Literal["train", "val"]
 Box = tuple[float, float, float, float]
 
 PARTLY_OUTSIDE = "boxes partly outside the image, kept as they are"
+REPEATED = "exact repetitions of a box of the same image and class, each counted"
+
+LONGEST_NAME = 200
+"""Characters of a class name."""
+
+LARGEST_SIDE = 2**20
+"""Pixels of the longer side of an image; no larger one can be decoded."""
+
+FARTHEST = 100
+"""A box may reach out of its image by this many times the image's longer side."""
+
+# Control characters, halves of characters, and ends of lines and paragraphs.
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
 # Annotation files round to a hundredth of a pixel; that much is not "outside".
 _ROUNDING = 0.01
@@ -50,93 +65,87 @@ class ReadReport:
     notes: Counter[str] = field(default_factory=Counter)
 
 
-def read_rows(path: Path) -> list[tuple[int, str]]:
-    """The rows of a text file that are not blank, stripped, with their 1-based numbers.
-
-    Raises:
-        DataError: the file is missing or not text.
-    """
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such annotation file; put it back or correct the dataset's root and split"
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not a UTF-8 text file; replace it") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); replace it") from None
-    numbered = ((number, row.strip()) for number, row in enumerate(content.split("\n"), start=1))
-    return [(number, row) for number, row in numbered if row]
-
-
-def read_image_ids(path: Path) -> dict[str, int]:
-    """The ids of a list of images, with their 1-based rows; one id per row.
-
-    Raises:
-        DataError: the file is missing or not text, or lists an image twice, or no image.
-    """
-    ids: dict[str, int] = {}
-    for number, key in read_rows(path):
-        if len(key.split()) > 1:
-            raise DataError(
-                f"{path}, row {number}: {key!r} is not one image id; "
-                "give an image set with one id per row"
-            )
-        if key in ids:
-            raise DataError(
-                f"{path}, row {number}: image {key!r} is also in row {ids[key]}; "
-                "remove one of the two"
-            )
-        ids[key] = number
-    if not ids:
-        raise DataError(f"{path}: lists no images; give a list with at least one")
-    return ids
-
-
-def read_json(path: Path, correct: str) -> Any:
-    """The content of an annotation file in JSON.
+def check_class_names(names: Iterable[str], place: str) -> None:
+    """Check that results can be kept by class name.
 
     Args:
-        path: the annotation file.
-        correct: the settings to correct if the file does not exist, for the message.
+        names: the classes, in the order of their labels.
+        place: the file, or the key of the suite, that holds them.
 
     Raises:
-        DataError: the file is missing or is not JSON.
+        DataError: a name is empty, long, unprintable, used twice, or is ``all``, the mean over
+            the classes.
     """
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such annotation file; correct {correct}") from None
-    except json.JSONDecodeError as error:
+    seen: set[str] = set()
+    for name in names:
+        unprintable = any(category(character) in _UNPRINTABLE for character in name)
+        if not name.strip() or len(name) > LONGEST_NAME or unprintable:
+            raise DataError(
+                f"{place}: class name {shown(name)} is not a valid name; "
+                f"write 1 to {LONGEST_NAME} characters that can be printed"
+            )
+        if name == "all":
+            raise DataError(
+                f"{place}: class name 'all' is taken, it is the mean over the classes in every "
+                "result; rename the class"
+            )
+        if name in seen:
+            raise DataError(
+                f"{place}: class name {shown(name)} is used twice; rename one of the two classes, "
+                "or make them one"
+            )
+        seen.add(name)
+
+
+def check_inside(name: str, folder: Path, allowed: Sequence[Path], place: str) -> None:
+    """Check that a file name of an annotation file stays in the data set.
+
+    Links below the folders may lead anywhere: whoever made the folders made them too.
+
+    Args:
+        name: the file, relative to ``folder`` or absolute.
+        folder: where the image files are.
+        allowed: the folders that the file may be in; none for ``dataset.outside_root``.
+        place: the file and the row of the name, for messages.
+
+    Raises:
+        DataError: the file is elsewhere, or no file can have that name.
+    """
+    if "\0" in name or not (name.isascii() or _is_encodable(name)):
+        raise DataError(f"{place}: no file can have the name {shown(name)}; correct it")
+    if not allowed or not _is_elsewhere(name):
+        return
+    if not is_inside(name, folder, allowed):
         raise DataError(
-            f"{path}, line {error.lineno}: is not valid JSON ({error.msg}); replace the file"
-        ) from None
-    # Bytes that are not text, numbers of thousands of digits, lists nested too deep.
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); replace the file") from None
+            f"{place}: {shown(name)} leaves the dataset's folder {allowed[0]}; move the file, or "
+            "write dataset.outside_root: true if you trust these annotations"
+        )
 
 
-def finite_numbers(
-    cells: Sequence[str], names: Sequence[str], file: Path, where: str
-) -> list[float]:
-    """The cells of a row as finite numbers; ``names`` are its columns.
+def is_inside(name: str, folder: Path, allowed: Iterable[Path]) -> bool:
+    """Whether a file of ``folder`` is below one of the folders ``allowed``, by its name."""
+    path = Path(os.path.normpath(folder / name))
+    return any(_is_below(path, parent) for parent in allowed)
 
-    Raises:
-        DataError: naming the file, the row, the column and the value that is not a finite number.
-    """
+
+def outside_files(names: Iterable[str], folder: Path) -> list[Path]:
+    """The files of ``names`` that are not below ``folder``, by its name; each once, sorted."""
+    paths = {Path(os.path.normpath(folder / name)) for name in names if _is_elsewhere(name)}
+    normal = Path(os.path.normpath(folder))
+    return sorted(path for path in paths if not path.is_relative_to(normal))
+
+
+def _is_encodable(name: str) -> bool:
     try:
-        values = [float(cell) for cell in cells]
-    except ValueError:
-        values = [math.nan]
-    if all(map(math.isfinite, values)):
-        return values
-    name, cell = next(
-        (name, cell) for name, cell in zip(names, cells, strict=False) if not _finite(cell)
-    )
-    raise DataError(
-        f"{file}, {where}: {name} is {cell!r}, not a finite number; correct or remove the row"
-    )
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Whether a file may be outside of its folder, which nearly none is."""
+    return name.startswith("/") or ".." in name
 
 
 def zero_size_reason(x1: float, y1: float, x2: float, y2: float) -> str:
@@ -167,6 +176,9 @@ def to_annotated_image(
         annotations: the boxes of the image, with finite coordinates.
         file: annotation file, for messages.
         report: takes the boxes left out and the counts.
+
+    Raises:
+        DataError: a box is larger than any that scoring can hold, or ``FARTHEST`` away.
     """
     annotations = list(annotations)
     boxes = as_boxes([annotation.box for annotation in annotations])
@@ -176,6 +188,7 @@ def to_annotated_image(
     height, width = size
     x1, y1, x2, y2 = boxes.T
 
+    _check_extent(annotations, boxes, areas, size, file)
     usable = (x2 > x1) & (y2 > y1) & (x1 < width) & (y1 < height) & (x2 > 0) & (y2 > 0)
     for index in np.flatnonzero(~usable):
         annotation = annotations[index]
@@ -188,6 +201,9 @@ def to_annotated_image(
     )
     if count := int(np.count_nonzero(reach_out & objects)):
         report.notes[PARTLY_OUTSIDE] += count
+    used = [annotations[index] for index in np.flatnonzero(objects)]
+    if count := len(used) - len({(box.label, *box.box) for box in used}):
+        report.notes[REPEATED] += count
     return AnnotatedImage(
         id=image_id,
         name=name,
@@ -201,6 +217,31 @@ def to_annotated_image(
     )
 
 
+def _check_extent(
+    annotations: Sequence[AnnotatedBox],
+    boxes: FloatArray,
+    areas: FloatArray,
+    size: Size,
+    file: Path,
+) -> None:
+    # Written so that a sum which has become inf or nan is too far as well.
+    near = (np.abs(boxes) <= (FARTHEST + 1) * max(size)).all(axis=1)
+    for index in np.flatnonzero(~(near & (areas <= INFINITE_AREA)))[:1]:
+        annotation, (height, width) = annotations[index], size
+        x1, y1, x2, y2 = annotation.box
+        raise DataError(
+            f"{file}, {annotation.where}: {x1:g},{y1:g} to {x2:g},{y2:g} with an area of "
+            f"{areas[index]:g} is too large or too far away for the image of {width}x{height}; "
+            "correct or remove it"
+        )
+
+
+def _is_below(path: Path, parent: Path) -> bool:
+    # The second look is for a root that is itself a link, and is named both ways.
+    normal = Path(os.path.normpath(parent))
+    return path.is_relative_to(normal) or path.resolve().is_relative_to(parent.resolve())
+
+
 def _area(annotation: AnnotatedBox) -> float:
     x1, y1, x2, y2 = annotation.box
     return (x2 - x1) * (y2 - y1) if annotation.area is None else annotation.area
@@ -210,10 +251,3 @@ def _outside_reason(box: Box, size: Size) -> str:
     x1, y1, x2, y2 = box
     height, width = size
     return f"outside the image of {width}x{height}: {x1:g},{y1:g} to {x2:g},{y2:g}"
-
-
-def _finite(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False

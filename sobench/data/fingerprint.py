@@ -3,74 +3,67 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sobench.data import synthetic
 from sobench.data.annotations import Split
 from sobench.data.formats import FORMATS
+from sobench.data.hashes import file_digests, relative_name
 from sobench.data.images import list_images
 from sobench.data.load import expand_root
-from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec, FileData
 
 
-def fingerprint(spec: DataSpec) -> str:
+def fingerprint(
+    spec: DataSpec,
+    trust_mtime: bool = False,
+    on_files: Callable[[int, int], None] | None = None,
+) -> str:
     """12 hexadecimal digits that change with the annotations, the image files or the classes.
 
-    They cover the format, its ``identity``, and for each split the content of the annotation files
-    and the names and byte sizes of the image files. They do not depend on the dataset's folder.
+    They cover the format, its ``identity``, and for each split the names and the content of the
+    annotation files and of the image files. They do not depend on the dataset's folder.
+
+    Args:
+        spec: the ``dataset`` section of a suite.
+        trust_mtime: believe remembered digests of files by size and modification time alone.
+        on_files: called with the number of files hashed and of all that need to be hashed.
 
     Raises:
-        DataError: a file or folder is missing.
+        DataError: a file or folder is missing or cannot be read.
     """
     if spec.format == "synthetic":
         return synthetic.fingerprint(spec)
-    digest = hashlib.sha256()
-    for part in _content(expand_root(spec.root), spec):
-        # The length keeps neighbours apart: "ab" + "c" is not "a" + "bc".
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
-    return digest.hexdigest()[:12]
+    root = expand_root(spec.root)
+    parts = list(_parts(root, spec))
+    files = [file for _, file in parts if file is not None]
+    digests = file_digests(files, spec, root, trust_mtime=trust_mtime, on_files=on_files)
+    whole = hashlib.sha256()
+    for name, file in parts:
+        content = b"" if file is None else digests[file].encode()
+        for part in (name.encode(errors="surrogatepass"), content):
+            # The length keeps neighbours apart: "ab" + "c" is not "a" + "bc".
+            whole.update(b"%d:" % len(part))
+            whole.update(part)
+    return whole.hexdigest()[:12]
 
 
-def _content(root: Path, spec: FileData) -> Iterator[bytes]:
+def _parts(root: Path, spec: FileData) -> Iterator[tuple[str, Path | None]]:
+    """Texts, and names with the file whose content counts."""
     layout = FORMATS[spec.format]
-    yield spec.format.encode()
+    yield spec.format, None
     for text in layout.identity(root, spec):
-        yield text.encode()
+        yield text, None
     splits: tuple[Split, ...] = ("train", "val")
     for split in splits:
-        yield split.encode()
+        yield split, None
         annotation_files, image_sources = layout.sources(root, spec, split)
         for file in annotation_files:
-            yield _relative(file, root).encode()
-            yield _bytes(file)
+            yield relative_name(file, root), file
         for source in image_sources:
-            yield from _image_files(source)
-
-
-def _relative(file: Path, root: Path) -> str:
-    # A plain prefix first: relpath alone takes longer than reading thousands of small files.
-    name = str(file).removeprefix(f"{root}/")
-    return os.path.relpath(file, root) if name.startswith("/") else name
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{file}: the annotation file cannot be read ({error.strerror}); "
-            "put it back or correct the dataset's root and split"
-        ) from None
-
-
-def _image_files(source: Path) -> Iterator[bytes]:
-    """Name and byte size of an image file, or of every image file below a folder."""
-    if source.is_file():
-        yield f"{source.name} {source.stat().st_size}".encode()
-        return
-    for name in list_images(source):
-        yield f"{name} {os.stat(f'{source}/{name}').st_size}".encode()  # noqa: PTH116
+            if source.is_file():
+                yield source.name, source
+            else:
+                for name in list_images(source):
+                    yield name, source / name

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
-import struct
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +16,25 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from sobench.data.dataset import AnnotatedImage, ImageArray, Size
+from sobench.data.regular_files import is_of_the_system, open_regular
 from sobench.errors import DataError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
+STRETCHED = "images of more than 8 bits, scaled by their own range"
+HIGH_BYTE = "colour images of 16 bits, of which the high byte is kept; convert them to 8 bits"
+
+LARGEST = Image.MAX_IMAGE_PIXELS or 2**26
+"""Pixels of the largest picture that is decoded: Pillow's bound for a doubtful one.
+
+Decoding and resizing hold it several times, 1.4 GB in all."""
+
+# No others, whatever a file is called: for some, Pillow would start programs.
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+
 _WAY_OUT = "replace it or remove its row"
 _DIRECT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_BROKEN_EXIF = (struct.error, KeyError, SyntaxError, TypeError, ValueError, OSError)
-_BROKEN_PIXELS = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error)
 
 # EXIF 2.3, tag 0x0112: the turn that makes stored pixels upright.
 _UPRIGHT: dict[int, Callable[[ImageArray], ImageArray]] = {
@@ -84,17 +95,33 @@ def list_images(folder: Path) -> list[str]:
     """Names of the image files below ``folder``, relative to it, with ``/``, sorted.
 
     Raises:
-        DataError: the folder does not exist.
+        DataError: the folder does not exist, or what is called an image is a pipe or broken link.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such image folder; correct the dataset's root or split")
-    names = []
-    for parent, _, files in os.walk(folder, followlinks=True):
-        prefix = "" if parent == str(folder) else Path(parent).relative_to(folder).as_posix() + "/"
-        for name in files:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                names.append(prefix + name)
+    names: list[str] = []
+    _list_below(folder, "", names, set())
     return sorted(names)
+
+
+def _list_below(folder: Path, prefix: str, names: list[str], visited: set[tuple[int, int]]) -> None:
+    """Add the images below ``folder``; a folder that links lead to again is entered once."""
+    status = folder.stat()
+    if is_of_the_system(status):
+        raise DataError(f"{folder}: is a folder of the system; remove the link that leads there")
+    if (status.st_dev, status.st_ino) in visited:
+        return
+    visited.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as found:
+        # Real folders before links to them, and in one order everywhere.
+        entries = sorted(found, key=lambda entry: (entry.is_symlink(), entry.name))
+    for entry in entries:
+        if entry.is_dir():
+            _list_below(folder / entry.name, f"{prefix}{entry.name}/", names, visited)
+        elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+            if not entry.is_file():
+                raise DataError(f"{entry.path}: is not a file, or a broken link; remove it")
+            names.append(prefix + entry.name)
 
 
 def read_size(path: Path) -> Size:
@@ -112,7 +139,8 @@ def decode(path: Path, declared: Size | None) -> ImageArray:
 
     The EXIF orientation is obeyed, unless only the stored size is the declared one: then the
     annotation was made on the pixels as they are stored. (An orientation that a PNG file states
-    after its pixels is not seen.) Alpha is dropped, not blended; of 16 bits the high byte is kept.
+    after its pixels is not seen.) Alpha is dropped, not blended. Grey values of 16 bits are scaled
+    by the picture's own range; of 16-bit colours the high byte is kept.
 
     Args:
         path: the image file.
@@ -160,7 +188,7 @@ def _width_x_height(size: Size) -> str:
 def _opened(path: Path) -> Iterator[tuple[Image.Image, _Header]]:
     """The image before its pixels are read, and its header; closes the file in any case."""
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such image file; put it back or remove its row") from None
     except OSError as error:
@@ -170,19 +198,41 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, _Header]]:
             # Pillow warns about large pictures and odd metadata; the user need not care.
             with _FILTERS, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                image = Image.open(file)
+                image = Image.open(file, formats=_FORMATS)
                 header = _header(image)
         except UnidentifiedImageError:
             raise DataError(f"{path}: is not an image that can be read; {_WAY_OUT}") from None
         except Image.DecompressionBombError:
-            raise DataError(
-                f"{path}: has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; "
-                "cut it into tiles or remove its row"
-            ) from None
-        except _BROKEN_PIXELS as error:
+            raise DataError(_too_large(path)) from None
+        # Decoders of damaged files raise whatever comes first: RuntimeError, MemoryError, ...
+        except Exception as error:
             raise DataError(_broken(path, error)) from None
+        if math.prod(header.stored) > LARGEST:
+            raise DataError(_too_large(path))
+        if min(header.stored) < 1:
+            raise DataError(f"{path}: has no pixels; {_WAY_OUT}")
         with image:
             yield image, header
+
+
+def count_deep(paths: Iterable[Path]) -> Counter[str]:
+    """Counts of the images of more than 8 bits, by what is done to them; headers alone are read.
+
+    Only PNG and TIFF files have so many, so that other files need not be opened.
+
+    Raises:
+        DataError: a file is missing or not an image.
+    """
+    counts: Counter[str] = Counter()
+    for path in paths:
+        if path.suffix.lower() not in (".png", ".tif", ".tiff"):
+            continue
+        with _opened(path) as (image, _):
+            if image.mode in _DEEP_MODES:
+                counts[STRETCHED] += 1
+            elif any(";16" in str(tile) for tile in getattr(image, "tile", ())):
+                counts[HIGH_BYTE] += 1
+    return counts
 
 
 def _header(image: Image.Image) -> _Header:
@@ -194,7 +244,7 @@ def _header(image: Image.Image) -> _Header:
     try:
         # The base class, because PngImageFile.getexif decodes the pixels first.
         orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
-    except _BROKEN_EXIF:
+    except Exception:  # a damaged tag may raise anything, and is no reason to refuse the pixels
         orientation = 1
     return _Header((height, width), orientation if orientation in _UPRIGHT else 1)
 
@@ -204,7 +254,7 @@ def _pixels(image: Image.Image, path: Path) -> ImageArray:
     try:
         image.load()
         if image.mode in _DEEP_MODES:
-            grey = _high_byte(np.asarray(image), path)
+            grey = _stretched(np.asarray(image), path)
             return np.repeat(grey[:, :, None], 3, axis=2)
         if image.mode not in _DIRECT_MODES:
             raise DataError(
@@ -213,21 +263,37 @@ def _pixels(image: Image.Image, path: Path) -> ImageArray:
             )
         # If this stays, the conversion blends, warns or looks for a spare colour.
         image.info.pop("transparency", None)
-        return np.array(image.convert("RGB"), dtype=np.uint8)
-    except _BROKEN_PIXELS as error:
+        # Converting from RGB to RGB would copy a large picture for nothing.
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        return np.array(image, dtype=np.uint8)
+    except DataError:
+        raise
+    except Exception as error:
         raise DataError(_broken(path, error)) from None
 
 
-def _high_byte(values: np.ndarray, path: Path) -> ImageArray:
-    """``[H, W]`` uint8 of 16-bit grey values; 32-bit integers are read if they fit 16 bits."""
-    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
+def _stretched(values: np.ndarray, path: Path) -> ImageArray:
+    """``[H, W]`` uint8 of 16-bit grey values: the smallest becomes 0, the largest 255.
+
+    Sensors of 10 to 14 bits leave the high byte of 16 nearly empty, and the picture black. 32-bit
+    integers are read if they fit 16 bits. A picture of one value becomes 0.
+    """
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 0xFFFF:
         raise DataError(
-            f"{path}: grey values {values.min()}..{values.max()} exceed 16 bits; "
+            f"{path}: grey values {low}..{high} exceed 16 bits; "
             "convert it to 8-bit RGB or remove its row"
         )
-    return (values >> 8).astype(np.uint8)
+    span = max(high - low, 1)
+    # Whole numbers, rounded half up: the same on every machine.
+    stretched = ((values.astype(np.uint32) - low) * 510 + span) // (2 * span)
+    return stretched.astype(np.uint8)
+
+
+def _too_large(path: Path) -> str:
+    return f"{path}: has more than {LARGEST:,} pixels; cut it into tiles or remove its row"
 
 
 def _broken(path: Path, error: Exception) -> str:
-    reason = str(error).partition("\n")[0] or type(error).__name__
+    reason = str(error).partition("\n")[0][:200] or type(error).__name__
     return f"{path}: is damaged ({reason}); {_WAY_OUT}"

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from sobench.data import synthetic
+from sobench.data.annotation_files import plain
 from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset
 from sobench.data.formats import FORMATS
@@ -35,10 +36,10 @@ def expand_root(root: str) -> Path:
 
     folder = Path(os.path.expanduser(_VARIABLE.sub(value, root)))  # noqa: PTH111
     if not folder.is_dir():
-        origin = "" if str(folder) == root else f" (from {root})"
+        # Not the folder itself: a variable may hold something that is nobody's business.
         raise DataError(
-            f"dataset.root: no folder {folder}{origin}; put the dataset there or "
-            "--set dataset.root=FOLDER"
+            f"dataset.root: no folder {plain(root)}; put the dataset there, correct its "
+            "variables or --set dataset.root=FOLDER"
         )
     return folder
 
@@ -83,7 +84,8 @@ def check_images(dataset: Dataset) -> None:
         return
     # The dataset may be the first images of a longer one.
     paths = dataset.read_image.paths[: len(dataset.images)]
-    missing = [index for index, path in enumerate(paths) if not path.is_file()]
+    # Unlike ``is_file`` of a path, this takes names that no file can have for missing files.
+    missing = [index for index, path in enumerate(paths) if not os.path.isfile(path)]  # noqa: PTH113
     if not missing:
         return
     path, image = paths[missing[0]], dataset.images[missing[0]]

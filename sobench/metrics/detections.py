@@ -6,8 +6,10 @@ Boxes are rounded to 1e-3 px and scores to 1e-9, in the file and before scoring 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
+import reprlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +27,11 @@ from sobench.files import write_atomic
 
 BOX_DECIMALS = 3
 SCORE_DECIMALS = 9
+
+# Detections shrink to about a quarter; a file that shrank far more is not one of detections.
+_UNPACKED_BYTES, _UNPACKED_RATIO = 2**24, 32
+_INT64_MIN = -(2**63)
+_BOOLEANS = {bool, np.bool_}
 
 
 class DetectionRow(TypedDict):
@@ -50,11 +57,14 @@ class DetectionTable:
     scores: FloatArray
 
 
-def write_rows(path: Path, rows: Sequence[DetectionRow]) -> None:
+def write_rows(path: Path, rows: Sequence[DetectionRow]) -> str:
     """Write ``detections.json.gz``: gzip JSON, one row per line, whole or not at all.
 
     Boxes are rounded to 1e-3 px and scores to 1e-9. Identical rows give identical bytes with one
     build of zlib.
+
+    Returns:
+        SHA-256 of the file's bytes, in hexadecimal.
 
     Raises:
         DataError: a row is malformed, not finite or of negative size.
@@ -71,17 +81,34 @@ def write_rows(path: Path, rows: Sequence[DetectionRow]) -> None:
     with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=4, mtime=0) as file:
         file.write(text.encode("ascii"))
     write_atomic(path, buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
-def read_rows(path: Path) -> list[DetectionRow]:
+def file_digest(path: Path) -> str | None:
+    """SHA-256 of a file's bytes in hexadecimal, or ``None`` if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def read_rows(path: Path, digest: str | None = None) -> list[DetectionRow]:
     """Read a file that ``write_rows`` has written.
+
+    Args:
+        digest: what ``write_rows`` returned; a file with other bytes is refused. Without it, one
+            that grows more than any detections would when it is unpacked is refused.
 
     Raises:
         DataError: the file is missing or damaged, or does not hold COCO result rows.
     """
     try:
-        with gzip.open(path, "rb") as file:
-            rows = json.loads(file.read())
+        packed = path.read_bytes()
+        if digest is not None and hashlib.sha256(packed).hexdigest() != digest:
+            raise ValueError("its bytes are not those that were written")
+        limit = None if digest else max(_UNPACKED_BYTES, _UNPACKED_RATIO * len(packed))
+        rows = json.loads(_unpacked(packed, limit))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path, or detect first") from error
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
@@ -97,6 +124,14 @@ def read_rows(path: Path) -> list[DetectionRow]:
     return cast(list[DetectionRow], rows)
 
 
+def _unpacked(packed: bytes, limit: int | None) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        content = file.read() if limit is None else file.read(limit + 1)
+    if limit is not None and len(content) > limit:
+        raise ValueError(f"{len(packed)} bytes unpack to more than {limit}")
+    return content
+
+
 def tabulate(rows: Sequence[DetectionRow], source: str) -> DetectionTable:
     """Rows as checked and rounded columns; ``source`` names them in errors.
 
@@ -105,16 +140,23 @@ def tabulate(rows: Sequence[DetectionRow], source: str) -> DetectionTable:
     """
     # All rows go into arrays at once, for speed; only if that fails are they looked at one by one.
     try:
-        image_ids = np.array([row["image_id"] for row in rows] or np.empty(0, np.int64))
-        category_ids = np.array([row["category_id"] for row in rows] or np.empty(0, np.int64))
-        scores = np.array([row["score"] for row in rows] or np.empty(0))
+        columns = [[row[key] for row in rows] for key in ("image_id", "category_id", "score")]
         sides = [row["bbox"] for row in rows]
-        boxes = np.array(list(chain.from_iterable(sides)) or np.empty(0))
-        regular = all(len(box) == 4 for box in sides)
+        columns.append(list(chain.from_iterable(sides)))
+        # Python takes booleans for integers, and NumPy follows if a column has both.
+        has_booleans = any(not _BOOLEANS.isdisjoint(map(type, column)) for column in columns)
+        regular = not has_booleans and all(len(box) == 4 for box in sides)
+        empty = (np.int64, np.int64, np.float64, np.float64)
+        image_ids, category_ids, scores, boxes = (
+            np.array(column or np.empty(0, dtype))
+            for column, dtype in zip(columns, empty, strict=True)
+        )
     except (KeyError, TypeError, ValueError, OverflowError):
         regular = False
     if not regular or not (
         image_ids.dtype.kind == category_ids.dtype.kind == "i"
+        and _INT64_MIN not in image_ids
+        and _INT64_MIN not in category_ids
         and scores.dtype.kind in "iuf"
         and boxes.dtype.kind in "iuf"
         and image_ids.ndim == category_ids.ndim == scores.ndim == boxes.ndim == 1
@@ -140,24 +182,41 @@ def _first_malformed(rows: Sequence[DetectionRow], source: str) -> str:
     """A message about the first row that does not have the form of a COCO result row."""
     form = 'a row is {"image_id": int, "category_id": int, "bbox": [x, y, w, h], "score": number}'
     for number, row in enumerate(cast(Sequence[Any], rows), start=1):
-        where = f"{source}, row {number} of {len(rows)}"
-        if not isinstance(row, dict):
-            return f"{where}: {row!r} is not an object; {form}"
-        for key in DetectionRow.__annotations__:
-            if key not in row:
-                return f"{where}: no {key!r}; {form}"
-        for key in ("image_id", "category_id"):
-            if not isinstance(row[key], Integral) or abs(row[key]) >= 2**63:
-                return f"{where}: {key} {row[key]!r} is not an integer of 64 bits; {form}"
-        if not isinstance(row["score"], Real):
-            return f"{where}: score {row['score']!r} is not a number; {form}"
-        box = row["bbox"]
-        is_numeric = isinstance(box, (list, tuple, np.ndarray)) and all(
-            isinstance(side, Real) for side in box
-        )
-        if not is_numeric or len(box) != 4:
-            return f"{where}: bbox {box!r} is not four numbers; {form}"
+        if problem := _problem(row):
+            return f"{source}, row {number} of {len(rows)}: {problem}; {form}"
     return f"{source}: rows are not COCO result rows; {form}"
+
+
+def _problem(row: Any) -> str:
+    """What keeps a row from being a COCO result row; empty if nothing does."""
+    if not isinstance(row, dict):
+        return f"{reprlib.repr(row)} is not an object"
+    for key in DetectionRow.__annotations__:
+        if key not in row:
+            return f"no {key!r}"
+    for key in ("image_id", "category_id"):
+        if not _is_number(row[key], Integral) or abs(row[key]) >= 2**63:
+            return f"{key} {reprlib.repr(row[key])} is not an integer of 64 bits"
+    if not _is_number(row["score"], Real):
+        return f"score {reprlib.repr(row['score'])} is not a number"
+    box = row["bbox"]
+    is_numeric = isinstance(box, (list, tuple, np.ndarray)) and all(
+        _is_number(side, Real) for side in box
+    )
+    if not is_numeric or len(box) != 4:
+        return f"bbox {reprlib.repr(box)} is not four numbers"
+    return ""
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether a value is a number that a float can hold, and not a boolean."""
+    if not isinstance(value, kind) or type(value) in _BOOLEANS:
+        return False
+    try:
+        float(cast(Any, value))
+    except OverflowError:
+        return False
+    return True
 
 
 def _check_values(table: DetectionTable, rows: Sequence[DetectionRow], source: str) -> None:
@@ -176,4 +235,6 @@ def _check_values(table: DetectionTable, rows: Sequence[DetectionRow], source: s
         if is_bad.any():
             index = int(np.argmax(is_bad))
             value = cast(dict[str, Any], rows[index])[key]
-            raise DataError(f"{source}, row {index + 1} of {len(rows)}: {key} {value!r} {problem}")
+            raise DataError(
+                f"{source}, row {index + 1} of {len(rows)}: {key} {reprlib.repr(value)} {problem}"
+            )

@@ -30,3 +30,11 @@ class Scores(BaseModel):
     metrics: dict[str, float | None]
     per_class: dict[str, dict[str, float | None]]
     curves: dict[str, dict[str, list[float | None]]]
+
+    @property
+    def name(self) -> str:
+        """Protocol, its version, and the engine without its version, such as ``coco v1 hotcoco``.
+
+        A record keeps one set of scores by each name.
+        """
+        return f"{self.protocol} v{self.protocol_version} {self.engine.partition(' ')[0]}"

@@ -12,9 +12,9 @@ from rich.progress import Progress, TaskID
 from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, SkippedRow
-from sobench.data.fingerprint import fingerprint
 from sobench.data.load import load
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
+from sobench.report.hashing import shown_fingerprint
 from sobench.report.terminal import print_table
 from sobench.suite.sections import Suite
 
@@ -22,16 +22,23 @@ _SHOWN = 5
 """Skipped rows that are printed one by one."""
 
 
-def print_dataset(suite: Suite, limit: int | None, console: Console, build_cache: bool) -> None:
+def print_dataset(
+    suite: Suite,
+    limit: int | None,
+    console: Console,
+    build_cache: bool,
+    trust_mtime: bool = False,
+) -> None:
     """Print statistics of both splits; with ``build_cache``, decode and cache every image.
 
     Args:
         limit: use only the first images of each split, or ``None`` for all.
+        trust_mtime: believe remembered digests of files by size and modification time alone.
 
     Raises:
         DataError: a file is missing or broken.
     """
-    identity = fingerprint(suite.dataset)
+    identity = shown_fingerprint(suite.dataset, trust_mtime)
     console.print(f"{suite.dataset.format}, fingerprint {identity}", highlight=False)
     split_names: tuple[Split, ...] = ("train", "val")
     splits = {name: load(suite.dataset, name).first(limit) for name in split_names}

@@ -19,9 +19,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sobench.files import write_atomic
-from sobench.suite.reader import as_written
 from sobench.suite.section import Section
 from sobench.suite.sections import MethodEntry, Suite
+from sobench.yaml_text import as_written
 
 BEGIN = "<!-- The rest of this page is made from the code by `make docs`; do not edit it. -->\n"
 END = "<!-- end of the generated part -->\n"
@@ -160,7 +160,7 @@ def _plain_kind(annotation: Any) -> str:
     if _inner_sections(annotation):
         return "list of rows" if origin is tuple else "section"
     if origin is Annotated:
-        details = [bound for info in arguments[1:] for bound in info.metadata]
+        details = [bound for info in arguments[1:] for bound in getattr(info, "metadata", ())]
         return _kind(arguments[0], details)
     if origin is Literal:
         return _alternatives([f"``{value}``" for value in arguments])

@@ -13,7 +13,8 @@ from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, Switch, When, methods
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
-from sobench.suite.reader import as_written, load
+from sobench.suite.reader import load
+from sobench.yaml_text import as_written
 
 
 def print_list(kind: str, console: Console) -> None:

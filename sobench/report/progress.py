@@ -102,14 +102,15 @@ class MatrixProgress:
         """Print a warning."""
         self._line(f"warning: {message}")
 
-    def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:  # noqa: ARG002
+    def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is done; if not ``fresh``, it was done before."""
         seconds = time.monotonic() - self.began
         self.bars.update(self.suite_bar, completed=self.number, detail="")
-        if record.scored is None:
+        scores = record.scored_by(run.suite)
+        if scores is None:
             self._line(f"{self.name}: {record.status}: {record.reason}")
             return
-        ap, ap50 = (record.scored.metrics.get(name) for name in ("AP", "AP50"))
+        ap, ap50 = (scores.metrics.get(name) for name in ("AP", "AP50"))
         result = f"AP {ap:.3f}, AP50 {ap50:.3f}" if ap is not None and ap50 is not None else "no AP"
         if fresh:
             self.durations.append(seconds)

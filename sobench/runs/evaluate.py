@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -16,16 +16,21 @@ from sobench.metrics.scores import Scores
 from sobench.runs.detect import detect
 from sobench.runs.folder import RunFolder, size_name
 from sobench.runs.record import Record
-from sobench.runs.state import outdated
+from sobench.runs.state import has_detections
 from sobench.runs.weights import build_network, trained_weights, with_input_size
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
 
-def score_stored(run: Run, dataset: Dataset, stored: Path) -> Scores:
-    """Metrics of the detections in a file, under the suite's protocol."""
-    protocol = PROTOCOLS[run.suite.protocol]
-    return coco.score(dataset, read_rows(stored), protocol, run.suite.engine)
+def score_stored(run: Run, dataset: Dataset, stored: Path, digest: str) -> dict[str, Scores]:
+    """Scores of the detections in a file under the suite's protocol, by their name.
+
+    Raises:
+        DataError: the file is not the one that was written.
+    """
+    rows = read_rows(stored, digest)
+    scores = coco.score(dataset, rows, PROTOCOLS[run.suite.protocol], run.suite.engine)
+    return {scores.name: scores}
 
 
 def score_sizes(
@@ -34,40 +39,43 @@ def score_sizes(
     outcome: Record,
     device: torch.device,
     on_images: Callable[[int, int], None],
-) -> dict[str, Scores]:
-    """Metrics at the suite's further input sizes, with the weights of the finished run.
+) -> Iterator[Record]:
+    """The record after each of the suite's further input sizes that it had no present scores at.
 
-    Sizes whose detections are stored are only scored; those of another suite are kept while they
-    are by the present protocol.
+    Sizes whose detections are there as they were written are only scored; at the others, the
+    weights of the finished run detect.
 
     Raises:
         RunError: a size has no detections, and there are no weights to detect with.
     """
-    scores = {
-        name: scored
-        for name, scored in outcome.sizes.items()
-        if not outdated(run, scored, "tested")
-    }
-    if not run.suite.eval_sizes:
-        return scores
-    folder, dataset = RunFolder.of(run, results), load(run.suite.dataset, "val").first(run.limit)
-    files = {size: folder.detections(size) for size in run.suite.eval_sizes}
-    undetected = [size for size, stored in files.items() if not stored.exists()]
+    suite = run.suite
+    untested = [size for size in suite.eval_sizes if not outcome.tested_by(suite, size)]
+    if not untested:
+        return
+    folder, dataset = RunFolder.of(run, results), load(suite.dataset, "val").first(run.limit)
+    undetected = [size for size in untested if not has_detections(folder, outcome, size)]
     # Weights and training boxes, which anchors may be fitted to, only if there is a use for them.
     if undetected:
-        training = load(run.suite.dataset, "train").first(run.limit)
+        training = load(suite.dataset, "train").first(run.limit)
         weights = trained_weights(run, results)
-    for size in undetected:
-        detector = build_network(run, training, device, size)
-        detector.load_state_dict(weights)
-        settings = with_input_size(run.suite, size).input
-        images = cached_images(dataset, "val", run.data, settings, on_images)
-        detections = detect(
-            detector, images, dataset, settings, batch_size=run.suite.schedule.batch_size,
-            precision=run.suite.precision, on_images=on_images,
-        )  # fmt: skip
-        write_rows(files[size], detections)
-    return scores | {size_name(size): score_stored(run, dataset, files[size]) for size in files}
+    for size in untested:
+        path = folder.detections(size)
+        if size in undetected:
+            detector = build_network(run, training, device, size)
+            detector.load_state_dict(weights)
+            settings = with_input_size(suite, size).input
+            images = cached_images(dataset, "val", run.data, settings, on_images)
+            detections = detect(
+                detector, images, dataset, settings, batch_size=suite.schedule.batch_size,
+                precision=suite.precision, on_images=on_images,
+            )  # fmt: skip
+            digests = outcome.digests | {path.name: write_rows(path, detections)}
+            outcome = outcome.model_copy(update={"digests": digests})
+        name = size_name(size)
+        scores = score_stored(run, dataset, path, outcome.digests[path.name])
+        sizes = outcome.sizes | {name: outcome.sizes.get(name, {}) | scores}
+        outcome = outcome.model_copy(update={"sizes": sizes})
+        yield outcome
 
 
 def delete_size_detections(folder: RunFolder) -> None:

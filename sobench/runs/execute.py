@@ -76,11 +76,11 @@ def execute(
     except Exception as error:
         write_atomic(folder.error, traceback.format_exc().encode())
         outcome = _failed(run, device, error)
-        earlier = record.read(folder.path)
-        if earlier is not None and earlier.scored is not None:
+        earlier = record.read_sound(folder.path)
+        if earlier is not None and earlier.scores:
             return outcome  # an earlier result, with other weights, still counts
     record.write(outcome, folder.path)
-    if outcome.scored is None:
+    if not outcome.scores:
         return outcome
     keep_newest(folder.path)
     return _with_sizes(run, results, outcome, device, callback)
@@ -90,10 +90,13 @@ def rescore(
     run: Run, results: Path, outcome: Record, device: torch.device, callback: ProgressCallback
 ) -> Record:
     """The record of a finished run under the suite's present protocol, engine and sizes."""
-    folder, dataset = RunFolder.of(run, results), load(run.suite.dataset, "val").first(run.limit)
-    scored = score_stored(run, dataset, folder.detections())
-    outcome = outcome.model_copy(update={"scored": scored})
-    record.write(outcome, folder.path)
+    if outcome.scored_by(run.suite) is None:
+        folder = RunFolder.of(run, results)
+        dataset = load(run.suite.dataset, "val").first(run.limit)
+        stored = folder.detections()
+        scores = score_stored(run, dataset, stored, outcome.digests[stored.name])
+        outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
+        record.write(outcome, folder.path)
     return _with_sizes(run, results, outcome, device, callback)
 
 
@@ -125,11 +128,12 @@ def _finish(
         )  # fmt: skip
         callback.on_stage("detect")
         detections = _detect(run, detector, val_split, callback)
-        write_rows(folder.detections(), detections)
+        stored = folder.detections()
+        digest = write_rows(stored, detections)
         delete_size_detections(folder)
     # Scored from the file, so that scoring it again later gives the same numbers.
     callback.on_stage("score")
-    scored = score_stored(run, val_split.dataset, folder.detections())
+    scores = score_stored(run, val_split.dataset, stored, digest)
     callback.on_stage("measure cost")
     return Record(
         **record.identity(run),
@@ -140,7 +144,8 @@ def _finish(
         detections=len(detections),
         last_loss=state.last,
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
-        scored=scored,
+        scores=scores,
+        digests={stored.name: digest},
         cost=_cost(run, results, detector, val_split, state),
         environment=environment,
         finished=_now(),
@@ -155,15 +160,14 @@ def _with_sizes(
         return outcome
     callback.on_stage("test at other sizes")
     try:
-        sizes = score_sizes(run, results, outcome, device, callback.on_images)
+        for tested in score_sizes(run, results, outcome, device, callback.on_images):
+            record.write(tested, run.folder(results))
+            outcome = tested
     except RequestError:
         raise
     except Exception as error:
         why = str(error).partition("\n")[0] or type(error).__name__
         callback.warn(f"{run.entry.label} seed {run.seed}: not tested at all of eval_sizes: {why}")
-        return outcome
-    outcome = outcome.model_copy(update={"sizes": sizes})
-    record.write(outcome, run.folder(results))
     return outcome
 
 
@@ -257,7 +261,7 @@ def _required_seconds(
     """Seconds of training all required runs, and of the baseline among them if there is one."""
     seconds = {}
     for other in required:
-        outcome = record.read(other.folder(results))
+        outcome = record.read_sound(other.folder(results))
         cost = outcome.cost if outcome else None
         seconds[other.id] = (cost.train_s or 0.0) if cost else 0.0
     baselines = [seconds[other.id] for role, other in run.requires if role == "baseline"]

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sobench.files import is_locked, locked
+from sobench.locks import is_locked, locked
 from sobench.suite.plan import Run
 from sobench.training.checkpoint_files import list_checkpoints, step_of
 

@@ -69,7 +69,7 @@ def _to_train(runs: Sequence[Run], states: States) -> set[str]:
 
 def _is_to_train(state: RunState, needed: bool) -> bool:
     """Whether a run is to be trained; ``needed`` if another one needs its weights."""
-    is_finished = state.record is not None and state.record.scored is not None
+    is_finished = state.record is not None and bool(state.record.scores)
     return state.needs_training or (needed and is_finished and not state.has_weights)
 
 

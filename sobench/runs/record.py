@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sobench.environment import Environment
-from sobench.errors import DataError
+from sobench.errors import RecordError
 from sobench.files import write_atomic
 from sobench.metrics.scores import Scores
-from sobench.runs.folder import RunFolder
-from sobench.suite.plan import Run
+from sobench.runs.folder import RunFolder, size_name
+from sobench.suite.plan import Run, json_digest, run_id, short_digest
+from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.sections import Suite
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Cost(BaseModel):
@@ -62,8 +65,12 @@ class Epoch(BaseModel):
 class Record(BaseModel):
     """All that is known of a finished run.
 
-    ``requires`` holds the ids of the runs that it built on, by their roles, and ``sizes`` the
-    metrics at the suite's further input sizes, by ``<height>x<width>``.
+    Attributes:
+        requires: the ids of the runs that it built on, by their roles.
+        scores: by ``Scores.name``, for each protocol and engine that was asked for; empty if the
+            training did not end.
+        sizes: the same at further input sizes, by ``<height>x<width>``.
+        digests: SHA-256 of the detections that were scored, by the file's name.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,23 +93,30 @@ class Record(BaseModel):
     detections: int = 0
     last_loss: dict[str, float] = {}
     history: tuple[Epoch, ...] = ()
-    scored: Scores | None = None
-    sizes: dict[str, Scores] = {}
+    scores: dict[str, Scores] = {}
+    sizes: dict[str, dict[str, Scores]] = {}
+    digests: dict[str, str] = {}
     cost: Cost | None = None
     environment: Environment | None = None
     finished: str = ""
 
-    @field_validator("schema_version")  # the first field, so the first thing that is told
-    @classmethod
-    def _version(cls, value: int) -> int:
-        if value != SCHEMA:
-            raise ValueError(f"{value}, but this sobench reads {SCHEMA}")
-        return value
+    def scored_by(self, suite: Suite) -> Scores | None:
+        """The scores by the suite's present protocol and engine, if there are any."""
+        return self.scores.get(scoring_name(suite))
+
+    def tested_by(self, suite: Suite, size: tuple[int, int]) -> Scores | None:
+        """The same at a further input size (height, width)."""
+        return self.sizes.get(size_name(size), {}).get(scoring_name(suite))
 
     @property
     def last_step(self) -> int | None:
         """The last step of the training, or ``None`` if no epoch was finished."""
         return self.history[-1].step if self.history else None
+
+
+def scoring_name(suite: Suite) -> str:
+    """``Scores.name`` of the suite's present protocol and engine."""
+    return f"{suite.protocol} v{PROTOCOLS[suite.protocol].version} {suite.engine}"
 
 
 def identity(run: Run) -> dict[str, Any]:
@@ -134,8 +148,9 @@ def write_settings(run: Run, folder: Path) -> None:
 
 
 def write(record: Record, folder: Path) -> None:
-    """Write ``record.json``, whole or not at all."""
-    text = json.dumps(nan_to_none(record.model_dump(mode="python")), indent=1, allow_nan=False)
+    """Write ``record.json`` with the digest of its content, whole or not at all."""
+    content = nan_to_none(record.model_dump(mode="python"))
+    text = json.dumps({"digest": json_digest(content)} | content, indent=1, allow_nan=False)
     write_atomic(RunFolder(folder).record, text.encode())
 
 
@@ -143,20 +158,61 @@ def read(folder: Path) -> Record | None:
     """The record in a run's folder, or ``None`` if there is none yet.
 
     Raises:
-        DataError: the file is damaged or of another schema.
+        RecordError: the file cannot be read, is damaged, of another version or of another run.
     """
     path = RunFolder(folder).record
     try:
-        return Record.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise RecordError(f"{path}: the record cannot be read ({error.strerror})") from None
+    record = _checked(text, path)
+    place = (folder.parent.parent.name, folder.parent.name, folder.name)
+    if (record.suite, record.method, record.run_id) != place:
+        other = f"{record.suite}/{record.method}/{record.run_id}"
+        raise RecordError(f"{path}: the record is that of another run, {other}; it was copied here")
+    settings_id = short_digest(record.settings)
+    if (record.settings_id, record.run_id) != (
+        settings_id,
+        run_id(record.seed, settings_id, record.data),
+    ):
+        raise RecordError(f"{path}: the record contradicts itself: its id is not of its settings")
+    return record
+
+
+def read_sound(folder: Path) -> Record | None:
+    """The record in a run's folder, or ``None`` where there is none that counts."""
+    try:
+        return read(folder)
+    except RecordError:
+        return None
+
+
+def _checked(text: bytes, path: Path) -> Record:
+    """The record in a file's content, if it is as it was written."""
+    try:
+        content = json.loads(text)
+        stored = content.pop("digest", None) if isinstance(content, dict) else None
+        # Over the parsed values, so that every number that is used is covered.
+        is_whole = stored is not None and stored == json_digest(content)
+    except (ValueError, RecursionError):
+        raise RecordError(f"{path}: the record is damaged: it is not valid JSON") from None
+    # Told first, since records of other versions may have no digest, or another one.
+    if isinstance(content, dict) and content.get("schema_version") != SCHEMA:
+        version = reprlib.repr(content.get("schema_version"))
+        raise RecordError(
+            f"{path}: the record is of schema version {version}, and this sobench reads {SCHEMA}"
+        )
+    if not is_whole:
+        raise RecordError(f"{path}: the record is damaged: its content does not fit its digest")
+    try:
+        return Record.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "content"
-        why = problem["msg"].removeprefix("Value error, ")
-        raise DataError(
-            f"{path}: not a record of this version: {where}: {why}; "
-            "delete it and run the suite again, the training is kept"
+        raise RecordError(
+            f"{path}: not a record of this version: {where}: {problem['msg']}"
         ) from None
 
 

@@ -60,7 +60,7 @@ def trained_weights(run: Run, results: Path) -> dict[str, Tensor]:
     """
     name, folder = f"{run.entry.label} seed {run.seed}", RunFolder.of(run, results)
     outcome = record.read(folder.path)
-    if outcome is None or outcome.scored is None:
+    if outcome is None or not outcome.scores:
         why = f"{outcome.status}: {outcome.reason}" if outcome else "it has not run"
         raise RunError(f"needs {name}, which is not done: {why}")
     path = folder.checkpoint_of(outcome.last_step)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sobench.suite.section import Section
+from sobench.suite.section import FilePath, Label, Section
+from sobench.yaml_text import shown
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,24 @@ class CocoData(Section):
 
     format: Literal["coco"]
     """The layout of the files."""
-    root: str
+    root: FilePath
     """Folder that holds the data set; ``${VAR}`` and ``~`` work, and a relative path is relative to
     the suite file. Another root leaves results valid: the content counts, not the place."""
-    train: str
+    train: FilePath
     """Annotation file of the training images, relative to ``root``."""
-    val: str
+    val: FilePath
     """Annotation file of the images that are scored, relative to ``root``."""
-    train_images: str = "images"
+    train_images: FilePath = "images"
     """Folder of the training images, relative to ``root``."""
-    val_images: str = "images"
+    val_images: FilePath = "images"
     """Folder of the images that are scored, relative to ``root``."""
     max_area: float | None = Field(None, gt=0)
     """Area in square pixels of the original image below which an object is kept, which makes a
     subset of small objects as MRAE's (arXiv:2006.05941). In both splits larger objects become
     background, and images without a smaller one are left out. The default keeps everything."""
+    outside_root: bool = False
+    """Whether ``file_name`` of the annotation files may name images outside of ``root`` and of the
+    folders named here; the default refuses them."""
 
 
 class VisDroneData(Section):
@@ -64,12 +68,12 @@ class VisDroneData(Section):
 
     format: Literal["visdrone"]
     """The layout of the files."""
-    root: str
+    root: FilePath
     """Folder that holds the splits; ``${VAR}`` and ``~`` work, and a relative path is relative to
     the suite file. Another root leaves results valid: the content counts, not the place."""
-    train: str = "VisDrone2019-DET-train"
+    train: FilePath = "VisDrone2019-DET-train"
     """Folder of the training split, relative to ``root``."""
-    val: str = "VisDrone2019-DET-val"
+    val: FilePath = "VisDrone2019-DET-val"
     """Folder of the split that is scored, relative to ``root``."""
 
 
@@ -78,17 +82,20 @@ class VocData(Section):
 
     format: Literal["voc"]
     """The layout of the files."""
-    root: str
+    root: FilePath
     """Folder that holds ``Annotations``, ``ImageSets/Main`` and ``JPEGImages``, or folders such as
     ``VOC2012`` that do; ``${VAR}`` and ``~`` work, and a relative path is relative to the suite
     file. Another root leaves results valid: the content counts, not the place."""
-    train: str = "train"
+    train: FilePath = "train"
     """Image set of the training images. ``VOC2012/train`` is one in a folder below ``root``, and
     ``VOC2007/trainval + VOC2012/trainval`` joins two."""
-    val: str = "val"
+    val: FilePath = "val"
     """Image set of the images that are scored, written as ``train``."""
-    classes: tuple[str, ...] | None = None
+    classes: tuple[Label, ...] | None = None
     """Names of the classes, in the order of their labels; the default is the twenty of VOC."""
+    outside_root: bool = False
+    """Whether ``filename`` of the annotations and the image sets may name images outside of
+    ``root`` and of the folders named here; the default refuses them."""
 
 
 class YoloData(Section):
@@ -96,13 +103,16 @@ class YoloData(Section):
 
     format: Literal["yolo"]
     """The layout of the files."""
-    root: str
+    root: FilePath
     """Folder that holds ``data.yaml``; ``${VAR}`` and ``~`` work, and a relative path is relative
     to the suite file. Another root leaves results valid: the content counts, not the place."""
-    train: str = "train"
+    train: FilePath = "train"
     """Key of ``data.yaml`` under which the training images are named."""
-    val: str = "val"
+    val: FilePath = "val"
     """Key of ``data.yaml`` under which the images that are scored are named."""
+    outside_root: bool = False
+    """Whether ``data.yaml`` and lists of images may name images outside of ``root`` and of the
+    folders named here; the default refuses them."""
 
 
 class Tt100kData(Section):
@@ -110,19 +120,22 @@ class Tt100kData(Section):
 
     format: Literal["tt100k"]
     """The layout of the files."""
-    root: str
+    root: FilePath
     """Folder that holds the annotation file and the splits; ``${VAR}`` and ``~`` work, and a
     relative path is relative to the suite file. Another root leaves results valid: the content
     counts, not the place."""
-    annotations: str = "annotations.json"
+    annotations: FilePath = "annotations.json"
     """Annotation file, relative to ``root``; ``annotations_all.json`` in the release of 2021."""
-    train: str = "train"
+    train: FilePath = "train"
     """Folder of the training split, relative to ``root``."""
-    val: str = "test"
+    val: FilePath = "test"
     """Folder of the split that is scored, relative to ``root``."""
-    classes: Literal["all"] | tuple[str, ...] | None = None
+    classes: Literal["all"] | tuple[Label, ...] | None = None
     """Names of the signs, in the order of their labels; ``all`` takes the types of the annotation
     file in its order. The default is the 45 signs that papers evaluate."""
+    outside_root: bool = False
+    """Whether ``path`` of the annotation file may name images outside of ``root`` and of the
+    folders named here; the default refuses them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -134,9 +147,16 @@ class Tt100kData(Section):
         texts = {name for name in names if isinstance(name, str)}
         if not names or len(texts) < len(names):
             raise ValueError(
-                f"classes: {classes!r} is wrong; write all, or a list of different names"
+                f"classes: {shown(classes)} is wrong; write all, or a list of different names"
             )
         return content
+
+
+SceneSide = Annotated[int, Field(le=8192)]
+"""A side of a drawn scene in pixels."""
+
+ObjectCount = Annotated[int, Field(le=10_000)]
+"""A number of objects in a drawn scene."""
 
 
 class SyntheticData(Section):
@@ -144,15 +164,15 @@ class SyntheticData(Section):
 
     format: Literal["synthetic"]
     """The layout of the files; drawn scenes have none."""
-    train: int = Field(gt=0)
+    train: int = Field(gt=0, le=10**6)
     """Number of training images."""
-    val: int = Field(gt=0)
+    val: int = Field(gt=0, le=10**6)
     """Number of images that are scored."""
-    size: tuple[int, int] = (256, 256)
+    size: tuple[SceneSide, SceneSide] = (256, 256)
     """Height and width of every scene in pixels, at least 64 each."""
-    objects: tuple[int, int] = (20, 60)
+    objects: tuple[ObjectCount, ObjectCount] = (20, 60)
     """Fewest and most objects of a scene."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**31)
     """Seed of the scenes; another one draws another data set."""
 
     @model_validator(mode="after")

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sobench.errors import RequestError, SuiteError
 from sobench.suite.plan import Run, plan
 from sobench.suite.reader import load
-from sobench.suite.sections import Suite
+from sobench.suite.sections import MAX_SEEDS, Suite
+from sobench.text import quoted, shortened
+from sobench.yaml_text import UnreadableYaml, read_yaml
+
+_DIGITS = 10
+"""Of the largest seed."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def read_request(
         limit,
         () if is_whole else tuple(options),
         tuple(name.strip() for name in methods.split(",") if name.strip()),
-        tuple(_seed(text) for text in seeds.split(",") if text.strip()),
+        _seeds(seeds),
     )
 
 
@@ -107,14 +110,26 @@ def _same_results(plain: Suite | None, changed: Suite) -> bool:
 def _key_and_value(text: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise RequestError(f"--set {text}: write KEY=VALUE, such as schedule.lr=0.02")
+        raise RequestError(f"--set {shortened(text)}: write KEY=VALUE, such as schedule.lr=0.02")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise RequestError(f"--set {text}: the value is not valid YAML; quote it") from None
+        return key.strip(), read_yaml(value)
+    except UnreadableYaml as error:
+        raise RequestError(
+            f"--set {shortened(text)}: the value is not valid YAML ({error}); quote it"
+        ) from None
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    seeds = tuple(_seed(part) for part in text.split(",") if part.strip())
+    if len(seeds) > MAX_SEEDS:
+        raise RequestError(f"--seeds: {len(seeds)} are too many; write at most {MAX_SEEDS}")
+    return seeds
 
 
 def _seed(text: str) -> int:
-    if not text.strip().isdecimal():
-        raise RequestError(f"--seeds: {text!r} is not a seed; write numbers, such as 0,1,2")
+    text = text.strip()
+    if not text.isdecimal() or len(text) > _DIGITS or int(text) >= 2**31:
+        raise RequestError(
+            f"--seeds: {quoted(text)} is not a seed; write numbers below 2^31, such as 0,1,2"
+        )
     return int(text)

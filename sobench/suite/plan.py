@@ -13,8 +13,10 @@ from typing import Any
 from sobench.errors import RequestError, did_you_mean
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, get_method
-from sobench.suite.reader import as_written, with_deviations
+from sobench.suite.reader import with_deviations
 from sobench.suite.sections import MethodEntry, Suite
+from sobench.text import quoted
+from sobench.yaml_text import as_written
 
 RESULTS_VERSION = 2
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
@@ -55,7 +57,8 @@ class Run:
         of_head = ("head", *HEADS[self.suite.head].sections) if method.heads else ()
         settings = {key: suite[key] for key in (*_SECTIONS_OF_ALL, *of_head)}
         # Data and weights count by their content, wherever they are.
-        dataset = {key: value for key, value in suite["dataset"].items() if key != "root"}
+        places = ("root", "outside_root")
+        dataset = {key: value for key, value in suite["dataset"].items() if key not in places}
         backbone = dict(suite["backbone"])
         if backbone["weights"] not in ("none", "imagenet"):
             backbone["weights"] = _file_digest(Path(backbone["weights"]))
@@ -81,18 +84,18 @@ class Run:
     @cached_property
     def settings_id(self) -> str:
         """Hash of the settings, equal for the same run on another state of the data."""
-        return _digest(self.settings)
+        return short_digest(self.settings)
 
     @cached_property
     def id(self) -> str:
         """The seed, and a hash of the settings and the dataset's fingerprint."""
-        return f"s{self.seed}-{_digest([self.settings_id, self.data])}"
+        return run_id(self.seed, self.settings_id, self.data)
 
     @cached_property
     def row_id(self) -> str:
         """Equal for the seeds of a row."""
         required = {role: run.row_id for role, run in self.requires}
-        return _digest(self.settings | {"seed": None, "requires": required})
+        return short_digest(self.settings | {"seed": None, "requires": required})
 
     def folder(self, results: Path) -> Path:
         """The folder of the run's files."""
@@ -153,7 +156,7 @@ def plan(
     row_names = {name for entry in entries for name in (entry.label, entry.name)}
     for name in methods:
         if name not in row_names:
-            raise RequestError(f"--methods: suite {suite.name} has no row {name!r};"
+            raise RequestError(f"--methods: suite {suite.name} has no row {quoted(name)};"
                                f"{did_you_mean(name, sorted(row_names))}")  # fmt: skip
     if methods:
         entries = tuple(e for e in entries if e.label in methods or e.name in methods)
@@ -238,14 +241,25 @@ def _check_distinct(runs: Sequence[Run]) -> None:
         other = first.setdefault(run.settings_id, run)
         if other is not run:
             raise RequestError(
-                f"{run.suite.name}: methods: {other.entry.label!r} and {run.entry.label!r} are the "
+                f"{run.suite.name}: methods: {quoted(other.entry.label)} and {quoted(run.entry.label)} are the "
                 "same training; leave one out, or set a switch or a deviation"
             )
 
 
-def _digest(content: Any) -> str:
+def run_id(seed: int, settings_id: str, data: str) -> str:
+    """The name of a run's folder: its seed, and a hash of its settings and the data."""
+    return f"s{seed}-{short_digest([settings_id, data])}"
+
+
+def short_digest(content: Any) -> str:
+    """The first 12 hexadecimal digits of ``json_digest``."""
+    return json_digest(content)[:12]
+
+
+def json_digest(content: Any) -> str:
+    """SHA-256 of content as JSON with sorted keys and no spaces, in 64 hexadecimal digits."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _file_digest(path: Path) -> str:

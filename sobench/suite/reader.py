@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -14,14 +13,19 @@ from sobench.errors import SuiteError, did_you_mean
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import get_method, methods
-from sobench.suite.section import Section
+from sobench.suite.section import LONGEST_PATH, Section
 from sobench.suite.sections import MethodEntry, Suite
+from sobench.text import in_short, printable, quoted, shortened
+from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
     "protocol", "engine", "evaluate_every", "eval_sizes", "methods",
 )  # fmt: skip
 """Keys from which no row may deviate, or the rows could no longer be compared."""
+
+_LEVELS = 4
+"""Dots of a key that are looked at; no section lies deeper."""
 
 
 def load(path: Path | str, overrides: dict[str, Any] | None = None) -> Suite:
@@ -91,9 +95,9 @@ def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
     if "head" in entry.deviations:
         content["anchors"] = _anchors_beyond_head(suite)
     for key, value in entry.deviations.items():
-        if key.partition(".")[0] in _SAME_FOR_ALL:
+        if str(key).partition(".")[0] in _SAME_FOR_ALL:
             raise SuiteError(
-                f"{source}: {key} must be the same for every row; write another suite instead"
+                f"{source}: {shortened(key)} must be the same for every row; write another suite instead"
             )
         _override(content, key, value, source)
     _check_keys(content, Suite, "", source)
@@ -116,40 +120,16 @@ def _validate(content: dict[str, Any], source: str) -> Suite:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+        content = read_yaml_file(path)
     except FileNotFoundError:
         raise SuiteError(
             f"{path}: no such suite file; `sobench list suites` shows those at hand"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise SuiteError(f"{path}: cannot be read: {why}; a suite is a YAML file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        problem = " ".join(str(getattr(error, "problem", error)).split())
-        raise SuiteError(f"{path}:{where} {problem}; correct the YAML there") from None
+    except UnreadableYaml as error:
+        raise SuiteError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise SuiteError(f"{path}: a suite consists of keys and values, such as `name: smoke`")
     return content
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a key may be given only once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Construct a mapping as the base class does, but refuse a key that is given twice."""
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<`, whose values may be replaced
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (str, int, float)) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(str(key) if not isinstance(key, (str, int, float)) else key)
-        return super().construct_mapping(node, deep)
 
 
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -160,8 +140,15 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
         if not isinstance(section, dict) or not isinstance(section.get(key), str):
             return
         value = section[key]
-        if value not in words and not value.startswith(("/", "~", "$")):
+        if value in words or value.startswith(("/", "~", "$")) or len(value) > LONGEST_PATH:
+            return
+        try:
             content[section_name] = section | {key: str((folder / value).resolve())}
+        except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
+            raise SuiteError(
+                f"{section_name}.{key}: {shown(value)} is not a usable path ({in_short(error)}); "
+                "name another one"
+            ) from None
 
     content = dict(content)
     make_absolute("dataset", "root")
@@ -171,13 +158,15 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
 
 def _override(content: dict[str, Any], key: str, value: Any, source: str) -> None:
     """Set a dotted key in the content; sections on the way are copied, not changed."""
-    *parents, last = key.split(".")
+    *parents, last = str(key).split(".", _LEVELS)
     section = content
     for depth, name in enumerate(parents):
         inner = section.setdefault(name, {})
         if not isinstance(inner, dict):
             parent = ".".join(parents[: depth + 1])
-            raise SuiteError(f"{source}: {key}: {parent} is not a section; set {parent} as a whole")
+            raise SuiteError(
+                f"{source}: {shortened(key)}: {parent} is not a section; set {parent} as a whole"
+            )
         section[name] = section = dict(inner)
     section[last] = value
 
@@ -188,13 +177,13 @@ def _method_entry(row: Any, number: int, path: Path) -> dict[str, Any]:
         row = {"name": row}
     if not isinstance(row, dict) or not isinstance(row.get("name"), str):
         raise SuiteError(
-            f"{path}: methods: row {number} is {row!r}; write `- fpn` or `- name: fpn`"
+            f"{path}: methods: row {number} is {shown(row)}; write `- fpn` or `- name: fpn`"
         )
-    row = dict(row)
+    row = {str(key): value for key, value in row.items()}
     name = row.pop("name")
     if name not in methods():
         raise SuiteError(
-            f"{path}: methods: unknown method {name!r};{did_you_mean(name, methods())}"
+            f"{path}: methods: unknown method {quoted(name)};{did_you_mean(name, methods())}"
         )
     deviations = row.pop("deviations", {})
     if not isinstance(deviations, dict) or (deviations and not deviations.get("reason")):
@@ -202,15 +191,15 @@ def _method_entry(row: Any, number: int, path: Path) -> dict[str, Any]:
             f"{path}: methods: {name}: deviations need a reason; "
             'write {key: value, reason: "..."}'
         )
-    deviations = dict(deviations)
+    deviations = {str(key): value for key, value in deviations.items()}
     reason = deviations.pop("reason", "")
     entry = {"name": name, "label": row.pop("label", name), "deviations": deviations}
     if "init_from" in row:
         entry["init_from"] = row.pop("init_from")
         if not isinstance(entry["init_from"], str) or not entry["init_from"]:
             raise SuiteError(
-                f"{path}: methods: {entry['label']}: init_from: {as_written(entry['init_from'])} "
-                "is not a label; write that of another row"
+                f"{path}: methods: {shown(entry['label'])}: init_from: "
+                f"{shown(entry['init_from'])} is not a label; write that of another row"
             )
     # All keys that are left must be switches.
     return entry | {"reason": reason, "switches": _switches(name, row, path)}
@@ -223,14 +212,15 @@ def _switches(name: str, chosen: dict[str, Any], path: Path) -> dict[str, Any]:
         if key not in switches:
             valid_keys = (*switches, "label", "init_from", "deviations")
             raise SuiteError(
-                f"{path}: methods: {name}: unknown key {key!r};{did_you_mean(key, valid_keys)}"
+                f"{path}: methods: {name}: unknown key {quoted(key)};"
+                f"{did_you_mean(key, valid_keys)}"
             )
         values = switches[key].values
         # True == 1, but neither may be written for the other.
         if not any(value == v and type(value) is type(v) for v in values):
             raise SuiteError(
-                f"{path}: methods: {name}: {key}: {as_written(value)} is not one of "
-                f"{', '.join(map(as_written, values))}"
+                f"{path}: methods: {name}: {key}: {shown(value)} is not one of "
+                f"{', '.join(map(shown, values))}"
             )
     resolved = {key: chosen.get(key, switch.default) for key, switch in switches.items()}
     for key in chosen:
@@ -238,8 +228,7 @@ def _switches(name: str, chosen: dict[str, Any], path: Path) -> dict[str, Any]:
             if resolved[other] != needed:
                 raise SuiteError(
                     f"{path}: methods: {name}: {key} has no effect with {other}: "
-                    f"{as_written(resolved[other])}; leave it out, "
-                    f"or write {other}: {as_written(needed)}"
+                    f"{shown(resolved[other])}; leave it out, or write {other}: {shown(needed)}"
                 )
     return resolved
 
@@ -251,8 +240,8 @@ def _check_keys(content: Any, model: type[BaseModel], where: str, source: str) -
     for key, value in content.items():
         if key not in model.model_fields:
             raise SuiteError(
-                f"{source}: unknown key {where + str(key)!r};"
-                f"{did_you_mean(str(key), model.model_fields)}"
+                f"{source}: unknown key {quoted(where + str(key))};"
+                f"{did_you_mean(key, model.model_fields)}"
             )
         section = _section_of(model.model_fields[key], value)
         if section is not None:
@@ -276,7 +265,7 @@ def _first_problem(error: ValidationError) -> str:
     """One line for the first error of pydantic: key, value and the expected kind of value."""
     problem = error.errors()[0]
     # pydantic puts the chosen format into the path, as if it were a key.
-    keys = [str(name) for name in problem["loc"] if name not in DATASETS]
+    keys = [printable(shortened(str(name))) for name in problem["loc"] if name not in DATASETS]
     key, value, context = ".".join(keys), problem["input"], problem.get("ctx", {})
     if problem["type"] == "value_error":
         # The sections' own checks name their key; pydantic adds the section that holds it.
@@ -284,19 +273,19 @@ def _first_problem(error: ValidationError) -> str:
         return f"{key}.{message}" if key else message
     if problem["type"] == "missing":
         if isinstance(problem["loc"][-1], int):
-            return f"{'.'.join(keys[:-1])}: {as_written(value)} has too few values"
+            return f"{'.'.join(keys[:-1])}: {shown(value)} has too few values"
         return f"{key} is missing"
     if problem["type"] == "union_tag_invalid":
         tag = str(context["tag"])
-        return f"{key}.format: unknown {tag!r};{did_you_mean(tag, DATASETS)}"
+        return f"{key}.format: unknown {quoted(tag)};{did_you_mean(tag, DATASETS)}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}.format is missing; known: {', '.join(DATASETS)}"
     if problem["type"] == "literal_error":
         valid_values = re.findall(r"'([^']*)'", context["expected"])
-        return f"{key}: unknown {str(value)!r};{did_you_mean(str(value), valid_values)}"
+        return f"{key}: unknown {quoted(value)};{did_you_mean(value, valid_values)}"
     template = _EXPECTED.get(problem["type"])
-    expected = template.format(**context) if template else str(problem["msg"])
-    return f"{key}: {as_written(value)} is wrong; {expected}"
+    expected = template.format(**context) if template else shortened(str(problem["msg"]), 300)
+    return f"{key}: {shown(value)} is wrong; {expected}"
 
 
 _EXPECTED = {
@@ -310,6 +299,10 @@ _EXPECTED = {
     "string_pattern_mismatch": "use letters, digits, '.', '_', '-'; begin with a letter or digit",
     "tuple_type": "write a list, such as [1, 2]",
     "string_too_short": "write some text",
+    "string_too_long": "write at most {max_length} characters",
+    "string_unicode": "it has characters that cannot be written",
+    "unprintable": "leave out control characters and line breaks",
+    "int_parsing_size": "write a smaller number",
     "too_long": "write at most {max_length} values",
     "too_short": "write at least {min_length}",
     "model_type": "write keys and values below it, such as {{key: value}}",
@@ -321,9 +314,3 @@ _EXPECTED = {
     "multiple_of": "it must be a multiple of {multiple_of:g}",
 }
 """Type of pydantic's error -> the expected kind of value, in words that fit a YAML file."""
-
-
-def as_written(value: Any) -> str:
-    """A value as YAML on one line, as it may be written in a suite file."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
-    return text.removesuffix("...\n").strip()

@@ -1,8 +1,38 @@
-"""The base of every section of a suite file."""
+"""The base of every section of a suite file, and the texts that a section may hold."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from sobench.text import is_printable, quoted
+
+LONGEST_PATH = 4096
+"""Characters that Linux allows a path."""
+
+
+def _one_line(text: str) -> str:
+    if not is_printable(text):
+        raise PydanticCustomError("unprintable", "control characters")
+    return text
+
+
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_one_line)
+]
+"""A text that people read, on one line and without control characters."""
+
+Label = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    AfterValidator(_one_line),
+]
+"""A name in a table."""
+
+FilePath = Annotated[str, StringConstraints(max_length=LONGEST_PATH), AfterValidator(_one_line)]
+"""A file or folder, as it is written."""
 
 
 class Section(BaseModel):
@@ -13,3 +43,13 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_values(cls, content: Any) -> Any:
+        """Refuse ``true`` for a number, which pydantic would take as 1; no field is true or false."""
+        for key, value in content.items() if isinstance(content, dict) else ():
+            values = value if isinstance(value, list | tuple) else [value]
+            if any(isinstance(item, bool) for item in values):
+                raise ValueError(f"{key}: write neither true nor false here")
+        return content

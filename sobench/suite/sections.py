@@ -11,9 +11,21 @@ from sobench.errors import did_you_mean
 from sobench.suite.datasets import DataSpec
 from sobench.suite.heads import HEADS
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.section import Section
+from sobench.suite.section import FilePath, Label, Line, Section
+from sobench.text import quoted
+from sobench.yaml_text import shown
 
-Side = Annotated[int, Field(ge=32)]
+MAX_EPOCHS = 10**6
+
+MAX_SEEDS = 1000
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""A number that random generators of every library take."""
+
+_LONGEST_CHAIN = 20
+"""Rows that start from one another's weights, each trained after the one before."""
+
+Side = Annotated[int, Field(ge=32, le=16384)]
 """A side of the network's input in pixels."""
 
 
@@ -31,7 +43,7 @@ class Input(Section):
     @model_validator(mode="after")
     def _order(self) -> Self:
         if self.resize == "shorter_side" and self.size[0] > self.size[1]:
-            raise ValueError(f"size: write [shorter, longer], not {list(self.size)}")
+            raise ValueError(f"size: write [shorter, longer], not {shown(self.size)}")
         return self
 
 
@@ -54,7 +66,7 @@ class Augment(Section):
     def _range(self) -> Self:
         if self.scale_jitter and not 0 < self.scale_jitter[0] <= self.scale_jitter[1]:
             raise ValueError(
-                f"scale_jitter: {list(self.scale_jitter)} is not a range; write [low, high]"
+                f"scale_jitter: {shown(self.scale_jitter)} is not a range; write [low, high]"
             )
         return self
 
@@ -67,10 +79,12 @@ class Backbone(Section):
         "resnext101_32x8d", "resnext101_64x4d", "vgg16",
     ]  # fmt: skip
     """The architecture, as torchvision has it."""
-    weights: str = "imagenet"
+    weights: FilePath = "imagenet"
     """``imagenet`` (downloaded on first use), ``none`` (from scratch), or the path of a state dict;
     ``~`` works, and a relative path is relative to the suite file."""
-    freeze: tuple[Literal["stem", "layer1", "layer2", "layer3", "layer4"], ...] = ()
+    freeze: tuple[Literal["stem", "layer1", "layer2", "layer3", "layer4"], ...] = Field(
+        (), max_length=5
+    )
     """Stages that do not train. By default all of them train."""
     norm: Literal["frozen", "train"] = "frozen"
     """Running statistics of batch normalisation: ``frozen`` keeps those of the weights while scale
@@ -88,7 +102,7 @@ class Backbone(Section):
 class Neck(Section):
     """The pyramid, and the towers of the head behind it."""
 
-    channels: int = Field(256, gt=0, multiple_of=8)
+    channels: int = Field(256, gt=0, le=8192, multiple_of=8)
     """Channels of every level of the pyramid and of the towers."""
     norm: Literal["none", "group"] = "none"
     """``group`` puts GroupNorm behind every convolution of pyramid and towers, as training from
@@ -107,7 +121,7 @@ class Anchors(Section):
     octaves: int = Field(3, ge=1, le=6)
     """Anchor sizes to a level, each ``2^(1 / octaves)`` times the one before. The default depends
     on the head: 3 for ``retinanet``, 1 for ``faster_rcnn``."""
-    ratios: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1.0, 2.0)
+    ratios: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.5, 1.0, 2.0), max_length=20)
     """Height over width of the anchors; each size has all of them."""
 
 
@@ -117,22 +131,22 @@ class Regions(Section):
     ``retinanet`` does not read them.
     """
 
-    pre_nms_top_n: int = Field(2000, gt=0)
+    pre_nms_top_n: int = Field(2000, gt=0, le=10**6)
     """Anchors of each level and image with the best scores, which go into the suppression."""
     nms: float = Field(0.7, gt=0, le=1)
     """IoU above which the worse of two proposals of a level is suppressed."""
-    post_nms_top_n: int = Field(1000, gt=0)
+    post_nms_top_n: int = Field(1000, gt=0, le=10**6)
     """Proposals of an image, over all levels, that the second stage classifies."""
-    batch_size_per_image: int = Field(512, ge=4)
+    batch_size_per_image: int = Field(512, ge=4, le=10**6)
     """Proposals of an image that train the second stage; at most a quarter of them are objects."""
-    channels: int = Field(1024, gt=0)
+    channels: int = Field(1024, gt=0, le=2**16)
     """Width of the two fully connected layers of the second stage."""
 
 
 class Warmup(Section):
     """Linear warm-up of the learning rate."""
 
-    steps: int = Field(500, ge=0)
+    steps: int = Field(500, ge=0, le=10**9)
     """Length in steps; 0 starts with the full rate."""
     start: float = Field(0.001, gt=0, le=1)
     """Factor of the rate at the first step, from which it rises to 1."""
@@ -141,9 +155,9 @@ class Warmup(Section):
 class Schedule(Section):
     """How long, with which optimizer and at which rate every method trains."""
 
-    epochs: int = Field(gt=0)
+    epochs: int = Field(gt=0, le=MAX_EPOCHS)
     """Passes through the training images."""
-    batch_size: int = Field(gt=0)
+    batch_size: int = Field(gt=0, le=10**5)
     """Images to a step. The last images of an epoch that do not fill a batch are left out."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum, or AdamW."""
@@ -157,7 +171,7 @@ class Schedule(Section):
     """Linear warm-up; its keys are below."""
     decay: Literal["milestones", "cosine"] = "milestones"
     """``milestones`` cuts the rate at each of them; ``cosine`` lowers it to 0 at the end."""
-    milestones: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    milestones: tuple[Annotated[float, Field(gt=0)], ...] = Field((), max_length=1000)
     """Epochs after which the rate is multiplied by ``gamma``; 1.5 is the middle of the second. By
     default the rate stays."""
     gamma: float = Field(0.1, gt=0, le=1)
@@ -176,7 +190,7 @@ class Schedule(Section):
                     f"epochs is {self.epochs}, so write a smaller milestone or more epochs"
                 )
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones: {list(self.milestones)} must rise")
+            raise ValueError(f"milestones: {shown(self.milestones)} must rise")
         return self
 
 
@@ -185,12 +199,12 @@ class Detect(Section):
 
     score_threshold: float = Field(0.05, ge=0, lt=1)
     """Score that a detection must exceed."""
-    top_k: int = Field(1000, gt=0)
+    top_k: int = Field(1000, gt=0, le=10**6)
     """Predictions with the best scores that go into the suppression: of each level, or, with two
     stages, of the image."""
     nms: float = Field(0.5, gt=0, le=1)
     """IoU above which the worse of two detections of a class is suppressed."""
-    max_detections: int = Field(100, gt=0)
+    max_detections: int = Field(100, gt=0, le=10**5)
     """Detections of an image that are kept, best first; at least as many as the protocol scores."""
 
 
@@ -200,30 +214,30 @@ class MethodEntry(Section):
     In a suite file switches are keys of the row, and ``reason`` is a key of ``deviations``.
     """
 
-    name: str
+    name: Label
     """Name of the method; ``sobench list methods`` shows all. A row may be this name alone."""
-    label: str = Field("", min_length=1)
+    label: Label = ""
     """Name of the row on the leaderboard, different for every row. The default is the method's."""
-    init_from: str = ""
+    init_from: Line = ""
     """Label of another row, from whose trained weights this one starts. By default a row starts
     from the backbone's weights."""
-    switches: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    switches: dict[Line, Line | int | float | bool] = Field(default_factory=dict)
     """A switch of the method, by its name, such as ``fuse: false``; ``sobench list methods`` shows
     names, values and defaults."""
-    deviations: dict[str, Any] = Field(default_factory=dict)
+    deviations: dict[Line, Any] = Field(default_factory=dict)
     """Dotted keys of the suite with other values for this row, such as ``schedule.lr: 0.001``, and
     the reason for them; printed with the row. By default there are none."""
-    reason: str = ""
+    reason: Line = ""
     """Why the row deviates; it must be given with deviations."""
 
 
 class Suite(Section):
     """A suite file, checked. Its settings are the same for every method."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     """Name of the suite and of its folder of results; letters, digits, ``.``, ``_`` and ``-``. The
     default is the name of the file."""
-    title: str = ""
+    title: Line = ""
     """Heading of the leaderboard. The default is the name."""
     dataset: DataSpec
     """The images and their annotations."""
@@ -247,7 +261,7 @@ class Suite(Section):
     """Numbers that networks compute in; ``bf16`` is autocast and slow on processors without it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks train; ``auto`` takes a GPU if there is one. Results stay valid elsewhere."""
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (0,)
+    seeds: tuple[Seed, ...] = Field((0,), max_length=MAX_SEEDS)
     """Every row is trained once with each seed, which fixes order, augmentation and initial
     weights. With one seed ranks are not tested."""
     detect: Detect = Detect()
@@ -257,13 +271,13 @@ class Suite(Section):
     training."""
     engine: Literal["hotcoco", "pycocotools"] = "hotcoco"
     """Library that computes the metrics; ``pycocotools`` is the slow reference."""
-    evaluate_every: int = Field(0, ge=0)
+    evaluate_every: int = Field(0, ge=0, le=MAX_EPOCHS)
     """Epochs between two evaluations during training, for a learning curve. The default scores only
     the trained network."""
-    eval_sizes: tuple[tuple[Side, Side], ...] = ()
+    eval_sizes: tuple[tuple[Side, Side], ...] = Field((), max_length=50)
     """Further input sizes, written as ``input.size``, at which every trained network is tested. By
     default it is tested at ``input.size`` alone."""
-    methods: tuple[MethodEntry, ...] = Field(min_length=1)
+    methods: tuple[MethodEntry, ...] = Field(min_length=1, max_length=200)
     """Rows of the leaderboard."""
 
     @model_validator(mode="before")
@@ -273,7 +287,7 @@ class Suite(Section):
         if not isinstance(content, dict):
             return content
         name, anchors = content.get("head", "retinanet"), content.get("anchors", {})
-        if name not in HEADS or not isinstance(anchors, dict):
+        if not isinstance(name, str) or name not in HEADS or not isinstance(anchors, dict):
             return content
         head = HEADS[name]
         return content | {"anchors": {"scale": head.scale, "octaves": head.octaves} | anchors}
@@ -289,20 +303,20 @@ class Suite(Section):
                 f"{self.protocol} scores; write at least {scored}"
             )
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
-            raise ValueError(f"seeds: {list(self.seeds)} must be different and at least one")
+            raise ValueError(f"seeds: {shown(self.seeds)} must be different and at least one")
         labels = [entry.label for entry in self.methods]
         for label in labels:
             if labels.count(label) > 1:
-                raise ValueError(f"methods: two rows are called {label!r}; give one a label")
+                raise ValueError(f"methods: two rows are called {quoted(label)}; give one a label")
         return self
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:
         for size in self.eval_sizes:
             if self.input.resize == "shorter_side" and size[0] > size[1]:
-                raise ValueError(f"eval_sizes: write [shorter, longer], not {list(size)}")
+                raise ValueError(f"eval_sizes: write [shorter, longer], not {shown(size)}")
             if self.eval_sizes.count(size) > 1:
-                raise ValueError(f"eval_sizes: {list(size)} is given twice; leave one out")
+                raise ValueError(f"eval_sizes: {shown(size)} is given twice; leave one out")
         return self
 
     @model_validator(mode="after")
@@ -315,7 +329,12 @@ class Suite(Section):
                 if current.init_from not in entries:
                     raise ValueError(
                         f"methods: {current.label}: init_from: no row is called "
-                        f"{current.init_from!r};{did_you_mean(current.init_from, entries)}"
+                        f"{quoted(current.init_from)};{did_you_mean(current.init_from, entries)}"
+                    )
+                if len(labels) > _LONGEST_CHAIN:
+                    raise ValueError(
+                        f"methods: {entry.label}: init_from leads through more than "
+                        f"{_LONGEST_CHAIN} rows; start nearer"
                     )
                 current = entries[current.init_from]
                 if current.label in labels:
@@ -329,4 +348,4 @@ class Suite(Section):
 
 def _check_name(key: str, name: str, names: Collection[str]) -> None:
     if name not in names:
-        raise ValueError(f"{key}: unknown {name!r};{did_you_mean(name, names)}")
+        raise ValueError(f"{key}: unknown {quoted(name)};{did_you_mean(name, names)}")

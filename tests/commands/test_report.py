@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.commands.small_suite import DATA, Capture, check_refusal, keep, write_suite
+from tests.commands.small_suite import BOTH, DATA, Capture, keep, write_suite
 from tests.records import invoke, isolate
 
 
@@ -24,7 +25,8 @@ def test_report_without_results(capsys: Capture) -> None:
     code, out, err = invoke(capsys, "report", path)
     assert (code, out) == (4, "")
     assert err == (
-        "nothing to show: small: this suite has no finished run yet; start with `sobench run`\n"
+        "nothing to show: small: no result to show: 2 not run yet; `sobench run` goes on\n"
+        "results: no such folder; see --results\n"
     )
 
 
@@ -77,9 +79,41 @@ def test_formats_hold_the_same_numbers(capsys: Capture) -> None:
     assert pd.read_csv(io.StringIO(invoke(capsys, "report", path, "--format", "csv").out)).size
 
 
-def test_damaged_record(capsys: Capture) -> None:
+@pytest.mark.parametrize("damage", ["damaged", "old", "copied"])
+def test_a_record_that_does_not_count_is_named_and_the_others_are_shown(
+    capsys: Capture, damage: str
+) -> None:
     path = write_suite()
     keep(path, 0.5, 0.4)
-    broken = next(Path("results").rglob("record.json"))
-    broken.write_text(broken.read_text()[:100])
-    check_refusal(capsys, f"{broken}: not a record of this version: content: ", "report", path)
+    fpn, ssd = (next(Path("results/small").glob(f"{name}/*/record.json")) for name in BOTH)
+    text = fpn.read_text()
+    if damage == "copied":
+        shutil.copy(ssd, fpn)
+        why = f"the record is that of another run, small/ssd/{ssd.parent.name}; it was copied here"
+    elif damage == "old":
+        fpn.write_text(text.replace('"schema_version": 2', '"schema_version": 1'))
+        why = "the record is of schema version 1, and this sobench reads 2"
+    else:
+        fpn.write_text(text.replace("0.501", "0.901"))
+        why = "the record is damaged: its content does not fit its digest"
+    code, out, err = invoke(capsys, "report", path)
+    assert (code, err) == (0, "")
+    assert re.findall(r"^\d +(\w+) +0\.\d", out, re.MULTILINE) == ["ssd"]
+    assert f"fpn seed 0: missing: {fpn}: {why}; it is left out and made anew" in out
+    assert "left out, because their records do not count: fpn seed 0" in out
+    code, out, _ = invoke(capsys, "plan", path)
+    assert code == 0
+    assert re.findall(r" (missing|done|failed) +s\d-", out) == ["missing", "missing"]  # other data
+
+
+def test_damaged_records_of_other_settings_do_not_matter(capsys: Capture) -> None:
+    path = write_suite()
+    keep(write_suite("other.yaml", schedule=schedule_of(path, lr=0.25)), 0.5)
+    (other,) = Path("results").rglob("record.json")
+    keep(path, 0.5, 0.4)
+    before = invoke(capsys, "report", path)
+    assert before.code == 0
+    for text in ("", '{"schema_version": 1}', other.read_text()[:1000]):
+        other.write_text(text)
+        assert invoke(capsys, "report", path) == before
+        assert invoke(capsys, "plan", path).code == 0

@@ -78,8 +78,8 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
     assert "done before" not in err
     assert "protocol: tiny v1" in out
     for label, outcome in outcomes().items():
-        assert outcome.scored is not None
-        assert outcome.scored.protocol == "tiny"
+        assert list(outcome.scores) == ["coco v1 hotcoco", "tiny v1 hotcoco"]  # the old ones stay
+        assert outcome.scores["coco v1 hotcoco"] == before[label].scores["coco v1 hotcoco"]
         assert outcome.cost == before[label].cost
         assert outcome.run_id == before[label].run_id
 
@@ -87,8 +87,7 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
     assert code == 0
     rows = json.loads(Path("out/small.json").read_text())["rows"]
     for row in rows:
-        scores = outcomes()[row["method"]].scored
-        assert scores is not None
+        scores = outcomes()[row["method"]].scores["tiny v1 hotcoco"]
         assert row["AP"] == scores.metrics["AP"]
 
 

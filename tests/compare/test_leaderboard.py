@@ -7,7 +7,7 @@ import pytest
 
 from sobench.compare import leaderboard
 from sobench.compare.leaderboard import Leaderboard
-from sobench.errors import NothingToCompare
+from sobench.errors import NothingToCompare, RequestError
 from sobench.report import tables
 from sobench.runs import record
 from sobench.runs.record import Record
@@ -138,17 +138,27 @@ def test_missing_rows_have_their_reason() -> None:
         "fpn seed 1": "diverged: the loss is not finite at step 3",
         "ssd seed 0": "failed: out of memory",
         "ssd seed 1": "not run yet",
-        "plain seed 0": "scored by tiny v1, not by coco v1" + again,
-        "plain seed 1": "scored by coco v0, not by coco v1" + again,
+        "plain seed 0": "scored by tiny v1 hotcoco, not by coco v1 hotcoco" + again,
+        "plain seed 1": "scored by coco v0 hotcoco, not by coco v1 hotcoco" + again,
     }
 
 
 def test_nothing_to_compare() -> None:
     runs = runs_of([0])
-    with pytest.raises(NothingToCompare, match="tiny: this suite has no finished run yet; st"):
+    with pytest.raises(NothingToCompare) as empty:
         board_of(runs, [])
-    with pytest.raises(NothingToCompare, match="`sobench run`; ssd seed 0: failed: no luck"):
-        board_of(runs, [failed_record(runs["ssd", 0])])
+    assert str(empty.value) == "tiny: no result to show: 3 not run yet; `sobench run` goes on"
+    outcomes = [
+        failed_record(runs["fpn", 0], reason="first"),
+        failed_record(runs["ssd", 0], reason="second"),
+        record_of(runs["plain", 0], scored=scored(0.4, "tiny")),
+    ]
+    with pytest.raises(NothingToCompare) as empty:
+        board_of(runs, outcomes)
+    assert str(empty.value) == (
+        "tiny: no result to show: 2 failed (fpn seed 0: first); 1 to score (plain seed 0: scored "
+        "by tiny v1 hotcoco, not by coco v1 hotcoco); `sobench run` goes on"
+    )
 
 
 def test_deviations_and_provenance() -> None:
@@ -243,17 +253,33 @@ def test_records_of_other_runs_are_left_out(tmp_path: Path) -> None:
     assert {r.run_id for r in records} == {run.id for run in runs.values()}
 
 
-def test_of_two_states_of_the_data_the_fuller_counts(tmp_path: Path) -> None:
+def test_of_two_states_of_the_data_the_fuller_counts_and_no_clock(tmp_path: Path) -> None:
     old, new = runs_of([0, 1], "aaaa"), runs_of([0, 1], "bbbb")
     unknown = runs_of([0, 1], data="")
-    late: dict[str, Any] = {"finished": "2026-02-02T00:00:00+00:00"}
+    late: dict[str, Any] = {"finished": "2099-02-02T00:00:00+00:00"}
     keep(tmp_path, *((run, record_of(run)) for run in list(old.values())[:3]))
     keep(tmp_path, *((run, record_of(run, **late)) for run in list(new.values())[:2]))
+    failed = list(new.values())[2:]
+    keep(tmp_path, *((run, failed_record(run)) for run in failed))  # records, and no results
     assert {data for data, _, _ in collected(unknown, tmp_path)} == {"aaaa"}
-    keep(tmp_path, *((run, record_of(run, **late)) for run in list(new.values())[:3]))
-    identities = collected(unknown, tmp_path)
-    assert {data for data, _, _ in identities} == {"bbbb"}  # as many, and newer
-    assert len(identities) == 3
+    board = leaderboard.leaderboard(list(unknown.values()), tmp_path)
+    assert board.provenance["data"] == "synthetic aaaa"
+    assert board.notes[0] == (
+        "results on 2 states of the data: aaaa (3 runs, shown), bbbb (2 runs); choose with --data"
+    )
+    chosen = leaderboard.leaderboard(list(unknown.values()), tmp_path, "bb")
+    assert chosen.provenance["data"] == "synthetic bbbb"
+    assert chosen.notes[0].endswith("aaaa (3 runs), bbbb (2 runs, shown); choose with --data")
+    keep(tmp_path, (failed[0], record_of(failed[0])))
+    words = r"^results on 2 states of the data: aaaa \(3 runs\), bbbb \(3 runs\); choose with --d"
+    with pytest.raises(RequestError, match=words):
+        collected(unknown, tmp_path)
+    with pytest.raises(RequestError, match=words):
+        leaderboard.leaderboard(list(unknown.values()), tmp_path)
+    with pytest.raises(
+        RequestError, match=r"^--data cc: no run is on .*; known: aaaa \(3 runs\), "
+    ):
+        leaderboard.leaderboard(list(unknown.values()), tmp_path, "cc")
 
 
 def test_with_the_data_at_hand_their_state_counts(tmp_path: Path) -> None:
@@ -267,8 +293,8 @@ def test_sizes_scored_by_another_protocol_are_no_results() -> None:
     runs = runs_of([0], methods=["fpn"], eval_sizes=[[32, 32], [96, 96]])
     (run,) = runs.values()
     old = scored(0.9).model_copy(update={"protocol_version": 0})
-    tested = record_of(run).model_copy(update={"sizes": {"32x32": old, "96x96": scored(0.2)}})
-    board = board_of(runs, [tested])
+    sizes = {"32x32": {old.name: old}, "96x96": {scored(0.2).name: scored(0.2)}}
+    board = board_of(runs, [record_of(run, sizes=sizes)])
     assert board.sizes["input"].tolist() == ["96x96"]
     reason = "not tested at 32x32; `sobench run` tests it, without training"
     assert board.missing == {"fpn seed 0": reason}

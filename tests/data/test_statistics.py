@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +16,9 @@ from sobench.data.dataset import (
     as_boxes,
     as_labels,
 )
-from sobench.data.formats import coco
+from sobench.data.formats import voc
 from sobench.data.statistics import SIZE_BINS, describe
-from sobench.suite.datasets import CocoData
+from tests.real_data import BCCD, BCCD_SPEC
 
 
 def no_image(index: int) -> ImageArray:
@@ -84,11 +83,10 @@ def test_a_split_without_boxes_has_no_median_side() -> None:
     assert statistics.boxes_per_image == (0, 0.0, 0)
 
 
-def test_deeppcb(shared_data: Path) -> None:
-    spec = CocoData(format="coco", root=".", train="train.json", val="val.json")
-    statistics = describe(coco.read(shared_data / "deeppcb_mini", spec, "train"))
-    assert (statistics.images, statistics.boxes) == (241, 1654)
-    assert statistics.median_side == pytest.approx(34.47, abs=0.01)
-    assert statistics.boxes_by_class["mousebite"] == 342
-    assert statistics.boxes_by_size == {"<8": 0, "8-16": 0, "16-32": 547, "32-96": 1105, ">=96": 2}
-    assert statistics.boxes_per_image == (2, 7.0, 12)
+def test_real_boxes() -> None:
+    statistics = describe(voc.read(BCCD, BCCD_SPEC, "train"))
+    assert (statistics.images, statistics.boxes) == (2, 24)
+    assert statistics.boxes_per_image == (11, 12.0, 13)
+    assert statistics.boxes_by_class == {"RBC": 20, "WBC": 2, "Platelets": 2}
+    assert statistics.median_side == pytest.approx(103.79, abs=0.01)
+    assert list(statistics.boxes_by_size.values()) == [0, 0, 0, 8, 16]

@@ -17,7 +17,6 @@ from sobench.data.dataset import Dataset
 from sobench.data.formats import coco
 from sobench.metrics.coco import score
 from sobench.metrics.detections import DetectionRow, read_rows, write_rows
-from sobench.suite.datasets import CocoData
 from sobench.suite.protocols import Protocol
 from tests.metrics.scoring_cases import (
     COCO,
@@ -30,68 +29,40 @@ from tests.metrics.scoring_cases import (
     quiet_score,
     random_case,
 )
-
-REFERENCE = Path(__file__).parents[2].parent / "shared/data/eval_reference/coco_val2014_100"
+from tests.real_data import COCO_100, COCO_100_DETECTIONS, COCO_100_PUBLISHED, COCO_100_SPEC
 
 # --- the published reference -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def reference() -> tuple[Dataset, list[DetectionRow], dict[str, Any]]:
-    if not REFERENCE.is_dir():
-        pytest.skip("the COCO reference detections are not on this machine")
-    name = "instances_val2014_100.json"
-    spec = CocoData(format="coco", root=str(REFERENCE), train=name, val=name)
-    dataset = coco.read(REFERENCE, spec, "val")
-    rows = json.loads((REFERENCE / "instances_val2014_fakebbox100_results.json").read_text())
-    expected = json.loads((REFERENCE / "EXPECTED.json").read_text())
-    return dataset, rows, expected
-
-
-PUBLISHED = {
-    "AP": "AP",
-    "AP50": "AP50",
-    "AP75": "AP75",
-    "AP_S": "APsmall",
-    "AP_M": "APmedium",
-    "AP_L": "APlarge",
-    "AR@1": "AR1",
-    "AR@10": "AR10",
-    "AR@100": "AR100",
-    "AR_S": "ARsmall",
-    "AR_M": "ARmedium",
-    "AR_L": "ARlarge",
-}
+def reference() -> tuple[Dataset, list[DetectionRow]]:
+    rows = json.loads(COCO_100_DETECTIONS.read_text())
+    return coco.read(COCO_100, COCO_100_SPEC, "val"), rows
 
 
 @both_engines
-def test_published_numbers(
-    reference: tuple[Dataset, list[DetectionRow], dict[str, Any]], engine: Engine
-) -> None:
-    dataset, rows, expected = reference
-    metrics = score(dataset, rows, COCO, engine).metrics
-    assert list(metrics) == list(PUBLISHED)
-    assert [round(value, 3) for value in defined(metrics.values())] == [
-        expected[name] for name in PUBLISHED.values()
-    ]
+def test_published_numbers(reference: tuple[Dataset, list[DetectionRow]], engine: Engine) -> None:
+    metrics = score(*reference, COCO, engine).metrics
+    rounded = [round(value, 3) for value in defined(metrics.values())]
+    assert dict(zip(metrics, rounded, strict=True)) == COCO_100_PUBLISHED
+    assert list(metrics) == list(COCO_100_PUBLISHED)
 
 
 @both_engines
 def test_equal_to_cocoeval_on_the_files(
-    reference: tuple[Dataset, list[DetectionRow], dict[str, Any]], engine: Engine
+    reference: tuple[Dataset, list[DetectionRow]], engine: Engine
 ) -> None:
     from pycocotools import coco as files
     from pycocotools.cocoeval import COCOeval
 
-    dataset, rows, _ = reference
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = files.COCO(str(REFERENCE / "instances_val2014_100.json"))
-        detections = truth.loadRes(str(REFERENCE / "instances_val2014_fakebbox100_results.json"))
+        truth = files.COCO(str(COCO_100 / COCO_100_SPEC.val))
+        detections = truth.loadRes(str(COCO_100_DETECTIONS))
         official = COCOeval(truth, detections, "bbox")
         official.evaluate()
         official.accumulate()
         official.summarize()
-    metrics = score(dataset, rows, COCO, engine).metrics
+    metrics = score(*reference, COCO, engine).metrics
     assert list(metrics.values()) == pytest.approx(official.stats.tolist(), abs=1e-12)
 
 

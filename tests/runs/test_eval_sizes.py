@@ -33,7 +33,7 @@ def test_sizes_that_are_asked_for_later_need_no_training(tmp_path: Path) -> None
     assert recorder.trained == []
     assert recorder.fresh == ["fpn"]
     outcome = later["fpn"]
-    assert outcome.scored == records["fpn"].scored == outcome.sizes["32x32"]
+    assert outcome.scores == records["fpn"].scores == outcome.sizes["32x32"]
     folder = tmp_path / "tiny" / "fpn" / outcome.run_id
     assert record.read(folder) == outcome
     assert not (folder / "detections-32x32.json.gz").exists()  # its own size is detected anyway
@@ -123,22 +123,30 @@ def test_a_size_that_the_weights_do_not_fit_is_refused_first(tmp_path: Path) -> 
         matrix(suite, tmp_path)
 
 
-def test_sizes_that_another_protocol_scored_do_not_stay(tmp_path: Path) -> None:
+def test_scores_at_sizes_stay_under_every_protocol(tmp_path: Path) -> None:
     matrix(small("fpn", eval_sizes=[[64, 48]]), tmp_path)
     _, records = matrix(small("fpn", eval_sizes=[[48, 48]]), tmp_path)
-    assert set(records["fpn"].sizes) == {"64x48", "48x48"}  # of another suite, but present
-    _, records = matrix(small("fpn", eval_sizes=[[48, 48]], protocol="tiny"), tmp_path)
-    assert set(records["fpn"].sizes) == {"48x48"}
+    coco = records["fpn"].sizes
+    assert set(coco) == {"64x48", "48x48"}  # of another suite, but present
+    suite = small("fpn", eval_sizes=[[48, 48]], protocol="tiny")
+    recorder, records = matrix(suite, tmp_path)
+    assert recorder.trained == []
+    sizes = records["fpn"].sizes
+    assert set(sizes) == {"64x48", "48x48"}
+    assert {name: list(scores) for name, scores in sizes.items()} == {
+        "64x48": ["coco v1 hotcoco"], "48x48": ["coco v1 hotcoco", "tiny v1 hotcoco"],
+    }  # fmt: skip
+    assert sizes["48x48"]["coco v1 hotcoco"] == coco["48x48"]["coco v1 hotcoco"]
+    assert matrix(small("fpn", eval_sizes=[[48, 48]]), tmp_path)[0].fresh == []
 
 
 def test_scoring_anew_keeps_the_limit(tmp_path: Path) -> None:
     suite = small("fpn")
     more = suite.model_copy(update={"dataset": suite.dataset.model_copy(update={"val": 4})})
-    _, records = matrix(more, tmp_path, limit=2)
+    matrix(more, tmp_path, limit=2)
     recorder, again = matrix(more.model_copy(update={"protocol": "tiny"}), tmp_path, limit=2)
     assert recorder.trained == []
-    assert again["fpn"].scored is not None
-    truth = [row["ground_truth"] for row in again["fpn"].scored.per_class.values()]
-    (before,) = records.values()
-    assert before.scored is not None
-    assert truth == [row["ground_truth"] for row in before.scored.per_class.values()]
+    by_protocol = again["fpn"].scores.values()
+    truth = [[row["ground_truth"] for row in s.per_class.values()] for s in by_protocol]
+    assert len(truth) == 2
+    assert truth[0] == truth[1]

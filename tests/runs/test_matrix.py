@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sobench.errors import Diverged, RequestError
-from sobench.files import is_locked, locked
+from sobench.locks import is_locked, locked
 from sobench.runs import record
 from sobench.runs.detect import detect
 from sobench.training import checkpoint
@@ -139,7 +139,7 @@ def test_weights_of_a_training_that_began_anew_are_not_taken(
     recorder, again = matrix(small(TEACHER, STUDENT), tmp_path)
     assert recorder.order == ["big", "student"]
     assert recorder.fresh == ["big", "student"]
-    assert again["big"].scored == records["big"].scored
+    assert again["big"].scores == records["big"].scores
     assert [step_of(path) for path in list_checkpoints(folder)] == [2]
 
 

@@ -59,7 +59,7 @@ def _kill_at_random(command: list[str], environment: dict[str, str], results: Pa
 
 def _same(whole: Path, cut: Path) -> None:
     (reference, detections), (resumed, resumed_detections) = _outcome(whole), _outcome(cut)
-    assert resumed.scored == reference.scored
+    assert resumed.scores == reference.scores
     assert resumed.last_loss == reference.last_loss
     assert resumed.history == reference.history
     assert resumed_detections == detections

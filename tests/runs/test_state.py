@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 import yaml
 
 from sobench.data.fingerprint import fingerprint
-from sobench.metrics.detections import write_rows
+from sobench.metrics.detections import DetectionRow, file_digest, write_rows
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.runs.record import Epoch, Record
@@ -57,7 +56,9 @@ def write_checkpoint(folder: RunFolder, step: int = 2) -> None:
 
 
 def write_outcome(run: Run, folder: RunFolder, **changes: Any) -> None:
-    record.write(record_of(run, **{"history": HISTORY} | changes), folder.path)
+    digests = {path.name: file_digest(path) for path in folder.path.glob("detections*")}
+    values = {"history": HISTORY, "digests": digests} | changes
+    record.write(record_of(run, **values), folder.path)
 
 
 # Each puts files into the folder of a run.
@@ -105,6 +106,29 @@ def scored_by_old_protocol_without_detections(run: Run, folder: RunFolder) -> No
     folder.detections().unlink()
 
 
+def scored_by_old_protocol_with_other_detections(run: Run, folder: RunFolder) -> None:
+    scored_by_old_protocol(run, folder)
+    row = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}
+    write_rows(folder.detections(), [cast(DetectionRow, row)])
+
+
+def scored_by_old_protocol_with_detections_only(run: Run, folder: RunFolder) -> None:
+    scored_by_old_protocol_with_other_detections(run, folder)
+    for path in folder.path.glob("checkpoint-*"):
+        path.unlink()
+
+
+def damaged(run: Run, folder: RunFolder) -> None:
+    done(run, folder)
+    folder.record.write_text(folder.record.read_text().replace("0.502", "0.902"))
+
+
+def damaged_without_weights(run: Run, folder: RunFolder) -> None:
+    damaged(run, folder)
+    for path in folder.path.glob("checkpoint-*"):
+        path.unlink()
+
+
 def untested_without_weights(run: Run, folder: RunFolder) -> None:
     done(run, folder)
     for path in folder.path.glob("checkpoint-*"):
@@ -112,6 +136,12 @@ def untested_without_weights(run: Run, folder: RunFolder) -> None:
 
 
 def untested_with_detections(run: Run, folder: RunFolder) -> None:
+    untested_without_weights(run, folder)
+    write_rows(folder.detections((32, 32)), [])
+    write_outcome(run, folder)
+
+
+def untested_with_detections_of_no_record(run: Run, folder: RunFolder) -> None:
     untested_without_weights(run, folder)
     write_rows(folder.detections((32, 32)), [])
 
@@ -126,21 +156,47 @@ CASES: dict[str, Case] = {
     "diverged": (diverged, {}, "diverged", "the loss is not finite"),
     "done": (done, {}, "done", ""),
     "other protocol": (
-        scored_by_coco, {"protocol": "tiny"}, "to score", "scored by coco v1, not by tiny v1",
+        scored_by_coco, {"protocol": "tiny"}, "to score",
+        "scored by coco v1 hotcoco, not by tiny v1 hotcoco",
     ),
     "other version": (
-        scored_by_old_protocol, {}, "to score", "scored by coco v0, not by coco v1",
+        scored_by_old_protocol, {}, "to score",
+        "scored by coco v0 hotcoco, not by coco v1 hotcoco",
     ),
     "other engine": (
         done, {"engine": "pycocotools"}, "to score",
-        "scored with hotcoco 1.0, not with pycocotools",
+        "scored by coco v1 hotcoco, not by coco v1 pycocotools",
     ),
     "no detections to score": (
         scored_by_old_protocol_without_detections, {}, "resumable",
-        "scored by coco v0, not by coco v1, and its detections are gone; checkpoint after step 2",
+        "scored by coco v0 hotcoco, not by coco v1 hotcoco, and its detections are gone; "
+        "checkpoint after step 2",
+    ),
+    "other detections": (
+        scored_by_old_protocol_with_other_detections, {}, "resumable",
+        "scored by coco v0 hotcoco, not by coco v1 hotcoco, and its detections are damaged; "
+        "checkpoint after step 2",
+    ),
+    "other detections, no weights": (
+        scored_by_old_protocol_with_detections_only, {}, "missing",
+        "scored by coco v0 hotcoco, not by coco v1 hotcoco, and its detections are damaged",
+    ),
+    "damaged record": (
+        damaged, {}, "resumable",
+        "RECORD: the record is damaged: its content does not fit its digest; it is left out and "
+        "made anew; checkpoint after step 2",
+    ),
+    "damaged record, no weights": (
+        damaged_without_weights, {}, "missing",
+        "RECORD: the record is damaged: its content does not fit its digest; it is left out and "
+        "made anew",
     ),
     "untested": (done, SIZES, "to test", "not tested at 32x32"),
     "untested, detected": (untested_with_detections, SIZES, "to test", "not tested at 32x32"),
+    "untested, detected by nobody knows": (
+        untested_with_detections_of_no_record, SIZES, "missing",
+        "not tested at 32x32, and its weights are gone",
+    ),
     "untested, no weights": (
         untested_without_weights, SIZES, "missing",
         "not tested at 32x32, and its weights are gone",
@@ -155,7 +211,7 @@ def test_state_from_the_files_of_a_run(case: str) -> None:
     write(run, folder)
     before = {path: path.stat().st_mtime_ns for path in folder.path.iterdir()}
     state = read_states([run], RESULTS)[run.settings_id]
-    assert (state.name, state.reason) == (name, reason)
+    assert (state.name, state.reason) == (name, reason.replace("RECORD", str(folder.record)))
     assert before == {path: path.stat().st_mtime_ns for path in folder.path.iterdir()}
 
 
@@ -256,9 +312,10 @@ def test_plan_run_and_report_agree(
         ran = invoke(capsys, "run", path)
     # plan says the state.
     assert plan_out.code == 0
+    reason = reason.replace("RECORD", str(folder.record))
     assert planned_state(plan_out.out) == (name, reason)
     # report shows a result if the run has present scores, and says the same reason.
-    has_result = name in ("done", "to test") or write is untested_without_weights
+    has_result = name in ("done", "to test") or case.startswith("untested")
     assert report.code == (0 if has_result else 4)
     if has_result:
         assert re.search(r"^1 +fpn +0\.", report.out, re.MULTILINE)
@@ -284,13 +341,13 @@ def test_a_finished_matrix_reads_each_record_once(
     runs = plan(suite, fingerprint(suite.dataset))
     for run in runs:
         done(run, RunFolder.of(run, RESULTS))
-    reads: list[Path] = []
+    reads: list[str] = []
     settings: list[int] = []
     settings_of = Run.__dict__["settings"]
-    validate, resolve = Record.model_validate_json, settings_of.func
+    validate, resolve = Record.model_validate, settings_of.func
 
-    def read(content: bytes) -> Record:
-        reads.append(Path(json.loads(content)["run_id"]))
+    def read(content: dict[str, Any]) -> Record:
+        reads.append(content["run_id"])
         return validate(content)
 
     def count(run: Run) -> dict[str, Any]:
@@ -298,14 +355,14 @@ def test_a_finished_matrix_reads_each_record_once(
         result: dict[str, Any] = resolve(run)
         return result
 
-    monkeypatch.setattr(Record, "model_validate_json", read)
+    monkeypatch.setattr(Record, "model_validate", read)
     monkeypatch.setattr(settings_of, "func", count)
     for command in ("plan", "report", "run"):
         reads.clear()
         settings.clear()
         outcome = invoke(capsys, command, path)
         assert outcome.code == 0, outcome.err
-        assert sorted(reads) == sorted(Path(run.id) for run in runs), command
+        assert sorted(reads) == sorted(run.id for run in runs), command
         assert len(settings) == len(set(settings)) == 10, command
 
 

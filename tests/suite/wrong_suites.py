@@ -99,8 +99,11 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "unclosed bracket": ("name: a\nseeds: [0\nhead: x\n", ": line 3, column 5: "),
     "tab": ("name: a\n\tseeds: [0]\n", ": line 2, column 1: found character '\\t'"),
-    "unreadable character": ("name: a\0b\n", ": unacceptable character #x0000"),
-    "python tag": ("name: !!python/object:os.system a\n", ": line 1, column 7: could not"),
+    "unreadable character": ("name: a\0b\n", ": line 1, column 8: unacceptable character #x0000"),
+    "python tag": (
+        "name: !!python/object:os.system a\n",
+        ": line 1, column 7: tag '!!python/object:os.system' has no place here; write a plain value",
+    ),
     "list": ("- fpn\n", ": a suite consists of keys and values, such as `name: smoke`"),
     "empty": ("", ": a suite consists of keys and values"),
     "same label twice": (
@@ -151,7 +154,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "row that is a number": (text_of(methods=[3]), ": methods: row 1 is 3; write `- fpn` or"),
     "row without a name": (
         text_of(methods=[{"fuse": True}]),
-        ": methods: row 1 is {'fuse': True};",
+        ": methods: row 1 is {fuse: true};",
     ),
     "methods that are not a list": (
         text_of(methods="fpn"),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sobench.data.annotation_files import is_number, is_whole, read_json, shown
 from sobench.data.annotations import (
+    LARGEST_SIDE,
     AnnotatedBox,
     Box,
     ReadReport,
     Split,
-    read_json,
+    check_class_names,
+    check_inside,
+    outside_files,
     to_annotated_image,
 )
 from sobench.data.dataset import AnnotatedImage, Dataset, Size
@@ -22,15 +25,23 @@ from sobench.errors import DataError
 from sobench.suite.datasets import CocoData
 
 CROWDS = "crowd regions, ignored for their class"
+SAME_ID = "annotations repeated under the same id, counted once"
 LARGE = "objects of max_area and more, background on the images kept"
 WITHOUT_SMALL = "images without an object below max_area, left out"
 
 
 def sources(root: Path, spec: CocoData, split: Split) -> tuple[list[Path], list[Path]]:
-    """The annotation file and the image folder of a split; neither has to exist."""
-    if split == "train":
-        return [root / spec.train], [root / spec.train_images]
-    return [root / spec.val], [root / spec.val_images]
+    """The annotation file of a split and its image folder, with the images outside of it, if any.
+
+    Raises:
+        DataError: images may be outside, but the annotation file that names them is missing or
+            malformed.
+    """
+    file, folder = _places(root, spec, split)
+    if not spec.outside_root:
+        return [file], [folder]
+    names = [name for name, _ in _images(_content(file)["images"], file).values()]
+    return [file], [folder, *outside_files(names, folder)]
 
 
 def identity(_root: Path, spec: CocoData) -> tuple[str, ...]:
@@ -53,19 +64,19 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
         DataError: the file is missing, is not COCO JSON, contradicts itself, or has no small
             object.
     """
-    (file,), (folder,) = sources(root, spec, split)
+    file, folder = _places(root, spec, split)
     content = _content(file)
     classes = _categories(content["categories"], file)
     labels = {category: label for label, category in enumerate(classes)}
     image_files = _images(content["images"], file)
-    all_boxes: defaultdict[int, list[AnnotatedBox]] = defaultdict(list)
-    for position, entry in enumerate(content["annotations"]):
-        image_id, box = _annotated_box(entry, position, image_files, labels, file)
-        all_boxes[image_id].append(box)
+    allowed = () if spec.outside_root else (root, folder)
+    for position, (name, _) in enumerate(image_files.values()):
+        check_inside(name, folder, allowed, f"{file}, images[{position}]: file_name")
+    report = ReadReport()
+    all_boxes = _annotated_boxes(content["annotations"], image_files, labels, file, report)
 
     # A subset is made before the boxes are checked, so the report is about the subset alone.
     boxes = all_boxes if spec.max_area is None else _small(all_boxes, spec.max_area)
-    report = ReadReport()
     images = tuple(
         to_annotated_image(image_id, name, size, boxes.get(image_id, ()), file, report)
         for image_id, (name, size) in image_files.items()
@@ -82,6 +93,13 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
         skipped=tuple(report.skipped),
         notes=report.notes,
     )
+
+
+def _places(root: Path, spec: CocoData, split: Split) -> tuple[Path, Path]:
+    """The annotation file and the image folder of a split; neither has to exist."""
+    if split == "train":
+        return root / spec.train, root / spec.train_images
+    return root / spec.val, root / spec.val_images
 
 
 def _content(file: Path) -> dict[str, list[Any]]:
@@ -101,14 +119,15 @@ def _categories(entries: list[Any], file: Path) -> dict[int, str]:
     for position, entry in enumerate(entries):
         where = f"{file}, categories[{position}]"
         number, name = _entry(entry, where, "id"), _entry(entry, where, "name")
-        if not _whole(number) or not isinstance(name, str):
+        if not is_whole(number) or not isinstance(name, str):
             raise DataError(
-                f"{where}: id {number!r} and name {name!r} are not a whole number and a text; "
-                "correct them"
+                f"{where}: id {shown(number)} and name {shown(name)} are not a whole number and a "
+                "text; correct them"
             )
         if number in classes:
             raise DataError(f"{where}: id {number} is used twice; number the categories anew")
         classes[number] = name
+    check_class_names(classes.values(), f"{file}, categories")
     return classes
 
 
@@ -120,19 +139,55 @@ def _images(entries: list[Any], file: Path) -> dict[int, tuple[str, Size]]:
         number, name, width, height = (
             _entry(entry, where, key) for key in ("id", "file_name", "width", "height")
         )
-        if not _whole(number):
-            raise DataError(f"{where}: id {number!r} is not a whole number; number the images anew")
+        if not is_whole(number):
+            raise DataError(
+                f"{where}: id {shown(number)} is not a whole number; number the images anew"
+            )
         if number in images:
             raise DataError(f"{where}: image id {number} is used twice; remove one of the two")
         if not isinstance(name, str) or not name:
-            raise DataError(f"{where}: file_name {name!r} is not a text; correct or remove the row")
-        if not _whole(width) or not _whole(height) or min(width, height) < 1:
             raise DataError(
-                f"{where}: width {width!r} and height {height!r} are not a size in pixels; "
-                "correct or remove the row"
+                f"{where}: file_name {shown(name)} is not a text; correct or remove the row"
+            )
+        if (
+            not is_whole(width)
+            or not is_whole(height)
+            or not 1 <= min(width, height) <= max(width, height) <= LARGEST_SIDE
+        ):
+            raise DataError(
+                f"{where}: width {shown(width)} and height {shown(height)} are not a size in "
+                "pixels; correct or remove the row"
             )
         images[number] = name, (height, width)
     return images
+
+
+def _annotated_boxes(
+    entries: list[Any],
+    images: dict[int, Any],
+    labels: dict[int, int],
+    file: Path,
+    report: ReadReport,
+) -> dict[int, list[AnnotatedBox]]:
+    """Image id -> boxes, each annotation id once."""
+    boxes: defaultdict[int, list[AnnotatedBox]] = defaultdict(list)
+    seen: dict[int, tuple[int, AnnotatedBox]] = {}
+    for position, entry in enumerate(entries):
+        image_id, box = _annotated_box(entry, position, images, labels, file)
+        number = entry.get("id")
+        # Without ids, or with those of other types, nothing tells a repetition.
+        if is_whole(number):
+            earlier = seen.setdefault(number, (image_id, box))
+            if earlier != (image_id, box):
+                raise DataError(
+                    f"{file}, annotation {number}: the id is used by two different annotations "
+                    f"(here annotations[{position}]); number the annotations anew or leave ids out"
+                )
+            if earlier[1] is not box:
+                report.notes[SAME_ID] += 1
+                continue
+        boxes[image_id].append(box)
+    return boxes
 
 
 def _annotated_box(
@@ -140,28 +195,28 @@ def _annotated_box(
 ) -> tuple[int, AnnotatedBox]:
     """Image id and box of one annotation."""
     where = f"annotations[{position}]"
-    if isinstance(annotation, dict) and "id" in annotation:
+    if isinstance(annotation, dict) and is_whole(annotation.get("id")):
         where = f"annotation {annotation['id']}"
     place = f"{file}, {where}"
     image_id = _entry(annotation, place, "image_id")
-    if not _whole(image_id) or image_id not in images:
+    if not is_whole(image_id) or image_id not in images:
         raise DataError(
-            f"{place}: image_id {image_id!r} is not among the {len(images)} images of the file; "
-            "add the image or remove the annotation"
+            f"{place}: image_id {shown(image_id)} is not among the {len(images)} images of the "
+            "file; add the image or remove the annotation"
         )
     category = _entry(annotation, place, "category_id")
-    if not _whole(category) or category not in labels:
+    if not is_whole(category) or category not in labels:
         raise DataError(
-            f"{place}: category_id {category!r} is not among the {len(labels)} categories of the "
-            f"file ({min(labels)}..{max(labels)}); correct it or remove the annotation"
+            f"{place}: category_id {shown(category)} is not among the {len(labels)} categories of "
+            f"the file ({min(labels)}..{max(labels)}); correct it or remove the annotation"
         )
     box = _box(_entry(annotation, place, "bbox"), place)
     area = annotation.get("area")
-    if area is not None and not (_number(area) and area >= 0):
-        raise DataError(f"{place}: area is {area!r}; write square pixels or leave it out")
+    if area is not None and not (is_number(area) and area >= 0):
+        raise DataError(f"{place}: area is {shown(area)}; write square pixels or leave it out")
     crowd = annotation.get("iscrowd", 0)
     if crowd not in (0, 1):
-        raise DataError(f"{place}: iscrowd is {crowd!r}; write 0 or 1")
+        raise DataError(f"{place}: iscrowd is {shown(crowd)}; write 0 or 1")
     return image_id, AnnotatedBox(where, box, labels[category], bool(crowd), area)
 
 
@@ -211,11 +266,13 @@ def _count(
 def _box(box: Any, place: str) -> Box:
     if not isinstance(box, list) or len(box) != 4:
         raise DataError(
-            f"{place}: bbox {box!r} is not [x, y, width, height]; correct or remove the annotation"
+            f"{place}: bbox {shown(box)} is not [x, y, width, height]; "
+            "correct or remove the annotation"
         )
-    if not all(map(_number, box)):
+    if not all(map(is_number, box)):
         raise DataError(
-            f"{place}: bbox {box!r} must hold finite numbers only; correct or remove the annotation"
+            f"{place}: bbox {shown(box)} must hold finite numbers only; "
+            "correct or remove the annotation"
         )
     x, y, width, height = box
     return x, y, x + width, y + height
@@ -225,12 +282,3 @@ def _entry(entry: Any, place: str, key: str) -> Any:
     if not isinstance(entry, dict) or key not in entry:
         raise DataError(f"{place}: has no {key!r}; add it or remove the row")
     return entry[key]
-
-
-def _whole(value: object) -> bool:
-    return type(value) is int
-
-
-def _number(value: object) -> bool:
-    # A type test, because true and false are integers to Python.
-    return type(value) is int or (type(value) is float and math.isfinite(value))

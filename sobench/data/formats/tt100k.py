@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from sobench.data.annotation_files import is_number, plain, read_image_ids, read_json, shown
 from sobench.data.annotations import (
     AnnotatedBox,
     Box,
     ReadReport,
     Split,
-    finite_numbers,
-    read_image_ids,
-    read_json,
+    check_class_names,
+    check_inside,
     to_annotated_image,
 )
 from sobench.data.dataset import EVERY_CLASS, Dataset
@@ -76,7 +75,7 @@ def read(root: Path, spec: Tt100kData, split: Split) -> Dataset:
     report = ReadReport()
     images = []
     for key, path in paths.items():
-        boxes = _boxes(content["imgs"][key], labels, file, f"image {key}", report)
+        boxes = _boxes(content["imgs"][key], labels, file, f"image {plain(key)}", report)
         size, image_id = read_size(root / path), _image_id(key, file)
         images.append(to_annotated_image(image_id, path, size, boxes, file, report))
     return Dataset(
@@ -106,14 +105,17 @@ def _content(file: Path) -> dict[str, Any]:
 
 def _classes(spec: Tt100kData, types: list[str], file: Path) -> tuple[str, ...]:
     if spec.classes == "all":
-        return tuple(dict.fromkeys(types))
+        classes = tuple(dict.fromkeys(types))
+        check_class_names(classes, f"{file}, types")
+        return classes
     classes = spec.classes or CLASSES
     for name in classes:
         if name not in types:
             raise DataError(
-                f"{file}: has no type {name!r}, correct dataset.classes or write all;"
+                f"{file}: has no type {shown(name)}, correct dataset.classes or write all;"
                 f"{did_you_mean(name, types)}"
             )
+    check_class_names(classes, "dataset.classes")
     return classes
 
 
@@ -126,14 +128,15 @@ def _split(images: dict[str, Any], root: Path, spec: Tt100kData, split: Split) -
     file, name = root / spec.annotations, _name(spec, split)
     id_list = root / name / IDS
     if id_list.is_file():
-        return {key: _path(images[key], key, file) for key in _listed_ids(id_list, images, file)}
-    all_paths = {key: _path(entry, key, file) for key, entry in images.items()}
+        keys = _listed_ids(id_list, images, file)
+        return {key: _path(images[key], key, root, spec) for key in keys}
+    all_paths = {key: _path(entry, key, root, spec) for key, entry in images.items()}
     paths = {key: path for key, path in all_paths.items() if path.startswith(f"{name}/")}
     if not paths:
-        folders = sorted({path.partition("/")[0] for path in all_paths.values()})
+        known = plain(", ".join(sorted({path.partition("/")[0] for path in all_paths.values()})))
         raise DataError(
             f"{file}: no image is in {name}/, and there is no {id_list}; "
-            f"correct dataset.{split}; known: {', '.join(folders)}"
+            f"correct dataset.{split}; known: {known}"
         )
     return paths
 
@@ -143,18 +146,19 @@ def _listed_ids(id_list: Path, images: Collection[str], file: Path) -> list[str]
     for key, number in ids.items():
         if key not in images:
             raise DataError(
-                f"{id_list}, row {number}: image {key!r} is not among the {len(images)} of {file}; "
-                "add it there (with no objects for a background) or remove the row"
+                f"{id_list}, row {number}: image {shown(key)} is not among the {len(images)} of "
+                f"{file}; add it there (with no objects for a background) or remove the row"
             )
     return list(ids)
 
 
-def _path(entry: Any, key: str, file: Path) -> str:
-    path = _value(entry, "path", f"{file}, image {key}")
+def _path(entry: Any, key: str, root: Path, spec: Tt100kData) -> str:
+    place = f"{root / spec.annotations}, image {plain(key)}"
+    path = _value(entry, "path", place)
     if not isinstance(path, str) or not path:
-        raise DataError(
-            f"{file}, image {key}: path is {path!r}; write one relative to dataset.root"
-        )
+        raise DataError(f"{place}: path is {shown(path)}; write one relative to dataset.root")
+    allowed = () if spec.outside_root else (root, root / spec.train, root / spec.val)
+    check_inside(path, root, allowed, f"{place}: path")
     return path
 
 
@@ -172,8 +176,11 @@ def _check_folders(root: Path, paths: Collection[str], split: Split) -> None:
 
 
 def _image_id(key: str, file: Path) -> int:
-    if not key.isdecimal() or str(int(key)) != key:
-        raise DataError(f"{file}: image id {key!r} is not a whole number; number the images anew")
+    # Eighteen digits fit 64 bits.
+    if not key.isdecimal() or len(key) > 18 or str(int(key)) != key:
+        raise DataError(
+            f"{file}: image id {shown(key)} is not a whole number; number the images anew"
+        )
     return int(key)
 
 
@@ -189,8 +196,8 @@ def _boxes(
         category = _value(sign, "category", f"{file}, {where}")
         if not isinstance(category, str) or category not in labels:
             raise DataError(
-                f"{file}, {where}: category {category!r} is not among the {len(labels)} types, "
-                f"correct it or add it there;{did_you_mean(str(category), labels)}"
+                f"{file}, {where}: category {shown(category)} is not among the {len(labels)} "
+                f"types, correct it or add it there;{did_you_mean(shown(category), labels)}"
             )
         ignore = labels[category] == EVERY_CLASS
         if ignore:
@@ -201,13 +208,18 @@ def _boxes(
 
 def _box(sign: Any, file: Path, where: str) -> Box:
     box = _value(sign, "bbox", f"{file}, {where}")
-    # Back to text: null, true and NaN are then refused as in the rows of text files.
-    cells = [json.dumps(_value(box, corner, f"{file}, {where}, bbox")) for corner in CORNERS]
-    xmin, ymin, xmax, ymax = finite_numbers(cells, CORNERS, file, where)
+    corners = [_value(box, corner, f"{file}, {where}, bbox") for corner in CORNERS]
+    for name, value in zip(CORNERS, corners, strict=True):
+        if not is_number(value):
+            raise DataError(
+                f"{file}, {where}: {name} is {shown(value)}, not a finite number; "
+                "correct or remove the object"
+            )
+    xmin, ymin, xmax, ymax = corners
     return xmin, ymin, xmax, ymax
 
 
 def _value(entry: Any, key: str, place: str) -> Any:
     if not isinstance(entry, dict) or key not in entry:
-        raise DataError(f"{place}: has no {key!r}; add it or give a file of TT100K's layout")
+        raise DataError(f"{place}: has no {shown(key)}; add it or give a file of TT100K's layout")
     return entry[key]

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sobench.data.annotations import (
-    AnnotatedBox,
-    ReadReport,
-    Split,
-    finite_numbers,
-    read_rows,
-    to_annotated_image,
-)
+from sobench.data.annotation_files import finite_numbers, plain, read_rows, shown
+from sobench.data.annotations import AnnotatedBox, ReadReport, Split, to_annotated_image
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, list_images, read_size
 from sobench.errors import DataError
@@ -93,7 +87,7 @@ def _pairs(files: list[Path], folder: Path) -> list[tuple[Path, str]]:
         stem = Path(name).stem
         if stem in pairs:
             raise DataError(
-                f"{folder / name}: is a second image {stem!r} beside {pairs[stem][1]}; "
+                f"{folder / name}: is a second image {shown(stem)} beside {pairs[stem][1]}; "
                 "remove one of the two"
             )
         if stem not in by_stem:
@@ -126,19 +120,19 @@ def _box(row: str, file: Path, where: str) -> AnnotatedBox | None:
     cells = row.removesuffix(",").split(",")
     if len(cells) != len(COLUMNS):
         raise DataError(
-            f"{file}, {where}: {len(cells)} columns in {row!r}, not the {len(COLUMNS)} of "
+            f"{file}, {where}: {len(cells)} columns in {shown(row)}, not the {len(COLUMNS)} of "
             f"{','.join(COLUMNS)}; correct or remove the row"
         )
     left, top, width, height, score, category, *_ = finite_numbers(cells, COLUMNS, file, where)
     if category not in _CATEGORIES:
         raise DataError(
-            f"{file}, {where}: category is {cells[5].strip()}, not one of 0..11; "
+            f"{file}, {where}: category is {plain(cells[5].strip())}, not one of 0..11; "
             "correct or remove the row"
         )
     if score not in (0, 1):
         raise DataError(
-            f"{file}, {where}: score is {cells[4].strip()}, but in ground truth it is 0 or 1; "
-            "give annotations, not detections"
+            f"{file}, {where}: score is {plain(cells[4].strip())}, but in ground truth it is 0 or "
+            "1; give annotations, not detections"
         )
     if category == _OTHERS:
         return None

@@ -6,12 +6,15 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 
+from sobench.data.annotation_files import finite_numbers, read_image_ids, read_regular, shown
 from sobench.data.annotations import (
+    LARGEST_SIDE,
     AnnotatedBox,
     ReadReport,
     Split,
-    finite_numbers,
-    read_image_ids,
+    check_class_names,
+    check_inside,
+    outside_files,
     to_annotated_image,
     zero_size_reason,
 )
@@ -37,13 +40,17 @@ def sources(root: Path, spec: VocData, split: Split) -> tuple[list[Path], list[P
         DataError: an image set is missing or malformed.
     """
     files: list[Path] = []
-    folders: list[Path] = []
+    images: list[Path] = []
     for base, image_set in _image_sets(root, spec, split):
-        files.append(_set_file(base, image_set))
-        stems = sorted(read_image_ids(_set_file(base, image_set)))
-        files += [base / "Annotations" / f"{stem}.xml" for stem in stems]
-        folders.append(base / "JPEGImages")
-    return files, folders
+        annotations, folder = base / "Annotations", base / "JPEGImages"
+        stems = sorted(_stems(root, spec, base, image_set))
+        files += [_set_file(base, image_set), *(annotations / f"{stem}.xml" for stem in stems)]
+        images.append(folder)
+        if spec.outside_root:
+            names = _image_names(folder)
+            trees = ((stem, _tree(annotations / f"{stem}.xml")) for stem in stems)
+            images += outside_files([_image_name(*pair, names) for pair in trees], folder)
+    return files, images
 
 
 def identity(_root: Path, spec: VocData) -> tuple[str, ...]:
@@ -62,6 +69,7 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
         DataError: a file is missing or malformed, or a class is unknown.
     """
     classes = spec.classes or CLASSES
+    check_class_names(classes, "dataset.classes")
     labels = {name: label for label, name in enumerate(classes)}
     report = ReadReport()
     images: list[AnnotatedImage] = []
@@ -70,11 +78,13 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
         annotations, folder = base / "Annotations", base / "JPEGImages"
         if not annotations.is_dir():
             raise DataError(f"{annotations}: no such annotation folder; correct dataset.root")
-        names = {Path(name).stem: name for name in list_images(folder)} if folder.is_dir() else {}
-        for stem in read_image_ids(_set_file(base, image_set)):
+        names = _image_names(folder)
+        for stem in _stems(root, spec, base, image_set):
             file = annotations / f"{stem}.xml"
             tree = _tree(file)
-            path = folder / _image_name(stem, tree, names)
+            name = _image_name(stem, tree, names)
+            check_inside(name, folder, _allowed(root, spec, base), f"{file}: filename")
+            path = folder / name
             boxes = _boxes(tree, labels, file, report)
             size = _size(tree, file) or read_size(path)
             images.append(to_annotated_image(len(images) + 1, path.name, size, boxes, file, report))
@@ -98,7 +108,7 @@ def _image_sets(root: Path, spec: VocData, split: Split) -> list[tuple[Path, str
         folder, _, image_set = part.strip().rpartition("/")
         if not image_set:
             raise DataError(
-                f"dataset.{split}: {joined!r} has a part without an image set; "
+                f"dataset.{split}: {shown(joined)} has a part without an image set; "
                 "write 'trainval' or 'VOC2007/trainval + VOC2012/trainval'"
             )
         parts.append((root / folder, image_set))
@@ -109,16 +119,37 @@ def _set_file(base: Path, image_set: str) -> Path:
     return base / "ImageSets" / "Main" / f"{image_set}.txt"
 
 
+def _allowed(root: Path, spec: VocData, base: Path) -> tuple[Path, ...]:
+    return () if spec.outside_root else (root, base)
+
+
+def _stems(root: Path, spec: VocData, base: Path, image_set: str) -> list[str]:
+    """The images of an image set, by the names of their annotation files without the suffix."""
+    file, annotations = _set_file(base, image_set), base / "Annotations"
+    ids = read_image_ids(file)
+    for stem, row in ids.items():
+        check_inside(stem, annotations, _allowed(root, spec, base), f"{file}, row {row}")
+    return list(ids)
+
+
+def _image_names(folder: Path) -> dict[str, str]:
+    """Stem -> name of the image files of a folder, which need not exist."""
+    return {Path(name).stem: name for name in list_images(folder)} if folder.is_dir() else {}
+
+
 def _tree(file: Path) -> ElementTree.Element:
     try:
-        return ElementTree.parse(file).getroot()
+        return ElementTree.fromstring(read_regular(file))
     except FileNotFoundError:
         raise DataError(
             f"{file}: no such annotation file; add it or remove the image from its image set"
         ) from None
     except ElementTree.ParseError as error:
         raise DataError(f"{file}: is not valid XML ({error}); replace it") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); replace it") from None
+    # A LookupError for an encoding that nobody knows.
+    except (ValueError, LookupError) as error:
         raise DataError(f"{file}: cannot be read ({error}); replace it") from None
 
 
@@ -133,6 +164,10 @@ def _size(tree: ElementTree.Element, file: Path) -> Size | None:
     names = ("width", "height")
     cells = [tree.findtext(f"size/{name}") or "0" for name in names]
     width, height = finite_numbers(cells, names, file, "size")
+    if max(width, height) > LARGEST_SIDE:
+        raise DataError(
+            f"{file}, size: {width:g}x{height:g} is not a size in pixels; correct it or remove it"
+        )
     return (int(height), int(width)) if min(width, height) >= 1 else None
 
 
@@ -162,7 +197,7 @@ def _label(element: ElementTree.Element, labels: Mapping[str, int], place: str) 
     name = (element.findtext("name") or "").strip()
     if name not in labels:
         raise DataError(
-            f"{place}: unknown class {name!r}, correct it or set dataset.classes;"
+            f"{place}: unknown class {shown(name)}, correct it or set dataset.classes;"
             f"{did_you_mean(name, labels)}"
         )
     return labels[name]
@@ -171,5 +206,5 @@ def _label(element: ElementTree.Element, labels: Mapping[str, int], place: str) 
 def _difficult(element: ElementTree.Element, place: str) -> bool:
     text = (element.findtext("difficult") or "0").strip()
     if text not in ("0", "1"):
-        raise DataError(f"{place}: difficult is {text!r}; write 0 or 1")
+        raise DataError(f"{place}: difficult is {shown(text)}; write 0 or 1")
     return text == "1"

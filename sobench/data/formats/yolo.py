@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from sobench.data.annotations import (
-    AnnotatedBox,
-    Box,
-    ReadReport,
-    Split,
-    finite_numbers,
-    read_rows,
-    to_annotated_image,
-)
+from sobench.data.annotation_files import finite_numbers, plain, read_rows, shown
+from sobench.data.annotations import AnnotatedBox, Box, ReadReport, Split, to_annotated_image
 from sobench.data.dataset import Dataset, Size
-from sobench.data.images import SUFFIXES, ImageFiles, list_images, read_size
-from sobench.errors import DataError, did_you_mean
+from sobench.data.images import ImageFiles, read_size
+from sobench.data.yolo_config import CONFIG, ImageSource, class_names, image_sources
+from sobench.errors import DataError
 from sobench.suite.datasets import YoloData
 
-CONFIG = "data.yaml"
 COLUMNS = ("class", "cx", "cy", "w", "h")
 
 NO_LABEL_FILE = "images without a label file, taken as without objects"
@@ -31,30 +20,6 @@ POLYGONS = "polygons, replaced by their bounding box"
 
 # A box may reach out of its image, but fractions beyond this are pixels or damage.
 _LOWEST, _HIGHEST = -0.5, 1.5
-
-
-@dataclass(frozen=True)
-class _ImageSource:
-    """Images of a split: those in a folder, or those that a text file lists.
-
-    Attributes:
-        folder: the folder of the images, or of the list.
-        names: the image files, relative to ``folder`` or absolute.
-        list_file: the text file that lists the images, ``None`` for a folder.
-    """
-
-    folder: Path
-    names: tuple[str, ...]
-    list_file: Path | None
-
-
-def class_names(root: Path) -> dict[int, str]:
-    """Class id -> name from ``data.yaml``, by rising id.
-
-    Raises:
-        DataError: the file is missing or its ``names`` are not a list or mapping of texts.
-    """
-    return _names(_config(root), root / CONFIG)
 
 
 def sources(root: Path, spec: YoloData, split: Split) -> tuple[list[Path], list[Path]]:
@@ -68,7 +33,7 @@ def sources(root: Path, spec: YoloData, split: Split) -> tuple[list[Path], list[
     """
     labels: list[Path] = []
     images: list[Path] = []
-    for source in _image_sources(root, spec, split):
+    for source in image_sources(root, spec, split):
         paths = [source.folder / name for name in source.names]
         labels += filter(Path.is_file, map(label_file, paths))
         images += paths if source.list_file else [source.folder]
@@ -92,9 +57,9 @@ def read(root: Path, spec: YoloData, split: Split) -> Dataset:
     """
     classes = class_names(root)
     labels = {number: label for label, number in enumerate(classes)}
-    image_sources = _image_sources(root, spec, split)
-    paths = [source.folder / name for source in image_sources for name in source.names]
-    _check_images(paths, image_sources, root / CONFIG, split)
+    parts = image_sources(root, spec, split)
+    paths = [source.folder / name for source in parts for name in source.names]
+    _check_images(paths, parts, root / CONFIG, split)
     report = ReadReport()
     images = []
     for position, path in enumerate(paths, start=1):
@@ -127,111 +92,14 @@ def _labels_of(folder: Path) -> Path:
     return Path(*parts)
 
 
-def _config(root: Path) -> dict[str, Any]:
-    file = root / CONFIG
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{file}: no such file; correct dataset.root or write one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); replace it") from None
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise DataError(f"{file}: is not valid YAML ({problem}); correct it") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{file}: has no keys; write train, val and names")
-    return content
-
-
-def _names(config: Mapping[str, Any], file: Path) -> dict[int, str]:
-    names = config.get("names")
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names:
-        raise DataError(f"{file}: names is {names!r}; write a list of class names")
-    classes: dict[int, str] = {}
-    for number, name in sorted(names.items(), key=str):
-        if type(number) is not int or number < 0:
-            raise DataError(f"{file}: names has the key {number!r}; write class ids 0, 1, 2, ...")
-        classes[number] = str(name)
-    count = config.get("nc", len(classes))
-    if count != len(classes):
-        raise DataError(
-            f"{file}: nc is {count!r}, but names has {len(classes)} classes; correct one of them"
-        )
-    return dict(sorted(classes.items()))
-
-
-def _image_sources(root: Path, spec: YoloData, split: Split) -> list[_ImageSource]:
-    file, config = root / CONFIG, _config(root)
-    key = spec.train if split == "train" else spec.val
-    entries = config.get(key)
-    if entries is None:
-        split_names = [name for name in config if name not in ("path", "names", "nc")]
-        raise DataError(
-            f"{file}: has no key {key!r}, add it or correct dataset.{split};"
-            f"{did_you_mean(key, map(str, split_names))}"
-        )
-    image_sources = []
-    for entry in entries if isinstance(entries, list) else [entries]:
-        if not isinstance(entry, str):
-            raise DataError(f"{file}: {key} holds {entry!r}; write a folder or a list of folders")
-        path = _locate(root, config, entry, key)
-        if path.is_dir():
-            image_sources.append(_ImageSource(path, tuple(list_images(path)), None))
-        else:
-            image_sources.append(_listed(path, root))
-    return image_sources
-
-
-def _locate(root: Path, config: Mapping[str, Any], entry: str, key: str) -> Path:
-    """The folder or list that an entry names.
-
-    Published files often have a ``path`` of their author's machine, or a ``../`` that leaves the
-    dataset, so the folder of ``data.yaml`` is tried as well.
-    """
-    candidates = [
-        root / str(config.get("path") or "") / entry,
-        root / entry,
-        root / entry.removeprefix("../"),
-    ]
-    for path in candidates:
-        if path.exists():
-            return path
-    tried = ", ".join(dict.fromkeys(map(str, candidates)))
-    raise DataError(f"{root / CONFIG}: {key} is {entry!r}, found at none of {tried}; correct it")
-
-
-def _listed(file: Path, root: Path) -> _ImageSource:
-    """The images that a text file lists, relative to that file or to ``root``, or absolute."""
-    if file.suffix != ".txt":
-        raise DataError(f"{file}: is neither a folder nor a .txt list of images; correct {CONFIG}")
-    names = []
-    for number, name in read_rows(file):
-        if not name.lower().endswith(SUFFIXES):
-            raise DataError(
-                f"{file}, row {number}: {name!r} is not an image file; correct or remove it"
-            )
-        image = next((path for path in (file.parent / name, root / name) if path.is_file()), None)
-        if image is None:
-            raise DataError(
-                f"{file}, row {number}: no image file {file.parent / name}; "
-                "put it back or remove the row"
-            )
-        names.append(str(image))
-    return _ImageSource(file.parent, tuple(names), file)
-
-
-def _check_images(
-    paths: list[Path], image_sources: list[_ImageSource], config: Path, split: Split
-) -> None:
+def _check_images(paths: list[Path], parts: list[ImageSource], config: Path, split: Split) -> None:
     """Check that a split has images, that none shares labels, and that no label lacks its image.
 
     Raises:
         DataError: naming the first file that breaks one of these rules.
     """
     if not paths:
-        where = ", ".join(str(source.list_file or source.folder) for source in image_sources)
+        where = ", ".join(str(source.list_file or source.folder) for source in parts)
         raise DataError(f"{where}: has no images; correct {config} or dataset.{split}")
 
     # An image that is listed twice shares its label file with itself.
@@ -241,7 +109,7 @@ def _check_images(
         if other is not path:
             raise DataError(f"{path}: shares a label file with {other}; remove one of the two")
 
-    for source in image_sources:
+    for source in parts:
         labels = _labels_of(source.folder)
         # A list may leave images out on purpose; without a labels folder there is nothing to pair.
         if source.list_file or labels == source.folder or not labels.is_dir():
@@ -267,8 +135,8 @@ def _boxes(
         is_polygon = len(cells) >= 7 and len(cells) % 2 == 1
         if len(cells) != len(COLUMNS) and not is_polygon:
             raise DataError(
-                f"{file}, {where}: {len(cells)} columns in {row!r}, neither 'class cx cy w h' nor "
-                "a class and corners of a polygon; correct or remove the row"
+                f"{file}, {where}: {len(cells)} columns in {shown(row)}, neither 'class cx cy w h' "
+                "nor a class and corners of a polygon; correct or remove the row"
             )
         columns: tuple[str, ...] = COLUMNS
         if is_polygon:
@@ -276,8 +144,8 @@ def _boxes(
         category, *fractions = finite_numbers(cells, columns, file, where)
         if category not in labels:
             raise DataError(
-                f"{file}, {where}: class {cells[0]} is not among the {len(labels)} classes of "
-                f"{CONFIG} ({min(labels)}..{max(labels)}); correct the row or add the class"
+                f"{file}, {where}: class {plain(cells[0])} is not among the {len(labels)} classes "
+                f"of {CONFIG} ({min(labels)}..{max(labels)}); correct the row or add the class"
             )
         _check_fractions(fractions, cells, file, where)
         if is_polygon:
@@ -291,7 +159,7 @@ def _check_fractions(fractions: list[float], cells: list[str], file: Path, where
     for fraction, cell in zip(fractions, cells[1:], strict=True):
         if not _LOWEST <= fraction <= _HIGHEST:
             raise DataError(
-                f"{file}, {where}: {cell} is not a fraction of the image; "
+                f"{file}, {where}: {plain(cell)} is not a fraction of the image; "
                 "divide pixels by width and height, or remove the row"
             )
 

@@ -15,6 +15,7 @@ from sobench.data.formats import coco
 from sobench.errors import DataError
 from sobench.suite.datasets import CocoData
 from sobench.suite.plan import Run
+from tests.real_data import COCO_100, COCO_100_SPEC
 from tests.tiny_suite import tiny_suite
 
 SPEC = CocoData(format="coco", root=".", train="train.json", val="val.json")
@@ -238,12 +239,9 @@ def test_max_area_is_part_of_a_runs_identity() -> None:
     assert len({run.settings_id for run in runs}) == 3
 
 
-def test_small_objects_of_coco(shared_data: Path) -> None:
-    name = "instances_val2014_100.json"
-    spec = CocoData(format="coco", root=".", train=name, val=name)
-    root = shared_data / "eval_reference" / "coco_val2014_100"
-    whole = coco.read(root, spec, "val")
-    subset = coco.read(root, spec.model_copy(update={"max_area": 1024}), "val")
+def test_small_objects_of_coco() -> None:
+    whole = coco.read(COCO_100, COCO_100_SPEC, "val")
+    subset = coco.read(COCO_100, COCO_100_SPEC.model_copy(update={"max_area": 1024}), "val")
     expected = {}
     for image in whole.images:
         sides = image.boxes[:, 2:] - image.boxes[:, :2]
@@ -259,41 +257,16 @@ def test_sources_follow_the_split(tmp_path: Path) -> None:
     assert coco.sources(tmp_path, spec, "val") == ([tmp_path / "v.json"], [tmp_path / "val"])
 
 
-def test_deeppcb(shared_data: Path) -> None:
-    root = shared_data / "deeppcb_mini"
-    train, val = coco.read(root, SPEC, "train"), coco.read(root, SPEC, "val")
-
-    assert [len(split.images) for split in (train, val)] == [241, 79]
-    assert sum(len(image.boxes) for image in train.images) == 1654
-    assert sum(len(image.boxes) for image in val.images) == 492
-    assert train.classes == ("open", "short", "mousebite", "spur", "copper", "pin-hole")
-    assert train.images[0].boxes[0].tolist() == [466, 441, 493, 470]
-    assert train.read_image(0).shape == (640, 640, 3)
-
-
-def test_coco_subset_has_two_crowds(shared_data: Path) -> None:
-    spec = CocoData(format="coco", root=".", train="instances_train2017.json", val="-")
-    dataset = coco.read(shared_data / "coco_subset_ccby28", spec, "train")
-
-    assert (len(dataset.images), len(dataset.classes)) == (28, 80)
-    assert sum(len(image.boxes) for image in dataset.images) == 157
-    assert sum(len(image.ignore) for image in dataset.images) == 2
+def test_real_annotations_without_their_images() -> None:
+    dataset = coco.read(COCO_100, COCO_100_SPEC, "val")
+    assert (len(dataset.images), len(dataset.classes)) == (100, 80)
+    assert sum(len(image.boxes) for image in dataset.images) == 830
+    assert sum(len(image.ignore) for image in dataset.images) == 9  # crowds
+    assert dataset.skipped == ()
     assert dataset.category_ids[-1] == 90
-    first = dataset.images[0]
-    assert first.areas[0] == 6624.8484
-    assert (first.id, dataset.classes[first.labels[0]]) == (335844, "pizza")
-    for index in range(3):
-        image = dataset.images[index]
-        assert dataset.read_image(index).shape == (image.height, image.width, 3)
-
-
-def test_annotations_can_be_read_without_images(shared_data: Path) -> None:
-    name = "instances_val2014_100.json"
-    spec = CocoData(format="coco", root=".", train=name, val=name)
-    dataset = coco.read(shared_data / "eval_reference" / "coco_val2014_100", spec, "val")
-    assert len(dataset.images) == 100
-    boxes = sum(len(image.boxes) for image in dataset.images)
-    regions = sum(len(image.ignore) for image in dataset.images)
-    assert (boxes + len(dataset.skipped), regions) == (830, 9)
+    dog = next(image for image in dataset.images if image.id == 74)
+    assert dataset.classes[dog.labels[0]] == "dog"
+    # The area of the outline, not of the box.
+    assert dog.areas[0] == 18234.62355
     with pytest.raises(DataError, match="no such image file"):
         dataset.read_image(0)

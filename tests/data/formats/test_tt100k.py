@@ -188,24 +188,27 @@ def test_the_suite_reads_its_layout_and_says_what_is_missing(
     ]
 
 
-def test_real_sample(shared_data: Path) -> None:
-    root = shared_data / "tt100k_sample"
-    if not root.is_dir():
-        pytest.skip("needs tt100k_sample of ../shared/data, which is absent")
-    spec = Tt100kData(format="tt100k", root=str(root), train="test")
+def test_an_image_of_the_datasets_size(tmp_path: Path) -> None:
+    """2048 x 2048 px, signs in the fractions that the annotations are written in."""
+    categories = ["pne", "pb", "il60", "pl80"]
+    corners = (489.6, 993.6, 507.20000000000005, 1010.4)
+    types = [*tt100k.CLASSES, "pb"]
+    write(tmp_path, {"test/2.jpg": [sign(name, corners) for name in categories]}, types)
+    Image.new("RGB", (2048, 2048)).save(tmp_path / "test" / "2.jpg")
+    spec = Tt100kData(format="tt100k", root=str(tmp_path), train="test")
     dataset = load(spec, "train")
     image = dataset.images[0]
 
     assert (len(dataset.images), image.id, image.name) == (1, 2, "test/2.jpg")
     assert (image.width, image.height) == (2048, 2048)
-    names = [dataset.classes[label] for label in image.labels]
-    assert names == ["pne", "il60", "pl80", "pl100", "il80", "pl100"]
-    assert image.boxes[0].tolist() == pytest.approx([489.6, 993.6, 507.2, 1010.4])
-    assert len(image.ignore) == 2  # pb and il70
-    assert (dataset.skipped, dataset.notes) == ((), {tt100k.OTHERS: 2})
+    assert [dataset.classes[label] for label in image.labels] == ["pne", "il60", "pl80"]
+    assert image.boxes[0].tolist() == list(corners)
+    assert image.areas[0] == pytest.approx(17.6 * 16.8)
+    assert len(image.ignore) == 1
+    assert (dataset.skipped, dataset.notes) == ((), {tt100k.OTHERS: 1})
     assert dataset.read_image(0).shape == (2048, 2048, 3)
 
     everything = load(spec.model_copy(update={"classes": "all"}), "val")
     labels = everything.images[0].labels
-    assert [everything.classes[label] for label in labels][1::3] == ["pb", "il70", "pl100"]
-    assert len(everything.classes) == 151
+    assert [everything.classes[label] for label in labels] == categories
+    assert len(everything.classes) == len(types)

@@ -14,8 +14,8 @@ from tests.data.formats.tt100k_files import TYPES, refused, sign, write
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (float("nan"), "NaN"), (float("inf"), "Infinity"), (10**400, "1000"), ("3", '"3"'),
-        (None, "null"), (True, "true"), ([3], "[3]"),
+        (float("nan"), "nan"), (float("inf"), "inf"), (10**400, "1000"), ("3", "'3'"),
+        (None, "None"), (True, "True"), ([3], "[3]"),
     ],
 )  # fmt: skip
 def test_a_corner_that_is_not_a_finite_number_is_refused(
@@ -23,7 +23,7 @@ def test_a_corner_that_is_not_a_finite_number_is_refused(
 ) -> None:
     write(tmp_path, {"test/4.jpg": [sign(), sign(box=(1, 1, value, 9))]})
     message = refused(tmp_path)
-    assert f"annotations.json, image 4, object 2: xmax is '{shown}" in message
+    assert f"annotations.json, image 4, object 2: xmax is {shown}" in message
     assert "not a finite number; correct or remove" in message
 
 
@@ -59,7 +59,7 @@ def test_malformed_objects_are_refused(tmp_path: Path, objects: Any, problem: st
         ('{"imgs": {"1": {}}, "types": {}}', "types is not a list of names; give"),
         ('{"imgs": {"1": {}}, "types": [1]}', "types is not a list of names; give"),
         ('{"imgs": {\n"1": {"path"', "line 2: is not valid JSON (Expecting"),
-        ('{"imgs": ' + "[" * 100_000, "cannot be read (maximum recursion"),
+        ('{"imgs": ' + "[" * 100_000, "is nested too deep; replace"),
         ('{"imgs": ' + "1" * 5000 + "}", "cannot be read (Exceeds the limit"),
         ('"\xff"', "cannot be read ('utf-8' codec"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -145,24 +144,3 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "val" / "images" / "a.jpg").write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"a\.jpg: is not an image .*remove its row"):
         read(tmp_path)
-
-
-def test_real_samples(shared_data: Path) -> None:
-    spec = VisDroneData(format="visdrone", root=".")
-    splits = [visdrone.read(shared_data / "visdrone_samples", spec, s) for s in SPLITS]
-
-    assert [len(split.images) for split in splits] == [6, 5]
-    assert [sum(len(image.boxes) for image in split.images) for split in splits] == [528, 480]
-    notes = [split.notes or Counter() for split in splits]
-    assert sum(sum(counts.values()) for counts in notes) == 156
-    assert notes[0] == {
-        visdrone.IGNORED_REGIONS: 39,
-        visdrone.NOT_CONSIDERED: 98,
-        visdrone.OTHERS_DROPPED: 6,
-    }
-    assert notes[1] == {visdrone.IGNORED_REGIONS: 13}
-    assert [split.skipped for split in splits] == [(), ()]
-    first = splits[1].images[0]
-    assert first.boxes[0].tolist() == [871, 572, 925, 664]
-    assert splits[1].classes[first.labels[0]] == "car"
-    assert splits[1].read_image(0).shape == (1080, 1920, 3)

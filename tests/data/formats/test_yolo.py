@@ -188,8 +188,6 @@ def test_a_path_of_another_machine_does_not_hide_the_dataset(tmp_path: Path) -> 
         {"val": "../valid/images"},
     ):
         assert len(read(root, **changes).images) == 1
-    image(tmp_path / "real" / "images" / "b.png", "")
-    assert read(root, path="../real", val="images").images[0].name == "b.png"
 
 
 def test_a_label_file_without_its_image_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The fingerprint of a dataset, with progress on stderr while new files are hashed."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sobench.data.fingerprint import fingerprint
+from sobench.suite.datasets import DataSpec
+
+_MANY = 1000
+"""Files that take long enough to read for a line without a terminal."""
+
+
+def shown_fingerprint(spec: DataSpec, trust_mtime: bool) -> str:
+    """The fingerprint of a dataset; without a terminal, a line tells of thousands of new files.
+
+    Raises:
+        DataError: a file or folder is missing or cannot be read.
+    """
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        bar = progress.add_task("hash new files of the dataset", total=None, visible=False)
+
+        def on_files(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total, visible=True)
+            if done == 1 and total >= _MANY and not console.is_terminal:
+                text = f"hashing {total} new files of the dataset; they are remembered"
+                console.print(text, highlight=False)
+
+        return fingerprint(spec, trust_mtime, on_files)

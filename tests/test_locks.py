@@ -1,0 +1,245 @@
+"""A folder is held by one process, which lets go however it ends."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sobench import locks
+from sobench.errors import RunLocked
+from sobench.locks import is_locked, locked
+
+NO_FLOCK = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL]
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+{prepare}
+from sobench.locks import locked
+with locked(Path(sys.argv[1])):
+    {inside}
+    print("held", flush=True)
+    time.sleep(60)
+"""
+WITHOUT_FLOCK = """
+import errno, fcntl
+def refuse(*_): raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
+"""
+# A loader process: it must outlive its parent, so it says its number instead of being waited for.
+FORKED = """
+    if not (child := os.fork()):
+        time.sleep(60)
+    print(child, flush=True)
+"""
+
+
+@contextmanager
+def holder(folder: Path, prepare: str = "", inside: str = "pass") -> Iterator[list[str]]:
+    """Another process that holds the folder, killed without mercy; gives what it printed."""
+    code = HOLD.format(prepare=prepare, inside=inside.strip())
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    printed: list[str] = []
+    try:
+        while "held" not in printed:
+            line = process.stdout.readline()
+            assert line, "the holder ended too soon"
+            printed.append(line.strip())
+        yield printed
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def no_flock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    def install(number: int = errno.ENOLCK) -> None:
+        def refuse(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+
+    return install
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert not is_locked(folder)
+    with locked(folder), pytest.raises(RunLocked, match="another sobench"), locked(folder):
+        pass
+    with locked(folder):
+        assert is_locked(folder)
+    assert not is_locked(folder)
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+
+
+def test_a_killed_process_lets_go(tmp_path: Path) -> None:
+    with holder(tmp_path):
+        assert is_locked(tmp_path)
+    with locked(tmp_path):
+        pass
+
+
+def test_a_forked_process_does_not_hold_what_its_parent_held(tmp_path: Path) -> None:
+    with holder(tmp_path, inside=FORKED) as printed:
+        pass
+    child = int(printed[0])
+    try:
+        os.kill(child, 0)  # still alive
+        assert not is_locked(tmp_path)
+        with locked(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_forked_process_leaves_its_parents_lock_alone(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    with locked(tmp_path):
+        child = os.fork()
+        if not child:
+            try:
+                with os.fdopen(write, "w") as stream:
+                    stream.write("locked" if is_locked(tmp_path) else "free")
+            finally:
+                os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as stream:
+            assert stream.read() == "locked"
+        os.waitpid(child, 0)
+        assert is_locked(tmp_path)
+
+
+def test_an_error_in_the_block_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="odd") as caught, locked(tmp_path):
+        raise OSError(errno.EIO, "odd")
+    assert caught.value.filename is None
+    assert not is_locked(tmp_path)
+
+
+def test_waiting_ends_when_the_folder_is_free(tmp_path: Path) -> None:
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked(tmp_path):
+            held.set()
+            release.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    reasons: list[str] = []
+
+    def wait(reason: str) -> None:
+        reasons.append(reason)
+        release.set()
+
+    with locked(tmp_path, wait):
+        assert is_locked(tmp_path)
+    thread.join()
+    assert reasons
+    assert "another sobench" in reasons[0]
+
+
+def test_a_lock_that_fails_names_its_file(tmp_path: Path, no_flock: Callable[[int], None]) -> None:
+    no_flock(errno.EIO)
+    with pytest.raises(OSError, match="Input/output error") as caught, locked(tmp_path):
+        pass
+    assert caught.value.filename == str(tmp_path / ".lock")
+    with pytest.raises(OSError, match="Input/output error"):
+        is_locked(tmp_path)
+
+
+@pytest.mark.parametrize("number", NO_FLOCK)
+def test_without_flock_a_file_names_the_owner(
+    tmp_path: Path, no_flock: Callable[[int], None], number: int
+) -> None:
+    no_flock(number)
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+        with pytest.raises(RunLocked, match=f"process {os.getpid()} on .* delete .lock.owner"):
+            locked(tmp_path).__enter__()
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_without_flock_a_dead_owner_is_followed(
+    tmp_path: Path, no_flock: Callable[[int], None]
+) -> None:
+    no_flock(errno.ENOLCK)
+    with holder(tmp_path, WITHOUT_FLOCK):
+        assert is_locked(tmp_path)
+        with pytest.raises(RunLocked, match=r"delete \.lock\.owner"), locked(tmp_path):
+            pass
+    assert (tmp_path / ".lock.owner").exists()
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_one_machine_with_flock_and_one_without(tmp_path: Path) -> None:
+    with holder(tmp_path, WITHOUT_FLOCK):
+        assert is_locked(tmp_path)
+        with pytest.raises(RunLocked, match=r"delete \.lock\.owner"), locked(tmp_path):
+            pass
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("key", ["boot", "namespace", "all"])
+def test_an_owner_elsewhere_is_never_taken_for_dead(
+    tmp_path: Path, no_flock: Callable[[int], None], key: str
+) -> None:
+    """The number of its process means nothing here."""
+    no_flock(errno.ENOLCK)
+    owner = locks._process(os.getpid()) | {"start": "1"}
+    content = {} if key == "all" else owner | {key: "another"}
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".lock.owner").write_text(json.dumps(content))
+    assert is_locked(tmp_path)
+    with pytest.raises(RunLocked, match=r"has ended, delete \.lock\.owner"), locked(tmp_path):
+        pass
+    (tmp_path / ".lock.owner").write_text(json.dumps(owner))  # here, but of another start
+    assert not is_locked(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff", b'"pid"'])
+def test_an_owner_that_cannot_be_read_holds(
+    tmp_path: Path, no_flock: Callable[[int], None], content: bytes
+) -> None:
+    no_flock(errno.ENOLCK)
+    (tmp_path / ".lock.owner").write_bytes(content)
+    with pytest.raises(RunLocked, match=r"has ended, delete \.lock\.owner"), locked(tmp_path):
+        pass
+    assert (tmp_path / ".lock.owner").read_bytes() == content
+
+
+def test_only_one_takes_over(tmp_path: Path, no_flock: Callable[[int], None]) -> None:
+    """While one looks again at a dead owner, a second must not delete what the first writes."""
+    no_flock(errno.ENOLCK)
+    dead = locks._process(os.getpid()) | {"start": "1"}
+    (tmp_path / ".lock.owner").write_text(json.dumps(dead))
+    (tmp_path / ".lock.takeover").touch()
+    with pytest.raises(RunLocked, match=r"delete \.lock\.takeover"), locked(tmp_path):
+        pass
+    (tmp_path / ".lock.takeover").unlink()
+    with locked(tmp_path):
+        pass
