@@ -93,11 +93,12 @@ def warm_up() -> None:
     import sobench.commands.report
     import sobench.commands.run
     import sobench.runs.matrix  # noqa: F401
-    from sobench.environment import describe
+    from sobench.environment import cpu_name, describe
 
     # A pool of threads does not survive a fork, and the commit is asked of a program only once.
     torch.set_num_threads(1)
     describe("cpu", 1)
+    cpu_name()
 
 
 def attempt(
