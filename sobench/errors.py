@@ -61,6 +61,24 @@ class NothingToCompare(SobenchError):  # noqa: N818
     exit_code = 4
 
 
+def reason_of(error: BaseException) -> str:
+    """An error in one line: the text of an error of ours, else the kind with its first line.
+
+    Errors of other people's code may have no text, or fail to make one.
+    """
+    try:
+        lines = str(error).strip().splitlines()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        lines = []
+    if lines and isinstance(error, SobenchError):
+        return " ".join(lines)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
 def did_you_mean(name: object, valid_names: Iterable[str]) -> str:
     """`` did you mean 'x'?`` for a near miss, else `` known: a, b, c``; starts with a space."""
     text, candidates = str(name), list(valid_names)

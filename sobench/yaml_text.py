@@ -63,7 +63,7 @@ def read_yaml(text: str) -> Any:
             is too large.
     """
     try:
-        return yaml.load(text, _BoundedLoader)  # noqa: S506
+        return yaml.load(text, _BoundedLoader)
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sobench import errors
-from sobench.errors import SobenchError, did_you_mean
+from sobench.errors import SobenchError, did_you_mean, reason_of
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,26 @@ def test_near_miss_is_named() -> None:
 
 def test_far_miss_lists_the_valid_names() -> None:
     assert did_you_mean("zzz", {"dataset": 1, "schedule": 2}) == " known: dataset, schedule"
+
+
+class Speechless(BaseException):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (errors.DataError("a.json: no boxes;\nannotate"), "a.json: no boxes; annotate"),
+        (RuntimeError("no kernel\nfar away"), "RuntimeError: no kernel"),
+        (KeyError("head"), "KeyError: 'head'"),
+        (MemoryError(), "MemoryError"),
+        (errors.RunError(), "RunError"),
+        (Speechless(), "Speechless"),
+        (OSError(5, "Input/output error", "log.jsonl"), "log.jsonl: Input/output error"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError("odd"), "OSError: odd"),
+    ],
+)
+def test_a_reason_is_one_line(error: BaseException, reason: str) -> None:
+    assert reason_of(error) == reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,8 @@ def command(
     from sobench.runs.matrix import run_matrix
 
     chosen = choose_device(device or request.suite.device)
-    with MatrixProgress(Console(stderr=True)) as progress:
+    # What methods of other packages print must not get among the results.
+    with MatrixProgress(Console(stderr=True)) as progress, redirect_stdout(sys.stderr):
         warn_of_precision(request.suite.precision, chosen, progress.warn)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
     # The board is built from the outcomes, which no file need be read again for.
@@ -54,4 +57,6 @@ def command(
     states = {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
     if any(state.result for state in states.values()):
         print_leaderboard(leaderboard.build(runs, states), stdout())
-    context.exit(1 if any(o.status in ("failed", "diverged") for o in outcomes) else 0)
+    has_failed = any(outcome.status in ("failed", "diverged") for outcome in outcomes)
+    is_done = all(state.name == "done" for state in states.values())
+    context.exit(0 if is_done and not has_failed else 1)

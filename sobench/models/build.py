@@ -9,7 +9,7 @@ import torch
 
 from sobench.data.dataset import FloatArray
 from sobench.data.resize import input_shape
-from sobench.errors import RequestError
+from sobench.errors import RequestError, reason_of
 from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.parts.backbone import build_backbone
 from sobench.suite.methods import get_method
@@ -22,6 +22,7 @@ def build_detector(
     num_classes: int,
     seed: int,
     box_wh: FloatArray | None = None,
+    weights: str = "",
 ) -> Detector:
     """The detector of one row, initialised from ``seed`` without touching the global generator.
 
@@ -30,13 +31,14 @@ def build_detector(
 
     Args:
         box_wh: ``[N, 2]`` width and height of the training boxes in pixels of the input.
+        weights: digest of the backbone's weights when the run was planned; empty if any will do.
 
     Raises:
         RequestError: the method cannot be built under this suite.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        backbone = build_backbone(suite.backbone)
+        backbone = build_backbone(suite.backbone, weights)
         torch.default_generator.manual_seed(seed + 1)
         config = detector_config(suite, num_classes, box_wh)
         return builder(entry.name)(backbone, config, entry.switches)
@@ -61,10 +63,12 @@ def builder(name: str) -> Callable[..., Detector]:
     where = f"methods: {name} of {method.source or 'sobench itself'}: module {module_name}"
     try:
         module = import_module(module_name)
-    except Exception as error:  # whatever another package does while it is imported
-        why = f"{type(error).__name__}: {error}".partition("\n")[0]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever another package does while it is imported
         raise RequestError(
-            f"{where} cannot be imported ({why});\nfix the package or leave the method out"
+            f"{where} cannot be imported ({reason_of(error)});\n"
+            "fix the package or leave the method out"
         ) from error
     build: Callable[..., Detector] | None = getattr(module, "build", None)
     if not callable(build):

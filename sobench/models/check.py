@@ -1,13 +1,28 @@
-"""Checks, on shapes alone, that a row can be built and run under its suite."""
+"""Checks, without data, that a row can be built and run under its suite."""
 
 from __future__ import annotations
 
 import torch
 
 from sobench.data.resize import input_shape
-from sobench.errors import RequestError
+from sobench.errors import RequestError, reason_of
 from sobench.models.build import build_without_storage
+from sobench.models.parts.backbone import build_backbone
+from sobench.suite.methods import get_method
 from sobench.suite.sections import MethodEntry, Suite
+
+
+def check_pretrained(suite: Suite, planned: str) -> None:
+    """Load the backbone's weights once, downloading them if need be.
+
+    Args:
+        planned: digest of the weights' file when the runs were planned.
+
+    Raises:
+        RequestError: they cannot be used; says why.
+    """
+    if suite.backbone.weights != "none":
+        build_backbone(suite.backbone, planned)
 
 
 def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
@@ -24,16 +39,17 @@ def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
     images = torch.empty(count, 3, *input_shape(suite.input), device="meta")
     try:
         build_without_storage(suite, entry).train(not tested).predict(images)
-    except (ValueError, RuntimeError) as error:
+    except (RequestError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever a method of another package does
         if _wants_values(error):
             return
-        why = str(error).partition("\n")[0]
         where = tested or (
             f"input.size {list(input_shape(suite.input))} and schedule.batch_size {len(images)}"
         )
         raise RequestError(
-            f"{suite.name}: methods: {entry.label} does not run with {where}:\n"
-            f"{why}; change these, or leave the row out"
+            f"{suite.name}: methods: {_described(entry)} does not run with {where}:\n"
+            f"{_reason(entry, error)}; change these, or leave the row out"
         ) from error
 
 
@@ -50,11 +66,16 @@ def check_fits(
     """
     try:
         networks = build_without_storage(suite, entry), build_without_storage(other, origin)
-    except (ValueError, RuntimeError) as error:
+        here, there = ({k: list(v.shape) for k, v in n.state_dict().items()} for n in networks)
+    except (RequestError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
         if _wants_values(error):
             return
-        raise
-    here, there = ({k: list(v.shape) for k, v in n.state_dict().items()} for n in networks)
+        raise RequestError(
+            f"{suite.name}: methods: {_described(entry)}: {why}: {_described(origin)} cannot be "
+            f"built:\n{_reason(origin, error)}; change the one or leave the other out"
+        ) from error
     for name in sorted(here.keys() | there.keys()):
         if here.get(name) != there.get(name):
             raise RequestError(
@@ -64,6 +85,18 @@ def check_fits(
             )
 
 
-def _wants_values(error: Exception) -> bool:
+def _described(entry: MethodEntry) -> str:
+    """The label of a row, with the package that its method comes from."""
+    source = get_method(entry.name).source
+    return f"{entry.label} of {source}" if source else entry.label
+
+
+def _reason(entry: MethodEntry, error: BaseException) -> str:
+    """The first line of an error; with its kind, unless our own networks have worded it."""
+    is_worded = isinstance(error, (ValueError, RuntimeError)) and not get_method(entry.name).source
+    return str(error).partition("\n")[0] if is_worded else reason_of(error)
+
+
+def _wants_values(error: BaseException) -> bool:
     """Whether an operation reads values, which tensors without storage do not have."""
-    return isinstance(error, NotImplementedError) or "meta tensors" in str(error)
+    return isinstance(error, NotImplementedError) or "meta tensors" in reason_of(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -22,10 +23,11 @@ class MatrixProgress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bars = Progress(
-            TextColumn("{task.description}"),
+            # Labels of rows are text, whatever brackets are in them.
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -34,6 +36,7 @@ class MatrixProgress:
         self.run_bar = self.bars.add_task("run", detail="", total=1)
         self.number, self.total, self.name = 0, 0, ""
         self.durations: list[float] = []
+        self.waited_for: list[str] = []
         self.began = self.last_line = self.stage_began = time.monotonic()
         # Steps done before this session, and when it began to train: the speed is counted from it.
         self.first: tuple[int, float] | None = None
@@ -53,7 +56,7 @@ class MatrixProgress:
     def on_run_start(self, run: Run, number: int, total: int) -> None:
         """A run begins or is resumed."""
         self.number, self.total = number, total
-        self.name = f"{run.entry.label} seed {run.seed}"
+        self.name = run.name
         self.began = self.last_line = time.monotonic()
         self.bars.update(self.suite_bar, total=total, completed=number - 1)
         self.first = None
@@ -115,6 +118,17 @@ class MatrixProgress:
         if fresh:
             self.durations.append(seconds)
         self._line(f"{self.name}: {result}, " + (duration(seconds) if fresh else "done before"))
+
+    def on_wait(self, runs: Sequence[Run]) -> None:
+        """Other processes hold these runs; said once, until they are others."""
+        names = [run.name for run in runs]
+        if names == self.waited_for:
+            return
+        self.waited_for = names
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        text = f"waiting for {names[0]}{more}, which another process trains"
+        self.bars.reset(self.run_bar, description=text, detail="")
+        self._line(text)
 
     def _run_seconds_left(self, progress: TrainProgress, now: float) -> float:
         """Seconds of training left, from the speed since this session's first step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from sobench.runs.record import Record
@@ -33,3 +34,6 @@ class MatrixProgressCallback(ProgressCallback, Protocol):
 
     def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is done; ``fresh`` is false if it had been done before."""
+
+    def on_wait(self, runs: Sequence[Run]) -> None:
+        """Other processes hold these runs, and there is nothing else to do; called repeatedly."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,33 +14,27 @@ from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.load import load
-from sobench.data.resize import at_double_size, input_shape
-from sobench.device import autocast, device_name, loader_workers
+from sobench.data.resize import at_double_size
+from sobench.device import device_name, loader_workers
 from sobench.environment import describe
-from sobench.errors import DataError, Diverged, RequestError, RunLocked, SobenchError
+from sobench.errors import DataError, DiskFull, Diverged, RequestError, SobenchError, reason_of
 from sobench.files import write_atomic
 from sobench.metrics import coco
-from sobench.metrics.cost import (
-    count_gflops,
-    count_parameters,
-    measure_latency,
-    peak_memory_mb,
-    reset_peak_memory,
-)
+from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import DetectionRow, write_rows
 from sobench.models.detector import Detector
 from sobench.runs import record
 from sobench.runs.callbacks import ProgressCallback
+from sobench.runs.cost import measure_cost
 from sobench.runs.detect import detect
 from sobench.runs.evaluate import delete_size_detections, score_sizes, score_stored
 from sobench.runs.folder import RunFolder
-from sobench.runs.record import Cost, Epoch, Record
+from sobench.runs.record import Epoch, Record
 from sobench.runs.weights import build_network, trained_network
-from sobench.suite.plan import Run, with_required
+from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.training.checkpoint import keep_newest
 from sobench.training.loop import TrainingData, train
-from sobench.training.state import TrainState
 
 
 @dataclass(frozen=True)
@@ -58,79 +52,129 @@ def execute(
     callback: ProgressCallback,
     checkpoint_seconds: float = 60.0,
 ) -> Record:
-    """Train, detect, score and measure one run, and write its record.
+    """Train, detect, score and measure one run, and write its record; the caller holds its folder.
 
     An error in a run becomes a record with the reason, and ``error.txt`` in its folder holds the
     traceback; the other runs are not affected.
 
     Raises:
-        RequestError: the data or the suite is wrong, which concerns every run.
+        RequestError: the data cannot be read, which concerns every run.
+        DiskFull: of which no run could leave a record.
     """
     folder = RunFolder.of(run, results)
+    reset_peak_memory(device)
+    splits = None
     try:
-        outcome = _finish(run, results, device, callback, checkpoint_seconds)
-    except RequestError:
+        splits = _load_splits(run, callback)
+        outcome = _finish(run, results, *splits, device, callback, checkpoint_seconds)
+        record.write(outcome, folder.path)
+    except (KeyboardInterrupt, DiskFull):
         raise
-    except RunLocked as error:
-        return _failed(run, device, error)  # the other process writes the record
-    except Exception as error:
-        write_atomic(folder.error, traceback.format_exc().encode())
-        outcome = _failed(run, device, error)
-        earlier = record.read_sound(folder.path)
-        if earlier is not None and earlier.scores:
-            return outcome  # an earlier result, with other weights, still counts
-    record.write(outcome, folder.path)
-    if not outcome.scores:
-        return outcome
-    keep_newest(folder.path)
+    except BaseException as error:  # also what other people's code may leave with
+        if splits is None and isinstance(error, RequestError):
+            raise
+        return record_failure(run, results, device, callback, error)
+    tidy(folder)
     return _with_sizes(run, results, outcome, device, callback)
 
 
 def rescore(
     run: Run, results: Path, outcome: Record, device: torch.device, callback: ProgressCallback
 ) -> Record:
-    """The record of a finished run under the suite's present protocol, engine and sizes."""
-    if outcome.scored_by(run.suite) is None:
-        folder = RunFolder.of(run, results)
-        dataset = load(run.suite.dataset, "val").first(run.limit)
-        stored = folder.detections()
-        scores = score_stored(run, dataset, stored, outcome.digests[stored.name])
-        outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
-        record.write(outcome, folder.path)
+    """The record of a finished run under the suite's present protocol, engine and sizes.
+
+    The caller holds the run's folder. After an error the record stays as it is, and what is
+    returned says why.
+    """
+    folder = RunFolder.of(run, results)
+    try:
+        if outcome.scored_by(run.suite) is None:
+            dataset = load(run.suite.dataset, "val").first(run.limit)
+            stored = folder.detections()
+            scores = score_stored(run, dataset, stored, outcome.digests[stored.name])
+            outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
+            record.write(outcome, folder.path)
+    except (KeyboardInterrupt, DiskFull):
+        raise
+    except BaseException as error:
+        return record_failure(run, results, device, callback, error)
+    tidy(folder)
     return _with_sizes(run, results, outcome, device, callback)
+
+
+def tidy(folder: RunFolder) -> None:
+    """Delete what a finished run does not need: checkpoints but its weights, an old traceback."""
+    with suppress(OSError):  # which harms nothing, and the next command tries again
+        keep_newest(folder.path)
+        folder.error.unlink(missing_ok=True)
+
+
+def record_failure(
+    run: Run,
+    results: Path,
+    device: torch.device,
+    callback: ProgressCallback,
+    error: BaseException,
+) -> Record:
+    """Leave the reason and the traceback of a failure in the run's folder, which the caller holds.
+
+    An earlier result, with other weights, still counts: its record stays.
+    """
+    folder, outcome = RunFolder.of(run, results), failure(run, device, error)
+    trace = "".join(traceback.format_exception(error))
+    try:
+        write_atomic(folder.error, trace.encode(errors="backslashreplace"))
+        earlier = record.read_sound(folder.path)
+        if earlier is None or not earlier.scores:
+            record.write(outcome, folder.path)
+    except OSError as problem:
+        callback.warn(f"{run.name}: the failure could not be recorded: {reason_of(problem)}")
+    return outcome
+
+
+def failure(run: Run, device: torch.device, error: BaseException) -> Record:
+    """The record of a run that an error has ended; it is not written."""
+    reason = reason_of(error)
+    if not isinstance(error, SobenchError):
+        reason = f"{reason} (the traceback is in error.txt of the run's folder)"
+    return Record(
+        **record.identity(run),
+        status="diverged" if isinstance(error, Diverged) else "failed",
+        reason=reason,
+        environment=describe(device_name(device), torch.get_num_threads()),
+        finished=_now(),
+    )
 
 
 def _finish(
     run: Run,
     results: Path,
+    train_split: LoadedSplit,
+    val_split: LoadedSplit,
     device: torch.device,
     callback: ProgressCallback,
     checkpoint_seconds: float,
 ) -> Record:
     folder = RunFolder.of(run, results)
-    reset_peak_memory(device)
     # Taken now, because a checkout may change under a long training.
     environment = describe(device_name(device), torch.get_num_threads())
-    train_split, val_split = _load_splits(run, callback)
     callback.on_stage("build")
     detector = _build(run, results, train_split.dataset, device)
     data = _training_data(run, detector, train_split, device, callback)
-    # Held until the detections are written, since a second process would write the same files.
-    with folder.lock():
-        record.write_settings(run, folder.path)
-        callback.on_stage("train")
-        state = train(
-            detector, data, run.suite.schedule, folder.path,
-            run_id=run.id, seed=run.seed, precision=run.suite.precision,
-            log_path=folder.log, score=lambda: _interim_scores(run, detector, val_split),
-            on_step=callback.on_step, warn=callback.warn,
-            evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
-        )  # fmt: skip
-        callback.on_stage("detect")
-        detections = _detect(run, detector, val_split, callback)
-        stored = folder.detections()
-        digest = write_rows(stored, detections)
-        delete_size_detections(folder)
+    record.write_settings(run, folder.path)
+    callback.on_stage("train")
+    state = train(
+        detector, data, run.suite.schedule, folder.path,
+        run_id=run.id, seed=run.seed, precision=run.suite.precision,
+        log_path=folder.log, score=lambda: _interim_scores(run, detector, val_split),
+        on_step=callback.on_step, warn=callback.warn,
+        evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
+    )  # fmt: skip
+    callback.on_stage("detect")
+    detections = _detect(run, detector, val_split, callback)
+    stored = folder.detections()
+    digest = write_rows(stored, detections)
+    delete_size_detections(folder)
     # Scored from the file, so that scoring it again later gives the same numbers.
     callback.on_stage("score")
     scores = score_stored(run, val_split.dataset, stored, digest)
@@ -146,7 +190,7 @@ def _finish(
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
         scores=scores,
         digests={stored.name: digest},
-        cost=_cost(run, results, detector, val_split, state),
+        cost=measure_cost(run, results, detector, val_split.images, state),
         environment=environment,
         finished=_now(),
     )
@@ -155,7 +199,7 @@ def _finish(
 def _with_sizes(
     run: Run, results: Path, outcome: Record, device: torch.device, callback: ProgressCallback
 ) -> Record:
-    """The record with scores at the suite's further sizes; an error there is only a warning."""
+    """The record with scores at the suite's further sizes; an error there leaves it as it is."""
     if not run.suite.eval_sizes:
         return outcome
     callback.on_stage("test at other sizes")
@@ -163,11 +207,10 @@ def _with_sizes(
         for tested in score_sizes(run, results, outcome, device, callback.on_images):
             record.write(tested, run.folder(results))
             outcome = tested
-    except RequestError:
+    except (KeyboardInterrupt, DiskFull):
         raise
-    except Exception as error:
-        why = str(error).partition("\n")[0] or type(error).__name__
-        callback.warn(f"{run.entry.label} seed {run.seed}: not tested at all of eval_sizes: {why}")
+    except BaseException as error:
+        callback.warn(f"{run.name}: not tested at all of eval_sizes: {reason_of(error)}")
     return outcome
 
 
@@ -229,57 +272,6 @@ def _interim_scores(run: Run, detector: Detector, split: LoadedSplit) -> dict[st
     protocol = PROTOCOLS[run.suite.protocol]
     metrics = coco.score(split.dataset, detections, protocol, run.suite.engine).metrics
     return {"ap": metrics["AP"], "ap50": metrics["AP50"]}
-
-
-def _cost(
-    run: Run, results: Path, detector: Detector, split: LoadedSplit, state: TrainState
-) -> Cost:
-    device, suite = detector.mean.device, run.suite
-    parameters, trainable = count_parameters(detector)
-    peak = peak_memory_mb(device)  # before measuring allocates anything
-    sample = torch.from_numpy(split.images[:16].copy()).permute(0, 3, 1, 2)
-    batch_size = min(suite.schedule.batch_size, split.images.shape[0])
-    required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
-    # Every method has one training: that of its baseline, if it goes on from one.
-    one_training_s = state.seconds if baseline_s is None else baseline_s
-    return Cost(
-        parameters=parameters,
-        trainable=trainable,
-        gflops=count_gflops(detector, input_shape(suite.input)),
-        latency_ms=measure_latency(detector, sample, autocast(suite.precision, device)),
-        train_images_s=state.step * batch_size / state.seconds if state.seconds else None,
-        train_s=state.seconds,
-        required_s=required_s,
-        extra_s=required_s + state.seconds - one_training_s,
-        peak_memory_mb=peak,
-    )
-
-
-def _required_seconds(
-    run: Run, results: Path, required: Sequence[Run]
-) -> tuple[float, float | None]:
-    """Seconds of training all required runs, and of the baseline among them if there is one."""
-    seconds = {}
-    for other in required:
-        outcome = record.read_sound(other.folder(results))
-        cost = outcome.cost if outcome else None
-        seconds[other.id] = (cost.train_s or 0.0) if cost else 0.0
-    baselines = [seconds[other.id] for role, other in run.requires if role == "baseline"]
-    return sum(seconds.values()), baselines[0] if baselines else None
-
-
-def _failed(run: Run, device: torch.device, error: Exception) -> Record:
-    text = str(error).strip().splitlines()
-    reason = text[0] if text else type(error).__name__
-    if not isinstance(error, SobenchError):
-        reason = f"{reason} (the traceback is in error.txt of the run's folder)"
-    return Record(
-        **record.identity(run),
-        status="diverged" if isinstance(error, Diverged) else "failed",
-        reason=reason,
-        environment=describe(device_name(device), torch.get_num_threads()),
-        finished=_now(),
-    )
 
 
 def _now() -> str:

@@ -62,10 +62,13 @@ class RunFolder:
         checkpoints = list_checkpoints(self.path)
         return step_of(checkpoints[-1]) if checkpoints else None
 
-    def checkpoint_of(self, step: int | None) -> Path | None:
-        """The checkpoint that was written after ``step``, or ``None`` if there is none."""
-        checkpoints = (path for path in list_checkpoints(self.path) if step_of(path) == step)
-        return next(checkpoints, None)
+    def checkpoints_of(self, step: int | None) -> list[Path]:
+        """The checkpoints that were written after ``step``: a damaged one may be among them."""
+        return [path for path in list_checkpoints(self.path) if step_of(path) == step]
+
+    def has_leftovers(self) -> bool:
+        """Whether there are files that a finished run does not need."""
+        return len(list_checkpoints(self.path)) > 1 or self.error.exists()
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the run for this process; raises ``RunLocked`` if another one holds it."""

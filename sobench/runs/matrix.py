@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import sleep
 
 import torch
 
-from sobench.models.check import check_detector, check_fits
+from sobench.errors import RequestError, RunError, RunLocked, reason_of
 from sobench.runs.callbacks import MatrixProgressCallback
-from sobench.runs.execute import execute, rescore
+from sobench.runs.execute import execute, failure, record_failure, rescore, tidy
+from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record
+from sobench.runs.refusals import is_refused, refused_rows
 from sobench.runs.state import RunState, States, read_states
-from sobench.runs.weights import with_input_size
 from sobench.suite.plan import Run, with_required
+
+POLL_SECONDS = 1.0
+"""Time between two looks at runs that other processes hold."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run that is due.
+
+    Attributes:
+        found: its state before the matrix began.
+        is_trained: whether it is to be trained, for itself or for the weights that another needs.
+        refusal: why its row cannot be trained or tested, if it cannot.
+    """
+
+    run: Run
+    found: RunState
+    is_trained: bool
+    refusal: RequestError | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is to be done, so that its folder need not be held."""
+        return self.found.name in ("done", "diverged") and not self.is_trained
 
 
 def run_matrix(
@@ -29,26 +56,120 @@ def run_matrix(
     A run that is done is not done again; only its scores are brought up to the suite's protocol. A
     run that diverged would do so again, so it stays as it is until its folder is deleted; one that
     failed for another reason is tried again. The runs that a run requires are not asked for if the
-    run itself is done.
+    run itself is done. Runs that other processes hold are passed over, and come back to at the end.
 
     Raises:
-        RequestError: a row that is to be trained cannot be built; raised before any is trained.
+        RequestError: no row that is to be trained can be; raised before anything is trained.
+        DataError: the data are wrong, which concerns every run.
     """
+    waiting = _tasks(runs, results)
+    total, number = len(waiting), 1
+    while waiting:
+        held: list[Task] = []
+        locked: list[Run] = []
+        for task in waiting:
+            if task.is_trained and _requires_any(task, held):
+                held.append(task)
+                continue
+            try:
+                outcome, fresh = _work_off(
+                    task, number, total, results, device, callback, checkpoint_seconds
+                )
+            except RunLocked:
+                held.append(task)
+                locked.append(task.run)
+                continue
+            number += 1
+            callback.on_run_end(task.run, outcome, fresh)
+            yield outcome
+        if len(held) == len(waiting):
+            callback.on_wait(locked)
+            sleep(POLL_SECONDS)
+        waiting = held
+
+
+def _tasks(runs: Sequence[Run], results: Path) -> list[Task]:
+    """The runs that are due, in order, each with what is to be done with it."""
     states = read_states(with_required(runs), results)
     training = _to_train(runs, states)
     due = with_required(runs, lambda run: run.settings_id in training)
-    _check_rows(due, states, training)
-    for number, run in enumerate(due, 1):
-        callback.on_run_start(run, number, len(due))
-        state = states[run.settings_id]
-        if run.settings_id in training or state.record is None:
-            outcome = execute(run, results, device, callback, checkpoint_seconds)
-        elif state.name in ("done", "diverged"):
-            outcome = state.record
-        else:
-            outcome = rescore(run, results, state.record, device, callback)
-        callback.on_run_end(run, outcome, fresh=outcome is not state.record)
-        yield outcome
+    refused = refused_rows(due, states, training)
+    unfinished = [run for run in runs if states[run.settings_id].name not in ("done", "diverged")]
+    if refused and all(is_refused(run, refused, training) for run in unfinished):
+        raise next(iter(refused.values()))
+    # What only a refused run requires is not trained for it.
+    due = with_required(runs, lambda run: run.settings_id in training and run.row_id not in refused)
+    return [
+        Task(
+            run, states[run.settings_id], run.settings_id in training, refused.get(run.row_id)
+        )
+        for run in due
+    ]  # fmt: skip
+
+
+def _requires_any(task: Task, held: Sequence[Task]) -> bool:
+    """Whether a run requires one of those that are not done yet."""
+    held_ids = {other.run.settings_id for other in held}
+    return any(required.settings_id in held_ids for _, required in task.run.requires)
+
+
+def _work_off(
+    task: Task,
+    number: int,
+    total: int,
+    results: Path,
+    device: torch.device,
+    callback: MatrixProgressCallback,
+    checkpoint_seconds: float,
+) -> tuple[Record, bool]:
+    """Bring a run as far as it can come; its record, and whether this process made it.
+
+    Raises:
+        RunLocked: another process holds the run.
+    """
+    run, folder = task.run, RunFolder.of(task.run, results)
+    if task.is_done and task.found.record is not None:
+        callback.on_run_start(run, number, total)
+        _tidy_unheld(folder, task.found)
+        return task.found.record, False
+    try:
+        with folder.lock():
+            callback.on_run_start(run, number, total)
+            # Another process may have come further with it since the states were read.
+            state = read_states([run], results)[run.settings_id]
+            if _is_settled(task, state) and state.record is not None:
+                return state.record, False
+            if not _is_to_train(state, task.is_trained) and state.record is not None:
+                if task.refusal is not None:
+                    callback.warn(f"{run.name}: not tested at all of eval_sizes: {task.refusal}")
+                    run = _without_sizes(run)
+                return rescore(run, results, state.record, device, callback), True
+            if task.refusal is not None:
+                return record_failure(run, results, device, callback, task.refusal), True
+            return execute(run, results, device, callback, checkpoint_seconds), True
+    except OSError as error:  # the folder itself cannot be used
+        callback.on_run_start(run, number, total)
+        return failure(run, device, RunError(reason_of(error))), True
+
+
+def _is_settled(task: Task, state: RunState) -> bool:
+    """Whether nothing is left to do: it is done, or another process has just failed at it."""
+    has_failed = state.record is not None and state.record.status == "failed"
+    if has_failed and state.record != task.found.record:
+        return True
+    return state.name in ("done", "diverged") and not _is_to_train(state, task.is_trained)
+
+
+def _tidy_unheld(folder: RunFolder, state: RunState) -> None:
+    """Delete what was left of a finished run that was killed before it could."""
+    if state.name == "done" and folder.has_leftovers():
+        with suppress(RunLocked, OSError), folder.lock():
+            tidy(folder)
+
+
+def _without_sizes(run: Run) -> Run:
+    """The same run, tested at its own input size alone."""
+    return replace(run, suite=run.suite.model_copy(update={"eval_sizes": ()}))
 
 
 def _to_train(runs: Sequence[Run], states: States) -> set[str]:
@@ -71,24 +192,3 @@ def _is_to_train(state: RunState, needed: bool) -> bool:
     """Whether a run is to be trained; ``needed`` if another one needs its weights."""
     is_finished = state.record is not None and bool(state.record.scores)
     return state.needs_training or (needed and is_finished and not state.has_weights)
-
-
-def _check_rows(due: Sequence[Run], states: States, training: Container[str]) -> None:
-    """Try every row on shapes, without data, at every input size that it is to see."""
-    rows: defaultdict[str, list[Run]] = defaultdict(list)
-    for run in due:
-        rows[run.row_id].append(run)
-    for runs in rows.values():
-        suite, entry = runs[0].suite, runs[0].entry
-        # The seeds of a row differ in their states, not in their networks.
-        if any(run.settings_id in training for run in runs):
-            check_detector(suite, entry)
-            for role, origin in runs[0].requires:
-                if role == "init_from":
-                    why = f"init_from: {entry.init_from}"
-                    check_fits(suite, entry, origin.suite, origin.entry, why)
-        untested = [size for run in runs for size in states[run.settings_id].untested]
-        for size in dict.fromkeys(untested):
-            resized, why = with_input_size(suite, size), f"eval_sizes: {list(size)}"
-            check_detector(resized, entry, why)
-            check_fits(resized, entry, suite, entry, why)

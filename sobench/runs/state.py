@@ -131,8 +131,8 @@ def _read_state(run: Run, path: Path) -> RunState:
     if damage:
         state = replace(state, damage=damage, reason=f"{damage}; it is left out and made anew")
     if outcome is not None and outcome.scores:
-        weights = folder.checkpoint_of(outcome.last_step)
-        state = replace(state, has_weights=weights is not None)
+        weights = folder.checkpoints_of(outcome.last_step)
+        state = replace(state, has_weights=bool(weights))
         state = _with_lost_files(folder, outcome, state)
     # A checkpoint counts even after a finished training: the rest is done from there.
     step = folder.last_step() if state.name == "missing" else None

@@ -31,7 +31,8 @@ def build_network(
     """
     suite = run.suite if size is None else with_input_size(run.suite, size)
     wh = box_wh(training, run.suite.input)
-    detector = build_detector(suite, run.entry, len(training.classes), run.seed, wh)
+    weights = run.settings["backbone"]["weights"]
+    detector = build_detector(suite, run.entry, len(training.classes), run.seed, wh, weights)
     return detector.to(device).to(memory_format=torch.channels_last)
 
 
@@ -58,18 +59,17 @@ def trained_weights(run: Run, results: Path) -> dict[str, Tensor]:
     Raises:
         RunError: the run is not finished, or its weights are gone or damaged.
     """
-    name, folder = f"{run.entry.label} seed {run.seed}", RunFolder.of(run, results)
+    folder = RunFolder.of(run, results)
     outcome = record.read(folder.path)
     if outcome is None or not outcome.scores:
         why = f"{outcome.status}: {outcome.reason}" if outcome else "it has not run"
-        raise RunError(f"needs {name}, which is not done: {why}")
-    path = folder.checkpoint_of(outcome.last_step)
-    if path is None:
-        raise RunError(
-            f"needs the weights of {name}, and {folder.path} has no checkpoint of its last step"
-        )
-    try:
-        model: dict[str, Tensor] = checkpoint.load(path)["model"]
-    except CheckpointError as error:
-        raise RunError(f"needs the weights of {name}: {error}; delete that file") from None
-    return model
+        raise RunError(f"needs {run.name}, which is not done: {why}")
+    problem = f"{folder.path} has no checkpoint of its last step"
+    for path in folder.checkpoints_of(outcome.last_step):
+        try:
+            model: dict[str, Tensor] = checkpoint.load(path)["model"]
+        except CheckpointError as error:
+            problem = f"{error}; delete that file"
+        else:
+            return model
+    raise RunError(f"needs the weights of {run.name}: {problem}")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, get_method
 from sobench.suite.reader import with_deviations
 from sobench.suite.sections import MethodEntry, Suite
+from sobench.suite.weights import weights_id
 from sobench.text import quoted
 from sobench.yaml_text import as_written
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
 
 _SECTIONS_OF_ALL = ("input", "augment", "neck", "schedule", "precision", "detect")
@@ -59,9 +60,7 @@ class Run:
         # Data and weights count by their content, wherever they are.
         places = ("root", "outside_root")
         dataset = {key: value for key, value in suite["dataset"].items() if key not in places}
-        backbone = dict(suite["backbone"])
-        if backbone["weights"] not in ("none", "imagenet"):
-            backbone["weights"] = _file_digest(Path(backbone["weights"]))
+        backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
         # A run changes with those that it requires.
@@ -96,6 +95,11 @@ class Run:
         """Equal for the seeds of a row."""
         required = {role: run.row_id for role, run in self.requires}
         return short_digest(self.settings | {"seed": None, "requires": required})
+
+    @property
+    def name(self) -> str:
+        """Row and seed, as messages name the run."""
+        return f"{self.entry.label} seed {self.seed}"
 
     def folder(self, results: Path) -> Path:
         """The folder of the run's files."""
@@ -260,22 +264,3 @@ def json_digest(content: Any) -> str:
     """SHA-256 of content as JSON with sorted keys and no spaces, in 64 hexadecimal digits."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        path = path.expanduser()
-        status = path.stat()
-        return _content_digest(path, status.st_mtime_ns, status.st_size)
-    except OSError as error:
-        raise RequestError(
-            f"backbone.weights: {path}: {error.strerror}; write `imagenet`, `none` or a file's path"
-        ) from None
-
-
-@cache
-def _content_digest(path: Path, modified: int, size: int) -> str:
-    """Hash of a file's content, which is read once: the settings of every run ask for it."""
-    del modified, size  # part of the cache's key: they tell one state of the file from another
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

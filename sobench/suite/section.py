@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from sobench.text import is_printable, quoted
+from sobench.text import is_printable
 
 LONGEST_PATH = 4096
 """Characters that Linux allows a path."""

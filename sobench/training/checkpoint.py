@@ -10,16 +10,22 @@ from typing import Any
 
 import torch
 
-from sobench.errors import CheckpointError
+from sobench.errors import CheckpointError, reason_of
 from sobench.files import write_atomic
-from sobench.training.checkpoint_files import checkpoint_path, digest_of, list_checkpoints
-
-KEEP = 2
-_DIGITS = 16
+from sobench.training.checkpoint_files import (
+    DIGITS,
+    checkpoint_path,
+    digest_of,
+    list_checkpoints,
+    step_of,
+)
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write a checkpoint and delete all but the newest two.
+    """Write a checkpoint, and delete all others but the newest of an earlier step.
+
+    Others of this step or of later ones were passed over when the training was resumed before them,
+    so they are damaged.
 
     Args:
         state: tensors, numbers, strings, lists and dicts of them; nothing else can be loaded back.
@@ -29,22 +35,28 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     content = buffer.getvalue()
     path = checkpoint_path(folder, step, _digest(content))
     write_atomic(path, content)
-    for old in [other for other in list_checkpoints(folder) if other != path][: -(KEEP - 1)]:
-        old.unlink(missing_ok=True)
+    others = [other for other in list_checkpoints(folder) if other != path]
+    earlier = [other for other in others if step_of(other) < step]
+    for other in others:
+        if other not in earlier[-1:]:
+            other.unlink(missing_ok=True)
     return path
 
 
 def keep_newest(folder: Path) -> None:
-    """Delete all but the newest checkpoint, which holds the trained weights of a finished run."""
-    for old in list_checkpoints(folder)[:-1]:
-        old.unlink(missing_ok=True)
+    """Delete all but the newest sound checkpoint, the trained weights of a finished run."""
+    paths = list_checkpoints(folder)
+    newest = next((path for path in reversed(paths) if len(paths) > 1 and _is_sound(path)), None)
+    for other in paths if newest else []:
+        if other != newest:
+            other.unlink(missing_ok=True)
 
 
 def load_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
     """The state of the newest sound checkpoint, or ``None`` if there is none.
 
     Args:
-        warn: told of every damaged file that is passed over.
+        warn: told of every file that is passed over because it is damaged or cannot be read.
     """
     for path in reversed(list_checkpoints(folder)):
         try:
@@ -58,15 +70,39 @@ def load(path: Path) -> dict[str, Any]:
     """The state in a checkpoint.
 
     Raises:
-        CheckpointError: the file is damaged.
+        CheckpointError: the file cannot be read or is damaged.
     """
-    content = path.read_bytes()
-    digest = _digest(content)
-    if digest != digest_of(path):
-        raise CheckpointError(f"{path}: damaged (its checksum is {digest})")
-    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    content = _read_sound(path)
+    try:
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
+    except MemoryError:
+        raise  # which says nothing of the file
+    except Exception as error:  # torch raises many kinds for what it did not write
+        raise CheckpointError(f"{path}: not a checkpoint ({reason_of(error)})") from error
     return state
 
 
+def _read_sound(path: Path) -> bytes:
+    """The content of a checkpoint, which has the checksum of its name."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    digest = _digest(content)
+    if digest != digest_of(path):
+        raise CheckpointError(f"{path}: damaged (its checksum is {digest})")
+    return content
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        _read_sound(path)
+    except CheckpointError:
+        return False
+    return True
+
+
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:_DIGITS]
+    return hashlib.sha256(content).hexdigest()[:DIGITS]

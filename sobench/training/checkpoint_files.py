@@ -1,12 +1,19 @@
 """The names of checkpoint files; needs no torch.
 
 A run keeps its two newest checkpoints, ``checkpoint-<step>-<sha256>.pt``. A file whose content does
-not have the checksum of its name is damaged; the one before it is used instead.
+not have the checksum of its name is damaged; the one before it is used instead. Files of any other
+name are not ours: they are neither read nor counted nor deleted.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+DIGITS = 16
+"""Of the checksum in a name."""
+
+_NAME = re.compile(rf"checkpoint-([0-9]{{8,}})-([0-9a-f]{{{DIGITS}}})\.pt")
 
 
 def checkpoint_path(folder: Path, step: int, digest: str) -> Path:
@@ -16,7 +23,9 @@ def checkpoint_path(folder: Path, step: int, digest: str) -> Path:
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
-    return sorted(folder.glob("checkpoint-*.pt"), key=lambda path: path.name)
+    paths = folder.glob("checkpoint-*.pt")
+    ours = (path for path in paths if _NAME.fullmatch(path.name) and not path.is_dir())
+    return sorted(ours, key=lambda path: (step_of(path), path.name))
 
 
 def step_of(path: Path) -> int:

@@ -19,7 +19,14 @@ from sobench.suite.sections import Augment, Input, Schedule
 from sobench.training.optimizer import learning_rate, make_optimizer
 from sobench.training.progress import TrainProgress
 from sobench.training.stages import StageSchedule, stage_schedules
-from sobench.training.state import TrainClock, TrainLog, TrainState, resume, save_state
+from sobench.training.state import (
+    TrainClock,
+    TrainLog,
+    TrainState,
+    check_finite,
+    resume,
+    save_state,
+)
 
 LOG_INTERVAL = 10
 """Steps between two lines of the log."""
@@ -88,7 +95,8 @@ def train(
         warn: told of damaged checkpoints.
 
     Raises:
-        Diverged: a loss is not finite; the message names the step and the parts.
+        Diverged: a loss is not finite, or a weight at the end of an epoch; the message names the
+            step and the parts, or the weight.
         CheckpointError: the folder holds checkpoints of another run.
     """
     schedules = stage_schedules(detector.stages, schedule, len(data.images))
@@ -123,6 +131,8 @@ def train(
                 if clock.due(checkpoint_seconds) and state.step % current.steps_per_epoch:
                     save_state(folder, run_id, detector, optimizer, state)
                     clock.saved()
+            # The last step's loss may be finite and its weights not; they must not be stored.
+            check_finite(detector, state.step)
             # Scores take time that is not training, and join the epoch's row in the checkpoint.
             with clock.paused():
                 row = state.end_epoch(epoch + 1, current.stage.name)

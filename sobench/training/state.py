@@ -65,6 +65,20 @@ class TrainState:
         return row
 
 
+def check_finite(detector: Detector, step: int) -> None:
+    """Look through all weights and buffers of the detector, as they are after ``step``.
+
+    Raises:
+        Diverged: one is not finite; names the first.
+    """
+    tensors = detector.state_dict()
+    # One copy to the host for all of them.
+    finite = torch.stack([torch.isfinite(value).all() for value in tensors.values()]).tolist()
+    for name, is_finite in zip(tensors, finite, strict=True):
+        if not is_finite:
+            raise Diverged(f"weights are not finite after step {step}, first {name}")
+
+
 def save_state(
     folder: Path, run_id: str, detector: Detector, optimizer: Optimizer | None, state: TrainState
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
@@ -15,11 +14,13 @@ from pathlib import Path
 import click
 
 from tests.campaigns.counts import Counts, table
+from tests.campaigns.place import new_place
 
 SHARES = {
     "kills": 4,
     "faults": 4,
     "corruption": 4,
+    "inputs": 1,
     "processes": 2,
 }
 """Every campaign, which is the module of its name, and its share of the time."""
@@ -33,7 +34,9 @@ FURTHER = 10_000_000
 @click.option("--minutes", type=click.FloatRange(min=0), default=20.0, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), help="Of the first case; else by the clock.")
 @click.option("--only", default="", metavar="A,B", help=f"Of {', '.join(SHARES)}.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Where cases work; kept.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Where cases work, in a new folder."
+)
 def main(minutes: float, seed: int | None, only: str, folder: Path | None) -> None:
     """Disturb the command line in every way, and count what came of it.
 
@@ -44,7 +47,7 @@ def main(minutes: float, seed: int | None, only: str, folder: Path | None) -> No
         raise click.UsageError(f"no campaign {', '.join(sorted(unknown))}")
     seed = int(time.time()) % FURTHER if seed is None else seed
     print(f"seed {seed}, {minutes:g} minutes", flush=True)
-    place = folder or Path(tempfile.mkdtemp(prefix="campaigns-", dir=_memory()))
+    place = new_place(folder)
     workers = WORKERS if minutes else 1
     with ProcessPoolExecutor(workers, get_context("fork")) as pool:
         jobs = [
@@ -57,7 +60,7 @@ def main(minutes: float, seed: int | None, only: str, folder: Path | None) -> No
     print(table(all_counts))
     if failures:
         print(f"the folders of the cases that failed are below {place}")
-    elif folder is None:
+    else:
         shutil.rmtree(place)
     sys.exit(1 if failures else 0)
 
@@ -70,19 +73,13 @@ def work(names: list[str], seed: int, seconds: float, folder: Path) -> list[Coun
     all_counts = []
     for name in names:
         module = import_module(f"tests.campaigns.{name}")
-        counts: Counts = module.campaign(seed, seconds * SHARES[name] / whole, folder / name)
+        counts: Counts = module.campaign(seed, seconds * SHARES[name] / whole, folder)
         all_counts.append(counts)
         for line in counts.failures:
             print(f"FAILED {name}: {line}", flush=True)
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in counts.outcomes.most_common())
         print(f"{name} (seed {seed}): {counts.cases} cases: {outcomes}", flush=True)
     return all_counts
-
-
-def _memory() -> str | None:
-    """A folder in memory, where there is one: nothing here is about the disk."""
-    memory = Path("/dev/shm")
-    return str(memory) if os.access(memory, os.W_OK) else None
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -117,24 +118,37 @@ def numbers(folder: Path) -> Numbers:
 
 
 def _numbers_of(run: Path) -> dict[str, str]:
-    record = json.loads((run / "record.json").read_bytes())
-    cost = record.get("cost") or {}
+    try:
+        record = json.loads((run / "record.json").read_bytes())
+        cost = record.get("cost") or {}
+    except (ValueError, AttributeError):
+        return {"record": "unreadable"}
     values = {key: json.dumps(value) for key, value in record.items() if key not in _VARYING}
     values |= {key: str(cost.get(key)) for key in ("parameters", "trainable")}
     for path in sorted(run.glob("detections*.json.gz")):
-        values[path.name] = digest(gzip.decompress(path.read_bytes()))
+        values[path.name] = _detections_digest(path)
     checkpoints = sorted(run.glob("checkpoint-*.pt"))
     values["checkpoints"] = " ".join(path.name.split("-")[1] for path in checkpoints)
     if checkpoints:
-        values["weights"] = weights_digest(checkpoints[-1])
+        values["weights"] = _weights_digest(checkpoints[-1])
     log = run / "log.jsonl"
-    values["log"] = log.read_text() if log.exists() else ""
+    values["log"] = log.read_text(errors="replace") if log.exists() else ""
     return values
 
 
-def weights_digest(path: Path) -> str:
+def _detections_digest(path: Path) -> str:
+    try:
+        return _digest(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, zlib.error):
+        return "unreadable"
+
+
+def _weights_digest(path: Path) -> str:
     """Digest of all tensors of the network in a checkpoint."""
-    model = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    try:
+        model = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    except Exception:  # whatever a damaged file makes torch do
+        return "unreadable"
     together = hashlib.sha256()
     for name, tensor in model.items():
         together.update(name.encode())
@@ -142,7 +156,7 @@ def weights_digest(path: Path) -> str:
     return together.hexdigest()[:16]
 
 
-def digest(content: bytes) -> str:
+def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -187,6 +201,6 @@ def _is_whole(path: Path) -> bool:
             json.loads(gzip.decompress(content))
     except FileNotFoundError:
         return True  # another process has just deleted it
-    except (ValueError, OSError, EOFError):
+    except (ValueError, OSError, EOFError, zlib.error):
         return False
     return True

@@ -6,6 +6,7 @@ As a program, ``python -m tests.campaigns.thin ARGUMENTS``, it is a whole proces
 from __future__ import annotations
 
 import sys
+from functools import wraps
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torchvision.models import _api, resnet
 _WIDTH = 8
 
 
-class ThinResNet(resnet.ResNet):
+class ThinResNet(resnet.ResNet):  # type: ignore[misc]
     """A ResNet whose stages have an eighth of their channels."""
 
     def _make_layer(self, block: Any, planes: int, *others: Any, **options: Any) -> nn.Sequential:
@@ -23,9 +24,10 @@ class ThinResNet(resnet.ResNet):
         return layer
 
 
-def thin_resnet18(weights: None = None) -> ThinResNet:
-    """Takes the place of torchvision's function; there are no weights of this width."""
-    assert weights is None
+@wraps(resnet.resnet18)  # whose signature names its weights
+def thin_resnet18(weights: Any = None) -> ThinResNet:
+    """Takes the place of torchvision's function; loads nothing."""
+    del weights
     return ThinResNet(resnet.BasicBlock, [2, 2, 2, 2], num_classes=1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Recorder:
         self.fresh: list[str] = []
         self.trained: list[str] = []
         self.warnings: list[str] = []
+        self.waited_for: list[list[str]] = []
 
     def on_run_start(self, run: Run, number: int, total: int) -> None:
         assert 1 <= number <= total
@@ -44,6 +45,9 @@ class Recorder:
     def on_step(self, progress: TrainProgress) -> None:
         if progress.step == 1:
             self.trained.append(self.order[-1])
+
+    def on_wait(self, runs: Sequence[Run]) -> None:
+        self.waited_for.append([run.entry.label for run in runs])
 
     def on_stage(self, text: str) -> None: ...
     def on_images(self, done: int, total: int) -> None: ...

@@ -90,7 +90,9 @@ def test_what_goes_wrong_at_another_size_costs_no_result(
     recorder, records = matrix(suite, tmp_path)
     assert records["fpn"].status == "ok"
     assert records["fpn"].sizes == {}
-    assert recorder.warnings == ["fpn seed 0: not tested at all of eval_sizes: out of memory"]
+    assert recorder.warnings == [
+        "fpn seed 0: not tested at all of eval_sizes: RuntimeError: out of memory"
+    ]
     monkeypatch.undo()
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
     recorder, records = matrix(suite, tmp_path)

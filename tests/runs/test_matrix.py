@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints, step_of
 from sobench.training.loop import TrainingData, train
 from sobench.training.progress import TrainProgress
+from tests.records import failed_record
 from tests.runs.matrices import STUDENT, TEACHER, board_of, matrix, planned, small
 
 
@@ -90,7 +92,7 @@ def test_a_failed_teacher_fails_its_students_with_its_reason_and_no_others(
         "fpn 64x64": "failed", "student": "failed", "fpn": "ok",
     }  # fmt: skip
     assert records["student"].reason.startswith(
-        "needs fpn 64x64 seed 0, which is not done: failed: out of memory"
+        "needs fpn 64x64 seed 0, which is not done: failed: RuntimeError: out of memory"
     )
     monkeypatch.undo()
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
@@ -188,16 +190,49 @@ def test_a_failed_repetition_leaves_the_record(
     assert record.read(folder) == records["big"]
 
 
-def test_a_teacher_that_another_process_trains_leaves_the_rest(tmp_path: Path) -> None:
+def test_a_teacher_that_another_process_trains_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     suite = small(STUDENT, "fpn")
     ((_, teacher),) = planned(suite)[0].requires
-    with locked(teacher.folder(tmp_path)):
-        recorder, records = matrix(suite, tmp_path)
-    assert recorder.trained == ["fpn"]
-    assert "another sobench process holds this run" in records["fpn 64x64"].reason
-    assert record.read(teacher.folder(tmp_path)) is None  # that is for the other to write
-    assert "needs fpn 64x64 seed 0, which is not done: it has not run" in records["student"].reason
-    assert matrix(suite, tmp_path)[0].trained == ["fpn 64x64", "student"]
+    lock = ExitStack()
+    lock.enter_context(locked(teacher.folder(tmp_path)))
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            lock.close()  # the other process died
+
+    monkeypatch.setattr("sobench.runs.matrix.sleep", wait)
+    recorder, records = matrix(suite, tmp_path)
+    assert recorder.trained == recorder.order == ["fpn", "fpn 64x64", "student"]
+    assert recorder.waited_for == [["fpn 64x64"], ["fpn 64x64"]]
+    assert {outcome.status for outcome in records.values()} == {"ok"}
+
+
+def test_what_another_process_did_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = small(STUDENT, "fpn")
+    (student, _) = planned(suite)
+    ((_, teacher),) = student.requires
+    _, elsewhere = matrix(suite, tmp_path / "elsewhere")
+    lock = ExitStack()
+    lock.enter_context(locked(teacher.folder(tmp_path)))
+
+    def wait(_: float) -> None:
+        """The other process trains the teacher, and fails at the student."""
+        folder = teacher.folder(tmp_path)
+        shutil.copytree(teacher.folder(tmp_path / "elsewhere"), folder, dirs_exist_ok=True)
+        record.write(failed_record(student), student.folder(tmp_path))
+        lock.close()
+
+    monkeypatch.setattr("sobench.runs.matrix.sleep", wait)
+    recorder, records = matrix(suite, tmp_path)
+    assert recorder.trained == recorder.fresh == ["fpn"]
+    assert records["fpn 64x64"] == elsewhere["fpn 64x64"]
+    assert records["student"].reason == "no luck"
 
 
 def test_a_row_starts_from_the_weights_of_another(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sobench.models.detector import Detector, HeadOutput, Stage
 from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
 from sobench.training import checkpoint
-from sobench.training.checkpoint_files import list_checkpoints
+from sobench.training.checkpoint_files import list_checkpoints, step_of
 from sobench.training.loop import TrainingData, train, train_step
 from sobench.training.optimizer import make_optimizer
 from sobench.training.progress import TrainProgress
@@ -184,6 +184,29 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_parts(tmp_path: Pa
     for path in list_checkpoints(tmp_path):
         history = json.loads(checkpoint.load(path)["history"])
         assert all(math.isfinite(value) for value in history["last"].values())
+
+
+@pytest.mark.parametrize(("step", "stored"), [(3, []), (6, [3]), (9, [3, 6])])
+def test_weights_that_are_not_finite_end_the_run_before_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, stored: list[int]
+) -> None:
+    """At the last step of an epoch, whose loss was still finite."""
+    done: list[int] = []
+
+    def spoiling(detector: Detector, *others: Any) -> dict[str, float]:
+        losses = train_step(detector, *others)
+        done.append(len(done) + 1)
+        if len(done) == step:
+            detector.state_dict()["backbone.layer2.0.bn1.running_var"][1] = math.inf
+        return losses
+
+    monkeypatch.setattr("sobench.training.loop.train_step", spoiling)
+    words = (
+        rf"weights are not finite after step {step}, first backbone\.layer2\.0\.bn1\.running_var$"
+    )
+    with pytest.raises(Diverged, match=words):
+        _train(tiny_run(), tmp_path)
+    assert [step_of(path) for path in list_checkpoints(tmp_path)] == stored
 
 
 def test_scores_are_taken_when_the_suite_says_so(tmp_path: Path) -> None:

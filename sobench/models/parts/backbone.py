@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
 import torchvision
 from torch import Tensor, nn
 
-from sobench.errors import RequestError
+from sobench.models.parts.pretrained import load_pretrained
 from sobench.suite.sections import Backbone as BackboneSettings
-
-_IMAGENET = {
-    "resnet18": "IMAGENET1K_V1",
-    "resnet34": "IMAGENET1K_V1",
-    "resnet50": "IMAGENET1K_V1",
-    "resnet101": "IMAGENET1K_V1",
-    "resnext101_32x8d": "IMAGENET1K_V1",
-    "resnext101_64x4d": "IMAGENET1K_V1",
-    "vgg16": "IMAGENET1K_V1",
-}
-"""All were trained on pixels normalised as ``Detector`` does it. (``IMAGENET1K_FEATURES``, by the
-authors of SSD, was not: it expects pixels of 0..255 minus their mean.)"""
-
-_CLASSIFIER = ("fc.", "classifier.")
-"""Prefixes of the classifier's weights, which a detector does not load."""
 
 
 class Backbone(nn.Module):
@@ -113,8 +95,11 @@ class Backbone(nn.Module):
         return self
 
 
-def build_backbone(settings: BackboneSettings) -> Backbone:
+def build_backbone(settings: BackboneSettings, planned: str = "") -> Backbone:
     """The backbone of a suite, with its weights.
+
+    Args:
+        planned: digest of the weights' file when the runs were planned; empty if any will do.
 
     Raises:
         RequestError: the weights cannot be fetched or do not fit; the message says which file is
@@ -122,7 +107,7 @@ def build_backbone(settings: BackboneSettings) -> Backbone:
     """
     full = torchvision.models.get_model(settings.name, weights=None)
     if settings.weights != "none":
-        _load_weights(full, settings)
+        load_pretrained(full, settings, planned)
     if settings.name == "vgg16":
         return _vgg(full, settings)
     channels = tuple(
@@ -142,60 +127,3 @@ def _vgg(full: nn.Module, settings: BackboneSettings) -> Backbone:
     cut = [nn.Sequential(*features[a:b]) for a, b in ((0, 9), (9, 16), (16, 23), (23, 30))]
     layers = [*cut[1:], nn.Sequential(features[30])]
     return Backbone(cut[0], list(layers), (256, 512, 512, 512), settings.freeze, settings.norm)
-
-
-def _load_weights(model: nn.Module, settings: BackboneSettings) -> None:
-    if settings.weights == "imagenet":
-        state = _imagenet_weights(settings.name)
-        source = "torchvision's ImageNet weights"
-    else:
-        source = settings.weights
-        try:
-            state = torch.load(
-                Path(settings.weights).expanduser(), map_location="cpu", weights_only=True
-            )
-            state = {str(key): value for key, value in state.items()}
-        except Exception as error:
-            raise RequestError(
-                f"backbone.weights: {source}: no state dict could be read from it "
-                f"({_first_line(error)}); write `imagenet`, `none` or the path of a file saved "
-                "with torch.save"
-            ) from None
-    problem = _misfit(model, {k: v for k, v in state.items() if not k.startswith(_CLASSIFIER)})
-    if problem:
-        raise RequestError(
-            f"backbone.weights: {source}: {problem}; "
-            f"give a state dict of torchvision's {settings.name}"
-        )
-
-
-def _misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
-    """Load ``state`` and describe the first misfit, or return ``""``.
-
-    Except for the classifier, every weight of the model and of ``state`` needs its counterpart.
-    """
-    try:
-        missing, unknown = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # shapes differ; the first line names only the class
-        return str(error).splitlines()[-1].strip(" \t.")
-    missing = [key for key in missing if not key.startswith(_CLASSIFIER)]
-    if missing:
-        return f"{len(missing)} weights are missing, first {missing[0]!r}"
-    return f"{len(unknown)} weights have no place, first {unknown[0]!r}" if unknown else ""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _imagenet_weights(name: str) -> dict[str, Tensor]:
-    weights = torchvision.models.get_model_weights(name)[_IMAGENET[name]]
-    try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except Exception as error:  # no network, a wrong hash, or a damaged file in the folder
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        raise RequestError(
-            f"backbone.weights: imagenet: {weights.url} cannot be used ({_first_line(error)});\n"
-            f"put that file into {folder} (or set TORCH_HOME), or write `weights: none` "
-            "with `norm: train` and `freeze: []` to train from scratch"
-        ) from None

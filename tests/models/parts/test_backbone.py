@@ -1,22 +1,18 @@
-"""Backbones: maps, frozen parts, weights from files and from torchvision, and seeds."""
+"""Backbones: maps, frozen parts, and seeds."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, get_args
-from urllib.error import URLError
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from sobench.errors import RequestError
 from sobench.models.build import build_detector
 from sobench.models.detector import IMAGENET_MEAN, IMAGENET_STD
-from sobench.models.parts.backbone import _IMAGENET, Backbone, build_backbone
+from sobench.models.parts.backbone import Backbone, build_backbone
+from sobench.models.parts.pretrained import VERSIONS
 from sobench.suite import sections
 from sobench.suite.sections import MethodEntry
 from tests.tiny_suite import tiny_suite
@@ -38,16 +34,6 @@ def settings(name: str = "resnet18", **changes: Any) -> sections.Backbone:
     """Settings without their checks, since a suite refuses to freeze random layers."""
     defaults: dict[str, Any] = {"name": name, "weights": "none", "freeze": (), "norm": "train"}
     return sections.Backbone.model_construct(**(defaults | changes))
-
-
-@pytest.fixture(scope="module")
-def state() -> State:
-    """A state dict of torchvision's resnet18, with statistics that are not the initial ones."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(5)
-        model = torchvision.models.resnet18(weights=None)
-        model(torch.rand(2, 3, 32, 32))
-    return dict(model.state_dict())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,7 +61,7 @@ def test_vgg_maps_end_in_the_layers_that_ssd_reads() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_imagenet_weights_expect_the_detectors_normalisation(name: str) -> None:
-    weights = torchvision.models.get_model_weights(name)[_IMAGENET[name]]
+    weights = torchvision.models.get_model_weights(name)[VERSIONS[name]]
     preset = weights.transforms()
     assert [255 * x for x in preset.mean] == pytest.approx(IMAGENET_MEAN)
     assert [255 * x for x in preset.std] == pytest.approx(IMAGENET_STD)
@@ -129,131 +115,6 @@ def test_with_frozen_norm_alone_every_weight_trains() -> None:
     assert len(norms) == 20
     assert not any(m.training for m in norms)
     assert backbone.layer2.training
-
-
-# ------------------------------------------------------------------------- weights from a file
-
-
-def save(content: Any, folder: Path) -> Path:
-    path = folder / "weights.pth"
-    torch.save(content, path)
-    return path
-
-
-def assert_loaded(backbone: Backbone, state: State) -> None:
-    names = {"conv1": "stem.0", "bn1": "stem.1"}
-    for key, value in state.items():
-        module, _, name = key.partition(".")
-        if module != "fc":
-            loaded = backbone.state_dict()[f"{names.get(module, module)}.{name}"]
-            assert torch.equal(loaded, value), key
-
-
-def test_weights_from_a_file(state: State, tmp_path: Path) -> None:
-    backbone = build_backbone(settings(weights=str(save(state, tmp_path))))
-    assert_loaded(backbone, state)
-
-
-def test_the_classifier_need_not_be_there_and_need_not_fit(state: State, tmp_path: Path) -> None:
-    without = {key: x for key, x in state.items() if not key.startswith("fc.")}
-    assert_loaded(build_backbone(settings(weights=str(save(without, tmp_path)))), state)
-    other = without | {"fc.weight": torch.zeros(3, 512), "fc.bias": torch.zeros(3)}
-    assert_loaded(build_backbone(settings(weights=str(save(other, tmp_path)))), state)
-
-
-def without_first(state: State) -> Any:
-    return {key: x for key, x in state.items() if key != "layer1.0.conv1.weight"}
-
-
-def deeper(state: State) -> Any:
-    """With a weight that a ResNet-34 has and a ResNet-18 does not; all others fit."""
-    return state | {"layer1.2.conv1.weight": torch.zeros(64, 64, 3, 3)}
-
-
-def wider(state: State) -> Any:
-    return state | {"layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (without_first, "1 weights are missing, first 'layer1.0.conv1.weight'"),
-        (deeper, "1 weights have no place, first 'layer1.2.conv1.weight'"),
-        (wider, "size mismatch for layer1.0.conv1.weight"),
-        (lambda state: {"model": state}, "missing, first 'conv1.weight'"),
-        (lambda state: [*state.values()][:1], "no state dict could be read"),
-        (lambda state: {0: state["conv1.weight"]}, "missing, first 'conv1.weight'"),
-    ],
-)
-def test_a_file_that_does_not_fit(
-    change: Callable[[State], Any], problem: str, state: State, tmp_path: Path
-) -> None:
-    path = save(change(state), tmp_path)
-    with pytest.raises(RequestError) as error:
-        build_backbone(settings(weights=str(path)))
-    text = str(error.value)
-    assert "\n" not in text
-    assert str(path) in text
-    assert problem in text
-
-
-@pytest.mark.parametrize("content", [b"", b"no weights", pickle.dumps(print)])
-def test_a_file_that_holds_no_weights(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "weights.pth"
-    path.write_bytes(content)
-    with pytest.raises(RequestError, match="no state dict could be read") as error:
-        build_backbone(settings(weights=str(path)))
-    assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
-    path = tmp_path / "absent.pth"
-    with pytest.raises(RequestError, match=r"absent\.pth.*No such file.*`none`"):
-        build_backbone(settings(weights=str(path)))
-
-
-# ------------------------------------------------------------------------------------ ImageNet
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder where torchvision looks for weights, and no network."""
-
-    def refuse(url: str, *_: Any, **__: Any) -> None:
-        raise URLError(f"no route to {url.partition('//')[2].partition('/')[0]}")
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "_hub_dir", None)
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    return tmp_path / "hub" / "checkpoints"
-
-
-@pytest.mark.parametrize("name", ["resnet50", "vgg16"])
-def test_without_a_network_the_message_names_the_file_and_its_folder(name: str, hub: Path) -> None:
-    with torch.device("meta"), pytest.raises(RequestError) as error:
-        build_backbone(settings(name, weights="imagenet"))
-    text = str(error.value)
-    assert torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url in text
-    assert str(hub) in text
-    assert "`weights: none`" in text
-    assert "no route to download.pytorch.org" in text
-    assert len(text.splitlines()) == 2
-
-
-def test_a_file_put_into_the_folder_is_used(state: State, hub: Path) -> None:
-    hub.mkdir(parents=True)
-    torch.save(state, hub / "resnet18-f37072fd.pth")
-    assert_loaded(build_backbone(settings(weights="imagenet")), state)
-
-
-def test_a_damaged_file_in_the_folder_is_named(hub: Path) -> None:
-    hub.mkdir(parents=True)
-    (hub / "resnet18-f37072fd.pth").write_bytes(b"half a file")
-    with pytest.raises(RequestError) as error:
-        build_backbone(settings(weights="imagenet"))
-    assert "resnet18-f37072fd.pth" in str(error.value)
-    assert str(hub) in str(error.value)
 
 
 # --------------------------------------------------------------------------------------- seeds

@@ -1,0 +1,65 @@
+"""The costs of a run: of its detector, and of the trainings that led to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from sobench.data.dataset import ImageArray
+from sobench.data.resize import input_shape
+from sobench.device import autocast
+from sobench.metrics.cost import (
+    count_gflops,
+    count_parameters,
+    measure_latency,
+    peak_memory_mb,
+)
+from sobench.models.detector import Detector
+from sobench.runs import record
+from sobench.runs.record import Cost
+from sobench.suite.plan import Run, with_required
+from sobench.training.state import TrainState
+
+
+def measure_cost(
+    run: Run, results: Path, detector: Detector, images: ImageArray, state: TrainState
+) -> Cost:
+    """What the trained detector of a run costs, and what its training has cost.
+
+    Args:
+        images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed.
+    """
+    device, suite = detector.mean.device, run.suite
+    parameters, trainable = count_parameters(detector)
+    peak = peak_memory_mb(device)  # before measuring allocates anything
+    sample = torch.from_numpy(images[:16].copy()).permute(0, 3, 1, 2)
+    batch_size = min(suite.schedule.batch_size, images.shape[0])
+    required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
+    # Every method has one training: that of its baseline, if it goes on from one.
+    one_training_s = state.seconds if baseline_s is None else baseline_s
+    return Cost(
+        parameters=parameters,
+        trainable=trainable,
+        gflops=count_gflops(detector, input_shape(suite.input)),
+        latency_ms=measure_latency(detector, sample, autocast(suite.precision, device)),
+        train_images_s=state.step * batch_size / state.seconds if state.seconds else None,
+        train_s=state.seconds,
+        required_s=required_s,
+        extra_s=required_s + state.seconds - one_training_s,
+        peak_memory_mb=peak,
+    )
+
+
+def _required_seconds(
+    run: Run, results: Path, required: Sequence[Run]
+) -> tuple[float, float | None]:
+    """Seconds of training all required runs, and of the baseline among them if there is one."""
+    seconds = {}
+    for other in required:
+        outcome = record.read(other.folder(results))
+        cost = outcome.cost if outcome else None
+        seconds[other.id] = (cost.train_s or 0.0) if cost else 0.0
+    baselines = [seconds[other.id] for role, other in run.requires if role == "baseline"]
+    return sum(seconds.values()), baselines[0] if baselines else None

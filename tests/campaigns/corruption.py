@@ -1,0 +1,271 @@
+"""Files that come to harm are named or made anew: no number changes in silence."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.campaigns.counts import Counts, failure, repeated
+from tests.campaigns.harms import ground_truth, harm, replace
+from tests.campaigns.harness import Ending, sobench
+from tests.campaigns.matrix import (
+    KINDS,
+    RUN,
+    SUITE,
+    Numbers,
+    differences,
+    numbers,
+    remove,
+    undisturbed,
+    unsound,
+)
+from tests.campaigns.operations import Operation, Operations
+
+NAME = "corruption"
+TITLE = "files that come to harm"
+REPORT = ("report", SUITE, "--format", "json")
+
+
+TEACHER = json.dumps("fpn 64x64")
+"""The label of the run that no suite lists, but ZoomInNet needs."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A kind of file, and a command that reads it.
+
+    Attributes:
+        files: pattern of the files, one of which comes to harm.
+        command: reads it, or makes it anew.
+        prepare: changes a folder of finished runs before the harm.
+        share: of all cases.
+    """
+
+    files: str
+    command: tuple[str, ...] = RUN
+    prepare: Callable[[Path], None] = lambda _: None
+    share: int = 2
+
+
+def _forget_students(case: Path) -> None:
+    for method in ("zoominnet", "efpn"):
+        shutil.rmtree(case / "results" / "tiny" / method, ignore_errors=True)
+
+
+def _forget_results(case: Path) -> None:
+    shutil.rmtree(case / "results")
+
+
+def _stop_half_way(case: Path) -> None:
+    """Train until the record of the first run would be written."""
+    _forget_results(case)
+
+    def act(operation: Operation) -> None:
+        if "record.json" in operation.path:
+            os._exit(9)
+
+    watched = Operations((case / "results",), act)
+    sobench(case, *RUN, inside=watched.install)
+
+
+def _leave_an_error(case: Path) -> None:
+    for run in (case / "results").glob("*/*/*"):
+        (run / "error.txt").write_text("Traceback: of another day\n")
+
+
+SCENES: dict[str, Scene] = {
+    "record": Scene("results/*/*/*/record.json", share=8),
+    "detections": Scene(
+        "results/*/*/*/detections*.json.gz", (*RUN, "--set", "protocol=tiny"), share=5
+    ),
+    "cache": Scene("cache/*.npy", prepare=_forget_results, share=5),
+    "remembered hashes": Scene("cache/*.json"),
+    "weights": Scene(
+        "results/*/*/*/checkpoint-*.pt", (*RUN, "--set", "eval_sizes=[[40, 40]]"), share=2
+    ),
+    "weights of a teacher": Scene(
+        "results/*/fpn/*/checkpoint-*.pt", prepare=_forget_students, share=2
+    ),
+    "half-done run": Scene("results/*/*/*/[!.]*", prepare=_stop_half_way, share=4),
+    "log, settings": Scene("results/*/*/*/[lr][ou]*"),
+    "error.txt": Scene("results/*/*/*/error.txt", prepare=_leave_an_error, share=1),
+}
+"""What may come to harm."""
+
+
+def campaign(seed: int, seconds: float, folder: Path) -> Counts:
+    """Harm one file of a matrix, then use every command that may read it."""
+    return repeated(TITLE, seed, seconds, lambda seed, counts: _case(seed, folder, counts))
+
+
+def _case(seed: int, folder: Path, counts: Counts) -> None:
+    random = Random(seed)
+    kind = random.choice(KINDS)
+    name = random.choices(list(SCENES), [scene.share for scene in SCENES.values()])[0]
+    case = copied(folder, kind, random)
+    scene = SCENES[name]
+    scene.prepare(case)
+    paths = sorted(path for path in case.glob(scene.files) if path.stat().st_size)
+    if not paths:
+        remove(case)
+        counts.add(f"no {name}")
+        return
+    path = random.choice(paths)
+    others = [other for other in paths if other.suffixes == path.suffixes]
+    if name == "detections" and kind == "files" and random.random() < 0.2:
+        way = "ground truth"
+        replace(path, ground_truth(undisturbed(folder, kind)[0] / "data" / "val.json"))
+    else:
+        way = harm(path, others, random)
+    outcome, problem = _judged(case, scene, path, *reference(folder, kind, name))
+    text = f"{path.relative_to(case)} ({kind} data), {way}: {problem}"
+    counts.add(f"{name}: {outcome}", failure=failure(NAME, seed, text) if problem else "")
+    if not problem:
+        remove(case)
+
+
+def copied(folder: Path, kind: str, random: Random) -> Path:
+    """The undisturbed matrix in a new folder; large files are shared, since they are replaced."""
+    whole, _ = undisturbed(folder, kind)
+    case = folder / f"case-{random.randrange(10**9)}"
+    shutil.rmtree(case, ignore_errors=True)
+    case.mkdir()
+    for name in (SUITE, "results", "cache"):
+        for path in sorted([whole / name, *(whole / name).rglob("*")]):
+            place = case / path.relative_to(whole)
+            if path.is_dir():
+                place.mkdir()
+            elif path.suffix == ".pt":
+                os.link(path, place)
+            else:
+                shutil.copy(path, place)
+    return case
+
+
+@cache
+def reference(folder: Path, kind: str, name: str) -> tuple[Mapping[str, Any] | None, Numbers]:
+    """Leaderboard before the command of a scene, and all numbers after it, without any harm."""
+    case, scene = copied(folder, kind, Random(f"{kind} {name}")), SCENES[name]
+    scene.prepare(case)
+    board = _board(sobench(case, *REPORT))
+    ending = sobench(case, *scene.command)
+    if ending.code:
+        raise RuntimeError(f"{name}, without any harm: {ending.err}")
+    found = numbers(case)
+    remove(case)
+    return board, found
+
+
+def _board(ending: Ending) -> dict[str, Any] | None:
+    """A leaderboard; ``None`` if there was no result at all."""
+    content: dict[str, Any] | None = json.loads(ending.out) if ending.code == 0 else None
+    return content
+
+
+def _judged(
+    case: Path,
+    scene: Scene,
+    path: Path,
+    board: Mapping[str, Any] | None,
+    expected: Numbers,
+) -> tuple[str, str]:
+    """The outcome, and what is wrong with it, if anything is."""
+    harmed = path.read_bytes() if path.exists() else None
+    ending = sobench(case, *REPORT)
+    told, problem = _told(ending, board)
+    for command in (("plan", SUITE), ("data", SUITE)):
+        problem = problem or _plain(sobench(case, *command))
+    if problem:
+        return "SILENT" if "SILENT" in problem else "failed", problem
+    ending = sobench(case, *scene.command)
+    if problem := _plain(ending):
+        return "failed", problem
+    refused = ending.code != 0
+    if refused:
+        if not any(name in ending.err for name in (path.name, path.parent.name)):
+            return "failed", f"exit {ending.code} without the file's name: {ending.last_line}"
+        # The way out of every message is to delete the file.
+        path.unlink(missing_ok=True)
+        ending = sobench(case, *scene.command)
+        if ending.code:
+            return "failed", f"refused, also without the file: {ending.last_line}"
+    found = numbers(case)
+    # A teacher whose students are done is not trained again for its own sake.
+    gone = {name for name in expected if name not in found and name in str(path)}
+    expected = {
+        name: values
+        for name, values in expected.items()
+        if name not in gone or values["label"] != TEACHER
+    }
+    unread = path if path.exists() and path.read_bytes() == harmed else None
+    problems = differences(*(_read(each, case, scene, unread) for each in (expected, found)))
+    if problems:
+        how = "told, but exit 0" if path.name in ending.err else "SILENT"
+        return how, f"{how} after {' '.join(scene.command)}: {'; '.join(problems)}"
+    still_harmed = unsound(case)
+    if scene.prepare is _stop_half_way and still_harmed:
+        return "failed", f"is left damaged: {', '.join(still_harmed)}"
+    if refused:
+        return "named", ""
+    named = told or path.name in ending.err
+    return "named, made anew" if named else "same numbers", ""
+
+
+def _plain(ending: Ending) -> str:
+    """What is wrong with the end of a command, whatever was harmed."""
+    if ending.has_traceback or ending.code not in (0, 1, 2, 4):
+        return f"exit {ending.code}: {ending.err[-600:]}"
+    return ""
+
+
+def _told(ending: Ending, board: Mapping[str, Any] | None) -> tuple[bool, str]:
+    """Whether a leaderboard tells of the harm, and what is wrong with it."""
+    if problem := _plain(ending):
+        return False, problem
+    shown = _board(ending)
+    if shown == board or board is None:
+        return shown is None and board is not None, ""
+    if shown is None:
+        return True, ""
+    told = bool(shown["missing"].keys() - board["missing"].keys() or ending.err)
+    told = told or len(shown["notes"]) > len(board["notes"])
+    for table in ("rows", "per_class_ap", "sizes"):
+        before = {_key(row): row for row in board[table]}
+        for row in shown[table]:
+            if _key(row) not in before or _values(row) != _values(before[_key(row)]):
+                return told, f"SILENT: report shows {row} in place of {before.get(_key(row))}"
+    return told, "" if told else "SILENT: the report differs, and does not say why"
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, Any]:
+    return row["method"], row.get("input")
+
+
+def _values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without its rank, which moves when another row is left out."""
+    return {key: value for key, value in row.items() if key != "rank"}
+
+
+def _read(every: Numbers, case: Path, scene: Scene, unread: Path | None) -> Numbers:
+    """All numbers but those that no command had to read or to make.
+
+    These are what is in a file that is as it was harmed, and the scores of a teacher by the
+    protocol or at the sizes of another suite.
+    """
+    kept = {name: dict(values) for name, values in every.items()}
+    for values in kept.values():
+        if values.get("label") == TEACHER and scene.command != RUN:
+            values.pop("scored", None)
+            values.pop("sizes", None)
+    if unread is not None and "results" in unread.parts:
+        values = kept.get(unread.parent.relative_to(case / "results").as_posix(), {})
+        for key in ("weights", "log", unread.name):
+            values.pop(key, None)
+    return kept
