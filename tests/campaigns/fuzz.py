@@ -10,9 +10,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import count, takewhile
 from pathlib import Path
 from random import Random
 
@@ -54,39 +55,50 @@ class Case:
     terminal: bool = False
 
 
-CaseMaker = Callable[[Random], Case]
+@dataclass(frozen=True)
+class Fuzz:
+    """A fuzz campaign.
 
-
-def run_cases(
-    name: str, title: str, seed: int, seconds: float, folder: Path,
-    fixed: Sequence[Case], draw: CaseMaker, most: int | None = None,
-) -> Counts:  # fmt: skip
-    """All fixed cases, then drawn ones until the time is over.
-
-    Args:
-        name: module of the campaign, to repeat a case.
-        most: number of cases after which it ends as well.
+    Attributes:
+        name: its module, to repeat a case.
+        title: for the table.
+        fixed: cases that are always tried, before all others.
+        draw: a further case.
     """
+
+    name: str
+    title: str
+    fixed: Sequence[Case]
+    draw: Callable[[Random], Case]
+
+    def case(self, seed: int, number: int) -> Case:
+        """The case of this number; it depends on nothing but the arguments."""
+        if number < len(self.fixed):
+            return self.fixed[number]
+        return self.draw(Random(f"{self.name} {seed} {number}"))
+
+
+def run(fuzz: Fuzz, seed: int, seconds: float, folder: Path) -> Counts:
+    """All fixed cases, then drawn ones until the time is over."""
+    begin = time.monotonic()
+
+    def in_time(number: int) -> bool:
+        return number < len(fuzz.fixed) or time.monotonic() < begin + seconds
+
+    return run_numbers(fuzz, seed, takewhile(in_time, count()), folder)
+
+
+def run_numbers(fuzz: Fuzz, seed: int, numbers: Iterable[int], folder: Path) -> Counts:
+    """The cases of these numbers."""
     warm_up()
-    counts = Counts(title)
-    begin, number = time.monotonic(), 0
-    while number < len(fixed) or time.monotonic() < begin + seconds:
-        if number == most:
-            break
-        case = case_of(name, seed, number, fixed, draw)
+    counts = Counts(fuzz.title)
+    for number in numbers:
+        case = fuzz.case(seed, number)
         outcome, why = judge(case, try_case(case, folder / "case"))
-        again = f"python -m tests.campaigns.fuzz {name} {seed} {number}"
+        again = f"python -m tests.campaigns.fuzz {fuzz.name} {seed} {number}"
         failure = "" if outcome in GOOD else f"{outcome}: {case.title}: {why}; {again}"
         counts.add(outcome, failure=failure)
-        number += 1
     return counts
-
-
-def case_of(name: str, seed: int, number: int, fixed: Sequence[Case], draw: CaseMaker) -> Case:
-    """The case of this number; it depends on nothing but the arguments."""
-    if number < len(fixed):
-        return fixed[number]
-    return draw(Random(f"{name} {seed} {number}"))
 
 
 def try_case(case: Case, folder: Path) -> Trial:
@@ -117,7 +129,11 @@ def judge(case: Case, trial: Trial) -> tuple[str, str]:
         problem, why = _problem_of_text(case, result)
         if problem:
             return problem, why
-    if problem := case.check(trial.results):
+    try:
+        problem = case.check(trial.results)
+    except Exception as error:
+        problem = f"the check failed: {error!r}"
+    if problem:
         return "wrong", f"{_one_line(problem)} ({said})"
     accepted = all(result.code in (0, 4) for result in trial.results)
     if not accepted and trial.later:
@@ -153,12 +169,14 @@ def _one_line(text: str) -> str:
 
 
 def _repeat(name: str, seed: int, number: int) -> None:
-    module = import_module(f"tests.campaigns.{name}")
+    fuzz: Fuzz = import_module(f"tests.campaigns.{name}").FUZZ
     warm_up()
-    case = case_of(name, seed, number, module.FIXED, module.draw)
+    case = fuzz.case(seed, number)
     with tempfile.TemporaryDirectory() as folder:
         trial = try_case(case, Path(folder) / "case")
-    print(f"{case.title}: {judge(case, trial)}, {trial.seconds:.1f} s, {trial.peak / 2**20:.0f} MiB")
+    print(
+        f"{case.title}: {judge(case, trial)}, {trial.seconds:.1f} s, {trial.peak / 2**20:.0f} MiB"
+    )
     for step, result in zip((*case.steps, *case.later), trial.results, strict=False):
         print(f"{step}: exit {result.code}\n{result.out!a}\n{result.err!a}")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from sobench.metrics.detections import DetectionRow, read_rows, tabulate, write_
 from sobench.suite.protocols import PROTOCOLS
 from tests.campaigns import hostile
 from tests.campaigns.counts import Counts
-from tests.campaigns.fuzz import Case, run_cases
+from tests.campaigns.fuzz import Case, Fuzz, run
 from tests.campaigns.guard import Result, Step
 from tests.campaigns.harness import sobench
 from tests.campaigns.matrix import RUN, SUITE, write_matrix
@@ -29,7 +29,7 @@ from tests.campaigns.thin import make_thin
 
 NAME = "fuzz_detections"
 _FILE = "detections.json.gz"
-_FURTHER = (
+_FURTHER: tuple[Any, ...] = (
     2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63), 10**400, 1e308, -1e308, 5e-324, math.nan,
     math.inf, -math.inf, True, False, None, "1", "", [], {}, [1], 1.5, -1, 0, 3, 1e16, "\x1b[2J",
 )  # fmt: skip
@@ -37,7 +37,7 @@ _FURTHER = (
 
 def campaign(seed: int, seconds: float, folder: Path) -> Counts:
     """Fuzz detections until the time is over."""
-    return run_cases(NAME, "fuzz: detections", seed, seconds, folder, FIXED, draw)
+    return run(FUZZ, seed, seconds, folder)
 
 
 def draw(random: Random) -> Case:
@@ -62,7 +62,9 @@ def dataset() -> Dataset:
         )
         for number in (1, 2, 7)
     )  # fmt: skip
-    return Dataset("three images", ("car", "ship"), (1, 3), images, lambda _: np.empty((24, 32, 3), np.uint8))
+    return Dataset(
+        "three images", ("car", "ship"), (1, 3), images, lambda _: np.empty((24, 32, 3), np.uint8)
+    )
 
 
 def good_rows() -> list[dict[str, Any]]:
@@ -124,7 +126,9 @@ def case_of_file(title: str, content: bytes, refused: bool = False) -> Case:
         return "was accepted" if refused and results[0].code == 0 else ""
 
     file = Path(_FILE)
-    return Case(title, make, [lambda: read_rows(file)], [lambda: _score(read_rows(file))], check=check)
+    return Case(
+        title, make, [lambda: read_rows(file)], [lambda: _score(read_rows(file))], check=check
+    )
 
 
 def case_of_run(title: str, content: bytes) -> Case:
@@ -204,9 +208,13 @@ def _succeed(folder: Path, *arguments: str) -> None:
 def _score(rows: Any) -> None:
     """Score rows; those about other images and classes may be refused, nothing else."""
     known = [row for row in rows if row["image_id"] in (1, 2, 7) and row["category_id"] in (1, 3)]
-    for engine in ("hotcoco", "pycocotools"):
+    engines: tuple[Literal["hotcoco", "pycocotools"], ...] = ("hotcoco", "pycocotools")
+    for engine in engines:
         scores = coco.score(
-            dataset(), cast(list[DetectionRow], known), PROTOCOLS["coco"], engine  # type: ignore[arg-type]
+            dataset(),
+            cast(list[DetectionRow], known),
+            PROTOCOLS["coco"],
+            engine,
         )
         for name, number in scores.metrics.items():
             assert number is None or 0 <= number <= 1, f"{name} is {number}"
@@ -246,3 +254,4 @@ def _fixed() -> list[Case]:
 
 
 FIXED = _fixed()
+FUZZ = Fuzz(NAME, "fuzz: detections", FIXED, draw)

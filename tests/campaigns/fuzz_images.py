@@ -17,7 +17,7 @@ from PIL import Image, features
 from sobench.data.images import decode, read_size
 from tests.campaigns import hostile
 from tests.campaigns.counts import Counts
-from tests.campaigns.fuzz import Case, run_cases
+from tests.campaigns.fuzz import Case, Fuzz, run
 from tests.campaigns.guard import Result
 
 NAME = "fuzz_images"
@@ -30,27 +30,38 @@ _MODES = (
     "I;16", "I;16B",
 )  # fmt: skip
 _PLAIN = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-_COMPRESSIONS = (None, "tiff_lzw", "tiff_deflate", "packbits", "jpeg", "group4", "tiff_adobe_deflate")
+_COMPRESSIONS = (
+    None,
+    "tiff_lzw",
+    "tiff_deflate",
+    "packbits",
+    "jpeg",
+    "group4",
+    "tiff_adobe_deflate",
+)
 
 
 def campaign(seed: int, seconds: float, folder: Path) -> Counts:
     """Fuzz images until the time is over."""
-    return run_cases(NAME, "fuzz: images", seed, seconds, folder, FIXED, draw)
+    return run(FUZZ, seed, seconds, folder)
 
 
 def draw(random: Random) -> Case:
     """An image of a format and mode, mostly damaged, under any suffix."""
-    formats = _formats()
-    name = random.choice(_PLAIN if random.random() < 0.6 else formats)
-    mode = random.choice(_MODES)
-    content = saved(random, name, mode)
-    told = f"{name} of {mode}"
-    whole = random.random() < 0.15
-    if not whole:
-        for _ in range(random.choice((1, 1, 2, 5))):
-            content, what = hostile.damage(random, content)
-            told += f", {what}"
-    return case_of(told, content, random.choice(_SUFFIXES), name if whole else "")
+    name = random.choice(_PLAIN if random.random() < 0.6 else _formats())
+    mode, suffix = random.choice(_MODES), random.choice(_SUFFIXES)
+    times = random.choice((0, 1, 1, 1, 2, 5))
+    seed = random.randrange(2**32)
+
+    def content() -> bytes:
+        again = Random(seed)
+        data = saved(again, name, mode)
+        for _ in range(times):
+            data, _told = hostile.damage(again, data)
+        return data
+
+    title = f"{name} of {mode}, damaged at {times} places, as {suffix}"
+    return case_of(title, content, suffix, "" if times else name)
 
 
 @cache
@@ -70,7 +81,15 @@ def saved(random: Random, name: str, mode: str) -> bytes:
             file = io.BytesIO()
             _converted(picture, choice).save(file, name, **_options(random, name))
             return file.getvalue()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError, RuntimeError):
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            SyntaxError,
+            RuntimeError,
+        ):
             continue
     return b""
 
@@ -103,10 +122,13 @@ def _options(random: Random, name: str) -> dict[str, Any]:
     return options
 
 
-def case_of(title: str, content: bytes, suffix: str, whole: str = "", refused: bool = False) -> Case:
+def case_of(
+    title: str, content: Callable[[], bytes], suffix: str, whole: str = "", refused: bool = False
+) -> Case:
     """An image read by its header, decoded, and decoded with sizes of an annotation.
 
     Args:
+        content: makes it, in the child: Pillow and its libraries complain of what they write.
         whole: its format if it is not damaged.
         refused: nothing but a refusal is right.
     """
@@ -128,7 +150,7 @@ def case_of(title: str, content: bytes, suffix: str, whole: str = "", refused: b
         assert pixels.shape[:2] == read_size(path), "the header says another size"
 
     def make(folder: Path) -> None:
-        (folder / path).write_bytes(content)
+        (folder / path).write_bytes(content())
 
     return Case(title, make, [lambda: read_size(path), decode_any, decode_declared], check=check)
 
@@ -146,7 +168,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def _bmp(width: int, height: int) -> bytes:
     head = struct.pack("<2sIHHI", b"BM", 54, 0, 0, 54)
-    return head + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(64)
+    return (
+        head + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(64)
+    )
 
 
 def _text_bomb(kind: bytes, head: bytes) -> bytes:
@@ -164,12 +188,15 @@ showpage
 %%EOF
 """
 
+_IN_FRAME = b"\xc5\xd0\xd3\xc6" + struct.pack("<6IH2s", 32, len(EPS), 0, 0, 0, 0, 0, b"")
+_GIF = b"\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08\0\0;"
+
 _KNOWN: dict[str, Callable[[], bytes]] = {
     "PostScript": lambda: EPS,
-    "PostScript in DOS's frame": lambda: b"\xc5\xd0\xd3\xc6" + struct.pack("<6IH", 32, len(EPS), 0, 0, 0, 0, 0) + b"\0\0" + EPS,
+    "PostScript in a frame of DOS": lambda: _IN_FRAME + EPS,
     "PDF": lambda: b"%PDF-1.4\n",
     "nothing": lambda: b"",
-    "a GIF of 65535x65535": lambda: b"GIF89a\xff\xff\xff\xff\x00\x00\x00,\0\0\0\0\xff\xff\xff\xff\0\x08\0\0;",
+    "a GIF of 65535x65535": lambda: b"GIF89a" + _GIF,
     "a PNG of 2^31": lambda: _png(2**31 - 1, 2**31 - 1, b"\0" * 100),
     "a PNG of 65535x65535": lambda: _png(65535, 65535, bytes(1_000_000)),
     "a PNG of 0x0": lambda: _png(0, 0, b""),
@@ -185,7 +212,8 @@ _KNOWN: dict[str, Callable[[], bytes]] = {
 }  # fmt: skip
 
 FIXED = [
-    case_of(f"known: {name}", make(), suffix, refused=name.startswith("PostScript"))
+    case_of(f"known: {name}", make, suffix, refused=name.startswith("PostScript"))
     for name, make in _KNOWN.items()
     for suffix in ((".png", ".jpg") if name == "PostScript" else (".png",))
 ]
+FUZZ = Fuzz(NAME, "fuzz: images", FIXED, draw)

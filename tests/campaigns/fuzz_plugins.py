@@ -14,7 +14,7 @@ import yaml
 
 from sobench.suite import methods as rows
 from tests.campaigns.counts import Counts
-from tests.campaigns.fuzz import Case, run_cases
+from tests.campaigns.fuzz import Case, Fuzz, run
 from tests.campaigns.fuzz_detections import finished
 from tests.campaigns.guard import Result, Step
 from tests.campaigns.matrix import SUITE
@@ -84,34 +84,100 @@ LEAVING = {
 }
 """Code that no process survives, or that leaves it crippled."""
 _PLACES = ("row", "model", "build")
-_FIELDS = ("title", "paper", "heads", "switches", "deviations", "needs", "rules", "source", "package")
+_FIELDS = (
+    "title",
+    "paper",
+    "heads",
+    "switches",
+    "deviations",
+    "needs",
+    "rules",
+    "source",
+    "package",
+)
 _VALUES = (
-    "None", "1", "-1.5", "True", "''", "'x'", "'\\x1b[2J'", "'[/x]'", "'x' * 100_000", "b'x'", "()",
-    "(1,)", "('x',)", "(None,)", "[]", "['retinanet']", "{}", "{1: 2}", "{'a': None}", "object()",
-    "lambda *_: 1", "(lambda *_: 1,)", "(lambda *_: None,)", "(lambda: '',)", "float('nan')",
+    "None",
+    "1",
+    "-1.5",
+    "True",
+    "''",
+    "'x'",
+    "'\\x1b[2J'",
+    "'[/x]'",
+    "'x' * 100_000",
+    "b'x'",
+    "()",
+    "(1,)",
+    "('x',)",
+    "(None,)",
+    "[]",
+    "['retinanet']",
+    "{}",
+    "{1: 2}",
+    "{'a': None}",
+    "object()",
+    "lambda *_: 1",
+    "(lambda *_: 1,)",
+    "(lambda *_: None,)",
+    "(lambda: '',)",
+    "float('nan')",
     "type('O', (), {'__repr__': lambda s: 1 / 0, '__str__': lambda s: 1 / 0})()",
     "type('O', (), {'__eq__': lambda s, o: 1 / 0, '__hash__': lambda s: 1 / 0})()",
     "type('O', (), {'__bool__': lambda s: 1 / 0, '__len__': lambda s: 1 / 0})()",
-    "{'a': Switch(1, (1, 2), 'm')}", "{'a': Switch(None, (None,), 'm')}", "{'a': Switch([], ([],), 'm')}",
-    "{'a': Switch(1, (2,), 'm')}", "{'a': Switch(1, None, 'm')}", "{'a': Switch(1, 5, 'm')}",
-    "{'a': Switch(1, (1,), None)}", "{'a': Switch(1, (1,), 'm', None)}",
-    "{'a': Switch(1, (1,), 'm', {'b': 1})}", "{'a': Switch(1, (1,), 'm', {}, 5)}",
-    "{'a': Switch(1, (1,), 'm', {}, 'nohead')}", "{'name': Switch(1, (1,), 'm')}",
-    "{'label': Switch(1, (1,), 'm')}", "{'\\x1b[2J': Switch(1, (1,), 'm')}", "{5: Switch(1, (1,), 'm')}",
-    "{'a': Switch(float('nan'), (float('nan'),), 'm')}", "{'a': Switch('x\\n', ('x\\n',), '\\x1b[2J')}",
-    "(Need('r', 'fpn'),)", "(Need('r', 'nothing'),)", "(Need(None, 'fpn'),)", "(Need('r', None),)",
-    "(Need('r', 'fpn', 0),)", "(Need('r', 'fpn', 'x'),)", "(Need('r', 'fpn', 10**6),)",
-    "(Need('r', 'fpn', 1, None),)", "(Need('r', 'fpn', 1, {'zz': 1}),)", "(Need('init_from', 'fpn'),)",
-    "(Need('r', 'my_neck'),)", "(Need('r', 'efpn'),)", "(When('x'),)", "(When(None),)", "(When(5, None),)",
-    "(When('x', {'a': 1}, 5, 5),)", "('x\\x1b[2J',)", "('x' * 50_000,)", "('a',) * 3000",
-)  # fmt: skip
+    "{'a': Switch(1, (1, 2), 'm')}",
+    "{'a': Switch(None, (None,), 'm')}",
+    "{'a': Switch([], ([],), 'm')}",
+    "{'a': Switch(1, (2,), 'm')}",
+    "{'a': Switch(1, None, 'm')}",
+    "{'a': Switch(1, 5, 'm')}",
+    "{'a': Switch(1, (1,), None)}",
+    "{'a': Switch(1, (1,), 'm', None)}",
+    "{'a': Switch(1, (1,), 'm', {'b': 1})}",
+    "{'a': Switch(1, (1,), 'm', {}, 5)}",
+    "{'a': Switch(1, (1,), 'm', {}, 'nohead')}",
+    "{'name': Switch(1, (1,), 'm')}",
+    "{'label': Switch(1, (1,), 'm')}",
+    "{'\\x1b[2J': Switch(1, (1,), 'm')}",
+    "{5: Switch(1, (1,), 'm')}",
+    "{'a': Switch(float('nan'), (float('nan'),), 'm')}",
+    "{'a': Switch('x\\n', ('x\\n',), '\\x1b[2J')}",
+    "(Need('r', 'fpn'),)",
+    "(Need('r', 'nothing'),)",
+    "(Need(None, 'fpn'),)",
+    "(Need('r', None),)",
+    "(Need('r', 'fpn', 0),)",
+    "(Need('r', 'fpn', 'x'),)",
+    "(Need('r', 'fpn', 10**6),)",
+    "(Need('r', 'fpn', 1, None),)",
+    "(Need('r', 'fpn', 1, {'zz': 1}),)",
+    "(Need('init_from', 'fpn'),)",
+    "(Need('r', 'my_neck'),)",
+    "(Need('r', 'efpn'),)",
+    "(When('x'),)",
+    "(When(None),)",
+    "(When(5, None),)",
+    "(When('x', {'a': 1}, 5, 5),)",
+    "('x\\x1b[2J',)",
+    "('x' * 50_000,)",
+    "('a',) * 3000",
+)
 """Python for a field of the row."""
-_OBJECTS = ("None", "1", "Method", "object()", "Method", "lambda: 0", "[Method]", "'METHOD'", "__import__('os')")
+_OBJECTS = (
+    "None",
+    "1",
+    "Method",
+    "object()",
+    "Method",
+    "lambda: 0",
+    "[Method]",
+    "'METHOD'",
+    "__import__('os')",
+)
 
 
 def campaign(seed: int, seconds: float, folder: Path) -> Counts:
     """Fuzz packages until the time is over."""
-    return run_cases(NAME, "fuzz: packages", seed, seconds, folder, FIXED, draw)
+    return run(FUZZ, seed, seconds, folder)
 
 
 def draw(random: Random) -> Case:
@@ -126,7 +192,9 @@ def draw(random: Random) -> Case:
     if kind < 0.45:
         what = random.choice(_OBJECTS)
         return case_of_row(f"METHOD = {what}", f"{_ROW}METHOD = {what}\n")
-    fields = {key: random.choice(_VALUES) for key in random.sample(_FIELDS, random.choice((1, 1, 2)))}
+    fields = {
+        key: random.choice(_VALUES) for key in random.sample(_FIELDS, random.choice((1, 1, 2)))
+    }
     return case_of_fields(fields, runs=random.random() < 0.05)
 
 
@@ -156,13 +224,22 @@ def case_of_row(title: str, row: str) -> Case:
 
 def case_of_fields(fields: dict[str, str], runs: bool = False) -> Case:
     """A row with other values in its fields; they may be harmless."""
-    changes = "".join(f"object.__setattr__(METHOD, {key!r}, {value})\n" for key, value in fields.items())
+    changes = "".join(
+        f"object.__setattr__(METHOD, {key!r}, {value})\n" for key, value in fields.items()
+    )
     title = ", ".join(f"{key}={value:.40}" for key, value in fields.items())
-    return _case(title, _ROW + changes, _MODEL, ("run", "both.yaml") if runs else ("plan", "named.yaml"))
+    return _case(
+        title, _ROW + changes, _MODEL, ("run", "both.yaml") if runs else ("plan", "named.yaml")
+    )
 
 
 def _case(
-    title: str, row: str, model: str, naming: Step | None, must_fail: bool = False, trained: bool = False
+    title: str,
+    row: str,
+    model: str,
+    naming: Step | None,
+    must_fail: bool = False,
+    trained: bool = False,
 ) -> Case:
     """Commands that do not name the package, then one that does."""
 
@@ -231,6 +308,7 @@ def _install(site: Path, row: str, model: str) -> None:
         getattr(thing, "cache_clear", lambda: None)()
 
 
-FIXED = [
-    case_of_error(place, name, code) for name, code in ERRORS.items() for place in _PLACES
-] + [case_of_leaving(name, code) for name, code in LEAVING.items()]
+FIXED = [case_of_error(place, name, code) for name, code in ERRORS.items() for place in _PLACES] + [
+    case_of_leaving(name, code) for name, code in LEAVING.items()
+]
+FUZZ = Fuzz(NAME, "fuzz: packages", FIXED, draw)

@@ -15,7 +15,7 @@ from sobench.cli import main
 from sobench.suite import reader
 from tests.campaigns import hostile
 from tests.campaigns.counts import Counts
-from tests.campaigns.fuzz import Case, run_cases
+from tests.campaigns.fuzz import Case, Fuzz, run
 from tests.campaigns.guard import Result, Step
 from tests.campaigns.known_suites import KNOWN_OPTIONS, KNOWN_PATHS, KNOWN_TEXTS
 from tests.tiny_suite import CONTENT
@@ -48,7 +48,7 @@ def _suites() -> tuple[tuple[str, str], ...]:
 
 def campaign(seed: int, seconds: float, folder: Path) -> Counts:
     """Fuzz suites and options until the time is over."""
-    return run_cases(NAME, "fuzz: suites", seed, seconds, folder, FIXED, draw)
+    return run(FUZZ, seed, seconds, folder)
 
 
 def draw(random: Random) -> Case:
@@ -93,7 +93,9 @@ def _damaged(random: Random) -> Case:
 
 def _options(random: Random) -> Case:
     """Hostile values of the options that every command takes."""
-    option = random.choice(("--set", "--set", "--set", "--seeds", "--methods", "--limit", "--epochs"))
+    option = random.choice(
+        ("--set", "--set", "--set", "--seeds", "--methods", "--limit", "--epochs")
+    )
     new = hostile.value(random)
     text = hostile.to_json(new) if random.random() < 0.5 else str(new)
     if "\ue000" in text:
@@ -111,9 +113,7 @@ def _dotted_key(random: Random) -> str:
     return random.choice((key, key, key, f"{key}.x", key.upper(), "", ".", "a.b.c", "methods"))
 
 
-def case_of_text(
-    title: str, content: bytes, table: str, terminal: bool, run: bool = False
-) -> Case:
+def case_of_text(title: str, content: bytes, table: str, terminal: bool, run: bool = False) -> Case:
     """A suite file given to every command that reads suites."""
 
     def write(folder: Path) -> None:
@@ -195,8 +195,11 @@ def _smallest_run() -> None:
 def _fixed() -> Sequence[Case]:
     cases = [
         case_of_text(
-            f"known: {name}", hostile.to_bytes(text), "csv",
-            terminal=name.startswith("markup"), run=name == "markup in a label",
+            f"known: {name}",
+            hostile.to_bytes(text),
+            "csv",
+            terminal=name.startswith("markup"),
+            run=name == "markup in a label",
         )
         for name, text in KNOWN_TEXTS.items()
     ]
@@ -205,3 +208,4 @@ def _fixed() -> Sequence[Case]:
 
 
 FIXED = _fixed()
+FUZZ = Fuzz(NAME, "fuzz: suites", FIXED, draw)

@@ -74,7 +74,7 @@ class _Notes:
     """Written by the child, read by its parent."""
 
     codes: list[int] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     touched: list[str] = field(default_factory=list)
     later: int = 0
     made: bool = False
@@ -123,30 +123,19 @@ def attempt(
         _child(folder, write, steps, later, (out, err, notes), terminal)
     ended, peak = _wait(child)
     seconds = time.monotonic() - start
-    texts = [_content(fd).decode("utf-8", "surrogateescape") for fd in (out, err)]
+    written = [_content(fd) for fd in (out, err)]
     lines = _content(notes).splitlines()
     kept = _Notes(**json.loads(lines[-1] if lines else b"{}"))
     for fd in (out, err, notes):
         os.close(fd)
     if ended == "exit":
         ended = "done" if kept.done else "left"
-    # Outputs are cut where each step ended; the last piece belongs to the step that did not.
-    results, begin = [], (0, 0)
-    for code, end in zip(kept.codes, kept.sizes, strict=True):
-        pieces = [
-            _content_between(text, first, last)
-            for text, first, last in zip(texts, begin, end, strict=True)
-        ]
-        results.append(Result(code, *pieces))
-        begin = (end[0], end[1])
-    return Trial(
-        tuple(results), kept.later, tuple(kept.touched), kept.made, ended, seconds, peak
-    )
-
-
-def _content_between(text: str, first: int, last: int) -> str:
-    data = text.encode("utf-8", "surrogateescape")[first:last]
-    return data.decode("utf-8", "surrogateescape")
+    # Outputs are cut where each step ended.
+    results = []
+    for code, begin, end in zip(kept.codes, kept.sizes, kept.sizes[1:], strict=False):
+        pieces = [data[first:last] for data, first, last in zip(written, begin, end, strict=True)]
+        results.append(Result(code, *(p.decode("utf-8", "surrogateescape") for p in pieces)))
+    return Trial(tuple(results), kept.later, tuple(kept.touched), kept.made, ended, seconds, peak)
 
 
 def _content(fd: int) -> bytes:
@@ -188,6 +177,7 @@ def _child(
         _enter(folder, out, err, _Terminal if terminal else io.TextIOWrapper)
         write(folder)
         notes.made = True
+        notes.sizes = [_sizes(out, err)]
         keep()
         _watch(folder, notes.touched, keep)
         for number, step in enumerate((*steps, *later)):
@@ -195,10 +185,8 @@ def _child(
                 break
             notes.later += number >= len(steps)
             code = _run(step)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            notes.sizes.append(_sizes(out, err))
             notes.codes.append(code)
-            notes.sizes.append((os.fstat(out).st_size, os.fstat(err).st_size))
             keep()
         notes.done = True
         keep()
@@ -206,6 +194,13 @@ def _child(
         traceback.print_exc()
         sys.stderr.flush()
     os._exit(0)
+
+
+def _sizes(out: int, err: int) -> tuple[int, int]:
+    """Bytes written so far."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return os.fstat(out).st_size, os.fstat(err).st_size
 
 
 class _Terminal(io.TextIOWrapper):

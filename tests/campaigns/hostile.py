@@ -40,6 +40,20 @@ RAW = {
 }
 """Name -> JSON that ``json.dumps`` would not write."""
 
+_PAIRS = tuple(zip("abcdefgh", "bcdefghi", strict=True))
+ALIASES = (
+    "[&a [x,x,x,x,x,x,x,x,x], "
+    + ", ".join(f"&{new} [{','.join(['*' + old] * 9)}]" for old, new in _PAIRS)
+    + "]"
+)
+"""YAML of 500 bytes: a list that holds 9^9 items."""
+ENTITIES = (
+    '<!DOCTYPE a [<!ENTITY a "xxxxxxxxxx">'
+    + "".join(f'<!ENTITY {new} "{f"&{old};" * 10}">' for old, new in _PAIRS)
+    + "]>"
+)
+"""A prologue of XML, after which ``&i;`` is a text of 10^9 letters."""
+
 Place = tuple[Any, ...]
 
 
@@ -54,7 +68,6 @@ def to_json(tree: Any, ascii_only: bool = True) -> str:
     if ascii_only:
         text = text.replace("\\ue000", "\ue000")
     return _RAW.sub(lambda mark: RAW.get(mark[1], mark[0]), text)
-
 
 
 def value(random: Random) -> Any:

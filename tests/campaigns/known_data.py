@@ -85,6 +85,35 @@ def _yolo(config: str) -> Change:
     return change
 
 
+def _sign(key: str, new: Any) -> Change:
+    """One value of an image of a TT100K file."""
+
+    def change(_keys: dict[str, Any], files: Files) -> None:
+        _tree(files, "annotations.json")["imgs"]["4"][key] = new
+
+    return change
+
+
+def _sign_id(new: str) -> Change:
+    """Another id of an image of a TT100K file, also in the list of the split."""
+
+    def change(_keys: dict[str, Any], files: Files) -> None:
+        images = _tree(files, "annotations.json")["imgs"]
+        images[new] = images.pop("4")
+        files["test/ids.txt"] = Rows(f"{new}\n5", " ")
+
+    return change
+
+
+def _rows(text: str) -> Change:
+    """The rows of a VisDrone file."""
+
+    def change(_keys: dict[str, Any], files: Files) -> None:
+        files["val/annotations/4.txt"] = Rows(text, ",")
+
+    return change
+
+
 def _prologue(text: str, old: str = "", new: str = "") -> Change:
     """A prologue of a VOC file, and another text in it."""
 
@@ -152,13 +181,6 @@ def _link(target: str) -> Callable[[Path], None]:
     return lambda path: path.symlink_to(target)
 
 
-_BOMB = "[&a [x,x,x,x,x,x,x,x,x], " + ", ".join(
-    f"&{new} [{','.join(['*' + old] * 9)}]"
-    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-) + "]"  # fmt: skip
-_ENTITIES = '<!DOCTYPE a [<!ENTITY a "xxxxxxxxxx">' + "".join(
-    f'<!ENTITY {new} "{f"&{old};" * 10}">' for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-) + "]>"  # fmt: skip
 _DIGITS = hostile.raw("digits6000")
 
 KNOWN_DATA = [
@@ -205,16 +227,13 @@ KNOWN_DATA = [
     _known("coco", "images of /", _keys(train_images="/"), refused=True),
     _known("coco", "annotations by NUL", _keys(train="\0"), refused=True),
     _known("visdrone", "two links to itself", _file("train/images", _two_links)),
-    _known("visdrone", "a column of 6000", lambda _, files: files.update(
-        {"val/annotations/4.txt": Rows("9" * 6000 + ",1,5,5,1,4,0,0", ",")}), refused=True),
-    _known("visdrone", "a box of 1e308", lambda _, files: files.update(
-        {"val/annotations/4.txt": Rows("1,1,1e308,5,1,4,0,0", ",")}), refused=True),
-    _known("visdrone", "a row of escapes", lambda _, files: files.update(
-        {"val/annotations/4.txt": Rows("\x1b[2J\x9b", ",")}), refused=True),
+    _known("visdrone", "a column of 6000", _rows("9" * 6000 + ",1,5,5,1,4,0,0"), refused=True),
+    _known("visdrone", "a box of 1e308", _rows("1,1,1e308,5,1,4,0,0"), refused=True),
+    _known("visdrone", "a row of escapes", _rows("\x1b[2J\x9b"), refused=True),
     _known("visdrone", "a FIFO", _file("val/annotations/4.txt", os.mkfifo), refused=True),
     _known("voc", "an unknown encoding", _prologue('<?xml version="1.0" encoding="foo"?>'), True),
     _known("voc", "another encoding", _prologue('<?xml version="1.0" encoding="utf-16"?>'), True),
-    _known("voc", "entities", _prologue(_ENTITIES, "car", "&i;"), refused=True),
+    _known("voc", "entities", _prologue(hostile.ENTITIES, "car", "&i;"), refused=True),
     _known("voc", "a file as entity", _prologue(
         '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]>', "car", "&x;"), refused=True),
     _known("voc", "a class of escapes", _prologue("", "car", "a\x9b31m"), refused=True),
@@ -228,8 +247,8 @@ KNOWN_DATA = [
     _known("yolo", "a name with a surrogate", _names('["\\ud800", b, c]')),
     _known("yolo", "a name of NUL", _names('["\\0", b, c]')),
     _known("yolo", "names of escapes", _names('["\\e[2J", "b\\x9b", "\\r"]'), runs=True),
-    _known("yolo", "names of aliases", _names(_BOMB), refused=True),
-    _known("yolo", "a name of aliases", _names(f"[{_BOMB}, b, c]"), refused=True),
+    _known("yolo", "names of aliases", _names(hostile.ALIASES), refused=True),
+    _known("yolo", "a name of aliases", _names(f"[{hostile.ALIASES}, b, c]"), refused=True),
     _known("yolo", "equal names", _names("[0, 0, 1]"), refused=True),
     _known("yolo", "names of one text", _names('[0, "0", 1]'), refused=True),
     _known("yolo", "ids of 2^63", _names("{9223372036854775808: a}"), refused=True),
@@ -239,9 +258,12 @@ KNOWN_DATA = [
     _known("yolo", "names 400 deep", _names("[" * 400 + "]" * 400), refused=True),
     _known("yolo", "6000 digits", _names("[" + "9" * 6000 + ", b, c]")),
     _known("yolo", "python", _names("[!!python/name:os.system , b, c]"), refused=True),
-    _known("yolo", "aliases as images", _yolo(f"train: {_BOMB}\nval: images/val\nnames: [a]"), True),
-    _known("yolo", "NUL as images", _yolo('train: "\\0"\nval: images/val\nnames: [a, b, c]'), True),
-    _known("yolo", "images of proc", _yolo("train: /proc\nval: images/val\nnames: [a, b, c]"), True),
+    _known("yolo", "aliases as images", _yolo(f"train: {hostile.ALIASES}\nval: images/val\nnames: [a]"),
+           refused=True),
+    _known("yolo", "NUL as images", _yolo(
+        'train: "\\0"\nval: images/val\nnames: [a, b, c]'), refused=True),
+    _known("yolo", "images of proc", _yolo(
+        "train: /proc\nval: images/val\nnames: [a, b, c]"), refused=True),
     _known("yolo", "a path upwards", _yolo(
         "path: ../../../../..\ntrain: proc/self\nval: images/val\nnames: [a, b, c]"), True),
     _known("yolo", "/dev/zero as list", _yolo(
@@ -249,20 +271,10 @@ KNOWN_DATA = [
     _known("yolo", "two links to itself", _file("images/train", _two_links), refused=True),
     _known("yolo", "a FIFO as config", _file("data.yaml", os.mkfifo), refused=True),
     _known("yolo", "/dev/zero as config", _file("data.yaml", _link("/dev/zero")), refused=True),
-    _known("tt100k", "a deep list", lambda _, files: _tree(files, "annotations.json")["imgs"]["4"]
-           .update(objects=hostile.raw("deep3000")), refused=True),
-    _known("tt100k", "an id of 2^64", lambda _, files: (
-        _tree(files, "annotations.json")["imgs"].update(
-            {str(2**64): _tree(files, "annotations.json")["imgs"].pop("4")}),
-        files.update({"test/ids.txt": Rows(f"{2**64}\n5", " ")}))[1], refused=True),
-    _known("tt100k", "an id of 5000 digits", lambda _, files: (
-        _tree(files, "annotations.json")["imgs"].update(
-            {"9" * 5000: _tree(files, "annotations.json")["imgs"].pop("4")}),
-        files.update({"test/ids.txt": Rows("9" * 5000 + "\n5", " ")}))[1], refused=True),
-    _known("tt100k", "a path with ..", lambda _, files: _tree(files, "annotations.json")["imgs"]["4"]
-           .update(path="../x.png"), refused=True),
-    _known("tt100k", "an absolute path", lambda _, files: _tree(files, "annotations.json")["imgs"]
-           ["4"].update(path="/dev/zero"), refused=True),
-    _known("tt100k", "a path of escapes", lambda _, files: _tree(files, "annotations.json")["imgs"]
-           ["4"].update(path="test/\x1b[2J"), refused=True),
+    _known("tt100k", "a deep list", _sign("objects", hostile.raw("deep3000")), refused=True),
+    _known("tt100k", "an id of 2^64", _sign_id(str(2**64)), refused=True),
+    _known("tt100k", "an id of 5000 digits", _sign_id("9" * 5000), refused=True),
+    _known("tt100k", "a path with ..", _sign("path", "../x.png"), refused=True),
+    _known("tt100k", "an absolute path", _sign("path", "/dev/zero"), refused=True),
+    _known("tt100k", "a path of escapes", _sign("path", "test/\x1b[2J"), refused=True),
 ]  # fmt: skip

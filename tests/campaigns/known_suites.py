@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.campaigns import hostile
+
 _HEAD = """\
 input: {size: [64, 64]}
 backbone: {name: resnet18, weights: none, norm: train}
@@ -14,15 +16,6 @@ device: cpu
 """
 _DATA = "dataset: {format: synthetic, train: 3, val: 2, size: [64, 64]}\n"
 _METHODS = "methods: [fpn]\n"
-_BOMB = (
-    "[&a [x,x,x,x,x,x,x,x,x], "
-    + ", ".join(
-        f"&{new} [{','.join(['*' + old] * 9)}]"
-        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-    )
-    + "]"
-)
-"""A list that holds 9^9 items, in 500 bytes."""
 
 
 def _with(line: str, methods: str = _METHODS, data: str = _DATA) -> str:
@@ -67,20 +60,20 @@ KNOWN_TEXTS = {
     ),
     "a chain of 400 origins": _with("", methods=_chain(400)),
     "2000 rows": _with("", methods=f"methods: [{', '.join(['fpn'] * 2000)}]\n"),
-    "aliases in engine": _with(f"engine: {_BOMB}"),
-    "aliases in title": _with(f"title: {_BOMB}"),
-    "aliases in methods": _with("", methods=f"methods: {_BOMB}\n"),
-    "aliases in a row": _with("", methods=f"methods: [{_BOMB}]\n"),
-    "aliases in a switch": _with("", methods=f"methods: [{{name: fpn, fuse: {_BOMB}}}]\n"),
-    "aliases in format": _with("", data=f"dataset: {{format: {_BOMB}}}\n"),
-    "aliases in a label": _with("", methods=f"methods: [{{name: fpn, label: {_BOMB}}}]\n"),
+    "aliases in engine": _with(f"engine: {hostile.ALIASES}"),
+    "aliases in title": _with(f"title: {hostile.ALIASES}"),
+    "aliases in methods": _with("", methods=f"methods: {hostile.ALIASES}\n"),
+    "aliases in a row": _with("", methods=f"methods: [{hostile.ALIASES}]\n"),
+    "aliases in a switch": _with("", methods=f"methods: [{{name: fpn, fuse: {hostile.ALIASES}}}]\n"),
+    "aliases in format": _with("", data=f"dataset: {{format: {hostile.ALIASES}}}\n"),
+    "aliases in a label": _with("", methods=f"methods: [{{name: fpn, label: {hostile.ALIASES}}}]\n"),
     "aliases in a reason": _with(
-        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: 1, reason: {_BOMB}}}}}]\n"
+        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: 1, reason: {hostile.ALIASES}}}}}]\n"
     ),
     "aliases in a deviation": _with(
-        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: {_BOMB}, reason: x}}}}]\n"
+        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: {hostile.ALIASES}, reason: x}}}}]\n"
     ),
-    "aliases as a key": _with(f"? {_BOMB}\n: 1"),
+    "aliases as a key": _with(f"? {hostile.ALIASES}\n: 1"),
     "a list in itself": _with("title: &a [*a]"),
     "a mapping in itself": _with("neck: &a {b: *a}"),
     "merges of merges": _with(
@@ -134,7 +127,7 @@ KNOWN_OPTIONS = (
     ("--set", "title=" + "[" * 400 + "]" * 400), ("--set", 'title="\\0"'),
     ("--set", 'title="\\uD800"'), ("--set", 'dataset.root="\\0"'), ("--set", "head=[a]"),
     ("--set", "title=[&a [x,x],&b [*a,*a],&c [*b,*b],&d [*c,*c],&e [*d,*d],*e]"),
-    ("--set", f"engine={_BOMB}"),
+    ("--set", f"engine={hostile.ALIASES}"),
     ("--set", "title=&a [*a]"), ("--set", "=1"), ("--set", "." * 3000 + "=1"),
     ("--set", "a" * 5000 + "=1"), ("--set", "\x1b[2J=1"), ("--set", "title=\x1b[2J"),
     ("--set", "title=!!python/object/apply:os.system ['touch x']"), ("--set", "methods=[]"),
