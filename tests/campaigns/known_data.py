@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.campaigns import hostile
 from tests.campaigns.datasets import LAYOUTS, Files, Rows, Special, Tree, Xml
+from tests.campaigns.hostile import ALIASES, ENTITIES
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ KNOWN_DATA = [
     _known("visdrone", "a FIFO", _file("val/annotations/4.txt", os.mkfifo), refused=True),
     _known("voc", "an unknown encoding", _prologue('<?xml version="1.0" encoding="foo"?>'), True),
     _known("voc", "another encoding", _prologue('<?xml version="1.0" encoding="utf-16"?>'), True),
-    _known("voc", "entities", _prologue(hostile.ENTITIES, "car", "&i;"), refused=True),
+    _known("voc", "entities", _prologue(ENTITIES, "car", "&i;"), refused=True),
     _known("voc", "a file as entity", _prologue(
         '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]>', "car", "&x;"), refused=True),
     _known("voc", "a class of escapes", _prologue("", "car", "a\x9b31m"), refused=True),
@@ -247,8 +248,8 @@ KNOWN_DATA = [
     _known("yolo", "a name with a surrogate", _names('["\\ud800", b, c]')),
     _known("yolo", "a name of NUL", _names('["\\0", b, c]')),
     _known("yolo", "names of escapes", _names('["\\e[2J", "b\\x9b", "\\r"]'), runs=True),
-    _known("yolo", "names of aliases", _names(hostile.ALIASES), refused=True),
-    _known("yolo", "a name of aliases", _names(f"[{hostile.ALIASES}, b, c]"), refused=True),
+    _known("yolo", "names of aliases", _names(ALIASES), refused=True),
+    _known("yolo", "a name of aliases", _names(f"[{ALIASES}, b, c]"), refused=True),
     _known("yolo", "equal names", _names("[0, 0, 1]"), refused=True),
     _known("yolo", "names of one text", _names('[0, "0", 1]'), refused=True),
     _known("yolo", "ids of 2^63", _names("{9223372036854775808: a}"), refused=True),
@@ -258,7 +259,7 @@ KNOWN_DATA = [
     _known("yolo", "names 400 deep", _names("[" * 400 + "]" * 400), refused=True),
     _known("yolo", "6000 digits", _names("[" + "9" * 6000 + ", b, c]")),
     _known("yolo", "python", _names("[!!python/name:os.system , b, c]"), refused=True),
-    _known("yolo", "aliases as images", _yolo(f"train: {hostile.ALIASES}\nval: images/val\nnames: [a]"),
+    _known("yolo", "aliases as images", _yolo(f"train: {ALIASES}\nval: images/val\nnames: [a]"),
            refused=True),
     _known("yolo", "NUL as images", _yolo(
         'train: "\\0"\nval: images/val\nnames: [a, b, c]'), refused=True),

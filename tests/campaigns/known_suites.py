@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.campaigns import hostile
+from tests.campaigns.hostile import ALIASES
 
 _HEAD = """\
 input: {size: [64, 64]}
@@ -60,20 +60,20 @@ KNOWN_TEXTS = {
     ),
     "a chain of 400 origins": _with("", methods=_chain(400)),
     "2000 rows": _with("", methods=f"methods: [{', '.join(['fpn'] * 2000)}]\n"),
-    "aliases in engine": _with(f"engine: {hostile.ALIASES}"),
-    "aliases in title": _with(f"title: {hostile.ALIASES}"),
-    "aliases in methods": _with("", methods=f"methods: {hostile.ALIASES}\n"),
-    "aliases in a row": _with("", methods=f"methods: [{hostile.ALIASES}]\n"),
-    "aliases in a switch": _with("", methods=f"methods: [{{name: fpn, fuse: {hostile.ALIASES}}}]\n"),
-    "aliases in format": _with("", data=f"dataset: {{format: {hostile.ALIASES}}}\n"),
-    "aliases in a label": _with("", methods=f"methods: [{{name: fpn, label: {hostile.ALIASES}}}]\n"),
+    "aliases in engine": _with(f"engine: {ALIASES}"),
+    "aliases in title": _with(f"title: {ALIASES}"),
+    "aliases in methods": _with("", methods=f"methods: {ALIASES}\n"),
+    "aliases in a row": _with("", methods=f"methods: [{ALIASES}]\n"),
+    "aliases in a switch": _with("", methods=f"methods: [{{name: fpn, fuse: {ALIASES}}}]\n"),
+    "aliases in format": _with("", data=f"dataset: {{format: {ALIASES}}}\n"),
+    "aliases in a label": _with("", methods=f"methods: [{{name: fpn, label: {ALIASES}}}]\n"),
     "aliases in a reason": _with(
-        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: 1, reason: {hostile.ALIASES}}}}}]\n"
+        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: 1, reason: {ALIASES}}}}}]\n"
     ),
     "aliases in a deviation": _with(
-        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: {hostile.ALIASES}, reason: x}}}}]\n"
+        "", methods=f"methods: [{{name: fpn, deviations: {{schedule.lr: {ALIASES}, reason: x}}}}]\n"
     ),
-    "aliases as a key": _with(f"? {hostile.ALIASES}\n: 1"),
+    "aliases as a key": _with(f"? {ALIASES}\n: 1"),
     "a list in itself": _with("title: &a [*a]"),
     "a mapping in itself": _with("neck: &a {b: *a}"),
     "merges of merges": _with(
@@ -127,7 +127,7 @@ KNOWN_OPTIONS = (
     ("--set", "title=" + "[" * 400 + "]" * 400), ("--set", 'title="\\0"'),
     ("--set", 'title="\\uD800"'), ("--set", 'dataset.root="\\0"'), ("--set", "head=[a]"),
     ("--set", "title=[&a [x,x],&b [*a,*a],&c [*b,*b],&d [*c,*c],&e [*d,*d],*e]"),
-    ("--set", f"engine={hostile.ALIASES}"),
+    ("--set", f"engine={ALIASES}"),
     ("--set", "title=&a [*a]"), ("--set", "=1"), ("--set", "." * 3000 + "=1"),
     ("--set", "a" * 5000 + "=1"), ("--set", "\x1b[2J=1"), ("--set", "title=\x1b[2J"),
     ("--set", "title=!!python/object/apply:os.system ['touch x']"), ("--set", "methods=[]"),
