@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -14,8 +20,12 @@ from click.shell_completion import CompletionItem
 
 import sobench
 from sobench.errors import NothingToCompare, RequestError, SobenchError, did_you_mean
+from sobench.text import in_short, printable, quoted, shortened
 
-INTERRUPTED = 130
+_LONGEST_MESSAGE = 2000
+
+_PATIENCE = 3
+"""Signals that stop a command at most once; one more ends the process wherever it is."""
 
 COMMANDS = {
     "run": "Train and score what is missing, then print the leaderboard.",
@@ -50,7 +60,7 @@ class LazyCommands(click.Group):
         """As in ``click.Group``, with the nearest name for an unknown one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            ctx.fail(f"No such command {name!r};{did_you_mean(name, COMMANDS)}")
+            ctx.fail(f"No such command {quoted(name)};{did_you_mean(name, COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -73,42 +83,103 @@ class LazyCommands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Compare small-object detectors under uniform conditions."""
-    del debug  # read by main(), which also catches errors before a command begins
+    del debug  # read by main(), which takes it out wherever it is written
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: errors are one or two lines on stderr."""
-    debug = "--debug" in (sys.argv if arguments is None else arguments)
+    """Run the command line and exit: errors are one or two lines on stderr.
+
+    ``--debug`` may be written before or after the command.
+    """
+    _open_streams()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    stopped = stop_once()
     try:
-        code = cli.main(arguments, standalone_mode=False)
+        code = cli.main([word for word in words if word != "--debug"], standalone_mode=False)
+        # Written here, where a full disk can still be told.
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(RequestError.exit_code)
     except click.ClickException as error:
-        error.show()
-        sys.exit(RequestError.exit_code)
+        _fail(_usage(error), RequestError.exit_code, debug)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on from the last checkpoint", err=True)
-        sys.exit(INTERRUPTED)
+        number = stopped[0] if stopped else signal.SIGINT
+        _fail("interrupted; the same command goes on from the last checkpoint", 128 + number)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     except SobenchError as error:
         kind = "nothing to show" if isinstance(error, NothingToCompare) else "error"
         _fail(f"{kind}: {error}", error.exit_code, debug)
     except OSError as error:
         # A results folder that cannot be written, a full disk.
-        if error.filename is None or error.strerror is None:
-            raise
-        _fail(f"error: {error.filename}: {error.strerror}", RequestError.exit_code, debug)
+        where = "a file or the output" if error.filename is None else error.filename
+        _fail(f"error: {where}: {error.strerror or error}", RequestError.exit_code, debug)
+    except MemoryError as error:
+        _fail(f"error: not enough memory ({in_short(error)})", SobenchError.exit_code, debug)
+    except Exception as error:
+        _fail(
+            f"internal error: {in_short(error)}\nrun it again with --debug and report what it says",
+            SobenchError.exit_code,
+            debug,
+        )
 
 
-def _fail(message: str, code: int, debug: bool) -> NoReturn:
-    if debug:
-        traceback.print_exc()
-    click.echo(message, err=True)
+def _open_streams() -> None:
+    """Let stdout and stderr take every text, also where they are closed or know few characters."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def stop_once() -> list[int]:
+    """Let the first SIGINT or SIGTERM interrupt the command, and the next two let it clean up.
+
+    Returns:
+        a list that the numbers of the signals are appended to.
+    """
+    received: list[int] = []
+    owner = os.getpid()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if os.getpid() != owner or len(received) > _PATIENCE:
+            signal.signal(number, signal.SIG_DFL)  # a loader's process, or one that hangs
+            os.kill(os.getpid(), number)
+        elif len(received) == 1:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+    return received
+
+
+def _usage(error: click.ClickException) -> str:
+    """What click would print, which repeats arguments as they were given."""
+    text = io.StringIO()
+    error.show(text)
+    return text.getvalue().rstrip("\n")
+
+
+def _fail(message: str, code: int, debug: bool = False) -> NoReturn:
+    with suppress(OSError):  # stderr may be full or closed as well
+        if debug:
+            click.echo(printable(traceback.format_exc(), keep="\n"), err=True)
+        click.echo(printable(shortened(message, _LONGEST_MESSAGE), keep="\n"), err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """Forget what could not be written, or Python would try again when it exits, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

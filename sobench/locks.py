@@ -48,7 +48,8 @@ def locked(folder: Path, wait: Callable[[str], None] | None = None) -> Iterator[
         try:
             yield
         finally:
-            if _read_owner(folder / _OWNER) == _process(os.getpid()):
+            owner = _read_owner(folder / _OWNER)
+            if owner is not None and owner == _process(os.getpid()):
                 with suppress(OSError):
                     (folder / _OWNER).unlink()
     finally:

@@ -1,4 +1,4 @@
-"""Text that came from elsewhere, as a message or a table shows it: on one line, and not too long."""
+"""Text that came from elsewhere, as a message shows it: on one line, and not too long."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def in_short(error: BaseException) -> str:
     kind = type(error).__name__
     try:
         text = str(error).partition("\n")[0]
-    except Exception:  # an exception of another package may fail here as well
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an exception of another package may fail here as well
         text = ""
     return printable(shortened(f"{kind}: {text}" if text else kind, 300))
 

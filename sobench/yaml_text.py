@@ -87,7 +87,7 @@ class _BoundedLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node as the base class does, but stop where a limit is exceeded."""
-        event = self.peek_event()
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         tag = getattr(event, "tag", None)
         if tag not in (None, "!", f"{_TAG}str"):
             name = quoted(tag.replace(_TAG, "!!"))
@@ -154,7 +154,7 @@ _BoundedLoader.add_constructor(f"{_TAG}int", _BoundedLoader.construct_number)
 _BoundedLoader.add_constructor(f"{_TAG}float", _BoundedLoader.construct_number)
 
 
-def _error(problem: str, place: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
+def _error(problem: str, place: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 

@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from sobench.report.terminal import PlainConsole
+from sobench.suite.sections import MAX_EPOCHS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MOST_IMAGES = 10**9
 
 _SUITE_OPTIONS = [
     click.argument("suite", type=click.Path(path_type=Path)),
@@ -20,11 +25,12 @@ _SUITE_OPTIONS = [
         help="Override a key of the suite, such as schedule.lr=0.02.",
     ),
     click.option(
-        "--epochs", type=click.IntRange(min=1),
+        "--epochs", type=click.IntRange(min=1, max=MAX_EPOCHS),
         help="Train for this many epochs; milestones move in proportion.",
     ),
     click.option(
-        "--limit", type=click.IntRange(min=1), help="Use the first N images of each split."
+        "--limit", type=click.IntRange(min=1, max=_MOST_IMAGES),
+        help="Use the first N images of each split.",
     ),
     click.option("--methods", metavar="A,B", default="", help="Only these rows."),
     click.option("--seeds", metavar="0,1", default="", help="These seeds, not the suite's."),
@@ -50,7 +56,7 @@ trust_mtime_option = click.option(
 )  # fmt: skip
 
 
-class ResultConsole(Console):
+class ResultConsole(PlainConsole):
     """The console for results; a reader that leaves, such as ``head``, is not an error."""
 
     def on_broken_pipe(self) -> None:
@@ -62,4 +68,9 @@ def stdout() -> Console:
     """The console for results."""
     # Without a terminal a table must not be squeezed into 80 columns.
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200
-    return ResultConsole(width=width, emoji=False)
+    return ResultConsole(width=width)
+
+
+def stderr() -> Console:
+    """The console for progress and warnings."""
+    return PlainConsole(stderr=True)

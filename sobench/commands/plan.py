@@ -11,6 +11,7 @@ from sobench.commands.options import results_option, stdout, suite_options, trus
 from sobench.errors import DataError
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.plan import print_plan
+from sobench.runs.search import changed_data
 from sobench.runs.state import read_states
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import with_required
@@ -30,7 +31,8 @@ def command(results: Path, trust_mtime: bool, **options: Any) -> None:
     except DataError as error:
         problem = error
     runs = with_required(request.runs(data))
-    print_plan(runs, read_states(runs, results) if data else {}, stdout())
+    states = read_states(runs, results) if data else {}
+    print_plan(runs, states, stdout(), changed_data(runs, results) if data else ())
     # Without its data a suite can be looked at, but not run.
     if problem is not None:
         raise problem

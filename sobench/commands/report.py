@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from sobench.errors import RequestError, did_you_mean
 from sobench.files import write_atomic
 from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_leaderboard
-from sobench.suite.overrides import read_request
+from sobench.suite.overrides import Request, read_request
+from sobench.text import printable
 
 _NAMES = ("terminal", *FORMATS)
 
@@ -26,11 +28,16 @@ _NAMES = ("terminal", *FORMATS)
     help="One, or several with commas and --out.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write SUITE.FORMAT into.")
-def command(results: Path, formats: str, out: Path | None, **options: Any) -> None:
+@click.option(
+    "--data", metavar="FINGERPRINT", default="",
+    help="The state of the data, if there are results on several; its first digits are enough.",
+)  # fmt: skip
+def command(results: Path, formats: str, out: Path | None, data: str, **options: Any) -> None:
     """Print the leaderboard of a suite from the results so far."""
     names = _format_names(formats, out)
     request = read_request(**options)
-    board = leaderboard(request.runs(""), results)
+    board = leaderboard(request.runs(""), results, data)
+    stem = _stem(request, options["settings"], data)
     for name in names:
         if name == "terminal":
             print_leaderboard(board, stdout())
@@ -39,9 +46,21 @@ def command(results: Path, formats: str, out: Path | None, **options: Any) -> No
         if out is None:
             click.echo(render(board), nl=False)
         else:
-            path = out / f"{request.suite.name}.{suffix}"
+            path = out / f"{stem}.{suffix}"
             write_atomic(path, render(board).encode())
-            click.echo(path)
+            click.echo(printable(str(path)))
+
+
+def _stem(request: Request, settings: Sequence[str], data: str) -> str:
+    """The name of the files: that of the suite, with what sets this table apart from its own.
+
+    So a table of other numbers, or of fewer, does not take the place of the suite's.
+    """
+    changed = {text.partition("=")[0].strip() for text in settings}
+    scoring = [str(getattr(request.suite, key)) for key in ("protocol", "engine") if key in changed]
+    narrowed = request.partial or request.methods or request.seeds
+    parts = (request.suite.name, *scoring, data, "partial" if narrowed else "")
+    return ".".join(filter(None, parts))
 
 
 def _format_names(formats: str, out: Path | None) -> list[str]:

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from sobench.commands.options import results_option, stdout, suite_options, trust_mtime_option
+from sobench.commands.options import (
+    results_option,
+    stderr,
+    stdout,
+    suite_options,
+    trust_mtime_option,
+)
 from sobench.compare import leaderboard
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.progress import MatrixProgress
 from sobench.report.terminal import print_leaderboard
+from sobench.runs.search import changed_data
 from sobench.runs.state import state_of
 from sobench.suite.overrides import read_request
 
@@ -49,8 +55,10 @@ def command(
 
     chosen = choose_device(device or request.suite.device)
     # What methods of other packages print must not get among the results.
-    with MatrixProgress(Console(stderr=True)) as progress, redirect_stdout(sys.stderr):
+    with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
         warn_of_precision(request.suite.precision, chosen, progress.warn)
+        for line in changed_data(runs, results):
+            progress.warn(line)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
     # The board is built from the outcomes, which no file need be read again for.
     by_id = {outcome.settings_id: outcome for outcome in outcomes}

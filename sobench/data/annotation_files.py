@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 from sobench.data.regular_files import open_regular
 from sobench.errors import DataError
+from sobench.text import printable, shortened
 
 LARGEST_FILE = 2**31
 """Bytes of the largest annotation file that is read; all of COCO has a quarter of that."""
@@ -20,7 +21,6 @@ LARGEST_FILE = 2**31
 LARGEST_ID = 2**63 - 1
 """Ids are stored as 64-bit integers."""
 
-_SHOWN = 80
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 40
 
@@ -31,12 +31,12 @@ def shown(value: object) -> str:
         text = _SHORT.repr(value)
     except ValueError:  # Python does not write integers of thousands of digits
         text = f"<{type(value).__name__} of thousands of digits>"
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 4]} ..."
+    return shortened(text)
 
 
 def plain(text: str) -> str:
-    """A text as ``shown`` gives it, without the quotes."""
-    return shown(text)[1:-1]
+    """A text for a message, like ``shown`` but without quotes."""
+    return printable(shortened(text))
 
 
 def is_whole(value: object) -> TypeGuard[int]:

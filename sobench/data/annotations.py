@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
-from unicodedata import category
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from sobench.data.annotation_files import shown
 from sobench.data.dataset import AnnotatedImage, FloatArray, Size, SkippedRow, as_boxes, as_labels
 from sobench.errors import DataError
 from sobench.suite.protocols import INFINITE_AREA
+from sobench.text import is_printable
 
 Split = Literal["train", "val"]
 Box = tuple[float, float, float, float]
@@ -31,9 +31,6 @@ LARGEST_SIDE = 2**20
 
 FARTHEST = 100
 """A box may reach out of its image by this many times the image's longer side."""
-
-# Control characters, halves of characters, and ends of lines and paragraphs.
-_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
 # Annotation files round to a hundredth of a pixel; that much is not "outside".
 _ROUNDING = 0.01
@@ -78,8 +75,7 @@ def check_class_names(names: Iterable[str], place: str) -> None:
     """
     seen: set[str] = set()
     for name in names:
-        unprintable = any(category(character) in _UNPRINTABLE for character in name)
-        if not name.strip() or len(name) > LONGEST_NAME or unprintable:
+        if not name.strip() or len(name) > LONGEST_NAME or not is_printable(name):
             raise DataError(
                 f"{place}: class name {shown(name)} is not a valid name; "
                 f"write 1 to {LONGEST_NAME} characters that can be printed"

@@ -14,15 +14,16 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from sobench.data.augment import Augmentation
-from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray, Size
+from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray, Images, Size
 from sobench.data.resize import ResizeGeometry, at_double_size, input_shape, resize_geometry
 from sobench.data.targets import Batch, Targets
+from sobench.errors import DataError
 from sobench.suite.sections import Augment, Input
 
 
 def training_batches(
     dataset: Dataset,
-    images: ImageArray,
+    images: Images,
     settings: Input,
     augment: Augment,
     batch_size: int,
@@ -30,7 +31,7 @@ def training_batches(
     epoch: int,
     start: int = 0,
     workers: int = 0,
-    images_2x: ImageArray | None = None,
+    images_2x: Images | None = None,
 ) -> Iterator[Batch]:
     """The batches of one epoch from step ``start`` on; a pure function of its arguments.
 
@@ -51,6 +52,9 @@ def training_batches(
         images_2x: ``[N, h, w, 3]`` uint8, the images resized for ``at_double_size(settings)``.
             The batches then carry ``images_2x``, augmented as the images are; everything else is
             bit for bit the same as without.
+
+    Raises:
+        DataError: an image is damaged in the cache.
     """
     # Planned ahead for the whole epoch, so that a resumed one can begin at any step.
     order = np.random.default_rng((seed, epoch)).permutation(len(images))
@@ -58,14 +62,17 @@ def training_batches(
     steps = [order[i : i + length] for i in range(0, len(order) - length + 1, length)]
     keys = [[(int(i), _image_seed(seed, epoch, int(i))) for i in step] for step in steps[start:]]
 
-    yield from DataLoader(
+    for batch in DataLoader(
         _TrainingSamples(dataset, images, settings, augment, images_2x),
         batch_sampler=keys,
         collate_fn=_collate,
         num_workers=workers,
         pin_memory=workers > 0 and torch.cuda.is_available(),
         generator=torch.Generator(),  # else each epoch's loader would draw from the global one
-    )
+    ):
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
 
 
 def steps_per_epoch(num_images: int, batch_size: int) -> int:
@@ -73,7 +80,7 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
     return max(1, num_images // batch_size)
 
 
-def inference_batches(images: ImageArray, batch_size: int) -> Iterator[Tensor]:
+def inference_batches(images: Images, batch_size: int) -> Iterator[Tensor]:
     """``[B, 3, H, W]`` uint8 in the order of the dataset; the last batch may be smaller."""
     for start in range(0, len(images), batch_size):
         yield torch.from_numpy(np.array(images[start : start + batch_size])).permute(0, 3, 1, 2)
@@ -85,10 +92,10 @@ class _TrainingSamples(TorchDataset[Any]):
     def __init__(
         self,
         dataset: Dataset,
-        images: ImageArray,
+        images: Images,
         settings: Input,
         augment: Augment,
-        images_2x: ImageArray | None,
+        images_2x: Images | None,
     ) -> None:
         self.dataset = dataset
         self.images = images
@@ -96,8 +103,14 @@ class _TrainingSamples(TorchDataset[Any]):
         self.augmentation = Augmentation(augment, input_shape(settings))
         self.images_2x = images_2x
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        index, seed = key
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor] | DataError:
+        # Handed on, because what a loader process raises arrives as text with a traceback.
+        try:
+            return self._augmented(*key)
+        except DataError as error:
+            return error
+
+    def _augmented(self, index: int, seed: int) -> dict[str, Tensor]:
         annotated = self.dataset.images[index]
         sample = _sample(annotated, self.images[index], self.settings)
         if self.images_2x is not None:
@@ -143,7 +156,12 @@ def _boxes(boxes: FloatArray, geometry: ResizeGeometry) -> tv_tensors.BoundingBo
     )
 
 
-def _collate(samples: list[dict[str, Tensor]]) -> Batch:
+def _collate(outcomes: list[dict[str, Tensor] | DataError]) -> Batch | DataError:
+    samples: list[dict[str, Tensor]] = []
+    for outcome in outcomes:
+        if isinstance(outcome, DataError):
+            return outcome
+        samples.append(outcome)
     targets = Targets(
         _pad_and_stack([s["boxes"] for s in samples]),
         _pad_and_stack([s["labels"] for s in samples], value=-1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,22 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 ImageArray = NDArray[np.uint8]
+
+
+class Images(Protocol):
+    """``[N, H, W, 3]`` uint8 images of one size: the image cache, or an array in memory.
+
+    An index gives ``[H, W, 3]``, a slice ``[n, H, W, 3]``.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of images, height, width, 3."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int | slice, /) -> ImageArray: ...
+
 
 Size = tuple[int, int]
 """Height and width in pixels, in this order everywhere."""

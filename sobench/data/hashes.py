@@ -14,12 +14,13 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sobench.data.cache import cache_folder
+from sobench.data.cache import cache_folder, cache_lock
 from sobench.errors import DataError, SobenchError
-from sobench.files import write_atomic
+from sobench.files import remove_orphans, write_atomic
 from sobench.suite.datasets import FileData
 
 _THREADS = 8  # more than processors, because a network's answers are waited for
@@ -190,7 +191,7 @@ def _read(memory: Path) -> dict[str, _FileDigest]:
 def _write(memory: Path, entries: Mapping[str, _FileDigest]) -> None:
     content = json.dumps(entries).encode()
     digest = hashlib.sha256(content).hexdigest().encode()
-    try:
+    # A memory that cannot be kept costs time, and no result.
+    with suppress(OSError, SobenchError), cache_lock(memory.name):
+        remove_orphans(memory.parent, memory.name)
         write_atomic(memory, digest + b"\n" + content)
-    except (OSError, SobenchError):
-        return  # a memory that cannot be kept costs time, and no result

@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 from sobench.data import synthetic
-from sobench.data.annotation_files import plain
 from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset
 from sobench.data.formats import FORMATS
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
+from sobench.text import printable
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -36,10 +36,11 @@ def expand_root(root: str) -> Path:
 
     folder = Path(os.path.expanduser(_VARIABLE.sub(value, root)))  # noqa: PTH111
     if not folder.is_dir():
-        # Not the folder itself: a variable may hold something that is nobody's business.
+        # Not what a variable holds: that may be nobody's business.
+        place = printable(root if "$" in root else str(folder))
         raise DataError(
-            f"dataset.root: no folder {plain(root)}; put the dataset there, correct its "
-            "variables or --set dataset.root=FOLDER"
+            f"dataset.root: no folder {place}; put the dataset there, correct its variables or "
+            "--set dataset.root=FOLDER"
         )
     return folder
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from sobench.data.annotation_files import LARGEST_ID, is_number, read_regular, read_rows, shown
+from sobench.data.annotation_files import LARGEST_ID, is_number, read_rows, shown
 from sobench.data.annotations import Split, check_class_names, check_inside, is_inside
 from sobench.data.images import SUFFIXES, list_images
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.datasets import YoloData
+from sobench.text import printable, shortened
+from sobench.yaml_text import UnreadableYaml, read_yaml_file
 
 CONFIG = "data.yaml"
 
@@ -78,19 +78,11 @@ def image_sources(root: Path, spec: YoloData, split: Split) -> list[ImageSource]
 def _config(root: Path) -> dict[str, Any]:
     file = root / CONFIG
     try:
-        content = yaml.safe_load(read_regular(file).decode())
+        content = read_yaml_file(file)
     except FileNotFoundError:
         raise DataError(f"{file}: no such file; correct dataset.root or write one") from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); replace it") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: is not a UTF-8 text file; replace it") from None
-    # What YAML takes for a date or a number may be none, and lists may be nested too deep.
-    except (ValueError, RecursionError):
-        raise DataError(f"{file}: holds a value that YAML cannot read; correct it") from None
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise DataError(f"{file}: is not valid YAML ({problem[:_LONGEST]}); correct it") from None
+    except UnreadableYaml as error:
+        raise DataError(f"{file}: {error}") from None
     if not isinstance(content, dict):
         raise DataError(f"{file}: has no keys; write train, val and names")
     return content
@@ -137,10 +129,9 @@ def _locate(root: Path, spec: YoloData, config: Mapping[str, Any], entry: str, k
     names = [str(Path(base) / entry), entry, entry.removeprefix("../")]
     found = [name for name in names if os.path.exists(root / name)]  # noqa: PTH110
     if not found:
-        tried = ", ".join(dict.fromkeys(str(root / name) for name in names))
-        raise DataError(
-            f"{file}: {key} is {shown(entry)}, found at none of {tried[:_LONGEST]}; correct it"
-        )
+        places = ", ".join(dict.fromkeys(str(root / name) for name in names))
+        tried = printable(shortened(places, _LONGEST))
+        raise DataError(f"{file}: {key} is {shown(entry)}, found at none of {tried}; correct it")
     name = next((name for name in found if is_inside(name, root, [root])), found[0])
     check_inside(name, root, _allowed(root, spec), f"{file}: {key}")
     return root / name
@@ -163,9 +154,9 @@ def _listed(file: Path, root: Path, spec: YoloData) -> ImageSource:
         folders = (file.parent, root)
         folder = next((folder for folder in folders if os.path.isfile(folder / name)), None)  # noqa: PTH113
         if folder is None:
+            place = printable(shortened(str(file.parent / name), _LONGEST))
             raise DataError(
-                f"{file}, row {number}: no image file {str(file.parent / name)[:_LONGEST]}; "
-                "put it back or remove the row"
+                f"{file}, row {number}: no image file {place}; put it back or remove the row"
             )
         check_inside(name, folder, _allowed(root, spec), f"{file}, row {number}")
         names.append(str(folder / name))

@@ -56,9 +56,11 @@ def builder(name: str) -> Callable[..., Detector]:
     """The function ``build`` of a method, from the module ``model`` of its package.
 
     Raises:
-        RequestError: the module cannot be imported or has no ``build``.
+        RequestError: the package cannot be used, or its module has no ``build``.
     """
     method = get_method(name)
+    if method.broken:
+        raise RequestError(f"methods: {name}: {method.broken}")
     module_name = f"{method.package}.model"
     where = f"methods: {name} of {method.source or 'sobench itself'}: module {module_name}"
     try:

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cached_images
+from sobench.data.cache import cached_images, check_images
+from sobench.data.check import WARNED, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
-from sobench.data.load import load
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.terminal import print_table
+from sobench.report.terminal import PlainConsole, print_table
 from sobench.suite.sections import Suite
+from sobench.text import printable
 
 _SHOWN = 5
 """Skipped rows that are printed one by one."""
@@ -40,8 +41,7 @@ def print_dataset(
     """
     identity = shown_fingerprint(suite.dataset, trust_mtime)
     console.print(f"{suite.dataset.format}, fingerprint {identity}", highlight=False)
-    split_names: tuple[Split, ...] = ("train", "val")
-    splits = {name: load(suite.dataset, name).first(limit) for name in split_names}
+    splits, warnings = checked_splits(suite.dataset, limit)
     statistics = {name: describe(dataset) for name, dataset in splits.items()}
     for name, dataset in splits.items():
         text = f"{name}: {len(dataset.images)} images, sha256 of their ids {ids_digest(dataset)}"
@@ -50,14 +50,17 @@ def print_dataset(
     _print_boxes(splits["train"].classes, statistics, console)
     for name, dataset in splits.items():
         _print_skipped(name, dataset.skipped, console)
+    for text in warnings:
+        _print_warning(f"warning: {text}", console)
     if not build_cache:
         return
     for name, dataset in splits.items():
-        stderr = Console(stderr=True)
+        stderr = PlainConsole(stderr=True)
         with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
             bar = progress.add_task(f"decode {name}", total=len(dataset.images))
             callback = partial(_advance, progress, bar)
             images = cached_images(dataset, name, identity, suite.input, callback)
+            check_images(images)
         size = images.nbytes / 2**20
         console.print(
             f"{name}: {len(images)} images readable, cache {size:.0f} MiB", highlight=False
@@ -95,6 +98,8 @@ def _print_totals(statistics: Mapping[Split, Statistics], console: Console) -> N
     print_table(console, headings, table_rows)
     for name, split in statistics.items():
         for note, count in split.notes.items():
+            if note in WARNED:
+                continue
             console.print(f"{name}: {count} {note}", highlight=False, markup=False)
     console.print()
 
@@ -111,10 +116,14 @@ def _print_boxes(
 
 def _print_skipped(name: str, skipped: Sequence[SkippedRow], console: Console) -> None:
     for row in skipped[:_SHOWN]:
-        text = f"{name}: skipped {row.file}, {row.row}: {row.reason}"
-        console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        _print_warning(f"{name}: skipped {row.file}, {row.row}: {row.reason}", console)
     if len(skipped) > _SHOWN:
-        console.print(f"{name}: and {len(skipped) - _SHOWN} more", style="yellow", highlight=False)
+        _print_warning(f"{name}: and {len(skipped) - _SHOWN} more", console)
+
+
+def _print_warning(text: str, console: Console) -> None:
+    text = printable(text)
+    console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _share(count: int, split: Statistics) -> str:

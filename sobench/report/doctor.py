@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.text import Text
 
 from sobench.data.cache import cache_folder
 from sobench.device import has_bf16
@@ -49,10 +50,10 @@ def checks() -> Iterator[Check]:
 def print_checks(console: Console) -> None:
     """Print all checks, with the remedy below those that are not in order."""
     for check in checks():
-        mark = "[green]ok[/green]  " if check.ok else "[yellow]look[/yellow]"
-        console.print(mark, f"{check.name}: {check.value}", highlight=False, soft_wrap=True)
+        mark = Text("ok  ", style="green") if check.ok else Text("look", style="yellow")
+        console.print(mark, Text(f"{check.name}: {check.value}"), soft_wrap=True)
         if not check.ok and check.remedy:
-            console.print(f"       {check.remedy}", style="dim", highlight=False, soft_wrap=True)
+            console.print(Text(f"       {check.remedy}", style="dim"), soft_wrap=True)
 
 
 def _cuda() -> Iterator[Check]:

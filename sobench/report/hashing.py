@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sobench.data.fingerprint import fingerprint
+from sobench.report.terminal import PlainConsole
 from sobench.suite.datasets import DataSpec
 
 _MANY = 1000
@@ -18,7 +18,7 @@ def shown_fingerprint(spec: DataSpec, trust_mtime: bool) -> str:
     Raises:
         DataError: a file or folder is missing or cannot be read.
     """
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(
         *columns, TimeRemainingColumn(), console=console, transient=True,

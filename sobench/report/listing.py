@@ -11,9 +11,10 @@ from sobench.report.keys import keys_table
 from sobench.report.terminal import print_table
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
-from sobench.suite.methods import Need, Switch, When, methods
+from sobench.suite.methods import Method, Need, Switch, When, methods
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
 from sobench.suite.reader import load
+from sobench.text import shortened
 from sobench.yaml_text import as_written
 
 
@@ -31,19 +32,22 @@ def print_list(kind: str, console: Console) -> None:
     print_table(console, headings, table_rows)
     if kind == "methods":
         for name, method in methods().items():
+            if method.broken:
+                console.print(f"{name} cannot be used: {method.broken}", soft_wrap=True)
+                continue
             if method.source:
                 text = f"{name} comes from {method.source}, {method.package}"
-                console.print(text, markup=False, highlight=False)
+                console.print(text)
             for key, switch in method.switches.items():
                 values = ", ".join(map(as_written, switch.values))
                 default = f"(default {as_written(switch.default)})"
                 text = f"{name}  {key}: {values} {default}: {switch.meaning}{_needs(switch)}"
-                console.print(text, style="dim", markup=False, highlight=False)
+                console.print(text, style="dim")
             for need in method.needs:
-                console.print(f"{name} {_required(need)}", markup=False, highlight=False)
+                console.print(f"{name} {_required(need)}")
             for deviation in method.deviations:
                 text = f"{name} deviates{_condition(deviation)}"
-                console.print(text, markup=False, highlight=False)
+                console.print(text)
 
 
 def _needs(switch: Switch) -> str:
@@ -73,10 +77,14 @@ def _condition(deviation: str | When) -> str:
 
 def _methods() -> tuple[list[str], list[list[str]]]:
     table_rows = [
-        [name, method.title, ", ".join(method.heads) or "its own", method.paper]
+        [name, method.title, _heads_of(method), method.paper or "-"]
         for name, method in methods().items()
     ]
     return ["method", "title", "heads", "paper"], table_rows
+
+
+def _heads_of(method: Method) -> str:
+    return "-" if method.broken else ", ".join(method.heads) or "its own"
 
 
 def _heads() -> tuple[list[str], list[list[str]]]:
@@ -110,8 +118,9 @@ def _suites() -> tuple[list[str], list[list[str]]]:
     for path in _suite_files():
         try:
             suite = load(path)
-        except SuiteError as error:
-            table_rows.append([str(path), "-", "-", str(error)])
+        except SuiteError as error:  # one broken file hides no other
+            problem = " ".join(str(error).removeprefix(f"{path}: ").split())
+            table_rows.append([str(path), "-", "-", shortened(problem, 200)])
             continue
         runs = len(suite.methods) * len(suite.seeds)
         labels = ", ".join(entry.label for entry in suite.methods)

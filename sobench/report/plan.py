@@ -12,11 +12,14 @@ from sobench.runs.state import RunState, States
 from sobench.suite.plan import Run
 
 
-def print_plan(runs: Sequence[Run], states: States, console: Console) -> None:
+def print_plan(
+    runs: Sequence[Run], states: States, console: Console, notes: Sequence[str] = ()
+) -> None:
     """Every run with its state, and beneath them the reasons of the states.
 
     Args:
         states: empty if the data are not at hand, which states and ids depend on.
+        notes: further lines.
     """
     numbers = {run.settings_id: str(number) for number, run in enumerate(runs, 1)}
     table_rows = [
@@ -35,7 +38,7 @@ def print_plan(runs: Sequence[Run], states: States, console: Console) -> None:
     headings = ["#", "method", "seed", "state", "run", "requires", "deviations"]
     print_table(console, headings, table_rows, f"{suite.title or suite.name}: {len(runs)} runs")
     lines = [_reason(run, states[run.settings_id]) for run in runs if states]
-    lines += [f"partial: {option}" for option in runs[0].partial]
+    lines += [*(f"partial: {option}" for option in runs[0].partial), *notes]
     for line in filter(None, lines):
         console.print(Text(line, style="dim"), soft_wrap=True)
 

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from sobench.text import printable
 
 if TYPE_CHECKING:
     from sobench.compare.leaderboard import Leaderboard
 
 _GAP = 2
 """Characters between two columns of a table, at most."""
+
+
+class PlainConsole(Console):
+    """A console for text that others wrote: brackets, colons and control characters are text."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **settings)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render as the base class does, and write out what a terminal would obey."""
+        for segment in super().render(renderable, options):
+            if segment.control is None:
+                segment = segment._replace(text=printable(segment.text, keep="\n"))
+            yield segment
 
 
 def print_leaderboard(board: Leaderboard, console: Console) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from sobench.data.dataset import ImageArray
+from sobench.data.dataset import Images
 from sobench.data.resize import input_shape
 from sobench.device import autocast
 from sobench.metrics.cost import (
@@ -24,7 +24,7 @@ from sobench.training.state import TrainState
 
 
 def measure_cost(
-    run: Run, results: Path, detector: Detector, images: ImageArray, state: TrainState
+    run: Run, results: Path, detector: Detector, images: Images, state: TrainState
 ) -> Cost:
     """What the trained detector of a run costs, and what its training has cost.
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sobench.data.batches import inference_batches
-from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.dataset import Dataset, Images
 from sobench.data.resize import resize_geometry
 from sobench.device import autocast
 from sobench.metrics.detections import DetectionRow
@@ -20,7 +20,7 @@ from sobench.suite.sections import Input
 @torch.inference_mode()
 def detect(
     detector: Detector,
-    images: ImageArray,
+    images: Images,
     dataset: Dataset,
     settings: Input,
     *,

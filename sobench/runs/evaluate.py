@@ -10,6 +10,7 @@ import torch
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset
 from sobench.data.load import load
+from sobench.errors import DataError, RunError
 from sobench.metrics import coco
 from sobench.metrics.detections import read_rows, write_rows
 from sobench.metrics.scores import Scores
@@ -26,9 +27,12 @@ def score_stored(run: Run, dataset: Dataset, stored: Path, digest: str) -> dict[
     """Scores of the detections in a file under the suite's protocol, by their name.
 
     Raises:
-        DataError: the file is not the one that was written.
+        RunError: the file is not the one that was written.
     """
-    rows = read_rows(stored, digest)
+    try:
+        rows = read_rows(stored, digest)
+    except DataError as error:
+        raise RunError(str(error)) from None  # which concerns this run only
     scores = coco.score(dataset, rows, PROTOCOLS[run.suite.protocol], run.suite.engine)
     return {scores.name: scores}
 

@@ -12,7 +12,7 @@ import torch
 
 from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
-from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.dataset import Dataset, Images
 from sobench.data.load import load
 from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
@@ -42,7 +42,7 @@ class LoadedSplit:
     """A split, and its images ``[N, H, W, 3]`` uint8 at the suite's input size."""
 
     dataset: Dataset
-    images: ImageArray
+    images: Images
 
 
 def execute(
@@ -220,7 +220,9 @@ def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, Loa
     for name in names:
         callback.on_stage(f"read {name} images")
         dataset = load(run.suite.dataset, name).first(run.limit)
-        images = cached_images(dataset, name, run.data, run.suite.input, callback.on_images)
+        images = cached_images(
+            dataset, name, run.data, run.suite.input, callback.on_images, callback.warn
+        )
         splits.append(LoadedSplit(dataset, images))
     train_split, val_split = splits
     if train_split.dataset.classes != val_split.dataset.classes:
@@ -252,7 +254,9 @@ def _training_data(
     if any(stage.images_2x for stage in detector.stages):
         callback.on_stage("read train images at twice the size")
         settings = at_double_size(suite.input)
-        images_2x = cached_images(split.dataset, "train", run.data, settings, callback.on_images)
+        images_2x = cached_images(
+            split.dataset, "train", run.data, settings, callback.on_images, callback.warn
+        )
     workers = loader_workers(device)
     return TrainingData(split.dataset, split.images, suite.input, suite.augment, images_2x, workers)
 

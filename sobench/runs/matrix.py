@@ -10,6 +10,7 @@ from time import sleep
 
 import torch
 
+from sobench.data.check import checked_splits
 from sobench.errors import RequestError, RunError, RunLocked, reason_of
 from sobench.runs.callbacks import MatrixProgressCallback
 from sobench.runs.execute import execute, failure, record_failure, rescore, tidy
@@ -63,6 +64,7 @@ def run_matrix(
         DataError: the data are wrong, which concerns every run.
     """
     waiting = _tasks(runs, results)
+    _check_data([task.run for task in waiting if task.is_trained], callback)
     total, number = len(waiting), 1
     while waiting:
         held: list[Task] = []
@@ -105,6 +107,14 @@ def _tasks(runs: Sequence[Run], results: Path) -> list[Task]:
         )
         for run in due
     ]  # fmt: skip
+
+
+def _check_data(runs: Sequence[Run], callback: MatrixProgressCallback) -> None:
+    """Check each data set that is to be trained on, once and before anything is trained."""
+    # This reads the annotations once more than the runs do, and nothing where all is done.
+    for spec, limit in dict.fromkeys((run.suite.dataset, run.limit) for run in runs):
+        for warning in checked_splits(spec, limit)[1]:
+            callback.warn(warning)
 
 
 def _requires_any(task: Task, held: Sequence[Task]) -> bool:

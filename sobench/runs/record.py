@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-import reprlib
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from sobench.environment import Environment
 from sobench.errors import RecordError
 from sobench.files import write_atomic
 from sobench.metrics.scores import Scores
 from sobench.runs.folder import RunFolder, size_name
-from sobench.suite.plan import Run, json_digest, run_id, short_digest
+from sobench.suite.plan import Run, run_id, short_digest
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
 
 SCHEMA = 2
+_READS = f"and this sobench reads {SCHEMA}"
+# The digest is of all bytes behind this, so that not one can change in silence.
+_HEAD = re.compile(rb'\{\n "digest": "([0-9a-f]{64})",')
 
 
 class Cost(BaseModel):
@@ -100,6 +104,13 @@ class Record(BaseModel):
     environment: Environment | None = None
     finished: str = ""
 
+    @field_validator("schema_version")  # the first field, so the first thing that is told
+    @classmethod
+    def _version(cls, value: int) -> int:
+        if value != SCHEMA:
+            raise ValueError(f"{value}, {_READS}")
+        return value
+
     def scored_by(self, suite: Suite) -> Scores | None:
         """The scores by the suite's present protocol and engine, if there are any."""
         return self.scores.get(scoring_name(suite))
@@ -148,10 +159,11 @@ def write_settings(run: Run, folder: Path) -> None:
 
 
 def write(record: Record, folder: Path) -> None:
-    """Write ``record.json`` with the digest of its content, whole or not at all."""
+    """Write ``record.json``, whole or not at all; its second line is the digest of what follows."""
     content = nan_to_none(record.model_dump(mode="python"))
-    text = json.dumps({"digest": json_digest(content)} | content, indent=1, allow_nan=False)
-    write_atomic(RunFolder(folder).record, text.encode())
+    body = json.dumps(content, indent=1, allow_nan=False).encode().removeprefix(b"{")
+    head = b'{\n "digest": "%s",' % sha256(body).hexdigest().encode()
+    write_atomic(RunFolder(folder).record, head + body)
 
 
 def read(folder: Path) -> Record | None:
@@ -191,29 +203,28 @@ def read_sound(folder: Path) -> Record | None:
 
 def _checked(text: bytes, path: Path) -> Record:
     """The record in a file's content, if it is as it was written."""
-    try:
-        content = json.loads(text)
-        stored = content.pop("digest", None) if isinstance(content, dict) else None
-        # Over the parsed values, so that every number that is used is covered.
-        is_whole = stored is not None and stored == json_digest(content)
-    except (ValueError, RecursionError):
-        raise RecordError(f"{path}: the record is damaged: it is not valid JSON") from None
-    # Told first, since records of other versions may have no digest, or another one.
-    if isinstance(content, dict) and content.get("schema_version") != SCHEMA:
-        version = reprlib.repr(content.get("schema_version"))
-        raise RecordError(
-            f"{path}: the record is of schema version {version}, and this sobench reads {SCHEMA}"
-        )
-    if not is_whole:
+    head = _HEAD.match(text)
+    if head is None or sha256(text[head.end() :]).hexdigest().encode() != head[1]:
+        version = _schema_version(text)
+        if version not in (SCHEMA, None):
+            raise RecordError(f"{path}: the record is of schema version {version}, {_READS}")
         raise RecordError(f"{path}: the record is damaged: its content does not fit its digest")
     try:
-        return Record.model_validate(content)
+        return Record.model_validate_json(b"{" + text[head.end() :])
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"])) or "content"
-        raise RecordError(
-            f"{path}: not a record of this version: {where}: {problem['msg']}"
-        ) from None
+        where = ".".join(map(str, problem["loc"]))
+        why = problem["msg"].removeprefix("Value error, ")
+        raise RecordError(f"{path}: not a record of this version: {where}: {why}") from None
+
+
+def _schema_version(text: bytes) -> int | None:
+    """The version that a file names which is not as this version writes it."""
+    try:
+        version = json.loads(text)["schema_version"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return version if isinstance(version, int) else None
 
 
 def nan_to_none(value: Any) -> Any:

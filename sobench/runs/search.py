@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def choose_data(found: Found, prefix: str = "") -> DataChoice:
 
 def changed_data(runs: Sequence[Run], results: Path) -> list[str]:
     """Which runs are to be trained anew because the data are not what they were."""
-    new = [run for run in runs if not RunFolder.of(run, results).record.exists()]
+    new = [run for run in runs if not _has_record(run.folder(results))]
     lines = []
     for data, folders in sorted(search(new, results).by_data.items()) if new else ():
         names = [
@@ -103,7 +104,7 @@ def changed_data(runs: Sequence[Run], results: Path) -> list[str]:
             for run in new
             if run.data != data
             and run.settings_id in folders
-            and RunFolder(folders[run.settings_id]).record.exists()
+            and _has_record(folders[run.settings_id])
         ]
         if names:
             more = f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""
@@ -152,6 +153,11 @@ def _settings(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _has_record(path: Path) -> bool:
+    # A folder that may not be entered has none either, which Path.exists would raise for.
+    return os.path.exists(RunFolder(path).record)  # noqa: PTH110
 
 
 def _has_scores(path: Path) -> bool:

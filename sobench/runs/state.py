@@ -78,7 +78,14 @@ def read_states(runs: Sequence[Run], results: Path, data: str = "") -> dict[str,
     """
     if not data and not all(run.data for run in runs):
         data = choose_data(search(runs, results)).data
-    return {run.settings_id: _read_state(run, folder_of(run, results, data)) for run in runs}
+    states = {}
+    for run in runs:
+        try:
+            states[run.settings_id] = _read_state(run, folder_of(run, results, data))
+        except OSError as error:  # a folder that this user may not enter
+            reason = f"{error.filename}: {error.strerror}"
+            states[run.settings_id] = RunState("failed", reason, damage=reason)
+    return states
 
 
 def read_records(runs: Sequence[Run], results: Path) -> list[Record]:
@@ -139,6 +146,8 @@ def _read_state(run: Run, path: Path) -> RunState:
     if step is not None:
         reason = "; ".join(filter(None, (state.reason, f"checkpoint after step {step}")))
         state = replace(state, name="resumable", reason=reason)
+    if state.needs_training and run.defect:
+        return replace(state, name="failed", reason=run.defect)
     if state.needs_training and folder.is_locked():
         state = replace(state, name="locked", reason="another process is training it")
     return state

@@ -114,9 +114,7 @@ def _key_and_value(text: str) -> tuple[str, Any]:
     try:
         return key.strip(), read_yaml(value)
     except UnreadableYaml as error:
-        raise RequestError(
-            f"--set {shortened(text)}: the value is not valid YAML ({error}); quote it"
-        ) from None
+        raise RequestError(f"--set {shortened(text)}: the value: {error}") from None
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -101,6 +101,11 @@ class Run:
         """Row and seed, as messages name the run."""
         return f"{self.entry.label} seed {self.seed}"
 
+    @cached_property
+    def defect(self) -> str:
+        """Why the package of the run's method cannot be used for it; empty if it can."""
+        return get_method(self.entry.name).defect(self.entry.switches, self.suite)
+
     def folder(self, results: Path) -> Path:
         """The folder of the run's files."""
         return results / self.suite.name / self.entry.name / self.id
@@ -245,8 +250,9 @@ def _check_distinct(runs: Sequence[Run]) -> None:
         other = first.setdefault(run.settings_id, run)
         if other is not run:
             raise RequestError(
-                f"{run.suite.name}: methods: {quoted(other.entry.label)} and {quoted(run.entry.label)} are the "
-                "same training; leave one out, or set a switch or a deviation"
+                f"{run.suite.name}: methods: {quoted(other.entry.label)} and "
+                f"{quoted(run.entry.label)} are the same training; leave one out, or set a switch "
+                "or a deviation"
             )
 
 
@@ -256,11 +262,6 @@ def run_id(seed: int, settings_id: str, data: str) -> str:
 
 
 def short_digest(content: Any) -> str:
-    """The first 12 hexadecimal digits of ``json_digest``."""
-    return json_digest(content)[:12]
-
-
-def json_digest(content: Any) -> str:
-    """SHA-256 of content as JSON with sorted keys and no spaces, in 64 hexadecimal digits."""
+    """12 hexadecimal digits of the SHA-256 of content as JSON with sorted keys and no spaces."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

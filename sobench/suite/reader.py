@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from sobench.errors import SuiteError, did_you_mean
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
-from sobench.suite.methods import get_method, methods
+from sobench.suite.methods import get_method, method_names
 from sobench.suite.section import LONGEST_PATH, Section
 from sobench.suite.sections import MethodEntry, Suite
 from sobench.text import in_short, printable, quoted, shortened
@@ -74,7 +74,8 @@ def with_deviations(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
 
     Raises:
         SuiteError: a deviation is unknown, wrong, or of a key that must be the same for all rows;
-            or the method does not work with this head, these switches or settings.
+            or the method does not work with this head, these switches or settings. A method whose
+            package is broken is no error of the suite: see ``Run.defect``.
     """
     place = f"{path}: methods: {entry.label}"
     row_suite = _deviating_suite(suite, entry, f"{place}: deviations")
@@ -97,7 +98,8 @@ def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
     for key, value in entry.deviations.items():
         if str(key).partition(".")[0] in _SAME_FOR_ALL:
             raise SuiteError(
-                f"{source}: {shortened(key)} must be the same for every row; write another suite instead"
+                f"{source}: {shortened(key)} must be the same for every row; "
+                "write another suite instead"
             )
         _override(content, key, value, source)
     _check_keys(content, Suite, "", source)
@@ -181,9 +183,9 @@ def _method_entry(row: Any, number: int, path: Path) -> dict[str, Any]:
         )
     row = {str(key): value for key, value in row.items()}
     name = row.pop("name")
-    if name not in methods():
+    if name not in method_names():
         raise SuiteError(
-            f"{path}: methods: unknown method {quoted(name)};{did_you_mean(name, methods())}"
+            f"{path}: methods: unknown method {quoted(name)};{did_you_mean(name, method_names())}"
         )
     deviations = row.pop("deviations", {})
     if not isinstance(deviations, dict) or (deviations and not deviations.get("reason")):
@@ -207,7 +209,10 @@ def _method_entry(row: Any, number: int, path: Path) -> dict[str, Any]:
 
 def _switches(name: str, chosen: dict[str, Any], path: Path) -> dict[str, Any]:
     """The values of all switches of a method, from those that its row sets."""
-    switches = get_method(name).switches
+    method = get_method(name)
+    if method.broken:  # nobody knows what it would take
+        return chosen
+    switches = method.switches
     for key, value in chosen.items():
         if key not in switches:
             valid_keys = (*switches, "label", "init_from", "deviations")

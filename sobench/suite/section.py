@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, m
 from pydantic_core import PydanticCustomError
 
 from sobench.text import is_printable
+from sobench.yaml_text import shown
 
 LONGEST_PATH = 4096
 """Characters that Linux allows a path."""
@@ -47,9 +48,13 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_truth_values(cls, content: Any) -> Any:
-        """Refuse ``true`` for a number, which pydantic would take as 1; no field is true or false."""
+        """Refuse ``true`` for a number, which pydantic would take as 1."""
         for key, value in content.items() if isinstance(content, dict) else ():
             values = value if isinstance(value, list | tuple) else [value]
-            if any(isinstance(item, bool) for item in values):
-                raise ValueError(f"{key}: write neither true nor false here")
+            field = cls.model_fields.get(key)
+            is_switch = field is not None and field.annotation is bool
+            if not is_switch and any(isinstance(item, bool) for item in values):
+                raise ValueError(
+                    f"{key}: {shown(value)} is wrong; true and false have no place here"
+                )
         return content

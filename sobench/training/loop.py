@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from sobench.data.batches import training_batches
-from sobench.data.dataset import Dataset, ImageArray
+from sobench.data.dataset import Dataset, Images
 from sobench.data.targets import Batch
 from sobench.device import autocast
 from sobench.models.detector import Detector, Stage
@@ -44,10 +44,10 @@ class TrainingData:
     """
 
     dataset: Dataset
-    images: ImageArray
+    images: Images
     input: Input
     augment: Augment
-    images_2x: ImageArray | None = None
+    images_2x: Images | None = None
     workers: int = 0
 
     def batches(

@@ -35,11 +35,11 @@ def make_thin() -> None:
     """Let this process build thin networks, and take no time to measure what they cost."""
     torch.set_num_threads(1)
     _api.BUILTIN_MODELS["resnet18"] = thin_resnet18
-    from sobench.runs import execute
+    from sobench.runs import cost
 
     for name in ("measure_latency", "count_gflops"):
-        assert hasattr(execute, name), f"{name} has another place; the campaigns measure it"
-        setattr(execute, name, lambda *_, **__: 1.0)
+        assert hasattr(cost, name), f"{name} has another place; the campaigns measure it"
+        setattr(cost, name, lambda *_, **__: 1.0)
 
 
 if __name__ == "__main__":

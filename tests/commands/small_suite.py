@@ -30,9 +30,15 @@ def write_suite(file: str = "small.yaml", **changes: Any) -> Path:
     return path
 
 
-def keep(path: Path, *aps: float, limit: int | None = None, partial: tuple[str, ...] = ()) -> None:
+def keep(
+    path: Path,
+    *aps: float,
+    limit: int | None = None,
+    partial: tuple[str, ...] = (),
+    data: str = DATA,
+) -> None:
     """Results of the suite's first runs, as if they had been trained for."""
-    for run, ap in zip(plan(load(path), DATA, limit, partial), aps, strict=False):
+    for run, ap in zip(plan(load(path), data, limit, partial), aps, strict=False):
         record.write(record_of(run, ap), run.folder(Path("results")))
 
 

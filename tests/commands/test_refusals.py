@@ -33,7 +33,7 @@ def test_no_suite(capsys: Capture, command: str) -> None:
     [
         (["--set", "schedule.lr"], "--set schedule.lr: write KEY=VALUE, such as schedule.lr=0.02"),
         (["--set", "=3"], "--set =3: write KEY=VALUE"),
-        (["--set", "title={"], "--set title={: the value is not valid YAML; quote it"),
+        (["--set", "title={"], "--set title={: the value: line 1, column 2: expected the"),
         (["--set", "schedule.epoch=3"], "small.yaml: unknown key 'schedule.epoch'; did you mean"),
         (["--set", "schedule.lr=fast"], "small.yaml: schedule.lr: fast is wrong; write a number"),
         (
@@ -42,7 +42,9 @@ def test_no_suite(capsys: Capture, command: str) -> None:
         ),
         (["--set", "protocol=tinny"], "small.yaml: protocol: unknown 'tinny'; did you mean 'tiny'"),
         (["--set", "methods=[fpm]"], "small.yaml: methods: unknown method 'fpm'; did you mean"),
-        (["--seeds", "0,one"], "--seeds: 'one' is not a seed; write numbers, such as 0,1,2"),
+        (["--seeds", "0,one"], "--seeds: 'one' is not a seed; write numbers below 2^31, such as 0"),
+        (["--seeds", "2147483648"], "--seeds: '2147483648' is not a seed"),
+        (["--seeds", "1" * 5000], "111' is not a seed; write"),
         (["--seeds", "-1"], "--seeds: '-1' is not a seed"),
         (["--seeds", "²"], "--seeds: '²' is not a seed"),
         (["--seeds", "0,0"], "--seeds: 0, 0: give every seed once"),
@@ -74,9 +76,7 @@ def test_missing_data(capsys: Capture, command: str) -> None:
     voc = {"format": "voc", "root": "nowhere"}
     path = write_suite(dataset=voc)
     root = Path("nowhere").resolve()
-    check_refusal(
-        capsys, f"dataset.root: no folder {root}; put the dataset there or", command, path
-    )
+    check_refusal(capsys, f"dataset.root: no folder {root}; put the dataset there", command, path)
     path = write_suite(dataset=voc | {"root": "${SOBENCH_DATA}/voc"})
     words = "needs the variable SOBENCH_DATA, which is not set; export SOBENCH_DATA=FOLDER or --set"
     check_refusal(capsys, words, command, path)

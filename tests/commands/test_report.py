@@ -11,8 +11,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.commands.small_suite import BOTH, DATA, Capture, keep, write_suite
-from tests.records import invoke, isolate
+from sobench.runs import record
+from sobench.suite.plan import plan
+from sobench.suite.reader import load
+from tests.commands.small_suite import BOTH, DATA, Capture, check_refusal, keep, write_suite
+from tests.records import failed_record, invoke, isolate, record_of, scored
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +120,63 @@ def test_damaged_records_of_other_settings_do_not_matter(capsys: Capture) -> Non
         other.write_text(text)
         assert invoke(capsys, "report", path) == before
         assert invoke(capsys, "plan", path).code == 0
+
+
+def test_two_states_of_the_data_are_told_and_chosen(capsys: Capture) -> None:
+    path = write_suite()
+    keep(path, 0.5, 0.4)
+    keep(path, 0.9, data="ccccddddeeee")
+    code, out, err = invoke(capsys, "report", path)
+    assert (code, err) == (0, "")
+    told = f"results on 2 states of the data: {DATA} (2 runs, shown), ccccddddeeee (1 run)"
+    assert f"{told}; choose with --data" in out
+    assert re.search(r"^1 +fpn +0\.500 ", out, re.MULTILINE)
+    code, out, _ = invoke(capsys, "report", path, "--data", "cccc")
+    assert code == 0
+    assert re.search(r"^1 +fpn +0\.900 ", out, re.MULTILINE)
+    assert "ssd seed 0: not run yet" in out
+    check_refusal(capsys, "--data x: no run is on such a state", "report", path, "--data", "x")
+    keep(path, 0.9, 0.8, data="ccccddddeeee")
+    check_refusal(capsys, "choose with --data, such as --data aaaabbbbcccc", "report", path)
+
+
+def test_files_of_other_tables_do_not_replace_the_suites(capsys: Capture) -> None:
+    path = write_suite()
+    keep(path, 0.5, 0.4)
+    keep(path, 0.2, 0.1, limit=2, partial=("--limit 2",))
+    (run, _) = plan(load(path), DATA)
+    scores = {s.name: s for s in (scored(0.5), scored(0.3, "tiny"))}
+    record.write(record_of(run, scores=scores), run.folder(Path("results")))
+    files = {
+        (): "small.csv",
+        ("--limit", "2"): "small.partial.csv",
+        ("--methods", "fpn"): "small.partial.csv",
+        ("--seeds", "0"): "small.partial.csv",
+        ("--set", "protocol=tiny"): "small.tiny.csv",
+        ("--data", "aaaa"): "small.aaaa.csv",
+        ("--set", "title=Another"): "small.csv",
+    }
+    for arguments, name in files.items():
+        for file in Path("out").glob("*"):
+            file.unlink()
+        report = invoke(capsys, "report", path, "--format", "csv", "--out", "out", *arguments)
+        assert (report.code, report.out) == (0, f"out/{name}\n"), (arguments, report.err)
+        assert [file.name for file in Path("out").iterdir()] == [name]
+
+
+def test_an_empty_report_says_why(capsys: Capture) -> None:
+    path = write_suite()
+    keep(write_suite("other.yaml", schedule=schedule_of(path, lr=0.25)), 0.5, 0.4)
+    runs = plan(load(path), DATA)
+    record.write(failed_record(runs[1], reason="out of memory"), runs[1].folder(Path("results")))
+    code, out, err = invoke(capsys, "report", path)
+    assert (code, out) == (4, "")
+    first, second = err.splitlines()
+    assert first == (
+        "nothing to show: small: no result to show: 1 not run yet; "
+        "1 failed (ssd seed 0: out of memory); `sobench run` goes on"
+    )
+    assert re.fullmatch(
+        r"there are 2 runs of these methods with other settings, such as results/small/fpn/s0-\w+",
+        second,
+    )

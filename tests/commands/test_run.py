@@ -83,6 +83,11 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
         assert outcome.cost == before[label].cost
         assert outcome.run_id == before[label].run_id
 
+    both = [invoke(capsys, "report", path, "--set", f"protocol={p}").out for p in ("coco", "tiny")]
+    assert [text.count("not run yet") + text.count("to score") for text in both] == [0, 0]
+    assert both[0] == again  # as before the other protocol came
+    assert both[1] == out
+
     code, out, _ = invoke(capsys, "report", path, "--format", "md,csv,json", "--out", "out")
     assert code == 0
     rows = json.loads(Path("out/small.json").read_text())["rows"]
@@ -125,7 +130,10 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     }  # fmt: skip
     reason = before["wild"].reason
     assert re.fullmatch(r"the loss is not finite at step 2: .*\w+ \S+, total \S+", reason)
-    for text in (f"wild seed 0: diverged: {reason}", "ssd seed 0: failed: RuntimeError: no such kernel"):
+    for text in (
+        f"wild seed 0: diverged: {reason}",
+        "ssd seed 0: failed: RuntimeError: no such kernel",
+    ):
         assert text in out
         assert text in err
     states = re.findall(r" (failed|diverged|done) +s\d-", invoke(capsys, "plan", path).out)

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sobench.data.cache import cache_folder, cached_images
-from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
-from sobench.data.resize import resize
-from sobench.errors import DataError
+from sobench.data.cache import cache_folder, cache_lock, cached_images
+from sobench.errors import DataError, DiskFull
 from sobench.suite.sections import Input
-
-INPUT = Input(size=(32, 48))
-
-
-class Images:
-    """Five images, image ``i`` in grey ``10 * i``, and how often they were read."""
-
-    def __init__(self, broken: int | None = None) -> None:
-        self.reads: list[int] = []
-        self.broken = broken
-
-    def __call__(self, index: int) -> ImageArray:
-        self.reads.append(index)
-        if index == self.broken:
-            raise DataError(f"{index}.png: is damaged")
-        image = np.full((20, 40, 3), 10 * index, dtype=np.uint8)
-        image[:, :20, 0] = 255
-        return image
+from tests.data.cached_pictures import INPUT, Images, build, dataset, files, right
 
 
-def dataset(read: Images, count: int = 5) -> Dataset:
-    none = as_boxes([])
-    images = tuple(
-        AnnotatedImage(i, f"{i}.png", 40, 20, none, as_labels([]), np.zeros(0), none, as_labels([]))
-        for i in range(count)
-    )
-    return Dataset("test", ("a",), (1,), images, read)
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "a" / "cache"
     monkeypatch.setenv("SOBENCH_CACHE", str(path))
@@ -49,15 +23,40 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_holds_every_resized_image(folder: Path) -> None:
-    read = Images()
-    images = cached_images(dataset(read), "train", "f", INPUT)
-    assert isinstance(images, np.memmap)
+    images = build()
     assert images.shape == (5, 32, 48, 3)
-    assert images.dtype == np.uint8
-    assert not images.flags.writeable
+    assert len(images) == 5
+    assert images.nbytes == right().nbytes
     for index in range(5):
-        assert np.array_equal(images[index], resize(Images()(index), INPUT))
-    assert [path.suffix for path in folder.iterdir()] == [".npy"]
+        assert images[index].dtype == np.uint8
+        assert np.array_equal(images[index], right()[index])
+    assert [path.suffix for path in files(folder)] == [".images"]
+
+
+@pytest.mark.parametrize(
+    "part", [slice(None), slice(1, 4), slice(3, 99), slice(-2, None), slice(4, 4), slice(0, 5, 2)]
+)
+def test_is_cut_as_an_array_is(part: slice) -> None:
+    assert np.array_equal(build()[part], right()[part])
+
+
+@pytest.mark.parametrize("index", [0, 4, -1, -5])
+def test_is_indexed_as_an_array_is(index: int) -> None:
+    assert np.array_equal(build()[index], right()[index])
+    with pytest.raises(IndexError):
+        build()[5]
+
+
+def test_images_are_the_readers_own() -> None:
+    images = build()
+    images[1][:] = 0
+    images[:][:] = 0
+    assert np.array_equal(images[:], right())
+
+
+def test_goes_to_other_processes() -> None:
+    copy = pickle.loads(pickle.dumps(build()))
+    assert np.array_equal(copy[:], right())
 
 
 def test_is_built_once_and_shared(folder: Path) -> None:
@@ -67,8 +66,8 @@ def test_is_built_once_and_shared(folder: Path) -> None:
     again = cached_images(dataset(read), "train", "f", INPUT, lambda *done: calls.append(done))
     assert read.reads == [0, 1, 2, 3, 4]
     assert calls == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
-    assert np.array_equal(first, again)
-    assert len(list(folder.iterdir())) == 1
+    assert np.array_equal(first[:], again[:])
+    assert len(files(folder)) == 1
 
 
 def test_is_rebuilt_for_every_change_of_its_pixels(folder: Path) -> None:
@@ -80,17 +79,17 @@ def test_is_rebuilt_for_every_change_of_its_pixels(folder: Path) -> None:
     cached_images(whole.first(3), "train", "f", INPUT)
     cached_images(whole, "train", "f", Input(size=(48, 32)))
     letterbox = cached_images(whole, "train", "f", Input(size=(32, 48), resize="letterbox"))
-    assert len(list(folder.iterdir())) == 6
+    assert len(files(folder)) == 6
     assert len(read.reads) == 5 * 5 + 3
-    assert letterbox[0, -1, 0].tolist() == [124, 116, 104]
+    assert letterbox[0][-1, 0].tolist() == [124, 116, 104]
 
 
 def test_a_failed_read_leaves_nothing(folder: Path) -> None:
     with pytest.raises(DataError, match=r"3\.png: is damaged"):
         cached_images(dataset(Images(broken=3)), "train", "f", INPUT)
-    assert list(folder.iterdir()) == []
+    assert files(folder) == []
     images = cached_images(dataset(Images()), "train", "f", INPUT)
-    assert images[3, 0, -1, 1] == 30
+    assert images[3][0, -1, 1] == 30
 
 
 def test_a_stopped_build_leaves_nothing(folder: Path) -> None:
@@ -100,25 +99,21 @@ def test_a_stopped_build_leaves_nothing(folder: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         cached_images(dataset(Images()), "train", "f", INPUT, stop)
-    assert list(folder.iterdir()) == []
+    assert files(folder) == []
 
 
-@pytest.mark.parametrize("content", ["cut", b"", b"no array at all", "shape"])
-def test_a_damaged_file_is_named(content: bytes | str, folder: Path) -> None:
-    cached_images(dataset(Images()), "train", "f", INPUT)
-    (path,) = folder.iterdir()
-    if content == "cut":
-        path.write_bytes(path.read_bytes()[:-100])
-    elif content == "shape":
-        np.save(path, np.zeros((5, 32, 40, 3), dtype=np.uint8))
-    else:
-        assert isinstance(content, bytes)
-        path.write_bytes(content)
-    with pytest.raises(DataError, match="delete this file, it will be rebuilt") as error:
-        cached_images(dataset(Images()), "train", "f", INPUT)
-    assert str(path) in str(error.value)
+def test_what_killed_builds_left_is_removed(folder: Path) -> None:
+    build()
+    (path,) = files(folder)
     path.unlink()
-    assert len(cached_images(dataset(Images()), "train", "f", INPUT)) == 5
+    for name in (path.name, "val-0123.images"):
+        (folder / f".{name}.host.7.0123abcd.tmp").touch()
+    (folder / "notes.txt").touch()
+    with cache_lock("train-live.images"):
+        alive = folder / ".train-live.images.host.7.0123abcd.tmp"
+        alive.touch()
+        build()
+    assert {file.name for file in files(folder)} == {path.name, "notes.txt", alive.name}
 
 
 def test_a_folder_that_cannot_be_made(folder: Path) -> None:
@@ -136,13 +131,14 @@ def test_a_full_disk_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         pytest.skip("needs /dev/full, a disk without room")
     original = Path.open
 
-    def on_full_disk(self: Path, mode: str = "r", buffering: int = 0) -> object:
-        return original(full if mode == "wb" else self, mode, buffering)
+    def on_full_disk(self: Path, mode: str = "r", *options: Any, **more: Any) -> object:
+        return original(full if mode == "wb" else self, mode, *options, **more)
 
     monkeypatch.setattr(Path, "open", on_full_disk)
-    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
-        cached_images(dataset(Images()), "train", "f", INPUT)
-    assert list(folder.iterdir()) == []
+    needed = right().nbytes // 1024 + 1
+    with pytest.raises(DiskFull, match=f"the disk is full: {needed} KiB needed, .* set SOBENCH_CA"):
+        build()
+    assert files(folder) == []
 
 
 def test_folder_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:

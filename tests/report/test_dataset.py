@@ -41,7 +41,7 @@ def boxes(cell: str) -> int:
 
 
 def cached() -> list[Path]:
-    return sorted(cache_folder().glob("*")) if cache_folder().exists() else []
+    return sorted(cache_folder().glob("*.images")) if cache_folder().exists() else []
 
 
 def test_drawn_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

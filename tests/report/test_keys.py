@@ -73,7 +73,7 @@ def test_types_and_ranges_are_in_words() -> None:
     kinds = {(key.section, key.name): key.kind for key in KEYS}
     assert kinds["", "methods"] == "list of rows"
     assert kinds["", "eval_sizes"] == "list of: list of 2: whole number >= 32, <= 16384"
-    assert kinds["neck", "neck.channels"] == "whole number > 0, multiple of 8"
+    assert kinds["neck", "neck.channels"] == "whole number > 0, <= 8192, multiple of 8"
     assert kinds["neck", "neck.norm"] == "``none`` or ``group``"
     assert kinds["dataset, format: coco", "dataset.max_area"] == "number > 0"
 

@@ -4,9 +4,9 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from sobench.report.listing import print_list
+from sobench.report.terminal import PlainConsole
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import methods
@@ -24,7 +24,7 @@ TABLES = {
 
 def listed(what: str, width: int = 200) -> list[str]:
     target = io.StringIO()
-    print_list(what, Console(file=target, width=width, force_terminal=False))
+    print_list(what, PlainConsole(file=target, width=width, force_terminal=False))
     return [line.rstrip() for line in target.getvalue().splitlines()]
 
 

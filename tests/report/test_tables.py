@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,7 @@ from sobench.report.tables import (
     remarks,
 )
 from sobench.suite.plan import plan
-from tests.records import COST, failed_record, record_of, states_of
+from tests.records import COST, failed_record, record_of, scored, states_of
 from tests.tiny_suite import tiny_suite
 
 
@@ -98,6 +99,48 @@ def test_markdown_survives_a_bar_in_a_label() -> None:
     assert r"SSD \| größer" in text
 
 
+HOSTILE = ("=1+1", "@SUM(A1)", "-[/x] \x1b[2J", "<img src=x>", "![a](http://b) `c` *d* & \\|")
+
+
+def hostile_board() -> Leaderboard:
+    """Classes of names that somebody made up; labels with control characters are refused."""
+    runs = plan(tiny_suite(methods=[{"name": "fpn", "label": "=cmd|' /C calc'!A0"}]), "aaaa")
+    names = {name: {"AP": 0.1} for name in HOSTILE}
+    return leaderboard.build(
+        runs, states_of(runs, [record_of(runs[0], scored=scored(0.4, per_class=names))])
+    )
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    text = markdown(hostile_board())
+    assert "\x1b" not in text
+    assert "<img" not in text
+    rendered = re.sub(r"\\([\\|`*\[])", r"\1", text).replace("&lt;", "<").replace("&amp;", "&")
+    for name in HOSTILE:
+        assert name.replace("\x1b", r"\x1b") in rendered
+    assert r"!\[a](http://b) \`c\` \*d\* &amp; \\\|" in text
+    lines = [re.sub(r"\\.", "", line) for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines[3:]} == {len(HOSTILE) + 2}
+
+
+def test_csv_runs_no_formula() -> None:
+    text = csv(hostile_board())
+    assert "\x1b" not in text
+    table = pd.read_csv(io.StringIO(text))
+    assert table["method"].tolist() == ["'=cmd|' /C calc'!A0"]
+    assert table["AP"].tolist() == [0.4]
+    assert {f"AP:{name}".replace("\x1b", r"\x1b") for name in HOSTILE} <= set(table.columns)
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_cells_that_a_spreadsheet_would_run_are_quoted(first: str) -> None:
+    board = hostile_board()
+    board.table["method"] = f"{first}1"
+    board.per_class["method"] = f"{first}1"
+    (cell,) = pd.read_csv(io.StringIO(csv(board)))["method"]
+    assert cell == "'" + {"\t": r"\t", "\r": r"\r"}.get(first, first) + "1"
+
+
 def test_a_footnote_explains_the_minutes_beyond_one_training() -> None:
     runs = plan(tiny_suite(), "aaaa")
     extra = COST.model_copy(update={"extra_s": 60.0})
@@ -117,7 +160,7 @@ def test_markdown_has_the_remarks_beneath() -> None:
     assert text.startswith("## tiny\n")
     assert text.endswith("\n")
     for line in remarks(board):
-        assert f"\n- {line}\n" in text
+        assert f"\n- {line}\n".replace("|", r"\|") in text
     assert "\n- one seed: ranks are not tested, close ones may be chance\n" in text
     assert "\n- ssd deviates: own default boxes instead of the suite's anchors\n" in text
     assert "\n- ssd seed 0: failed: no luck\n" in text

@@ -34,10 +34,12 @@ class Oracle(nn.Module):
         self.register_buffer("mean", torch.zeros(1))
         self.batches: list[int] = []
         self.modes: set[bool] = set()
+        self.in_bf16: set[bool] = set()
 
     def forward(self, images: Tensor) -> Detections:
         self.batches.append(len(images))
         self.modes.add(self.training or torch.is_grad_enabled())
+        self.in_bf16.add(torch.is_autocast_enabled("cpu"))
         assert images.shape[1:] == (3, 64, 64)
         rows = [FOUND[int(image[0, 0, 0])] for image in images]
         longest = max(map(len, rows))
@@ -112,6 +114,19 @@ def test_boxes_of_letterboxed_images() -> None:
         [0, 0, 4, 4],
         [8, 0, 4, 4],
     ]
+
+
+def test_boxes_that_lie_in_the_padding_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [((0.0, 40.0, 9.0, 50.0), 0.75, 1), ((0.0, 16.0, 9.0, 50.0), 0.5, 0)]
+    monkeypatch.setitem(FOUND, 0, found)  # of an image that is 32 px high in the input
+    detections, _ = detected("letterbox")
+    assert [row["bbox"] for row in detections if row["image_id"] == 100] == [[0, 32, 18, 32]]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_network_computes_in_the_precision(precision: str) -> None:
+    _, oracle = detected("stretch", precision=precision)
+    assert oracle.in_bf16 == {precision == "bf16"}
 
 
 def test_detections_are_plain_numbers() -> None:

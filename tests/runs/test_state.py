@@ -2,206 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from sobench.data.fingerprint import fingerprint
-from sobench.metrics.detections import DetectionRow, file_digest, write_rows
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
-from sobench.runs.record import Epoch, Record
+from sobench.runs.record import Record
 from sobench.runs.state import RunState, read_records, read_states, state_of
 from sobench.suite.plan import Run, plan
 from sobench.suite.reader import load
-from tests.records import failed_record, invoke, isolate, record_of, scored
-from tests.tiny_suite import CONTENT, tiny_run
-
-RESULTS = Path("results")
-HISTORY = (Epoch(epoch=1, step=2, losses={"total": 0.5}),)
-OLD = scored(0.4, protocol_version=0)
-SIZES = {"eval_sizes": [[32, 32]]}
+from tests.records import failed_record, invoke, isolate, record_of
+from tests.runs.run_states import (
+    CASES,
+    RESULTS,
+    SIZES,
+    diverged,
+    done,
+    failed,
+    missing,
+    resumable,
+    scored_by_old_protocol,
+    the_run,
+    untested_without_weights,
+    write_suite,
+)
+from tests.tiny_suite import tiny_run
 
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     isolate(tmp_path, monkeypatch)
-
-
-def write_suite(**changes: Any) -> Path:
-    """Four scenes to train on and two to validate, one epoch of two steps."""
-    scenes = {"format": "synthetic", "train": 4, "val": 2, "size": [64, 64], "objects": [3, 6]}
-    schedule = {"epochs": 1, "batch_size": 2, "lr": 0.005, "warmup": {"steps": 0}}
-    path = Path("small.yaml")
-    content = CONTENT | {"name": "small", "dataset": scenes, "schedule": schedule} | changes
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def the_run(path: Path) -> tuple[Run, RunFolder]:
-    suite = load(path)
-    (run,) = plan(suite, fingerprint(suite.dataset))
-    return run, RunFolder.of(run, RESULTS)
-
-
-def write_checkpoint(folder: RunFolder, step: int = 2) -> None:
-    folder.path.mkdir(parents=True, exist_ok=True)
-    (folder.path / f"checkpoint-{step:08d}-0123456789abcdef.pt").touch()
-
-
-def write_outcome(run: Run, folder: RunFolder, **changes: Any) -> None:
-    digests = {path.name: file_digest(path) for path in folder.path.glob("detections*")}
-    values = {"history": HISTORY, "digests": digests} | changes
-    record.write(record_of(run, **values), folder.path)
-
-
-# Each puts files into the folder of a run.
-
-
-def missing(run: Run, folder: RunFolder) -> None:
-    record.write_settings(run, folder.path)
-    (folder.path / "log.jsonl").touch()
-
-
-def resumable(run: Run, folder: RunFolder) -> None:
-    missing(run, folder)
-    write_checkpoint(folder, 1)
-
-
-def failed(run: Run, folder: RunFolder) -> None:
-    resumable(run, folder)
-    record.write(failed_record(run, "failed", "out of memory"), folder.path)
-
-
-def diverged(run: Run, folder: RunFolder) -> None:
-    resumable(run, folder)
-    record.write(failed_record(run, "diverged", "the loss is not finite"), folder.path)
-
-
-def done(run: Run, folder: RunFolder) -> None:
-    missing(run, folder)
-    write_checkpoint(folder)
-    write_rows(folder.detections(), [])
-    write_outcome(run, folder)
-
-
-def scored_by_coco(run: Run, folder: RunFolder) -> None:
-    done(run, folder)
-    write_outcome(run, folder, scored=scored(0.5, "coco"))
-
-
-def scored_by_old_protocol(run: Run, folder: RunFolder) -> None:
-    done(run, folder)
-    write_outcome(run, folder, scored=OLD)
-
-
-def scored_by_old_protocol_without_detections(run: Run, folder: RunFolder) -> None:
-    scored_by_old_protocol(run, folder)
-    folder.detections().unlink()
-
-
-def scored_by_old_protocol_with_other_detections(run: Run, folder: RunFolder) -> None:
-    scored_by_old_protocol(run, folder)
-    row = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}
-    write_rows(folder.detections(), [cast(DetectionRow, row)])
-
-
-def scored_by_old_protocol_with_detections_only(run: Run, folder: RunFolder) -> None:
-    scored_by_old_protocol_with_other_detections(run, folder)
-    for path in folder.path.glob("checkpoint-*"):
-        path.unlink()
-
-
-def damaged(run: Run, folder: RunFolder) -> None:
-    done(run, folder)
-    folder.record.write_text(folder.record.read_text().replace("0.502", "0.902"))
-
-
-def damaged_without_weights(run: Run, folder: RunFolder) -> None:
-    damaged(run, folder)
-    for path in folder.path.glob("checkpoint-*"):
-        path.unlink()
-
-
-def untested_without_weights(run: Run, folder: RunFolder) -> None:
-    done(run, folder)
-    for path in folder.path.glob("checkpoint-*"):
-        path.unlink()
-
-
-def untested_with_detections(run: Run, folder: RunFolder) -> None:
-    untested_without_weights(run, folder)
-    write_rows(folder.detections((32, 32)), [])
-    write_outcome(run, folder)
-
-
-def untested_with_detections_of_no_record(run: Run, folder: RunFolder) -> None:
-    untested_without_weights(run, folder)
-    write_rows(folder.detections((32, 32)), [])
-
-
-Case = tuple[Callable[[Run, RunFolder], None], dict[str, Any], str, str]
-
-CASES: dict[str, Case] = {
-    # name: (what writes the folder, changes of the suite, state, reason)
-    "missing": (missing, {}, "missing", ""),
-    "resumable": (resumable, {}, "resumable", "checkpoint after step 1"),
-    "failed": (failed, {}, "failed", "out of memory"),
-    "diverged": (diverged, {}, "diverged", "the loss is not finite"),
-    "done": (done, {}, "done", ""),
-    "other protocol": (
-        scored_by_coco, {"protocol": "tiny"}, "to score",
-        "scored by coco v1 hotcoco, not by tiny v1 hotcoco",
-    ),
-    "other version": (
-        scored_by_old_protocol, {}, "to score",
-        "scored by coco v0 hotcoco, not by coco v1 hotcoco",
-    ),
-    "other engine": (
-        done, {"engine": "pycocotools"}, "to score",
-        "scored by coco v1 hotcoco, not by coco v1 pycocotools",
-    ),
-    "no detections to score": (
-        scored_by_old_protocol_without_detections, {}, "resumable",
-        "scored by coco v0 hotcoco, not by coco v1 hotcoco, and its detections are gone; "
-        "checkpoint after step 2",
-    ),
-    "other detections": (
-        scored_by_old_protocol_with_other_detections, {}, "resumable",
-        "scored by coco v0 hotcoco, not by coco v1 hotcoco, and its detections are damaged; "
-        "checkpoint after step 2",
-    ),
-    "other detections, no weights": (
-        scored_by_old_protocol_with_detections_only, {}, "missing",
-        "scored by coco v0 hotcoco, not by coco v1 hotcoco, and its detections are damaged",
-    ),
-    "damaged record": (
-        damaged, {}, "resumable",
-        "RECORD: the record is damaged: its content does not fit its digest; it is left out and "
-        "made anew; checkpoint after step 2",
-    ),
-    "damaged record, no weights": (
-        damaged_without_weights, {}, "missing",
-        "RECORD: the record is damaged: its content does not fit its digest; it is left out and "
-        "made anew",
-    ),
-    "untested": (done, SIZES, "to test", "not tested at 32x32"),
-    "untested, detected": (untested_with_detections, SIZES, "to test", "not tested at 32x32"),
-    "untested, detected by nobody knows": (
-        untested_with_detections_of_no_record, SIZES, "missing",
-        "not tested at 32x32, and its weights are gone",
-    ),
-    "untested, no weights": (
-        untested_without_weights, SIZES, "missing",
-        "not tested at 32x32, and its weights are gone",
-    ),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -257,6 +96,23 @@ def test_present_scores_are_a_result_even_if_nothing_else_is_left() -> None:
     assert (state.name, state.result) == ("missing", record.read(folder.path))
     scored_by_old_protocol(run, folder)
     assert read_states([run], RESULTS)[run.settings_id].result is None
+
+
+def test_a_folder_that_may_not_be_entered_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_suite(methods=["fpn", "ssd"])
+    suite = load(path)
+    fpn, ssd = plan(suite, fingerprint(suite.dataset))
+    done(ssd, RunFolder.of(ssd, RESULTS))
+
+    def refuse(_: RunFolder) -> bool:
+        raise PermissionError(13, "Permission denied", "results/.lock")
+
+    monkeypatch.setattr(RunFolder, "is_locked", refuse)
+    states = read_states([fpn, ssd], RESULTS)
+    assert [state.name for state in states.values()] == ["failed", "done"]
+    assert states[fpn.settings_id].reason == "results/.lock: Permission denied"
 
 
 def test_a_partial_result_is_a_done_run() -> None:
@@ -344,10 +200,10 @@ def test_a_finished_matrix_reads_each_record_once(
     reads: list[str] = []
     settings: list[int] = []
     settings_of = Run.__dict__["settings"]
-    validate, resolve = Record.model_validate, settings_of.func
+    validate, resolve = Record.model_validate_json, settings_of.func
 
-    def read(content: dict[str, Any]) -> Record:
-        reads.append(content["run_id"])
+    def read(content: bytes) -> Record:
+        reads.append(json.loads(content)["run_id"])
         return validate(content)
 
     def count(run: Run) -> dict[str, Any]:
@@ -355,7 +211,7 @@ def test_a_finished_matrix_reads_each_record_once(
         result: dict[str, Any] = resolve(run)
         return result
 
-    monkeypatch.setattr(Record, "model_validate", read)
+    monkeypatch.setattr(Record, "model_validate_json", read)
     monkeypatch.setattr(settings_of, "func", count)
     for command in ("plan", "report", "run"):
         reads.clear()
@@ -386,3 +242,22 @@ def test_a_lock_is_seen_from_another_process() -> None:
         leave.set()
         process.join()
     assert read_states([run], RESULTS)[run.settings_id].name == "resumable"
+
+
+def test_plan_and_run_tell_what_is_trained_anew_on_changed_data(
+    capsys: pytest.CaptureFixture[str], instead_of_training: list[str]
+) -> None:
+    run, _ = the_run(write_suite())
+    old = dataclasses.replace(run, data="aaaabbbbcccc")
+    done(old, RunFolder.of(old, RESULTS))
+    path = write_suite()
+    told = (
+        "the annotations or images changed since: 1 run of another state of the data, "
+        f"aaaabbbbcccc, kept; trained anew on {run.data}: fpn seed 0"
+    )
+    assert told in invoke(capsys, "plan", path).out
+    assert f"warning: {told}" in invoke(capsys, "run", path).err
+    assert instead_of_training == ["train"]
+    done(run, RunFolder.of(run, RESULTS))
+    assert "trained anew" not in invoke(capsys, "plan", path).out
+    assert "trained anew" not in invoke(capsys, "run", path).err

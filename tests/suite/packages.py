@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sobench.suite.methods import methods
+from sobench.suite.methods import _entry_points, get_method
 
 
 def install(
@@ -36,4 +36,20 @@ def install(
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_text(content)
     monkeypatch.syspath_prepend(site)
-    methods.cache_clear()
+    forget_packages()
+
+
+def forget_packages() -> None:
+    """Look again at what is installed when a method is next asked for."""
+    get_method.cache_clear()
+    _entry_points.cache_clear()
+
+
+IMPORTS = "from sobench.suite.methods import Method, Need, Switch, When\n"
+
+
+def row(**changes: str) -> str:
+    """A module with a row of ``METHOD``; values are Python."""
+    arguments = {"title": "'Mine'", "paper": "''"} | changes
+    fields = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    return f"{IMPORTS}NAN = float('nan')\nMETHOD = Method({fields})\n"

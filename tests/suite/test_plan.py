@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from sobench.errors import RequestError, SuiteError
-from sobench.suite import plan
+from sobench.suite import plan, reader
 from sobench.suite.heads import HEADS, Head
-from sobench.suite.methods import get_method, methods
+from sobench.suite.methods import get_method
 from sobench.suite.plan import Run
 from sobench.suite.reader import load
 from tests.suite.shipped import SHIPPED
@@ -124,7 +124,9 @@ def test_head_changes_only_methods_under_it(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(RequestError, match="fpn: does not work with head 'other'; it works wi"):
         ids(head="other")
     other_fpn = replace(get_method("fpn"), heads=("other",))
-    monkeypatch.setitem(methods(), "fpn", other_fpn)
+    rows = {"fpn": other_fpn, "ssd": get_method("ssd")}
+    for module in (plan, reader):
+        monkeypatch.setattr(module, "get_method", rows.__getitem__)
     after = ids(head="other")
     assert after["fpn"] != before["fpn"]
     assert after["ssd"] == before["ssd"]

@@ -102,7 +102,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "unreadable character": ("name: a\0b\n", ": line 1, column 8: unacceptable character #x0000"),
     "python tag": (
         "name: !!python/object:os.system a\n",
-        ": line 1, column 7: tag '!!python/object:os.system' has no place here; write a plain value",
+        ": line 1, column 7: tag '!!python/object:os.system' has no place here; write",
     ),
     "list": ("- fpn\n", ": a suite consists of keys and values, such as `name: smoke`"),
     "empty": ("", ": a suite consists of keys and values"),

@@ -169,7 +169,10 @@ def test_the_suite_reads_its_layout_and_says_what_is_missing(
     isolate(tmp_path, monkeypatch)
     monkeypatch.setenv("SOBENCH_DATA", str(tmp_path))
     suite, root = Path(__file__).parents[3] / "suites" / "tt100k.yaml", tmp_path / "tt100k"
-    for missing in (f"no folder {root}", f"{root / 'annotations.json'}: no such annotation file"):
+    for missing in (
+        "no folder ${SOBENCH_DATA}/tt100k",
+        f"{root / 'annotations.json'}: no such annotation file",
+    ):
         code, out, err = invoke(capsys, "plan", suite)
         assert code == 2
         assert "no data" in out

@@ -143,7 +143,7 @@ def test_a_missing_or_broken_data_yaml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.yaml: no such file; correct dataset\.root"):
         yolo.read(tmp_path, SPEC, "val")
     (tmp_path / "data.yaml").write_text("names: [car\ntrain: x")
-    with pytest.raises(DataError, match="is not valid YAML"):
+    with pytest.raises(DataError, match=r"line 2, column 6: .*; correct the YAML there"):
         yolo.read(tmp_path, SPEC, "val")
     make_config(tmp_path)
     spec = YoloData(format="yolo", root=".", val="vall")

@@ -1,0 +1,108 @@
+"""The checks before training: what only scoring would refuse, and what makes scores worthless."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from sobench.data.annotations import REPEATED, Split
+from sobench.data.dataset import Dataset
+from sobench.data.formats.coco import SAME_ID
+from sobench.data.hashes import file_digests
+from sobench.data.images import ImageFiles, count_deep
+from sobench.data.load import expand_root, load
+from sobench.errors import DataError
+from sobench.suite.datasets import DataSpec
+from sobench.text import printable, shortened
+
+SPLITS: tuple[Split, Split] = ("train", "val")
+
+WARNED = (REPEATED, SAME_ID)
+"""Notes of the readers that are warnings."""
+
+_NAMED = 3
+"""Images that a warning names."""
+
+
+def checked_splits(
+    spec: DataSpec, limit: int | None
+) -> tuple[Mapping[Split, Dataset], Sequence[str]]:
+    """Both splits, fit for training and scoring, and warnings about them.
+
+    The warnings are of images that are in both splits, by their content; of annotations that are
+    repeated; and of images whose pixels are scaled or cut to 8 bits.
+
+    Args:
+        spec: the ``dataset`` section of a suite.
+        limit: use only the first images of each split, or ``None`` for all.
+
+    Raises:
+        DataError: a split is missing, broken or has no boxes, or the two do not fit together.
+    """
+    splits = {name: load(spec, name).first(limit) for name in SPLITS}
+    check_splits(splits["train"], splits["val"])
+    for name, dataset in splits.items():
+        if not any(len(image.boxes) for image in dataset.images):
+            raise DataError(_without_boxes(name, dataset, limit))
+    return splits, list(_warnings(spec, splits))
+
+
+def check_splits(train: Dataset, val: Dataset) -> None:
+    """Check that what is trained on one split can be scored on the other.
+
+    Raises:
+        DataError: the classes differ, or two images have one id.
+    """
+    if train.classes != val.classes:
+        raise DataError(
+            f"dataset: the classes of train and val differ: {_named(train.classes, 20)} against "
+            f"{_named(val.classes, 20)}; annotate both with one list"
+        )
+    for dataset in (train, val):
+        if len({image.id for image in dataset.images}) < len(dataset.images):
+            raise DataError(f"{dataset.title}: two images have one id; number the images anew")
+
+
+def _without_boxes(name: Split, dataset: Dataset, limit: int | None) -> str:
+    left_out = f" ({len(dataset.skipped)} rows were left out)" if dataset.skipped else ""
+    if limit is not None:
+        which = f"the first {len(dataset.images)} images of the {name} split"
+        return f"{dataset.title}: {which} have no boxes at all{left_out}; raise --limit"
+    return (
+        f"{dataset.title}: the {name} split has no boxes at all{left_out}; "
+        f"check dataset.{name} and its annotations"
+    )
+
+
+def _warnings(spec: DataSpec, splits: Mapping[Split, Dataset]) -> Iterator[str]:
+    paths = {name: _paths(dataset) for name, dataset in splits.items()}
+    if spec.format != "synthetic":
+        # Times suffice: whoever asks for this has just had the fingerprint, which hashes.
+        files = [*paths["train"], *paths["val"]]
+        digests = file_digests(files, spec, expand_root(spec.root), trust_mtime=True)
+        trained = {digests[path] for path in paths["train"]}
+        shared = [path for path in paths["val"] if digests[path] in trained]
+        if shared:
+            names = _named([path.name for path in shared], _NAMED)
+            yield (
+                f"val: {len(shared)} of its {len(paths['val'])} images are in train as well, by "
+                f"their content ({names}); scores on them say nothing about new images"
+            )
+    for name, dataset in splits.items():
+        for note, count in (dataset.notes or Counter()).items():
+            if note in WARNED:
+                yield f"{name}: {count} {note}"
+        for note, count in count_deep(paths[name]).items():
+            yield f"{name}: {count} {note}"
+
+
+def _paths(dataset: Dataset) -> tuple[Path, ...]:
+    """The image files of a dataset that has some."""
+    files = dataset.read_image
+    return files.paths[: len(dataset.images)] if isinstance(files, ImageFiles) else ()
+
+
+def _named(names: Sequence[str], count: int) -> str:
+    text = ", ".join(printable(shortened(name)) for name in names[:count])
+    return f"{text}, ..." if len(names) > count else text

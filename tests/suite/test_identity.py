@@ -1,0 +1,71 @@
+"""A run's id changes with whatever can change its result, key by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sobench.suite import plan
+from sobench.suite.methods import get_method, methods
+from tests.tiny_suite import tiny_suite
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "input": {"size": [64, 96], "resize": "letterbox"},
+    "augment": {"hflip": 0.25, "scale_jitter": [0.5, 2.0], "photometric": 0.5},
+    "backbone": {"name": "resnet34", "norm": "frozen", "freeze": ["stem"]},
+    "neck": {"channels": 24, "norm": "group", "tower_convs": 2},
+    "anchors": {"scale": 2.5, "octaves": 2, "ratios": [1.0]},
+    "regions": {
+        "pre_nms_top_n": 50, "nms": 0.6, "post_nms_top_n": 20, "batch_size_per_image": 16,
+        "channels": 16,
+    },
+    "schedule": {
+        "epochs": 4, "batch_size": 3, "optimizer": "adamw", "lr": 0.007, "momentum": 0.8,
+        "weight_decay": 0.01, "warmup": {"steps": 7, "start": 0.1}, "milestones": [1], "gamma": 0.3,
+        "clip_norm": 3,
+    },
+    "detect": {"score_threshold": 0.1, "top_k": 500, "nms": 0.6, "max_detections": 120},
+}  # fmt: skip
+"""Another value of every key that every run under Faster R-CNN depends on."""
+
+
+def _id(**changes: Any) -> str:
+    # A file's weights would have to be read; frozen statistics need some.
+    base = {"backbone": {"weights": "imagenet"}, "head": "faster_rcnn", "regions": {}}
+    suite = tiny_suite(**base | {k: base.get(k, {}) | v for k, v in changes.items()})
+    return plan.plan(suite, "aaaa")[0].id
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [(section, key) for section, keys in CHANGES.items() for key in keys]
+)
+def test_every_key_counts(section: str, key: str) -> None:
+    assert _id(**{section: {key: CHANGES[section][key]}}) != _id()
+
+
+def test_no_key_is_forgotten_above() -> None:
+    suite = tiny_suite(head="faster_rcnn")
+    for section, keys in CHANGES.items():
+        # Weights count by their content, `decay: cosine` needs a suite without milestones.
+        others = {"backbone": {"weights"}, "schedule": {"decay"}}.get(section, set())
+        assert set(keys) | others == set(type(getattr(suite, section)).model_fields)
+
+
+def test_cosine_counts() -> None:
+    ids = {_id(schedule={"milestones": [], "decay": decay}) for decay in ("milestones", "cosine")}
+    assert len(ids) == 2
+
+
+def test_the_method_counts_where_its_switches_are_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(methods(), "twin", get_method("fpn"))
+    runs = plan.plan(tiny_suite(methods=["fpn", "twin"]), "aaaa")
+    assert len({run.settings_id for run in runs}) == 2
+
+
+def test_results_of_another_version_of_the_code_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = _id()
+    monkeypatch.setattr("sobench.suite.plan.RESULTS_VERSION", plan.RESULTS_VERSION + 1)
+    assert _id() != before

@@ -1,0 +1,95 @@
+"""Every step gets its batch, rate, limit and precision from the suite and the seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sobench.data.batches import training_batches
+from sobench.data.synthetic import scenes
+from sobench.data.targets import Batch
+from sobench.models.build import build_detector
+from sobench.models.detector import Detector
+from sobench.suite.datasets import SyntheticData
+from sobench.suite.plan import Run
+from sobench.training.loop import TrainingData, train
+from tests.tiny_suite import tiny_run
+
+
+class Steps:
+    """Stands for ``train_step`` and notes what it is given."""
+
+    def __init__(self) -> None:
+        self.images: list[Tensor] = []
+        self.settings: list[tuple[float, float | None, str]] = []
+        self.drawn: list[float] = []
+        self.is_training: list[bool] = []
+
+    def __call__(
+        self, detector: Detector, optimizer: Any, batch: Batch, lr: float, *others: Any
+    ) -> dict[str, float]:
+        del optimizer
+        self.images.append(batch.images.clone())
+        self.settings.append((lr, *others))
+        self.drawn.append(float(torch.rand(1)))
+        self.is_training.append(detector.training)
+        return {"total": 1.0}
+
+
+def _steps(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Steps, list[Tensor]]:
+    """What the steps got, and the images of the batches of the run's seed, epoch by epoch."""
+    steps, suite = Steps(), run.suite
+    monkeypatch.setattr("sobench.training.loop.train_step", steps)
+    assert isinstance(suite.dataset, SyntheticData)
+    dataset = scenes.read(suite.dataset, "train")
+    images = np.stack([dataset.read_image(index) for index in range(len(dataset.images))])
+    detector = build_detector(suite, run.entry, 5, run.seed)
+
+    def score() -> dict[str, float | None]:
+        detector.eval()
+        return {"ap": 0.5, "ap50": 0.5}
+
+    train(
+        detector, TrainingData(dataset, images, suite.input, suite.augment), suite.schedule, folder,
+        run_id=run.id, seed=run.seed, precision=suite.precision, log_path=folder / "log.jsonl",
+        score=score, on_step=lambda _: None, warn=pytest.fail, evaluate_every=1,
+    )  # fmt: skip
+    expected = [
+        batch.images
+        for epoch in range(suite.schedule.epochs)
+        for batch in training_batches(
+            dataset, images, suite.input, suite.augment, suite.schedule.batch_size, run.seed, epoch
+        )
+    ]
+    return steps, expected
+
+
+def test_a_step_gets_the_batch_rate_limit_and_precision_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = {"epochs": 2, "lr": 0.5, "clip_norm": 7.5, "milestones": [1], "gamma": 0.5}
+    run = tiny_run(seed=3, precision="bf16", schedule=schedule)
+    steps, images = _steps(run, tmp_path, monkeypatch)
+    assert len(steps.images) == len(images) == 6
+    assert all(map(torch.equal, steps.images, images))
+    # Two steps of warm-up from a tenth; half the rate from the second epoch on.
+    rates = [0.05, 0.275, 0.5, 0.25, 0.25, 0.25]
+    assert [rate for rate, _, _ in steps.settings] == pytest.approx(rates)
+    assert {(limit, precision) for _, limit, precision in steps.settings} == {(7.5, "bf16")}
+    assert all(steps.is_training)  # also after a scoring
+
+
+def test_the_random_numbers_of_a_training_are_its_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = [
+        _steps(tiny_run(seed=seed), tmp_path / name, monkeypatch)[0].drawn
+        for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    ]
+    assert drawn[0] == drawn[1]
+    assert not set(drawn[0]) & set(drawn[2])
