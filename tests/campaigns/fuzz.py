@@ -115,7 +115,7 @@ def judge(case: Case, trial: Trial) -> tuple[str, str]:
     last = trial.results[-1] if trial.results else Result(0, "", "")
     said = _one_line(last.err)
     if not trial.made:
-        return "case not made", ""
+        return "case not made", _one_line((last.err.strip().splitlines() or [""])[-1])
     if trial.touched:
         return "touched", trial.touched[0]
     if any("Traceback" in text for r in trial.results for text in (r.out, r.err)):

@@ -135,6 +135,8 @@ def attempt(
     for code, begin, end in zip(kept.codes, kept.sizes, kept.sizes[1:], strict=False):
         pieces = [data[first:last] for data, first, last in zip(written, begin, end, strict=True)]
         results.append(Result(code, *(p.decode("utf-8", "surrogateescape") for p in pieces)))
+    if not kept.made:
+        results = [Result(1, "", written[1].decode("utf-8", "backslashreplace"))]
     return Trial(tuple(results), kept.later, tuple(kept.touched), kept.made, ended, seconds, peak)
 
 
