@@ -193,7 +193,7 @@ def _finish(
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
         scores=scores,
         digests={stored.name: digest},
-        cost=measure_cost(run, results, detector, val_split.images, state),
+        cost=measure_cost(run, results, detector, val_split.images, len(train_split.images), state),
         environment=environment,
         finished=_now(),
     )
