@@ -78,9 +78,8 @@ def _without_boxes(name: Split, dataset: Dataset, limit: int | None) -> str:
 def _warnings(spec: DataSpec, splits: Mapping[Split, Dataset]) -> Iterator[str]:
     paths = {name: _paths(dataset) for name, dataset in splits.items()}
     if spec.format != "synthetic":
-        # Times suffice: whoever asks for this has just had the fingerprint, which hashes.
         files = [*paths["train"], *paths["val"]]
-        digests = file_digests(files, spec, expand_root(spec.root), trust_mtime=True)
+        digests = file_digests(files, spec, expand_root(spec.root))
         trained = {digests[path] for path in paths["train"]}
         shared = [path for path in paths["val"] if digests[path] in trained]
         if shared:

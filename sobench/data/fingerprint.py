@@ -56,8 +56,7 @@ def check_unchanged(spec: DataSpec, expected: str) -> None:
     Raises:
         DataError: its fingerprint is another one now.
     """
-    # Size and time suffice within one command, which has read every file before.
-    now = fingerprint(spec, trust_mtime=True)
+    now = fingerprint(spec)
     if now != expected:
         raise DataError(
             f"dataset: has changed since this command began (fingerprint {expected}, now {now}); "

@@ -29,6 +29,10 @@ _SETTLED_NS = 2_000_000_000
 """A younger file may change again within one tick of its file system's clock, unseen."""
 
 
+_believed: dict[Path, _FileDigest] = {}
+"""What this process was told to trust, so that it need not be told again."""
+
+
 class _FileDigest(NamedTuple):
     """The digest of a file's content, and what the file looked like when it was taken."""
 
@@ -79,15 +83,17 @@ def file_digests(
     states = {path: _state(path) for path in names}
     memory = memory_file(spec, root)
     remembered = _read(memory)
-    digests = {
-        path: remembered[name].digest
-        for path, name in names.items()
-        if name in remembered and remembered[name].is_of(states[path])
-    }
+    digests: dict[Path, str] = {}
+    for path, name in names.items():
+        for known in (remembered.get(name), _believed.get(path)):
+            if known is not None and known.is_of(states[path]):
+                digests[path] = known.digest
     if trust_mtime:
         by_name = {name: states[path] for path, name in names.items()}
         trusted = _trusted(by_name, [remembered, *_copies(spec, memory)])
-        digests = {path: trusted[name] for path, name in names.items() if name in trusted} | digests
+        for path in [path for path in names if path not in digests and names[path] in trusted]:
+            digests[path] = trusted[names[path]]
+            _believed[path] = _FileDigest(*_look(states[path]), digests[path])
     unknown = [path for path in names if path not in digests]
     settled: dict[str, _FileDigest] = {}
     pool = ThreadPoolExecutor(_THREADS)

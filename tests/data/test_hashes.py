@@ -139,9 +139,25 @@ def test_a_copy_is_believed_only_when_asked(tmp_path: Path, hashed: Hashed) -> N
     shutil.copytree(first, copy)  # with its times
     assert digests(copy, "a", "b", trust_mtime=True) == right
     assert hashed == ["a", "b"]
-    # What was only believed is not remembered as if it had been read.
+    # Nor are the same files hashed for another question of this process...
+    assert digests(copy, "a", "b") == right
+    assert hashed == ["a", "b"]
+    # ... but what was only believed is not remembered as if it had been read.
+    hashes._believed.clear()
     assert digests(copy, "a", "b") == right
     assert hashed == ["a", "b", "a", "b"]
+
+
+@pytest.mark.usefixtures("hashed")
+def test_a_copy_that_changes_after_it_was_believed_is_seen(tmp_path: Path) -> None:
+    first, copy = tmp_path / "first", tmp_path / "copy"
+    first.mkdir()
+    (first / "a").write_bytes(b"old content")
+    digests(first, "a")
+    shutil.copytree(first, copy)
+    (before,) = digests(copy, "a", trust_mtime=True)
+    replace(copy / "a", b"new content")
+    assert digests(copy, "a") == [hashlib.sha256(b"new content").hexdigest()] != [before]
 
 
 @pytest.mark.usefixtures("hashed")
