@@ -37,3 +37,14 @@ def test_nor_are_they_scored_on(tmp_path: Path) -> None:
         "has changed since this command"
         in rescore(changed, tmp_path, unscored, CPU, Recorder()).reason
     )
+
+
+def test_images_that_are_cached_do_not_hide_other_annotations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = small("fpn")
+    (run,) = plan(suite, fingerprint(suite.dataset))
+    execute(run, tmp_path, CPU, Recorder())
+    monkeypatch.setattr("sobench.data.fingerprint.fingerprint", lambda _: "another")
+    with pytest.raises(DataError, match="now another"):
+        execute(run, tmp_path, CPU, Recorder())
