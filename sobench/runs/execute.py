@@ -176,11 +176,16 @@ def _finish(
     callback.on_stage("detect")
     detections = _detect(run, detector, val_split, callback)
     stored = folder.detections()
-    digest = write_rows(stored, detections)
-    delete_size_detections(folder)
+    digests = {stored.name: write_rows(stored, detections)}
+    # Of the same weights, if they detect the same: all that was scored of them still holds.
+    earlier = record.read_sound(folder.path)
+    if earlier is not None and earlier.digests.get(stored.name) != digests[stored.name]:
+        earlier = None
+    if earlier is None:
+        delete_size_detections(folder)
     # Scored from the file, so that scoring it again later gives the same numbers.
     callback.on_stage("score")
-    scores = score_stored(run, val_split.dataset, stored, digest)
+    scores = score_stored(run, val_split.dataset, stored, digests[stored.name])
     callback.on_stage("measure cost")
     return Record(
         **record.identity(run),
@@ -191,8 +196,9 @@ def _finish(
         detections=len(detections),
         last_loss=state.last,
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
-        scores=scores,
-        digests={stored.name: digest},
+        scores=earlier.scores | scores if earlier else scores,
+        sizes=earlier.sizes if earlier else {},
+        digests=earlier.digests if earlier else digests,
         cost=measure_cost(run, results, detector, val_split.images, len(train_split.images), state),
         environment=environment,
         finished=_now(),
