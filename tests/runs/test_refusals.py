@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 
+from sobench.data.load import load
 from sobench.errors import DataError, RequestError
 from sobench.runs import record
+from sobench.runs.weights import build_network
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.records import invoke, isolate
 from tests.runs.matrices import matrix, planned, small
 from tests.suite.packages import forget_packages, install
-from tests.tiny_suite import CONTENT, write_tiny
+from tests.tiny_suite import CONTENT, tiny_run, write_tiny
 
 ROW = """from sobench.suite.methods import Method
 METHOD = Method(title="My neck", paper="none", heads=("retinanet",))
@@ -194,3 +198,15 @@ def test_what_a_kill_left_of_a_finished_run_goes_with_the_next_command(tmp_path:
     assert recorder.fresh == []
     assert list_checkpoints(folder) == [weights]
     assert not (folder / "error.txt").exists()
+
+
+def test_a_network_takes_the_weights_that_were_planned(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), weights)
+    run = tiny_run(backbone={"weights": str(weights)})
+    training = load(run.suite.dataset, "train")
+    assert len(run.settings["backbone"]["weights"]) == 12  # which plans it
+    build_network(run, training, torch.device("cpu"))
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), weights)
+    with pytest.raises(RequestError, match="changed since the runs were planned"):
+        build_network(run, training, torch.device("cpu"))
