@@ -68,10 +68,7 @@ def test_every_row_is_tried_even_if_its_last_seed_is_done(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("case", WRONG_MODELS)
 def test_a_row_of_another_package_that_cannot_be_built_stops_no_other(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    case: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     model, words = WRONG_MODELS[case]
     files = {"my_package/__init__.py": ROW, "my_package/model.py": model}
@@ -86,10 +83,17 @@ def test_a_row_of_another_package_that_cannot_be_built_stops_no_other(
     assert records["my_neck"].reason == " ".join(str(refusal.value).splitlines())
     (run, _) = planned(small("my_neck", "fpn"))
     assert record.read(run.folder(tmp_path)) == records["my_neck"]
+
+
+def test_a_refused_row_is_no_success_and_what_its_package_prints_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, _ = WRONG_MODELS["nothing built"]
+    install(tmp_path, monkeypatch, {"my_package/__init__.py": ROW, "my_package/model.py": model})
     suite = write_tiny(tmp_path, methods=["my_neck", "fpn"], schedule=SHORT)
     outcome = invoke(capsys, "run", suite)
     assert outcome.code == 1
-    assert outcome.out.count("noise") == 0
+    assert "noise" not in outcome.out
     assert "Traceback" not in outcome.err
     assert "fpn seed 0: AP " in outcome.err
 
