@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 
+from sobench.data.load import load
 from sobench.errors import DataError, RequestError
 from sobench.runs import record
+from sobench.runs.weights import build_network
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.records import invoke, isolate
 from tests.runs.matrices import matrix, planned, small
 from tests.suite.packages import forget_packages, install
-from tests.tiny_suite import CONTENT, write_tiny
+from tests.tiny_suite import CONTENT, tiny_run, write_tiny
 
 ROW = """from sobench.suite.methods import Method
 METHOD = Method(title="My neck", paper="none", heads=("retinanet",))
@@ -49,7 +53,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     other = {"name": "pafpn", "init_from": "fpn"}
     with pytest.raises(RequestError, match=r"pafpn: init_from: fpn: the weights of fpn do not f"):
-        matrix(small("fpn", other), tmp_path)
+        matrix(small("fpn", other), tmp_path, methods=["pafpn"])
     assert not (tmp_path / "tiny").exists()
 
 
@@ -64,10 +68,7 @@ def test_every_row_is_tried_even_if_its_last_seed_is_done(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("case", WRONG_MODELS)
 def test_a_row_of_another_package_that_cannot_be_built_stops_no_other(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    case: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     model, words = WRONG_MODELS[case]
     files = {"my_package/__init__.py": ROW, "my_package/model.py": model}
@@ -82,10 +83,17 @@ def test_a_row_of_another_package_that_cannot_be_built_stops_no_other(
     assert records["my_neck"].reason == " ".join(str(refusal.value).splitlines())
     (run, _) = planned(small("my_neck", "fpn"))
     assert record.read(run.folder(tmp_path)) == records["my_neck"]
+
+
+def test_a_refused_row_is_no_success_and_what_its_package_prints_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, _ = WRONG_MODELS["nothing built"]
+    install(tmp_path, monkeypatch, {"my_package/__init__.py": ROW, "my_package/model.py": model})
     suite = write_tiny(tmp_path, methods=["my_neck", "fpn"], schedule=SHORT)
     outcome = invoke(capsys, "run", suite)
     assert outcome.code == 1
-    assert outcome.out.count("noise") == 0
+    assert "noise" not in outcome.out
     assert "Traceback" not in outcome.err
     assert "fpn seed 0: AP " in outcome.err
 
@@ -194,3 +202,15 @@ def test_what_a_kill_left_of_a_finished_run_goes_with_the_next_command(tmp_path:
     assert recorder.fresh == []
     assert list_checkpoints(folder) == [weights]
     assert not (folder / "error.txt").exists()
+
+
+def test_a_network_takes_the_weights_that_were_planned(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), weights)
+    run = tiny_run(backbone={"weights": str(weights)})
+    training = load(run.suite.dataset, "train")
+    assert len(run.settings["backbone"]["weights"]) == 12  # which plans it
+    build_network(run, training, torch.device("cpu"))
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), weights)
+    with pytest.raises(RequestError, match="changed since the runs were planned"):
+        build_network(run, training, torch.device("cpu"))
