@@ -61,7 +61,7 @@ def test_broken_suites_hide_no_other(tmp_path: Path) -> None:
     folder = tmp_path / "suites"
     folder.mkdir()
     write_tiny(folder, title="My [/x] things")
-    broken = {
+    broken: dict[str, str | bytes] = {
         "long": "x" * 10**5 + ": 1",
         "deep": "[" * 3000,
         "bomb": "a: &a [x, x]\nb: &b " + "[" + "*a, " * 30_000 + "]",
