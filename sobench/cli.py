@@ -110,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(_usage(error), RequestError.exit_code, debug)
     except (click.Abort, KeyboardInterrupt):
         number = stopped[0] if stopped else signal.SIGINT
+        if stopped:  # Python takes its handlers away as it ends, and would be killed by the next
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         _fail("interrupted; the same command goes on from the last checkpoint", 128 + number)
     except BrokenPipeError:
         _drop_output()

@@ -129,22 +129,28 @@ SIGNALLED = """
 
     cli.COMMANDS["work"] = ""
     cli.LazyCommands.get_command = lambda *_: click.Command("work", callback=work)
+    class Late:
+        def __del__(self, kill=os.kill, process=os.getpid()):
+            for number in {late}:
+                kill(process, number)
+
+    late = Late()  # deleted when Python has taken its handlers away
     cli.main(["work"])
 """
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "code", "out"),
+    ("before", "after", "late", "code", "out"),
     [
-        ([2], [], 130, "begins cleaned"),
-        ([2], [2, 2], 130, "begins cleaned"),
-        ([15], [2], 143, "begins cleaned"),
-        ([2], [2, 2, 2], -2, "begins"),
-        ([15], [15, 15, 15], -15, "begins"),
+        ([2], [], [2], 130, "begins cleaned"),
+        ([2], [2, 2], [], 130, "begins cleaned"),
+        ([15], [2], [2], 143, "begins cleaned"),
+        ([2], [2, 2, 2], [], -2, "begins"),
+        ([15], [15, 15, 15], [], -15, "begins"),
     ],
 )
-def test_signals(before: list[int], after: list[int], code: int, out: str) -> None:
-    script = textwrap.dedent(SIGNALLED.format(before=before, after=after))
+def test_signals(before: list[int], after: list[int], late: list[int], code: int, out: str) -> None:
+    script = textwrap.dedent(SIGNALLED.format(before=before, after=after, late=late))
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )

@@ -90,7 +90,8 @@ def print_table(
     if title:
         console.print(Text(title, style="italic"), soft_wrap=True)
     table = Table(header_style="bold", box=None, pad_edge=False)
-    cells = [list(row) for row in rows]
+    # Written out before the widths are taken, or a cell would be cut.
+    headings, *cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
     for index, heading in enumerate(headings):
         numeric = all(_looks_numeric(row[index]) for row in cells)
         justify: Literal["left", "right"] = "right" if numeric else "left"

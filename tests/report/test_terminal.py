@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress, TextColumn
+from rich.text import Text
 
 from sobench.compare import leaderboard
 from sobench.compare.leaderboard import Leaderboard
 from sobench.report.tables import class_columns, columns, footnotes, remarks
-from sobench.report.terminal import print_leaderboard, print_table
+from sobench.report.terminal import PlainConsole, print_leaderboard, print_table
 from sobench.suite.plan import plan
 from tests.records import COST, record_of, scored, states_of
 from tests.tiny_suite import tiny_suite
@@ -76,6 +78,21 @@ def test_names_are_not_read_as_markup() -> None:
     screen, target = console()
     print_table(screen, ["[b]", "n"], [["[/b] :car:", "1"]], title="[i]")
     assert target.getvalue().split() == ["[i]", "[b]", "n", "[/b]", ":car:", "1"]
+
+
+def test_what_a_terminal_obeys_is_written_out() -> None:
+    target = io.StringIO()
+    screen = PlainConsole(file=target, width=200, force_terminal=True, color_system="standard")
+    odd = "a\x1b]0;b [/x] [red]c :car: \x9b31m\u202e"
+    screen.print(odd)
+    screen.print(Text(odd, style="dim"), soft_wrap=True)
+    print_table(screen, [odd, "n"], [[odd, "1"]], title=odd)
+    with Progress(TextColumn("{task.description}", markup=False), console=screen) as bars:
+        bars.add_task(odd)
+    left = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", target.getvalue())  # styles and movements of rich
+    assert not re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", left)
+    words = r"a\x1b]0;b [/x] [red]c :car: \x9b31m\u202e"
+    assert left.count(words) == 5
 
 
 def test_numbers_are_aligned_right_and_words_left() -> None:

@@ -144,6 +144,16 @@ def test_a_rule_that_fails_is_the_fault_of_its_package(
     ]  # fmt: skip
 
 
+def test_a_row_whose_rule_fails_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    rule = "def rule(switches, suite):\n    raise KeyError(suite.name)\n"
+    install(tmp_path, monkeypatch, {"my_package/__init__.py": rule + row(rules="(rule,)")})
+    ran = invoke(capsys, "run", write_suite(methods=["my_neck"]))
+    assert ran.code == 2
+    assert "error: small: methods: my_neck: its rule rule fails (KeyError: 'small')" in ran.err
+
+
 def test_a_rule_may_still_refuse_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
