@@ -39,9 +39,10 @@ test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume
 campaigns: .venv/installed-dev  ## kills, faults, harm and nonsense, counted: 20 minutes
 	$(BIN)/python -m tests.campaigns
 
-benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's
+benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's, cost of checks
 	$(BIN)/python -m tests.benchmarks.training_step
 	$(BIN)/python -m tests.benchmarks.training_step --head faster_rcnn
+	$(BIN)/python -m tests.benchmarks.cache_check
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
