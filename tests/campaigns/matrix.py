@@ -39,11 +39,8 @@ _CHANGES: dict[str, Any] = {
     "detect": {"score_threshold": 0.001, "max_detections": 100},
     "methods": ["fpn", "zoominnet"],
 }
-SCORES = ("scores", "sizes")
-"""Keys of a record that hold scores, by the protocol or by the size that they are of."""
-
-_VARYING = ("cost", "environment", "finished", "digest", *SCORES)
-"""Keys of a record that no two runs share, and those that are looked at one by one."""
+_VARYING = ("cost", "environment", "finished", "digest", "scores", "sizes")
+"""Keys of a record that no two runs share, or that are looked at one by one."""
 
 
 def write_matrix(folder: Path, kind: str, **changes: Any) -> None:
@@ -134,8 +131,8 @@ def _numbers_of(run: Path) -> dict[str, str]:
         return {"record": "unreadable"}
     values = {key: json.dumps(value) for key, value in record.items() if key not in _VARYING}
     values |= {key: str(cost.get(key)) for key in ("parameters", "trainable")}
-    for key in SCORES:
-        values |= {f"{key} {name}": json.dumps(value) for name, value in record[key].items()}
+    for size, scores in {"": record["scores"], **record["sizes"]}.items():
+        values |= {f"scores {size} {name}": json.dumps(value) for name, value in scores.items()}
     for path in sorted(run.glob("detections*.json.gz")):
         values[path.name] = _detections_digest(path)
     checkpoints = sorted(run.glob("checkpoint-*.pt"))
