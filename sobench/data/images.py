@@ -1,9 +1,8 @@
-"""Image files: listed, measured by their headers, and decoded to RGB from any mode."""
+"""Image files: measured by their headers, and decoded to RGB from any mode."""
 
 from __future__ import annotations
 
 import math
-import os
 import threading
 import warnings
 from collections import Counter
@@ -16,10 +15,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from sobench.data.dataset import AnnotatedImage, ImageArray, Size
-from sobench.data.regular_files import is_of_the_system, open_regular
+from sobench.data.regular_files import open_regular
 from sobench.errors import DataError
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 STRETCHED = "images of more than 8 bits, scaled by their own range"
 HIGH_BYTE = "colour images of 16 bits, of which the high byte is kept; convert them to 8 bits"
@@ -28,6 +25,9 @@ LARGEST = Image.MAX_IMAGE_PIXELS or 2**26
 """Pixels of the largest picture that is decoded: Pillow's bound for a doubtful one.
 
 Decoding and resizing hold it several times, 1.4 GB in all."""
+
+_STRIP = 1024
+"""Rows that are converted to RGB at once."""
 
 # No others, whatever a file is called: for some, Pillow would start programs.
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
@@ -89,39 +89,6 @@ class _Header:
     def upright(self) -> Size:
         height, width = self.stored
         return (width, height) if self.orientation >= 5 else (height, width)
-
-
-def list_images(folder: Path) -> list[str]:
-    """Names of the image files below ``folder``, relative to it, with ``/``, sorted.
-
-    Raises:
-        DataError: the folder does not exist, or what is called an image is a pipe or broken link.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such image folder; correct the dataset's root or split")
-    names: list[str] = []
-    _list_below(folder, "", names, set())
-    return sorted(names)
-
-
-def _list_below(folder: Path, prefix: str, names: list[str], visited: set[tuple[int, int]]) -> None:
-    """Add the images below ``folder``; a folder that links lead to again is entered once."""
-    status = folder.stat()
-    if is_of_the_system(status):
-        raise DataError(f"{folder}: is a folder of the system; remove the link that leads there")
-    if (status.st_dev, status.st_ino) in visited:
-        return
-    visited.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as found:
-        # Real folders before links to them, and in one order everywhere.
-        entries = sorted(found, key=lambda entry: (entry.is_symlink(), entry.name))
-    for entry in entries:
-        if entry.is_dir():
-            _list_below(folder / entry.name, f"{prefix}{entry.name}/", names, visited)
-        elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
-            if not entry.is_file():
-                raise DataError(f"{entry.path}: is not a file, or a broken link; remove it")
-            names.append(prefix + entry.name)
 
 
 def read_size(path: Path) -> Size:
@@ -263,13 +230,24 @@ def _pixels(image: Image.Image, path: Path) -> ImageArray:
             )
         # If this stays, the conversion blends, warns or looks for a spare colour.
         image.info.pop("transparency", None)
-        # Converting from RGB to RGB would copy a large picture for nothing.
-        image = image if image.mode == "RGB" else image.convert("RGB")
-        return np.array(image, dtype=np.uint8)
+        return _as_rgb(image)
     except DataError:
         raise
     except Exception as error:
         raise DataError(_broken(path, error)) from None
+
+
+def _as_rgb(image: Image.Image) -> ImageArray:
+    """``[H, W, 3]`` uint8, converted strip by strip: a large picture is not held three times."""
+    width, height = image.size
+    if height <= _STRIP:
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        strip = image.crop((0, top, width, bottom))
+        pixels[top:bottom] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def _stretched(values: np.ndarray, path: Path) -> ImageArray:

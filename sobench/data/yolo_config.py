@@ -10,7 +10,7 @@ from typing import Any
 
 from sobench.data.annotation_files import LARGEST_ID, is_number, read_rows, shown
 from sobench.data.annotations import Split, check_class_names, check_inside, is_inside
-from sobench.data.images import SUFFIXES, list_images
+from sobench.data.image_lists import SUFFIXES, list_images
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.datasets import YoloData
 from sobench.text import printable, shortened

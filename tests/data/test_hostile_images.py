@@ -12,14 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from sobench.data.images import (
-    HIGH_BYTE,
-    STRETCHED,
-    count_deep,
-    decode,
-    list_images,
-    read_size,
-)
+from sobench.data.image_lists import list_images
+from sobench.data.images import HIGH_BYTE, STRETCHED, count_deep, decode, read_size
 from sobench.errors import DataError
 from tests.data.png16 import save_colours_of_16_bits
 

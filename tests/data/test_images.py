@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sobench.data.images import ImageFiles, decode, list_images, read_size
+from sobench.data.image_lists import list_images
+from sobench.data.images import ImageFiles, decode, read_size
 from sobench.errors import DataError
 
 # 2 rows of 3 pixels, all different, so that every turn and flip can be told apart.
@@ -281,3 +282,10 @@ def test_list_images_is_sorted_relative_and_sees_images_only(tmp_path: Path) -> 
     assert list_images(tmp_path) == ["B.webp", "a.jpeg", "b/1.png", "b/2.JPG"]
     with pytest.raises(DataError, match="no such image folder"):
         list_images(tmp_path / "none")
+
+
+def test_a_high_picture_is_converted_strip_by_strip(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (2500, 3, 4), dtype=np.uint8)
+    for mode, channels in (("RGB", 3), ("RGBA", 4)):
+        path = save(tmp_path / f"{mode}.png", Image.fromarray(values[:, :, :channels].copy()))
+        np.testing.assert_array_equal(decode(path, None), values[:, :, :3])

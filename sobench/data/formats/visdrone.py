@@ -7,7 +7,8 @@ from pathlib import Path
 from sobench.data.annotation_files import finite_numbers, plain, read_rows, shown
 from sobench.data.annotations import AnnotatedBox, ReadReport, Split, to_annotated_image
 from sobench.data.dataset import EVERY_CLASS, Dataset
-from sobench.data.images import ImageFiles, list_images, read_size
+from sobench.data.image_lists import list_images
+from sobench.data.images import ImageFiles, read_size
 from sobench.errors import DataError
 from sobench.suite.datasets import VisDroneData
 

@@ -19,7 +19,8 @@ from sobench.data.annotations import (
     zero_size_reason,
 )
 from sobench.data.dataset import AnnotatedImage, Dataset, Size, SkippedRow
-from sobench.data.images import ImageFiles, list_images, read_size
+from sobench.data.image_lists import list_images
+from sobench.data.images import ImageFiles, read_size
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.datasets import VocData
 
