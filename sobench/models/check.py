@@ -39,11 +39,13 @@ def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
     images = torch.empty(count, 3, *input_shape(suite.input), device="meta")
     try:
         build_without_storage(suite, entry).train(not tested).predict(images)
-    except (RequestError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a method of another package does
         if _wants_values(error):
             return
+        if _names_package(error, entry):
+            raise
         where = tested or (
             f"input.size {list(input_shape(suite.input))} and schedule.batch_size {len(images)}"
         )
@@ -67,11 +69,13 @@ def check_fits(
     try:
         networks = build_without_storage(suite, entry), build_without_storage(other, origin)
         here, there = ({k: list(v.shape) for k, v in n.state_dict().items()} for n in networks)
-    except (RequestError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         if _wants_values(error):
             return
+        if _names_package(error, entry):
+            raise
         raise RequestError(
             f"{suite.name}: methods: {_described(entry)}: {why}: {_described(origin)} cannot be "
             f"built:\n{_reason(origin, error)}; change the one or leave the other out"
@@ -89,6 +93,11 @@ def _described(entry: MethodEntry) -> str:
     """The label of a row, with the package that its method comes from."""
     source = get_method(entry.name).source
     return f"{entry.label} of {source}" if source else entry.label
+
+
+def _names_package(error: BaseException, entry: MethodEntry) -> bool:
+    """Whether an error is a user's mistake, told with the package that the method comes from."""
+    return isinstance(error, RequestError) and get_method(entry.name).source in str(error)
 
 
 def _reason(entry: MethodEntry, error: BaseException) -> str:

@@ -149,7 +149,9 @@ def _problem_of_text(case: Case, result: Result) -> tuple[str, str]:
     if case.terminal:
         out, err = _OF_RICH.sub("", out), _OF_RICH.sub("", err)
     lines = err.splitlines()
-    if len(err.rstrip()) > _MOST_CHARACTERS or len(lines) > _MOST_LINES or len(out) > _MOST_OUTPUT:
+    # On a terminal a progress bar is drawn again and again in its place.
+    is_long = len(err.rstrip()) > _MOST_CHARACTERS or len(lines) > _MOST_LINES
+    if (is_long and not case.terminal) or len(out) > _MOST_OUTPUT:
         about = f"{len(lines)} lines of {len(err)} characters, output of {len(out)}"
         return "long message", f"{about}: {_one_line(err)}"
     for text in (out, err):

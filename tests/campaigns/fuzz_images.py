@@ -174,9 +174,9 @@ def _bmp(width: int, height: int) -> bytes:
 
 
 def _text_bomb(kind: bytes, head: bytes) -> bytes:
-    """A PNG with a chunk that inflates to 200 MB."""
+    """A PNG with a chunk that inflates to 100 MB."""
     good = _png(17, 13, b"\0" * 18 * 13)
-    bomb = _chunk(kind, head + zlib.compress(bytes(200_000_000), 9))
+    bomb = _chunk(kind, head + zlib.compress(bytes(100_000_000), 1))
     return good[:33] + bomb + good[33:]
 
 

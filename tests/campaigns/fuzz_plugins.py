@@ -18,6 +18,7 @@ from tests.campaigns.fuzz import Case, Fuzz, run
 from tests.campaigns.fuzz_detections import finished
 from tests.campaigns.guard import Result, Step
 from tests.campaigns.matrix import SUITE
+from tests.campaigns.thin import make_thin
 
 NAME = "fuzz_plugins"
 PACKAGE = "my-package"
@@ -246,8 +247,6 @@ def _case(
     """Commands that do not name the package, then one that does."""
 
     def make(folder: Path) -> None:
-        from tests.campaigns.thin import make_thin
-
         make_thin()
         shutil.copytree(finished(folder.parent), folder, dirs_exist_ok=True)
         content = yaml.safe_load((folder / SUITE).read_text())

@@ -28,6 +28,7 @@ from tests.campaigns.datasets import (
 from tests.campaigns.fuzz import Case, Fuzz, run
 from tests.campaigns.guard import Result
 from tests.campaigns.known_data import KNOWN_DATA
+from tests.campaigns.thin import make_thin
 from tests.tiny_suite import CONTENT
 
 NAME = "fuzz_readers"
@@ -87,7 +88,7 @@ def case_of(
     steps = [("data", SUITE, "--no-cache"), ("plan", SUITE), ("data", SUITE)]
     later: list[Any] = [score_drawn]
     if runs:
-        later += [_make_thin, ("run", SUITE), ("report", SUITE, "--format", "csv")]
+        later += [make_thin, ("run", SUITE), ("report", SUITE, "--format", "csv")]
     check = _must_be_refused if refused else _no_problem
     return Case(title, make, steps, later, check, terminal=terminal)
 
@@ -131,12 +132,6 @@ def score_drawn() -> None:
             for name, number in scores.metrics.items():
                 assert number is None or -1e-9 <= number <= 1 + 1e-9, f"{name} is {number}"
                 assert number is None or math.isfinite(number), f"{name} is {number}"
-
-
-def _make_thin() -> None:
-    from tests.campaigns.thin import make_thin
-
-    make_thin()
 
 
 def _changed_keys(random: Random, keys: dict[str, Any]) -> tuple[dict[str, Any], str]:

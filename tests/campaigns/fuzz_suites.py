@@ -18,6 +18,7 @@ from tests.campaigns.counts import Counts
 from tests.campaigns.fuzz import Case, Fuzz, run
 from tests.campaigns.guard import Result, Step
 from tests.campaigns.known_suites import KNOWN_OPTIONS, KNOWN_PATHS, KNOWN_TEXTS
+from tests.campaigns.thin import make_thin
 from tests.tiny_suite import CONTENT
 
 NAME = "fuzz_suites"
@@ -189,6 +190,7 @@ def _smallest_run() -> None:
         and suite.device != "cuda"
     )
     if small:
+        make_thin()
         main(["run", SUITE, "--limit", "2", "--epochs", "1"])
 
 

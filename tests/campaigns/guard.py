@@ -7,7 +7,6 @@ import io
 import json
 import os
 import resource
-import select
 import signal
 import sys
 import tempfile
@@ -25,6 +24,7 @@ Step = tuple[str, ...] | Callable[[], object]
 """A command line, or a function that raises a ``SobenchError`` where a command would fail."""
 
 MOST_SECONDS = 20.0
+"""Of a step."""
 MOST_BYTES = 3 * 2**30
 _MARGIN = 2**30
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -146,18 +146,13 @@ def _content(fd: int) -> bytes:
 
 
 def _wait(child: int) -> tuple[str, int]:
-    """How the child ended, and its peak memory in bytes; it is killed after its time."""
-    handle = os.pidfd_open(child)
-    ready, _, _ = select.select([handle], [], [], MOST_SECONDS)
-    os.close(handle)
-    if not ready:
-        # Its own children too; before setsid() there is no such group.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+    """How the child ended, and its peak memory in bytes; its alarm ends it after its time."""
     _, status, usage = os.wait4(child, 0)
-    ended = "hang" if not ready else "killed" if os.WIFSIGNALED(status) else "exit"
+    # What it has started itself; a child that died at once had no group of its own.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(status)
+    ended = "hang" if code == -signal.SIGALRM else "killed" if code < 0 else "exit"
     return ended, usage.ru_maxrss * 1024
 
 
@@ -176,6 +171,7 @@ def _child(
         os.write(notes_file, json.dumps(vars(notes)).encode() + b"\n")
 
     try:
+        _set_alarm(2 * MOST_SECONDS)
         _enter(folder, out, err, _Terminal if terminal else io.TextIOWrapper)
         write(folder)
         notes.made = True
@@ -186,7 +182,9 @@ def _child(
             if number == len(steps) and any(code not in (0, 4) for code in notes.codes):
                 break
             notes.later += number >= len(steps)
+            _set_alarm(MOST_SECONDS)
             code = _run(step)
+            _set_alarm(0)
             notes.sizes.append(_sizes(out, err))
             notes.codes.append(code)
             keep()
@@ -196,6 +194,12 @@ def _child(
         traceback.print_exc()
         sys.stderr.flush()
     os._exit(0)
+
+
+def _set_alarm(seconds: float) -> None:
+    """Let this process be killed after that time, whatever it waits for; 0 for never."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _sizes(out: int, err: int) -> tuple[int, int]:

@@ -15,11 +15,11 @@ from tests.campaigns.fuzz import Fuzz, run_numbers
 
 SEED = 1
 SHORT = {
-    "fuzz_suites": (3, 30),
+    "fuzz_suites": (7, 20),
     "fuzz_readers": (4, 25),
-    "fuzz_images": (2, 60),
+    "fuzz_images": (2, 40),
     "fuzz_detections": (6, 25),
-    "fuzz_plugins": (12, 5),
+    "fuzz_plugins": (10, 6),
 }
 """Campaign -> every how many of its known cases, and how many drawn ones."""
 
