@@ -81,7 +81,7 @@ def check_images(dataset: Dataset) -> None:
     # The dataset may be the first images of a longer one.
     paths = dataset.read_image.paths[: len(dataset.images)]
     # Unlike ``is_file`` of a path, this takes names that no file can have for missing files.
-    missing = [index for index, path in enumerate(paths) if not os.path.isfile(path)]
+    missing = [index for index, path in enumerate(paths) if not os.path.isfile(path)]  # noqa: PTH113
     if not missing:
         return
     path, image = paths[missing[0]], dataset.images[missing[0]]

@@ -10,12 +10,11 @@ import pytest
 
 from sobench.errors import DataError, RequestError
 from sobench.runs import record
-from sobench.suite.methods import methods
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.records import invoke, isolate
 from tests.runs.matrices import matrix, planned, small
-from tests.suite.packages import install
+from tests.suite.packages import forget_packages, install
 from tests.tiny_suite import CONTENT, write_tiny
 
 ROW = """from sobench.suite.methods import Method
@@ -42,7 +41,7 @@ WRONG_MODELS = {
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     isolate(tmp_path, monkeypatch)
     yield
-    methods.cache_clear()
+    forget_packages()
     for name in ("my_package", "my_package.model"):
         sys.modules.pop(name, None)
 
