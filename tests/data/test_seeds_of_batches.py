@@ -29,7 +29,8 @@ def _of_one_picture(count: int, seed: int, epoch: int) -> list[Tensor]:
     """A picture that fills all images of a data set, as each of them is augmented."""
     picture: ImageArray = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     images = np.stack([picture] * count)
-    return [b.images for b in batches(dataset([[]] * count), images, RICH, seed=seed, epoch=epoch)]
+    found = batches(dataset([[]] * count), images, RICH, seed=seed, epoch=epoch, batch_size=1)
+    return [batch.images for batch in found]
 
 
 def test_an_augmentation_depends_on_seed_epoch_and_image() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sobench.suite import plan
+from sobench.suite.heads import HEADS
 from tests.tiny_suite import tiny_suite
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -69,3 +70,10 @@ def test_results_of_another_version_of_the_code_do_not_count(
     before = _id()
     monkeypatch.setattr("sobench.suite.plan.RESULTS_VERSION", plan.RESULTS_VERSION + 1)
     assert _id() != before
+
+
+def test_the_head_counts_where_it_reads_what_another_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(HEADS, "other", HEADS["retinanet"])
+    (run,) = plan.plan(tiny_suite(), "aaaa")
+    other = replace(run, suite=run.suite.model_copy(update={"head": "other"}))
+    assert other.settings_id != run.settings_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sobench.data.batches import training_batches
 from sobench.data.synthetic import scenes
 from sobench.data.targets import Batch
 from sobench.models.build import build_detector
-from sobench.models.detector import Detector
+from sobench.models.detector import Detector, Stage
 from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
 from sobench.training.loop import TrainingData, train
@@ -29,11 +30,13 @@ class Steps:
         self.settings: list[tuple[float, float | None, str]] = []
         self.seeds: set[int] = set()
         self.is_training: list[bool] = []
+        self.optimised: list[int] = []
 
     def __call__(
         self, detector: Detector, optimizer: Any, batch: Batch, lr: float, *others: Any
     ) -> dict[str, float]:
-        del optimizer
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        self.optimised.append(sum(weight.numel() for weight in weights))
         self.images.append(batch.images.clone())
         self.settings.append((lr, *others))
         self.seeds.add(torch.initial_seed())
@@ -41,7 +44,12 @@ class Steps:
         return {"total": 1.0}
 
 
-def _steps(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Steps, list[Tensor]]:
+def _steps(
+    run: Run,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[Detector], None] = lambda _: None,
+) -> tuple[Steps, list[Tensor]]:
     """What the steps got, and the images of the batches of the run's seed, epoch by epoch."""
     steps, suite = Steps(), run.suite
     monkeypatch.setattr("sobench.training.loop.train_step", steps)
@@ -49,6 +57,7 @@ def _steps(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Ste
     dataset = scenes.read(suite.dataset, "train")
     images = np.stack([dataset.read_image(index) for index in range(len(dataset.images))])
     detector = build_detector(suite, run.entry, 5, run.seed)
+    prepare(detector)
 
     def score() -> dict[str, float | None]:
         detector.eval()
@@ -83,3 +92,23 @@ def test_a_step_gets_the_batch_rate_limit_and_precision_of_the_run(
     assert {(limit, precision) for _, limit, precision in steps.settings} == {(7.5, "bf16")}
     assert all(steps.is_training)  # also after a scoring
     assert steps.seeds == {3}
+
+
+def test_each_stage_trains_the_weights_that_it_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def in_two_stages(detector: Detector) -> None:
+        def start(stage: Stage) -> None:
+            detector.backbone.requires_grad_(stage.name == "all")
+
+        detector.stages = (Stage("without backbone", 1.0), Stage("all", 0.5))
+        detector.start_stage = start  # type: ignore[method-assign]
+        parts = (detector, detector.backbone)
+        whole, backbone = (sum(p.numel() for p in part.parameters()) for part in parts)
+        sizes.extend((whole - backbone, whole))
+
+    run = tiny_run(schedule={"epochs": 2, "milestones": []})
+    steps, _ = _steps(run, tmp_path, monkeypatch, in_two_stages)
+    assert steps.optimised == [sizes[0]] * 6 + [sizes[1]] * 3
