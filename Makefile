@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo install docs lint format test test-slow benchmark clean
+.PHONY: demo install docs lint format test test-slow campaigns benchmark clean
 
 demo: .venv/installed  ## install, train every method on drawn scenes, show the leaderboard
 	$(BIN)/sobench run suites/smoke.yaml
@@ -36,9 +36,13 @@ test: lint
 test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume: minutes
 	$(BIN)/pytest -m slow -n 2
 
-benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's
+campaigns: .venv/installed-dev  ## kills, faults, harm and nonsense, counted: 20 minutes
+	$(BIN)/python -m tests.campaigns
+
+benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's, cost of checks
 	$(BIN)/python -m tests.benchmarks.training_step
 	$(BIN)/python -m tests.benchmarks.training_step --head faster_rcnn
+	$(BIN)/python -m tests.benchmarks.cache_check
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

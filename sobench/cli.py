@@ -19,8 +19,14 @@ import click
 from click.shell_completion import CompletionItem
 
 import sobench
-from sobench.errors import NothingToCompare, RequestError, SobenchError, did_you_mean
-from sobench.text import in_short, printable, quoted, shortened
+from sobench.errors import (
+    NothingToCompare,
+    RequestError,
+    SobenchError,
+    did_you_mean,
+    reason_of,
+)
+from sobench.text import printable, quoted, shortened
 
 _LONGEST_MESSAGE = 2000
 
@@ -116,10 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = "a file or the output" if error.filename is None else error.filename
         _fail(f"error: {where}: {error.strerror or error}", RequestError.exit_code, debug)
     except MemoryError as error:
-        _fail(f"error: not enough memory ({in_short(error)})", SobenchError.exit_code, debug)
+        _fail(f"error: not enough memory ({reason_of(error)})", SobenchError.exit_code, debug)
     except Exception as error:
         _fail(
-            f"internal error: {in_short(error)}\nrun it again with --debug and report what it says",
+            f"internal error: {reason_of(error)}\n"
+            "run it again with --debug and report what it says",
             SobenchError.exit_code,
             debug,
         )

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 
 from sobench.text import LONGEST, printable, shortened
 
+_LONGEST_REASON = 300
+
 _MOST_COMPARED, _MOST_NAMED = 1000, 50
 """Valid names that are searched for a near miss, and that are listed if there is none."""
 
@@ -76,7 +78,7 @@ def reason_of(error: BaseException) -> str:
         return " ".join(lines)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return ": ".join([type(error).__name__, *lines[:1]])
+    return printable(shortened(": ".join([type(error).__name__, *lines[:1]]), _LONGEST_REASON))
 
 
 def did_you_mean(name: object, valid_names: Iterable[str]) -> str:

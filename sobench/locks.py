@@ -94,7 +94,7 @@ def _try_lock(descriptor: int, folder: Path) -> str | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return f"{folder}: another sobench process holds this run; wait for it, then run this again"
+        return f"{folder}: another sobench process holds this folder"
     except OSError as error:
         if error.errno not in _NO_FLOCK:
             raise

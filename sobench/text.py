@@ -38,17 +38,5 @@ def quoted(text: object) -> str:
     return repr(shortened(str(text)))
 
 
-def in_short(error: BaseException) -> str:
-    """Type and first line of an error, whatever its class does when it is asked for its text."""
-    kind = type(error).__name__
-    try:
-        text = str(error).partition("\n")[0]
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # an exception of another package may fail here as well
-        text = ""
-    return printable(shortened(f"{kind}: {text}" if text else kind, 300))
-
-
 def _escaped(character: str, keep: str) -> str:
     return character if character in keep else character.encode("unicode_escape").decode()

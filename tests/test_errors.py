@@ -49,6 +49,7 @@ class Speechless(BaseException):
         (KeyError("head"), "KeyError: 'head'"),
         (MemoryError(), "MemoryError"),
         (errors.RunError(), "RunError"),
+        (ValueError("\x1b[2J"), r"ValueError: \x1b[2J"),
         (Speechless(), "Speechless"),
         (OSError(5, "Input/output error", "log.jsonl"), "log.jsonl: Input/output error"),
         (OSError(5, "Input/output error"), "Input/output error"),
@@ -57,3 +58,17 @@ class Speechless(BaseException):
 )
 def test_a_reason_is_one_line(error: BaseException, reason: str) -> None:
     assert reason_of(error) == reason
+
+
+def test_a_reason_is_short() -> None:
+    assert len(reason_of(ValueError("x" * 10**6))) == 300
+
+
+def test_what_nobody_mistypes_is_not_compared() -> None:
+    names = [f"{number:04d}{'x' * 60}" for number in range(5000)]
+    text = did_you_mean("x" * 10**6, names)
+    assert text.startswith(" known: 0000x")
+    assert text.endswith(" and 4950 more")
+    assert len(text) < 1100
+    assert did_you_mean("a", ["b\x1b", "c" * 10**6]).startswith(r" known: b\x1b, ccc")
+    assert did_you_mean(3, ["three"]) == " known: three"

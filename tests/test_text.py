@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sobench.text import in_short, is_printable, printable, quoted, shortened
+from sobench.text import is_printable, printable, quoted, shortened
 
 OBEYED = {
     "\x1b[2J": "\\x1b[2J",
@@ -43,16 +43,3 @@ def test_quoted_is_one_short_line() -> None:
     assert quoted(3) == "'3'"
     assert quoted("\x1b\ud800\u202e") == r"'\x1b\ud800\u202e'"
     assert len(quoted("x" * 10**6)) == 82
-
-
-class Silent(Exception):  # noqa: N818
-    def __str__(self) -> str:
-        raise RuntimeError
-
-
-def test_errors_in_short() -> None:
-    assert in_short(OSError("no licence\nat all")) == "OSError: no licence"
-    assert in_short(KeyError()) == "KeyError"
-    assert in_short(Silent()) == "Silent"
-    assert len(in_short(ValueError("x" * 10**6))) <= 300
-    assert in_short(ValueError("\x1b")) == "ValueError: \\x1b"

@@ -114,6 +114,7 @@ def cached_images(
     settings: Input,
     callback: Callable[[int, int], None] | None = None,
     on_wait: Callable[[str], None] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> CachedImages:
     """The pixels of a split ``[N, H, W, 3]``, built on first use.
 
@@ -128,6 +129,8 @@ def cached_images(
         settings: size of the network input and kind of resizing.
         callback: called with the number of images done and of all images, after each image.
         on_wait: told, once, that another process builds the file.
+        check: called when all images are read; raises if the dataset has changed meanwhile, and
+            then there is no file.
 
     Raises:
         DataError: an image cannot be read, or the file is damaged or cannot be written.
@@ -150,7 +153,7 @@ def cached_images(
             with cache_lock(path.name, _told_once(on_wait)):
                 _remove_dead_builds(path)
                 if not path.exists():
-                    _build(path, header, shape, dataset, settings, callback)
+                    _build(path, header, shape, dataset, settings, callback, check)
         except DiskFull as error:
             raise DiskFull(f"{error}, or set SOBENCH_CACHE to a folder with room") from None
         except OSError as error:
@@ -196,6 +199,7 @@ def _build(
     dataset: Dataset,
     settings: Input,
     callback: Callable[[int, int], None] | None,
+    check: Callable[[], None] | None,
 ) -> None:
     checksums = np.zeros(shape[0], np.uint32)
     needed = _head_bytes(shape[0]) + _pixel_bytes(shape)
@@ -208,6 +212,8 @@ def _build(
             file.write(pixels)
             if callback is not None:
                 callback(index + 1, shape[0])
+        if check is not None:
+            check()
         head = header + checksums.astype("<u4").tobytes()
         file.seek(0)
         file.write(head + hashlib.sha256(head).digest())

@@ -12,6 +12,7 @@ from sobench.data.formats import FORMATS
 from sobench.data.hashes import file_digests, relative_name
 from sobench.data.image_lists import list_images
 from sobench.data.load import expand_root
+from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec, FileData
 
 
@@ -47,6 +48,21 @@ def fingerprint(
             whole.update(b"%d:" % len(part))
             whole.update(part)
     return whole.hexdigest()[:12]
+
+
+def check_unchanged(spec: DataSpec, expected: str) -> None:
+    """Check that a dataset still is what a command has begun with, after reading from it.
+
+    Raises:
+        DataError: its fingerprint is another one now.
+    """
+    # Size and time suffice within one command, which has read every file before.
+    now = fingerprint(spec, trust_mtime=True)
+    if now != expected:
+        raise DataError(
+            f"dataset: has changed since this command began (fingerprint {expected}, now {now}); "
+            "run this again when it is complete"
+        )
 
 
 def _parts(root: Path, spec: FileData) -> Iterator[tuple[str, Path | None]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from sobench.data import synthetic
@@ -13,9 +12,8 @@ from sobench.data.formats import FORMATS
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
+from sobench.suite.paths import expanded
 from sobench.text import printable
-
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 def expand_root(root: str) -> Path:
@@ -24,17 +22,14 @@ def expand_root(root: str) -> Path:
     Raises:
         DataError: a variable is not set, or the folder does not exist.
     """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if not os.environ.get(name):
-            raise DataError(
-                f"dataset.root: {root} needs the variable {name}, which is not set; "
-                f"export {name}=FOLDER or --set dataset.root=FOLDER"
-            )
-        return os.environ[name]
-
-    folder = Path(os.path.expanduser(_VARIABLE.sub(value, root)))  # noqa: PTH111
+    try:
+        folder = expanded(root)
+    except KeyError as error:
+        name = error.args[0]
+        raise DataError(
+            f"dataset.root: {root} needs the variable {name}, which is not set; "
+            f"export {name}=FOLDER or --set dataset.root=FOLDER"
+        ) from None
     if not folder.is_dir():
         # Not what a variable holds: that may be nobody's business.
         place = printable(root if "$" in root else str(folder))

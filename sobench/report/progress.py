@@ -51,7 +51,8 @@ class MatrixProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.bars.stop()
+        if self.console.is_terminal:  # else it was not started, and would print an empty line
+            self.bars.stop()
 
     def on_run_start(self, run: Run, number: int, total: int) -> None:
         """A run begins or is resumed."""
@@ -119,7 +120,7 @@ class MatrixProgress:
             self.durations.append(seconds)
         self._line(f"{self.name}: {result}, " + (duration(seconds) if fresh else "done before"))
 
-    def on_wait(self, runs: Sequence[Run]) -> None:
+    def on_wait(self, runs: Sequence[Run], reason: str) -> None:
         """Other processes hold these runs; said once, until they are others."""
         names = [run.name for run in runs]
         if names == self.waited_for:
@@ -128,7 +129,7 @@ class MatrixProgress:
         more = f" and {len(names) - 1} more" if names[1:] else ""
         text = f"waiting for {names[0]}{more}, which another process trains"
         self.bars.reset(self.run_bar, description=text, detail="")
-        self._line(text)
+        self._line(f"{text} ({reason})")
 
     def _run_seconds_left(self, progress: TrainProgress, now: float) -> float:
         """Seconds of training left, from the speed since this session's first step."""
@@ -144,9 +145,8 @@ class MatrixProgress:
         return now - self.began + run_seconds
 
     def _line(self, text: str) -> None:
-        self.console.print(
-            f"[{self.number}/{self.total}] {text}", markup=False, highlight=False, soft_wrap=True
-        )
+        place = f"[{self.number}/{self.total}] " if self.total else ""  # no run has begun yet
+        self.console.print(f"{place}{text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def duration(seconds: float) -> str:

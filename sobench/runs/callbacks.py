@@ -35,5 +35,8 @@ class MatrixProgressCallback(ProgressCallback, Protocol):
     def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is done; ``fresh`` is false if it had been done before."""
 
-    def on_wait(self, runs: Sequence[Run]) -> None:
-        """Other processes hold these runs, and there is nothing else to do; called repeatedly."""
+    def on_wait(self, runs: Sequence[Run], reason: str) -> None:
+        """Other processes hold these runs, and there is nothing else to do; called repeatedly.
+
+        ``reason`` says who holds the first of them.
+        """

@@ -24,18 +24,24 @@ from sobench.training.state import TrainState
 
 
 def measure_cost(
-    run: Run, results: Path, detector: Detector, images: Images, state: TrainState
+    run: Run,
+    results: Path,
+    detector: Detector,
+    images: Images,
+    trained_on: int,
+    state: TrainState,
 ) -> Cost:
     """What the trained detector of a run costs, and what its training has cost.
 
     Args:
         images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed.
+        trained_on: number of training images, since a batch holds no more than there are.
     """
     device, suite = detector.mean.device, run.suite
     parameters, trainable = count_parameters(detector)
     peak = peak_memory_mb(device)  # before measuring allocates anything
     sample = torch.from_numpy(images[:16].copy()).permute(0, 3, 1, 2)
-    batch_size = min(suite.schedule.batch_size, images.shape[0])
+    batch_size = min(suite.schedule.batch_size, trained_on)
     required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
     # Every method has one training: that of its baseline, if it goes on from one.
     one_training_s = state.seconds if baseline_s is None else baseline_s

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset
+from sobench.data.fingerprint import check_unchanged
 from sobench.data.load import load
 from sobench.errors import DataError, RunError
 from sobench.metrics import coco
@@ -57,6 +59,8 @@ def score_sizes(
     if not untested:
         return
     folder, dataset = RunFolder.of(run, results), load(suite.dataset, "val").first(run.limit)
+    check = partial(check_unchanged, suite.dataset, run.data)
+    check()
     undetected = [size for size in untested if not has_detections(folder, outcome, size)]
     # Weights and training boxes, which anchors may be fitted to, only if there is a use for them.
     if undetected:
@@ -68,7 +72,7 @@ def score_sizes(
             detector = build_network(run, training, device, size)
             detector.load_state_dict(weights)
             settings = with_input_size(suite, size).input
-            images = cached_images(dataset, "val", run.data, settings, on_images)
+            images = cached_images(dataset, "val", run.data, settings, on_images, check=check)
             detections = detect(
                 detector, images, dataset, settings, batch_size=suite.schedule.batch_size,
                 precision=suite.precision, on_images=on_images,

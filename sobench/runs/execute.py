@@ -6,6 +6,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ import torch
 from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, Images
+from sobench.data.fingerprint import check_unchanged
 from sobench.data.load import load
 from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
@@ -90,6 +92,7 @@ def rescore(
     try:
         if outcome.scored_by(run.suite) is None:
             dataset = load(run.suite.dataset, "val").first(run.limit)
+            check_unchanged(run.suite.dataset, run.data)
             stored = folder.detections()
             scores = score_stored(run, dataset, stored, outcome.digests[stored.name])
             outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
@@ -190,7 +193,7 @@ def _finish(
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
         scores=scores,
         digests={stored.name: digest},
-        cost=measure_cost(run, results, detector, val_split.images, state),
+        cost=measure_cost(run, results, detector, val_split.images, len(train_split.images), state),
         environment=environment,
         finished=_now(),
     )
@@ -216,14 +219,16 @@ def _with_sizes(
 
 def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, LoadedSplit]:
     names: tuple[Split, Split] = ("train", "val")
+    check = partial(check_unchanged, run.suite.dataset, run.data)
     splits = []
     for name in names:
         callback.on_stage(f"read {name} images")
         dataset = load(run.suite.dataset, name).first(run.limit)
         images = cached_images(
-            dataset, name, run.data, run.suite.input, callback.on_images, callback.warn
+            dataset, name, run.data, run.suite.input, callback.on_images, callback.warn, check
         )
         splits.append(LoadedSplit(dataset, images))
+    check()  # the annotations too
     train_split, val_split = splits
     if train_split.dataset.classes != val_split.dataset.classes:
         raise DataError(
@@ -254,8 +259,9 @@ def _training_data(
     if any(stage.images_2x for stage in detector.stages):
         callback.on_stage("read train images at twice the size")
         settings = at_double_size(suite.input)
+        check = partial(check_unchanged, suite.dataset, run.data)
         images_2x = cached_images(
-            split.dataset, "train", run.data, settings, callback.on_images, callback.warn
+            split.dataset, "train", run.data, settings, callback.on_images, callback.warn, check
         )
     workers = loader_workers(device)
     return TrainingData(split.dataset, split.images, suite.input, suite.augment, images_2x, workers)

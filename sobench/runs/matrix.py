@@ -12,6 +12,7 @@ import torch
 
 from sobench.data.check import checked_splits
 from sobench.errors import RequestError, RunError, RunLocked, reason_of
+from sobench.files import remove_orphans
 from sobench.runs.callbacks import MatrixProgressCallback
 from sobench.runs.execute import execute, failure, record_failure, rescore, tidy
 from sobench.runs.folder import RunFolder
@@ -63,12 +64,12 @@ def run_matrix(
         RequestError: no row that is to be trained can be; raised before anything is trained.
         DataError: the data are wrong, which concerns every run.
     """
-    waiting = _tasks(runs, results)
+    waiting = _tasks(runs, results, callback)
     _check_data([task.run for task in waiting if task.is_trained], callback)
     total, number = len(waiting), 1
     while waiting:
         held: list[Task] = []
-        locked: list[Run] = []
+        locked: list[tuple[Run, RunLocked]] = []
         for task in waiting:
             if task.is_trained and _requires_any(task, held):
                 held.append(task)
@@ -77,22 +78,24 @@ def run_matrix(
                 outcome, fresh = _work_off(
                     task, number, total, results, device, callback, checkpoint_seconds
                 )
-            except RunLocked:
+            except RunLocked as error:
                 held.append(task)
-                locked.append(task.run)
+                locked.append((task.run, error))
                 continue
             number += 1
             callback.on_run_end(task.run, outcome, fresh)
             yield outcome
         if len(held) == len(waiting):
-            callback.on_wait(locked)
+            callback.on_wait([run for run, _ in locked], str(locked[0][1]))
             sleep(POLL_SECONDS)
         waiting = held
 
 
-def _tasks(runs: Sequence[Run], results: Path) -> list[Task]:
+def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
     """The runs that are due, in order, each with what is to be done with it."""
     states = read_states(with_required(runs), results)
+    for damage in dict.fromkeys(state.damage for state in states.values() if state.damage):
+        callback.warn(f"{damage}; it is left out, and the run is made anew")
     training = _to_train(runs, states)
     due = with_required(runs, lambda run: run.settings_id in training)
     refused = refused_rows(due, states, training)
@@ -144,6 +147,7 @@ def _work_off(
         return task.found.record, False
     try:
         with folder.lock():
+            remove_orphans(folder.path)
             callback.on_run_start(run, number, total)
             # Another process may have come further with it since the states were read.
             state = read_states([run], results)[run.settings_id]

@@ -52,6 +52,8 @@ def is_refused(run: Run, refused: Refusals, training: Container[str]) -> bool:
 def _check_training(run: Run, weights: dict[tuple[str, str], RequestError | None]) -> None:
     """Check that a row can be trained; ``weights`` holds those of backbones that were tried."""
     suite, entry = run.suite, run.entry
+    if run.defect:
+        raise RequestError(f"{suite.name}: methods: {entry.label}: {run.defect}")
     key = suite.backbone.name, run.settings["backbone"]["weights"]
     if key not in weights:
         weights[key] = None

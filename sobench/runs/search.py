@@ -102,9 +102,7 @@ def changed_data(runs: Sequence[Run], results: Path) -> list[str]:
         names = [
             f"{run.entry.label} seed {run.seed}"
             for run in new
-            if run.data != data
-            and run.settings_id in folders
-            and _has_record(folders[run.settings_id])
+            if run.settings_id in folders and _has_record(folders[run.settings_id])
         ]
         if names:
             more = f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""

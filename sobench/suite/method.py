@@ -8,8 +8,9 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from sobench.errors import reason_of
 from sobench.suite.sections import Suite
-from sobench.text import in_short, shortened
+from sobench.text import shortened
 
 SwitchValue = str | int | float | bool
 
@@ -147,7 +148,7 @@ def _ask(rule: Rule, switches: Mapping[str, SwitchValue], suite: Suite) -> tuple
     except BaseException as error:  # whatever another package does
         return (
             "",
-            f"its rule {name} fails ({in_short(error)}); fix the package or leave the row out",
+            f"its rule {name} fails ({reason_of(error)}); fix the package or leave the row out",
         )
     if not isinstance(problem, str):
         kind = type(problem).__name__

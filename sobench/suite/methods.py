@@ -17,6 +17,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, distributions
 from pkgutil import iter_modules
 
+from sobench.errors import reason_of
 from sobench.suite.method import Method as Method
 from sobench.suite.method import Need as Need
 from sobench.suite.method import Rule as Rule
@@ -24,7 +25,7 @@ from sobench.suite.method import Switch as Switch
 from sobench.suite.method import SwitchValue as SwitchValue
 from sobench.suite.method import When as When
 from sobench.suite.method_check import mistake_in_name, mistake_in_row
-from sobench.text import in_short, quoted
+from sobench.text import quoted
 
 GROUP = "sobench.methods"
 """Entry points of this group name the rows of other packages."""
@@ -67,7 +68,7 @@ def get_method(name: str) -> Method:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever another package does while it is imported
-        why = f"cannot be imported ({in_short(error)}); fix the package or uninstall it"
+        why = f"cannot be imported ({reason_of(error)}); fix the package or uninstall it"
         return _broken(source, f"{where}: {why}")
     if mistake := mistake_in_row(row) or _mistake_in_needs(row):
         return _broken(source, f"{where}: {mistake}")

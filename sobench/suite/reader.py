@@ -9,13 +9,13 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from sobench.errors import SuiteError, did_you_mean
+from sobench.errors import SuiteError, did_you_mean, reason_of
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import get_method, method_names
 from sobench.suite.section import LONGEST_PATH, Section
 from sobench.suite.sections import MethodEntry, Suite
-from sobench.text import in_short, printable, quoted, shortened
+from sobench.text import printable, quoted, shortened
 from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
@@ -148,7 +148,7 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
             content[section_name] = section | {key: str((folder / value).resolve())}
         except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
             raise SuiteError(
-                f"{section_name}.{key}: {shown(value)} is not a usable path ({in_short(error)}); "
+                f"{section_name}.{key}: {shown(value)} is not a usable path ({reason_of(error)}); "
                 "name another one"
             ) from None
 

@@ -81,7 +81,7 @@ class Backbone(Section):
     """The architecture, as torchvision has it."""
     weights: FilePath = "imagenet"
     """``imagenet`` (downloaded on first use), ``none`` (from scratch), or the path of a state dict;
-    ``~`` works, and a relative path is relative to the suite file."""
+    ``${VAR}`` and ``~`` work, and a relative path is relative to the suite file."""
     freeze: tuple[Literal["stem", "layer1", "layer2", "layer3", "layer4"], ...] = Field(
         (), max_length=5
     )

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from sobench.errors import SuiteError
+from sobench.suite.paths import expanded
 from sobench.suite.sections import Backbone
 
 IMAGENET = {
@@ -58,11 +59,13 @@ def weights_file(settings: Backbone) -> Path:
         OSError: nothing can be said of the path.
     """
     try:
-        path = Path(settings.weights).expanduser()
+        path = expanded(settings.weights)
         path.stat()
         if path.is_file():
             return path
         problem = "not a regular file"
+    except KeyError as error:
+        problem = f"needs the variable {error.args[0]}, which is not set"
     except (ValueError, RuntimeError) as error:  # NUL, half a character, no such home
         problem = str(error)
     raise SuiteError(

@@ -15,6 +15,7 @@ import torch
 from torch.optim import Optimizer
 
 from sobench.errors import CheckpointError, Diverged
+from sobench.files import named_errors
 from sobench.models.detector import Detector
 from sobench.training import checkpoint
 
@@ -127,12 +128,12 @@ class TrainLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.state = state
-        with path.open("ab") as file:
+        with named_errors(path), path.open("ab") as file:
             file.truncate(min(state.log_bytes, file.tell()))
 
     def write(self, **row: Any) -> None:
         """Add a line."""
-        with self.path.open("ab") as file:
+        with named_errors(self.path), self.path.open("ab") as file:
             file.write(json.dumps(row).encode() + b"\n")
             self.state.log_bytes = file.tell()
 

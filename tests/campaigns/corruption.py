@@ -18,6 +18,7 @@ from tests.campaigns.harness import Ending, sobench
 from tests.campaigns.matrix import (
     KINDS,
     RUN,
+    SCORES,
     SUITE,
     Numbers,
     differences,
@@ -32,6 +33,9 @@ NAME = "corruption"
 TITLE = "files that come to harm"
 REPORT = ("report", SUITE, "--format", "json")
 
+
+RETRAINED = ("latency_ms", "train_img_s", "train_min", "extra_min")
+"""Columns of a leaderboard that change when a run is trained again."""
 
 TEACHER = json.dumps("fpn 64x64")
 """The label of the run that no suite lists, but ZoomInNet needs."""
@@ -85,7 +89,7 @@ SCENES: dict[str, Scene] = {
     "detections": Scene(
         "results/*/*/*/detections*.json.gz", (*RUN, "--set", "protocol=tiny"), share=5
     ),
-    "cache": Scene("cache/*.npy", prepare=_forget_results, share=5),
+    "cache": Scene("cache/*.images", prepare=_forget_results, share=5),
     "remembered hashes": Scene("cache/*.json"),
     "weights": Scene(
         "results/*/*/*/checkpoint-*.pt", (*RUN, "--set", "eval_sizes=[[40, 40]]"), share=2
@@ -124,7 +128,7 @@ def _case(seed: int, folder: Path, counts: Counts) -> None:
         replace(path, ground_truth(undisturbed(folder, kind)[0] / "data" / "val.json"))
     else:
         way = harm(path, others, random)
-    outcome, problem = _judged(case, scene, path, *reference(folder, kind, name))
+    outcome, problem = _judged(case, scene, path, reference(folder, kind, name))
     text = f"{path.relative_to(case)} ({kind} data), {way}: {problem}"
     counts.add(f"{name}: {outcome}", failure=failure(NAME, seed, text) if problem else "")
     if not problem:
@@ -149,18 +153,33 @@ def copied(folder: Path, kind: str, random: Random) -> Path:
     return case
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What a scene leads to without any harm.
+
+    Attributes:
+        before, after: leaderboards before the command of the scene, if there are results by then,
+            and after it.
+        numbers: of all runs after it.
+    """
+
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    numbers: Numbers
+
+
 @cache
-def reference(folder: Path, kind: str, name: str) -> tuple[Mapping[str, Any] | None, Numbers]:
-    """Leaderboard before the command of a scene, and all numbers after it, without any harm."""
+def reference(folder: Path, kind: str, name: str) -> Reference:
+    """A scene played through."""
     case, scene = copied(folder, kind, Random(f"{kind} {name}")), SCENES[name]
     scene.prepare(case)
-    board = _board(sobench(case, *REPORT))
+    before = _board(sobench(case, *REPORT))
     ending = sobench(case, *scene.command)
     if ending.code:
         raise RuntimeError(f"{name}, without any harm: {ending.err}")
-    found = numbers(case)
+    after, found = _board(sobench(case, *REPORT, *scene.command[len(RUN) :])), numbers(case)
     remove(case)
-    return board, found
+    return Reference(before, after, found)
 
 
 def _board(ending: Ending) -> dict[str, Any] | None:
@@ -169,53 +188,33 @@ def _board(ending: Ending) -> dict[str, Any] | None:
     return content
 
 
-def _judged(
-    case: Path,
-    scene: Scene,
-    path: Path,
-    board: Mapping[str, Any] | None,
-    expected: Numbers,
-) -> tuple[str, str]:
+def _judged(case: Path, scene: Scene, path: Path, known: Reference) -> tuple[str, str]:
     """The outcome, and what is wrong with it, if anything is."""
     harmed = path.read_bytes() if path.exists() else None
-    ending = sobench(case, *REPORT)
-    told, problem = _told(ending, board)
+    told, problem = _told(sobench(case, *REPORT), known.before)
     for command in (("plan", SUITE), ("data", SUITE)):
         problem = problem or _plain(sobench(case, *command))
-    if problem:
-        return "SILENT" if "SILENT" in problem else "failed", problem
     ending = sobench(case, *scene.command)
-    if problem := _plain(ending):
-        return "failed", problem
+    if problem := problem or _plain(ending):
+        return "SILENT" if "SILENT" in problem else "failed", problem
     refused = ending.code != 0
     if refused:
         if not any(name in ending.err for name in (path.name, path.parent.name)):
             return "failed", f"exit {ending.code} without the file's name: {ending.last_line}"
         # The way out of every message is to delete the file.
         path.unlink(missing_ok=True)
-        ending = sobench(case, *scene.command)
-        if ending.code:
-            return "failed", f"refused, also without the file: {ending.last_line}"
-    found = numbers(case)
-    # A teacher whose students are done is not trained again for its own sake.
-    gone = {name for name in expected if name not in found and name in str(path)}
-    expected = {
-        name: values
-        for name, values in expected.items()
-        if name not in gone or values["label"] != TEACHER
-    }
+        again = sobench(case, *scene.command)
+        if again.code:
+            return "failed", f"refused, also without the file: {again.last_line}"
     unread = path if path.exists() and path.read_bytes() == harmed else None
-    problems = differences(*(_read(each, case, scene, unread) for each in (expected, found)))
-    if problems:
+    if problem := _changed(case, path, scene, unread, known):
         how = "told, but exit 0" if path.name in ending.err else "SILENT"
-        return how, f"{how} after {' '.join(scene.command)}: {'; '.join(problems)}"
-    still_harmed = unsound(case)
-    if scene.prepare is _stop_half_way and still_harmed:
-        return "failed", f"is left damaged: {', '.join(still_harmed)}"
+        return how, f"{how} after {' '.join(scene.command)}: {problem}"
+    if scene.prepare is _stop_half_way and (problems := unsound(case)):
+        return "failed", f"is left damaged: {', '.join(problems)}"
     if refused:
         return "named", ""
-    named = told or path.name in ending.err
-    return "named, made anew" if named else "same numbers", ""
+    return "named, made anew" if told or path.name in ending.err else "same numbers", ""
 
 
 def _plain(ending: Ending) -> str:
@@ -231,41 +230,62 @@ def _told(ending: Ending, board: Mapping[str, Any] | None) -> tuple[bool, str]:
         return False, problem
     shown = _board(ending)
     if shown == board or board is None:
-        return shown is None and board is not None, ""
+        return False, ""
     if shown is None:
         return True, ""
     told = bool(shown["missing"].keys() - board["missing"].keys() or ending.err)
     told = told or len(shown["notes"]) > len(board["notes"])
     for table in ("rows", "per_class_ap", "sizes"):
-        before = {_key(row): row for row in board[table]}
-        for row in shown[table]:
-            if _key(row) not in before or _values(row) != _values(before[_key(row)]):
-                return told, f"SILENT: report shows {row} in place of {before.get(_key(row))}"
+        before = _rows(board, table)
+        for key, row in _rows(shown, table).items():
+            if before.get(key) != row:
+                return told, f"SILENT: report shows {row} in place of {before.get(key)}"
     return told, "" if told else "SILENT: the report differs, and does not say why"
 
 
-def _key(row: Mapping[str, Any]) -> tuple[Any, Any]:
-    return row["method"], row.get("input")
+def _rows(board: Mapping[str, Any], table: str, *without: str) -> dict[str, dict[str, Any]]:
+    """The rows of a table by their methods and sizes; their ranks move when one is left out."""
+    return {
+        f"{row['method']} {row.get('input', '')}": {
+            key: value for key, value in row.items() if key not in ("rank", *without)
+        }
+        for row in board[table]
+    }
 
 
-def _values(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row without its rank, which moves when another row is left out."""
-    return {key: value for key, value in row.items() if key != "rank"}
+def _changed(case: Path, path: Path, scene: Scene, unread: Path | None, known: Reference) -> str:
+    """What is not as it is without harm, after the command of a scene."""
+    shown = _board(sobench(case, *REPORT, *scene.command[len(RUN) :]))
+    if shown is None or known.after is None:
+        return "no leaderboard"
+    for table in ("rows", "per_class_ap", "sizes"):
+        if _rows(shown, table, *RETRAINED) != _rows(known.after, table, *RETRAINED):
+            return f"the leaderboard's {table} differ"
+    found = numbers(case)
+    # A teacher whose students are done is not trained again for its own sake.
+    gone = {name for name in known.numbers if name not in found and name in str(path)}
+    expected = {
+        name: values
+        for name, values in known.numbers.items()
+        if name not in gone or values["label"] != TEACHER
+    }
+    kept = (_kept(expected, found, unread), _kept(found, expected, unread))
+    return "; ".join(differences(*kept))
 
 
-def _read(every: Numbers, case: Path, scene: Scene, unread: Path | None) -> Numbers:
-    """All numbers but those that no command had to read or to make.
+def _kept(every: Numbers, other: Numbers, unread: Path | None) -> Numbers:
+    """All numbers but those in a file that no command had to read, and but surplus scores.
 
-    These are what is in a file that is as it was harmed, and the scores of a teacher by the
-    protocol or at the sizes of another suite.
+    These are by another protocol or at another size than the present one: only one of two ways to
+    the result leaves them.
     """
-    kept = {name: dict(values) for name, values in every.items()}
-    for values in kept.values():
-        if values.get("label") == TEACHER and scene.command != RUN:
-            values.pop("scored", None)
-            values.pop("sizes", None)
-    if unread is not None and "results" in unread.parts:
-        values = kept.get(unread.parent.relative_to(case / "results").as_posix(), {})
-        for key in ("weights", "log", unread.name):
-            values.pop(key, None)
-    return kept
+    keys = {unread.name, "weights" if unread.suffix == ".pt" else "log"} if unread else set()
+    return {
+        name: {
+            key: value
+            for key, value in values.items()
+            if not (unread and key in keys and name.endswith(unread.parent.name))
+            and (not key.startswith(SCORES) or key in other.get(name, {}))
+        }
+        for name, values in every.items()
+    }

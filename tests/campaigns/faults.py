@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import errno
-import json
-import os
-import subprocess
-import sys
+import re
+import shutil
 from functools import cache
 from pathlib import Path
 from random import Random
 
 from tests.campaigns.counts import Counts, failure, repeated
-from tests.campaigns.harness import Ending, environment, sobench
+from tests.campaigns.harness import Ending, sobench
 from tests.campaigns.matrix import (
     KINDS,
     RUN,
     SUITE,
+    Numbers,
     differences,
     fresh,
     leftovers,
@@ -25,6 +24,7 @@ from tests.campaigns.matrix import (
     undisturbed,
 )
 from tests.campaigns.operations import NO_FLOCK, failing, noted, without_flock
+from tests.campaigns.small_disk import Resize, on_a_small_disk
 
 NAME = "faults"
 TITLE = "reads and writes that fail, no flock, full disks"
@@ -114,52 +114,31 @@ def _again(case: Path, kind: str) -> str:
 
 
 def _full_disk(folder: Path, random: Random) -> tuple[str, str]:
-    """Run on a disk of some KiB, which only root can make, then on one that is large enough."""
-    if os.geteuid():
-        return "full disk: skipped, needs root", ""
+    """Run on a disk of some KiB, then on the same one, which has become large enough."""
     kind = random.choice(KINDS)
     case = fresh(folder, kind, random)
     kib = int(2 ** random.uniform(3, 12))
     place = case / "disk"
     place.mkdir()
-    command = [sys.executable, "-m", "tests.campaigns.faults", str(case), str(place), str(kib)]
-    ended = subprocess.run(
-        ["unshare", "-m", *command], env=environment(case), capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    if "unshare" in ended.stderr or "mount" in ended.stderr:
-        return "full disk: skipped, no mount", ""
-    if ended.returncode:
-        return "full disk", ended.stderr[-600:]
-    problems, found = json.loads(ended.stdout)
-    if not problems:
-        problems = "; ".join(differences(undisturbed(folder, kind)[1], found))
-    if not problems:
+    try:
+        problem, found = on_a_small_disk(place, kib, lambda resize: _filled(case, place, resize))
+    except PermissionError:
+        return "full disk: skipped, nothing may be mounted", ""
+    problem = problem or "; ".join(differences(undisturbed(folder, kind)[1], found))
+    if not problem:
         remove(case)
-    return "full disk", f"{kib} KiB: {problems}" if problems else ""
+    return "full disk", f"{kib} KiB: {problem}" if problem else ""
 
 
-def _on_a_small_disk(case: Path, place: Path, kib: int) -> None:
-    """Print the problems and the numbers; the mounts are gone when this process ends."""
-
-    def mount(options: str) -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
-
-    mount(f"size={kib}k")
-    (place / SUITE).write_bytes((case / SUITE).read_bytes())
-    ending = sobench(place, *RUN)
+def _filled(case: Path, place: Path, resize: Resize) -> tuple[str, Numbers]:
+    """The problem with a run that fills its disk, if there is one, and the numbers in the end."""
+    shutil.copy(case / SUITE, place / SUITE)
+    ending = sobench(place, *RUN, output=case)
     problem = _problem(ending)
-    if not problem and ending.code and not _names_the_room(ending):
+    if not problem and ending.code and not re.search("needed.*free|no further file", ending.err):
         problem = f"exit {ending.code} without a word of the disk: {ending.err[-600:]}"
-    mount("remount,size=1g")
-    ending = sobench(place, *RUN)
-    problem = problem or (_told(ending) if ending.code else "")
-    print(json.dumps([problem, numbers(place)]))
-
-
-def _names_the_room(ending: Ending) -> bool:
-    return any(word in ending.err for word in ("space", "free", "full"))
-
-
-if __name__ == "__main__":
-    _on_a_small_disk(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    resize(2**20)
+    ending = sobench(place, *RUN, output=case)
+    problem = problem or ("" if ending.code == 0 else f"afterwards {_told(ending)}")
+    problem = problem or "; ".join(f"{path} is left" for path in leftovers(place))
+    return problem, numbers(place)

@@ -121,33 +121,43 @@ def _ending(folder: Path, code: int, seconds: float, usage: resource.struct_rusa
 
 
 def sobench(
-    folder: Path, *arguments: str, inside: Inside | None = None, patience: float = PATIENCE
+    folder: Path,
+    *arguments: str,
+    inside: Inside | None = None,
+    patience: float = PATIENCE,
+    output: Path | None = None,
 ) -> Ending:
-    """``sobench ARGUMENTS`` in ``folder``, with its cache below it."""
-    return start(folder, *arguments, inside=inside).wait(patience)
+    """``sobench ARGUMENTS`` in ``folder``, with its cache below it.
+
+    Args:
+        inside: called in the child before the command.
+        patience: seconds until it is given up.
+        output: folder of what it prints, if that is not ``folder`` itself.
+    """
+    return start(folder, *arguments, inside=inside, output=output).wait(patience)
 
 
 def start(
-    folder: Path, *arguments: str, inside: Inside | None = None, name: str = "child"
+    folder: Path,
+    *arguments: str,
+    inside: Inside | None = None,
+    name: str = "child",
+    output: Path | None = None,
 ) -> Child:
-    """Begin ``sobench ARGUMENTS`` in ``folder``; its output goes to ``folder/.NAME``."""
-    return _fork(
-        folder, name, lambda: _leave(_code_of(arguments, folder, _streams_of(folder, name), inside))
-    )
+    """Begin ``sobench ARGUMENTS`` in ``folder``; what it prints goes to ``output/.NAME``."""
+    streams = (output or folder) / f".{name}"
+    return _fork(folder, streams, lambda: _leave(_code_of(arguments, folder, streams, inside)))
 
 
 def start_process(folder: Path, *arguments: str, name: str = "child") -> Child:
     """As ``start``, by a new Python, which imports everything itself."""
     command = [sys.executable, "-m", "tests.campaigns.thin", *arguments]
-    return _fork(folder, name, lambda: os.execve(command[0], command, environment(folder)))
+    return _fork(
+        folder, folder / f".{name}", lambda: os.execve(command[0], command, environment(folder))
+    )
 
 
-def _streams_of(folder: Path, name: str) -> Path:
-    return folder / f".{name}"
-
-
-def _fork(folder: Path, name: str, work: Callable[[], NoReturn]) -> Child:
-    streams = _streams_of(folder, name)
+def _fork(folder: Path, streams: Path, work: Callable[[], NoReturn]) -> Child:
     streams.mkdir(exist_ok=True)
     (streams / "begun").unlink(missing_ok=True)
     began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,18 @@ def test_a_failed_read_leaves_nothing(folder: Path) -> None:
     assert images[3][0, -1, 1] == 30
 
 
+def test_data_that_change_while_they_are_read_leave_nothing(folder: Path) -> None:
+    read = Images()
+
+    def check() -> None:
+        assert len(read.reads) == 5
+        raise DataError("dataset: has changed")
+
+    with pytest.raises(DataError, match="has changed"):
+        cached_images(dataset(read), "train", "f", INPUT, check=check)
+    assert files(folder) == []
+
+
 def test_a_stopped_build_leaves_nothing(folder: Path) -> None:
     def stop(done: int, _: int) -> None:
         if done == 2:
@@ -149,3 +162,12 @@ def test_folder_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == Path("/somewhere/sobench")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "sobench"
+
+
+def test_an_image_may_be_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = os.preadv
+    images = build()
+    monkeypatch.setattr(
+        os, "preadv", lambda file, buffers, at: original(file, [buffers[0][:99]], at)
+    )
+    assert np.array_equal(images[:], right())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sobench.data.fingerprint import fingerprint
+from sobench.data.fingerprint import check_unchanged, fingerprint
 from sobench.errors import DataError
 from sobench.suite.datasets import SyntheticData
 from tests.data.small_datasets import MAKERS, coco_at, visdrone_at, voc_at, yolo_at
@@ -70,6 +70,16 @@ def test_a_picture_of_equal_size_is_another(tmp_path: Path) -> None:
         Image.new("RGB", (8, 6), (grey, grey, grey)).save(picture)
         prints.append(fingerprint(spec))
     assert prints[0] == prints[2] != prints[1]
+
+
+def test_data_that_change_under_a_command_are_told(tmp_path: Path) -> None:
+    spec = coco_at(tmp_path)
+    before = fingerprint(spec)
+    check_unchanged(spec, before)
+    annotations = tmp_path / "val.json"
+    annotations.write_text(annotations.read_text().replace("[1, 1, 3, 3]", "[1, 1, 4, 4]"))
+    with pytest.raises(DataError, match=f"has changed .* {before}, now {fingerprint(spec)}"):
+        check_unchanged(spec, before)
 
 
 def test_a_fingerprint_sees_renamed_images_and_other_classes(tmp_path: Path) -> None:

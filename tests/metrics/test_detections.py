@@ -47,6 +47,7 @@ def test_no_rows_have_columns_too() -> None:
         ({"category_id": 2**64}, "is not an integer of 64 bits"),
         ({"category_id": 2**63}, "category_id 9223372036854775808 is not an integer of 64 bits"),
         ({"image_id": -(2**63)}, "image_id -9223372036854775808 is not an integer of 64 bits"),
+        ({"category_id": -(2**63)}, "category_id -9223372036854775808 is not an integer of 64"),
         ({"image_id": True}, "image_id True is not an integer"),
         ({"category_id": False}, "category_id False is not an integer"),
         ({"category_id": 1.0}, "category_id 1.0 is not an integer"),

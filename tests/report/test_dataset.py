@@ -157,3 +157,15 @@ def test_image_that_cannot_be_decoded(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(err.splitlines()) <= 2
     assert "val: 2 images readable" not in out
     assert [path.name.partition("-")[0] for path in cached()] == ["train"]
+
+
+def test_a_damaged_cache_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_tiny(tmp_path, dataset=SCENES)
+    invoke(capsys, "data", path)
+    train, _ = cached()
+    content = train.read_bytes()
+    train.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    code, out, err = invoke(capsys, "data", path)
+    assert code == 2
+    assert f"{train}: the image cache is damaged (image 8 " in err
+    assert "images readable" not in out

@@ -46,7 +46,8 @@ class Recorder:
         if progress.step == 1:
             self.trained.append(self.order[-1])
 
-    def on_wait(self, runs: Sequence[Run]) -> None:
+    def on_wait(self, runs: Sequence[Run], reason: str) -> None:
+        assert "holds this folder" in reason
         self.waited_for.append([run.entry.label for run in runs])
 
     def on_stage(self, text: str) -> None: ...

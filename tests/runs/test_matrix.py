@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from sobench.errors import Diverged, RequestError
-from sobench.locks import is_locked, locked
+from sobench.errors import Diverged
 from sobench.runs import record
-from sobench.runs.detect import detect
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints, step_of
 from sobench.training.loop import TrainingData, train
 from sobench.training.progress import TrainProgress
-from tests.records import failed_record
 from tests.runs.matrices import STUDENT, TEACHER, board_of, matrix, planned, small
 
 
@@ -190,51 +186,6 @@ def test_a_failed_repetition_leaves_the_record(
     assert record.read(folder) == records["big"]
 
 
-def test_a_teacher_that_another_process_trains_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = small(STUDENT, "fpn")
-    ((_, teacher),) = planned(suite)[0].requires
-    lock = ExitStack()
-    lock.enter_context(locked(teacher.folder(tmp_path)))
-    pauses: list[float] = []
-
-    def wait(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 2:
-            lock.close()  # the other process died
-
-    monkeypatch.setattr("sobench.runs.matrix.sleep", wait)
-    recorder, records = matrix(suite, tmp_path)
-    assert recorder.trained == recorder.order == ["fpn", "fpn 64x64", "student"]
-    assert recorder.waited_for == [["fpn 64x64"], ["fpn 64x64"]]
-    assert {outcome.status for outcome in records.values()} == {"ok"}
-
-
-def test_what_another_process_did_meanwhile_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = small(STUDENT, "fpn")
-    (student, _) = planned(suite)
-    ((_, teacher),) = student.requires
-    _, elsewhere = matrix(suite, tmp_path / "elsewhere")
-    lock = ExitStack()
-    lock.enter_context(locked(teacher.folder(tmp_path)))
-
-    def wait(_: float) -> None:
-        """The other process trains the teacher, and fails at the student."""
-        folder = teacher.folder(tmp_path)
-        shutil.copytree(teacher.folder(tmp_path / "elsewhere"), folder, dirs_exist_ok=True)
-        record.write(failed_record(student), student.folder(tmp_path))
-        lock.close()
-
-    monkeypatch.setattr("sobench.runs.matrix.sleep", wait)
-    recorder, records = matrix(suite, tmp_path)
-    assert recorder.trained == recorder.fresh == ["fpn"]
-    assert records["fpn 64x64"] == elsewhere["fpn 64x64"]
-    assert records["student"].reason == "no luck"
-
-
 def test_a_row_starts_from_the_weights_of_another(tmp_path: Path) -> None:
     tuned = {
         "name": "fpn", "label": "tuned", "init_from": "big",
@@ -254,39 +205,6 @@ def test_a_row_starts_from_the_weights_of_another(tmp_path: Path) -> None:
     assert cost is not None
     assert origin is not None
     assert cost.extra_s == origin.train_s
-
-
-def test_weights_that_do_not_fit_are_refused_before_anything_trains(tmp_path: Path) -> None:
-    other = {"name": "pafpn", "init_from": "fpn"}
-    with pytest.raises(RequestError, match=r"pafpn: init_from: fpn: the weights of fpn do not f"):
-        matrix(small("fpn", other), tmp_path)
-    assert not (tmp_path / "tiny").exists()
-
-
-def test_a_run_is_locked_until_its_detections_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = small("fpn")
-    (run,) = planned(suite)
-    locks: list[bool] = []
-
-    def spy(*arguments: Any, **options: Any) -> Any:
-        locks.append(is_locked(run.folder(tmp_path)))
-        return detect(*arguments, **options)
-
-    monkeypatch.setattr("sobench.runs.execute.detect", spy)
-    matrix(suite, tmp_path)
-    assert locks == [True]
-    assert not is_locked(run.folder(tmp_path))
-
-
-def test_every_row_is_tried_even_if_its_last_seed_is_done(tmp_path: Path) -> None:
-    """SSD has as many stages as its input can be halved."""
-    suite = small("ssd", seeds=[0, 1])
-    matrix(suite, tmp_path, seeds=[1])
-    wrong = suite.model_copy(update={"eval_sizes": ((256, 256),)})
-    with pytest.raises(RequestError, match=r"eval_sizes: \[256, 256\]: the weights of ssd do not"):
-        matrix(wrong, tmp_path)
 
 
 def test_seeds_of_a_row_have_one_id() -> None:
