@@ -111,7 +111,7 @@ def checked(*boxes: Box, area: float | None = None) -> tuple[AnnotatedImage, Rea
     "box",
     [
         (0, 0, 1e308, 1e308), (0, 0, float("inf"), 1), (0, 0, 2.0**63, 2), (-900, 0, 1, 1),
-        (0, 0, 1, 817), (0, float("nan"), 1, 1), (2e9, 2e9, 2e9 + 1, 2e9 + 1),
+        (0, 0, 1, 808.5), (0, float("nan"), 1, 1), (2e9, 2e9, 2e9 + 1, 2e9 + 1),
     ],
 )  # fmt: skip
 def test_boxes_that_nothing_can_hold_are_refused(box: Box) -> None:

@@ -81,9 +81,7 @@ def test_folders_of_yolo_outside_need_permission(tmp_path: Path) -> None:
         config = {"train": "images/train", "val": "images/val", "names": ["car"]} | base
         (tmp_path / "set" / "data.yaml").write_text(yaml.safe_dump(config))
         for read in (lambda: load(spec, "val"), lambda: fingerprint(spec)):
-            with pytest.raises(
-                DataError, match=r"data\.yaml: (train|val): .* leaves the dataset's folder"
-            ):
+            with pytest.raises(DataError, match=r"data\.yaml: (train|val): .* leaves"):
                 read()
         allowed = spec.model_copy(update={"outside_root": True})
         assert load(allowed, "val").read_image(0)[0, 0].tolist() == [255, 0, 0]
