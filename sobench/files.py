@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def atomic_path(path: Path, needed: int | None = None) -> Iterator[Path]:
     """
     with named_errors(path, needed):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _new_temporary(path)
+        temporary = new_temporary(path)
         try:
             yield temporary
             with temporary.open("rb+") as file:
@@ -95,7 +96,7 @@ def remove_orphans(folder: Path, name: str | None = None) -> None:
                 (folder / file).unlink()
 
 
-def _new_temporary(path: Path) -> Path:
+def new_temporary(path: Path) -> Path:
     """An empty file of this process beside ``path``, for which no other file is given up."""
     # Two machines, or two containers, may have processes of one number.
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:24] or "-"
@@ -129,16 +130,17 @@ def _is_nameless(error: OSError) -> bool:
 
 def _no_room(folder: Path, needed: int | None, error: OSError) -> str:
     full = "the quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
-    room = [f"{_size(needed)} needed"] if needed is not None else []
+    # Rounded apart, so that the two never look alike.
+    room = [f"{_in_units(needed, math.ceil)} needed"] if needed is not None else []
     with suppress(OSError):
         state = os.statvfs(folder)
-        room.append(f"{_size(state.f_bavail * state.f_frsize)} free")
+        room.append(f"{_in_units(state.f_bavail * state.f_frsize, math.floor)} free")
         room += ["no further file possible"] if state.f_files and not state.f_favail else []
     return f"{folder}: {full}: {', '.join(room)}; make room, then the same command goes on"
 
 
-def _size(count: int) -> str:
-    return f"{count / 2**20:.0f} MiB" if count >= 2**20 else f"{-(-count // 1024)} KiB"
+def _in_units(count: int, rounded: Callable[[float], int]) -> str:
+    return f"{rounded(count / 2**20)} MiB" if count >= 2**20 else f"{rounded(count / 2**10)} KiB"
 
 
 def _sync_folder(folder: Path) -> None:

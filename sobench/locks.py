@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import RunLocked
-from sobench.files import named_errors
+from sobench.files import named_errors, new_temporary
 
 _LOCK, _OWNER, _TAKEOVER = ".lock", ".lock.owner", ".lock.takeover"
 _NO_FLOCK = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
@@ -113,7 +113,10 @@ def _try_own(folder: Path) -> str | None:
         return problem
     # Only one may take over, or the second would delete what the first has just written.
     if not _write_owner(takeover):
-        return _held_by(takeover, "another process")
+        problem = _living_owner(takeover)
+        if problem is None:
+            takeover.unlink(missing_ok=True)  # of a process that was killed at this; try again
+        return problem or _held_by(takeover, "another process")
     try:
         if _living_owner(owner) is None:
             owner.unlink(missing_ok=True)
@@ -123,11 +126,15 @@ def _try_own(folder: Path) -> str | None:
 
 
 def _write_owner(file: Path) -> bool:
+    """Whether the file is now of this process; it appears with its content, or not at all."""
+    temporary = new_temporary(file)
     try:
-        with file.open("x") as stream:
-            json.dump(_process(os.getpid()), stream)
-    except FileExistsError:
+        temporary.write_text(json.dumps(_process(os.getpid())))
+        file.hardlink_to(temporary)
+    except (FileExistsError, FileNotFoundError):  # the latter if the owner tidied its folder
         return False
+    finally:
+        temporary.unlink(missing_ok=True)
     return True
 
 

@@ -243,3 +243,33 @@ def test_only_one_takes_over(tmp_path: Path, no_flock: Callable[[int], None]) ->
     (tmp_path / ".lock.takeover").unlink()
     with locked(tmp_path):
         pass
+
+
+def test_a_takeover_of_a_dead_process_is_no_owner(
+    tmp_path: Path, no_flock: Callable[[int], None]
+) -> None:
+    no_flock(errno.ENOLCK)
+    dead = json.dumps(locks._process(os.getpid()) | {"start": "1"})
+    (tmp_path / ".lock.owner").write_text(dead)
+    (tmp_path / ".lock.takeover").write_text(dead)
+    with locked(tmp_path):
+        assert (tmp_path / ".lock.owner").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock"]
+
+
+def test_an_owner_is_named_in_whole_or_not_at_all(
+    tmp_path: Path, no_flock: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process killed while it writes its name would else hold the folder for ever."""
+    no_flock(errno.ENOLCK)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt), locked(tmp_path):
+            pass
+    assert not (tmp_path / ".lock.owner").exists()
+    with locked(tmp_path):
+        pass
