@@ -170,6 +170,8 @@ def test_pretrained_weights_that_cannot_be_used_are_refused_before_any_training(
     weights.write_bytes(b"no weights")
     bad = {"name": "fpn", "label": "bad",
            "deviations": {"backbone.weights": str(weights), "reason": "a try"}}  # fmt: skip
+    with pytest.raises(RequestError, match="no state dict could be read from it"):
+        matrix(small(bad), tmp_path)
     recorder, records = matrix(small(bad, "pafpn"), tmp_path)
     assert recorder.trained == ["pafpn"]
     assert "weights.pth: no state dict could be read from it" in records["bad"].reason
