@@ -84,6 +84,7 @@ class _BoundedLoader(yaml.SafeLoader):
         self.depth = self.count = self.tallest = 0
         # By the node's identity, for the aliases that come later.
         self.extents: dict[int, tuple[int, int]] = {}
+        self.flattened: set[int] = set()
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node as the base class does, but stop where a limit is exceeded."""
@@ -112,8 +113,18 @@ class _BoundedLoader(yaml.SafeLoader):
             raise _error(f"there are more than {MAX_VALUES} values up to here", event)
         return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Construct a mapping as the base class does, but refuse a key that is given twice."""
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Bring in the values of `<<` as the base class does, but refuse a key given twice.
+
+        A mapping that another one brings in is flattened for that one as well. Its keys are those
+        that it is written with, and may be given once more by what it brings in itself.
+        """
+        if id(node) not in self.flattened:
+            self.flattened.add(id(node))
+            self._check_keys(node)
+            super().flatten_mapping(node)  # type: ignore[no-untyped-call]
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
         seen: set[str | int] = set()
         for key_node, _ in node.value:
             if key_node.tag == f"{_TAG}merge":  # `<<`, whose values may be replaced
@@ -124,7 +135,6 @@ class _BoundedLoader(yaml.SafeLoader):
             if key in seen:
                 raise _error(f"key {quoted(key)} is given twice", key_node)
             seen.add(key)
-        return super().construct_mapping(node, deep)
 
     def construct_text(self, node: yaml.ScalarNode) -> str:
         """A text; a terminal would obey the control characters that an escape can put in it."""

@@ -100,6 +100,7 @@ READ: dict[str, Any] = {
     "1e-4": "1e-4",
     "[1, 1.5, true, null, .inf]": [1, 1.5, True, None, float("inf")],
     "{a: &x {b: 1}, c: {<<: *x, d: 2}}": {"a": {"b": 1}, "c": {"b": 1, "d": 2}},
+    "{x: [{y: &b {<<: {p: 1}, p: 2}}], c: {<<: *b}}": {"x": [{"y": {"p": 2}}], "c": {"p": 2}},
     "{0: person, 1: car}": {0: "person", 1: "car"},
     "|\n a\n b\n": "a\nb\n",
     "": None,
