@@ -122,7 +122,7 @@ class _BoundedLoader(yaml.SafeLoader):
         if id(node) not in self.flattened:
             self.flattened.add(id(node))
             self._check_keys(node)
-            super().flatten_mapping(node)  # type: ignore[no-untyped-call]
+            super().flatten_mapping(node)
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         seen: set[str | int] = set()

@@ -11,6 +11,11 @@ from sobench.errors import DataError
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
+def is_image_name(name: str) -> bool:
+    """Whether a file is taken for an image; what begins with a dot is another program's."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
 def list_images(folder: Path) -> list[str]:
     """Names of the image files below ``folder``, relative to it, with ``/``, sorted.
 
@@ -38,7 +43,7 @@ def _list_below(folder: Path, prefix: str, names: list[str], visited: set[tuple[
     for entry in entries:
         if entry.is_dir():
             _list_below(folder / entry.name, f"{prefix}{entry.name}/", names, visited)
-        elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+        elif is_image_name(entry.name):
             if not entry.is_file():
                 raise DataError(f"{entry.path}: is not a file, or a broken link; remove it")
             names.append(prefix + entry.name)
