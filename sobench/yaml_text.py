@@ -6,14 +6,14 @@ refused, and a date is text.
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sobench.errors import RequestError
-from sobench.text import is_printable, printable, quoted, shortened
+from sobench.regular_files import open_regular
+from sobench.text import is_printable, plain, printable, quoted, shortened
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 50
@@ -39,17 +39,14 @@ def read_yaml_file(path: Path) -> Any:
         UnreadableYaml: it cannot be read, or its content not be used.
     """
     try:
-        # A pipe or a device might never end.
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            raise UnreadableYaml("cannot be read: it is not a regular file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise UnreadableYaml(f"cannot be read: it has more than {MAX_BYTES / 2**20:.0f} MiB")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: other bytes than UTF-8, NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: other bytes than UTF-8
         why = getattr(error, "strerror", None) or error
         raise UnreadableYaml(f"cannot be read: {printable(str(why))}") from None
     return read_yaml(text)
@@ -176,7 +173,7 @@ def as_written(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """Any value as a message shows it: as YAML, but printable and not too long."""
-    return printable(shortened(as_written(_pruned(value, levels=3))))
+    return plain(as_written(_pruned(value, levels=3)))
 
 
 def _pruned(value: Any, levels: int) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sobench.data.regular_files import is_of_the_system
 from sobench.errors import DataError
+from sobench.regular_files import is_of_the_system
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
