@@ -42,9 +42,29 @@ def has_bf16() -> bool:
     return bool(mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def warn_of_precision(precision: str, device: torch.device, warn: Callable[[str], None]) -> None:
-    """Warn if bfloat16 is asked of a processor that has to emulate it."""
-    if precision == "bf16" and device.type == "cpu" and not has_bf16():
+NARROWEST_BF16 = 64
+"""Pixels of input width up to which bfloat16 is not to be trusted on a CPU."""
+
+
+def check_bf16(width: int, device: torch.device, warn: Callable[[str], None]) -> None:
+    """Warn if bfloat16 is asked of a processor that has to emulate it.
+
+    Args:
+        width: of the narrowest network input, in pixels.
+
+    Raises:
+        RequestError: the processor would compute wrong gradients.
+    """
+    if device.type != "cpu":
+        return
+    # Seen with torch 2.15: the weights' gradient of a strided convolution over a map that is one
+    # pixel wide, as P6 is at such an input, holds memory that nobody has written.
+    if width <= NARROWEST_BF16:
+        raise RequestError(
+            f"precision: bf16: on a CPU, gradients are wrong at inputs up to {NARROWEST_BF16} "
+            f"pixels wide, and this one has {width}; --set precision=fp32 or a larger input.size"
+        )
+    if not has_bf16():
         warn(
             "precision: bf16 is emulated on this processor, ten times slower than fp32; "
             "--set precision=fp32 is quicker (and marks the result as partial)"

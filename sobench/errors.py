@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from sobench.text import LONGEST, printable, shortened
+from sobench.text import LONGEST, plain, printable, shortened
 
 _LONGEST_REASON = 300
 
@@ -79,7 +79,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return printable(f"{place}{error.strerror}")
-    return printable(shortened(": ".join([type(error).__name__, *lines[:1]]), _LONGEST_REASON))
+    return plain(": ".join([type(error).__name__, *lines[:1]]), _LONGEST_REASON)
 
 
 def did_you_mean(name: object, valid_names: Iterable[str]) -> str:
@@ -90,6 +90,6 @@ def did_you_mean(name: object, valid_names: Iterable[str]) -> str:
     close = get_close_matches(text, comparable, n=1, cutoff=0.6) if len(text) <= LONGEST else []
     if close:
         return f" did you mean {close[0]!r}?"
-    names = [printable(shortened(c)) for c in candidates[:_MOST_NAMED]]
+    names = [plain(c) for c in candidates[:_MOST_NAMED]]
     more = f" and {len(candidates) - _MOST_NAMED} more" if len(candidates) > _MOST_NAMED else ""
     return f" known: {shortened(', '.join(names), 1000)}{more}"

@@ -38,5 +38,10 @@ def quoted(text: object) -> str:
     return repr(shortened(str(text)))
 
 
+def plain(text: object, longest: int = LONGEST) -> str:
+    """A name without quotes, printable and not too long."""
+    return printable(shortened(str(text), longest))
+
+
 def _escaped(character: str, keep: str) -> str:
     return character if character in keep else character.encode("unicode_escape").decode()

@@ -6,14 +6,14 @@ refused, and a date is text.
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sobench.errors import RequestError
-from sobench.text import is_printable, printable, quoted, shortened
+from sobench.regular_files import open_regular
+from sobench.text import is_printable, plain, printable, quoted, shortened
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 50
@@ -39,17 +39,14 @@ def read_yaml_file(path: Path) -> Any:
         UnreadableYaml: it cannot be read, or its content not be used.
     """
     try:
-        # A pipe or a device might never end.
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            raise UnreadableYaml("cannot be read: it is not a regular file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise UnreadableYaml(f"cannot be read: it has more than {MAX_BYTES / 2**20:.0f} MiB")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: other bytes than UTF-8, NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: other bytes than UTF-8
         why = getattr(error, "strerror", None) or error
         raise UnreadableYaml(f"cannot be read: {printable(str(why))}") from None
     return read_yaml(text)
@@ -84,6 +81,7 @@ class _BoundedLoader(yaml.SafeLoader):
         self.depth = self.count = self.tallest = 0
         # By the node's identity, for the aliases that come later.
         self.extents: dict[int, tuple[int, int]] = {}
+        self.flattened: set[int] = set()
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node as the base class does, but stop where a limit is exceeded."""
@@ -112,8 +110,18 @@ class _BoundedLoader(yaml.SafeLoader):
             raise _error(f"there are more than {MAX_VALUES} values up to here", event)
         return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Construct a mapping as the base class does, but refuse a key that is given twice."""
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Bring in the values of `<<` as the base class does, but refuse a key given twice.
+
+        A mapping that another one brings in is flattened for that one as well. Its keys are those
+        that it is written with, and may be given once more by what it brings in itself.
+        """
+        if id(node) not in self.flattened:
+            self.flattened.add(id(node))
+            self._check_keys(node)
+            super().flatten_mapping(node)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
         seen: set[str | int] = set()
         for key_node, _ in node.value:
             if key_node.tag == f"{_TAG}merge":  # `<<`, whose values may be replaced
@@ -124,7 +132,6 @@ class _BoundedLoader(yaml.SafeLoader):
             if key in seen:
                 raise _error(f"key {quoted(key)} is given twice", key_node)
             seen.add(key)
-        return super().construct_mapping(node, deep)
 
     def construct_text(self, node: yaml.ScalarNode) -> str:
         """A text; a terminal would obey the control characters that an escape can put in it."""
@@ -166,7 +173,7 @@ def as_written(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """Any value as a message shows it: as YAML, but printable and not too long."""
-    return printable(shortened(as_written(_pruned(value, levels=3))))
+    return plain(as_written(_pruned(value, levels=3)))
 
 
 def _pruned(value: Any, levels: int) -> Any:

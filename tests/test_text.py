@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sobench.text import is_printable, printable, quoted, shortened
+from sobench.text import is_printable, plain, printable, quoted, shortened
 
 OBEYED = {
     "\x1b[2J": "\\x1b[2J",
@@ -43,3 +43,10 @@ def test_quoted_is_one_short_line() -> None:
     assert quoted(3) == "'3'"
     assert quoted("\x1b\ud800\u202e") == r"'\x1b\ud800\u202e'"
     assert len(quoted("x" * 10**6)) == 82
+
+
+def test_plain_is_one_short_line_without_quotes() -> None:
+    assert plain("a\nb") == r"a\nb"
+    assert plain(3) == "3"
+    assert len(plain("x" * 10**6)) == 80
+    assert len(plain("x" * 10**6, 99)) == 99

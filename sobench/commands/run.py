@@ -50,13 +50,14 @@ def command(
     request = read_request(**options)
     runs = request.runs(shown_fingerprint(request.suite.dataset, trust_mtime))
     # torch takes seconds to import: a wrong suite or missing data are reported before that.
-    from sobench.device import choose_device, warn_of_precision
+    from sobench.device import check_bf16, choose_device
     from sobench.runs.matrix import run_matrix
 
     chosen = choose_device(device or request.suite.device)
     # What methods of other packages print must not get among the results.
     with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
-        warn_of_precision(request.suite.precision, chosen, progress.warn)
+        if widths := [r.suite.input.size[1] for r in runs if r.suite.precision == "bf16"]:
+            check_bf16(min(widths), chosen, progress.warn)
         for line in changed_data(runs, results):
             progress.warn(line)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))

@@ -8,12 +8,12 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from reprlib import Repr
 from typing import Any, TypeGuard
 
-from sobench.data.regular_files import open_regular
 from sobench.errors import DataError
-from sobench.text import printable, shortened
+from sobench.regular_files import open_regular
+from sobench.text import quoted
+from sobench.yaml_text import shown as as_yaml
 
 LARGEST_FILE = 2**31
 """Bytes of the largest annotation file that is read; all of COCO has a quarter of that."""
@@ -21,22 +21,10 @@ LARGEST_FILE = 2**31
 LARGEST_ID = 2**63 - 1
 """Ids are stored as 64-bit integers."""
 
-_SHORT = Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 40
-
 
 def shown(value: object) -> str:
-    """A value for a message: as Python writes it, control characters escaped, at most 80 long."""
-    try:
-        text = _SHORT.repr(value)
-    except ValueError:  # Python does not write integers of thousands of digits
-        text = f"<{type(value).__name__} of thousands of digits>"
-    return shortened(text)
-
-
-def plain(text: str) -> str:
-    """A text for a message, like ``shown`` but without quotes."""
-    return printable(shortened(text))
+    """A value for a message: a text in quotes, and all else as YAML has it, or JSON."""
+    return quoted(value) if isinstance(value, str) else as_yaml(value)
 
 
 def is_whole(value: object) -> TypeGuard[int]:

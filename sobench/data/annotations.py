@@ -233,9 +233,12 @@ def _check_extent(
 
 
 def _is_below(path: Path, parent: Path) -> bool:
-    # The second look is for a root that is itself a link, and is named both ways.
-    normal = Path(os.path.normpath(parent))
-    return path.is_relative_to(normal) or path.resolve().is_relative_to(parent.resolve())
+    if path.is_relative_to(os.path.normpath(parent)):
+        return True
+    # The folder may be named in two ways, where it or one above it is a link. What lies in it may
+    # be links as well, so each folder above the file is looked at.
+    real = parent.resolve()
+    return any(folder.resolve().is_relative_to(real) for folder in path.parents)
 
 
 def _area(annotation: AnnotatedBox) -> float:

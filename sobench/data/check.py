@@ -14,7 +14,7 @@ from sobench.data.images import ImageFiles, count_deep
 from sobench.data.load import expand_root, load
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
-from sobench.text import printable, shortened
+from sobench.text import plain
 
 SPLITS: tuple[Split, Split] = ("train", "val")
 
@@ -103,5 +103,5 @@ def _paths(dataset: Dataset) -> tuple[Path, ...]:
 
 
 def _named(names: Sequence[str], count: int) -> str:
-    text = ", ".join(printable(shortened(name)) for name in names[:count])
+    text = ", ".join(plain(name) for name in names[:count])
     return f"{text}, ..." if len(names) > count else text

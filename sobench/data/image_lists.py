@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sobench.data.regular_files import is_of_the_system
 from sobench.errors import DataError
+from sobench.regular_files import is_of_the_system
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file is taken for an image; what begins with a dot is another program's."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def list_images(folder: Path) -> list[str]:
@@ -38,7 +43,7 @@ def _list_below(folder: Path, prefix: str, names: list[str], visited: set[tuple[
     for entry in entries:
         if entry.is_dir():
             _list_below(folder / entry.name, f"{prefix}{entry.name}/", names, visited)
-        elif entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+        elif is_image_name(entry.name):
             if not entry.is_file():
                 raise DataError(f"{entry.path}: is not a file, or a broken link; remove it")
             names.append(prefix + entry.name)

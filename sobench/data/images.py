@@ -15,8 +15,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from sobench.data.dataset import AnnotatedImage, ImageArray, Size
-from sobench.data.regular_files import open_regular
 from sobench.errors import DataError
+from sobench.regular_files import open_regular
 
 STRETCHED = "images of more than 8 bits, scaled by their own range"
 HIGH_BYTE = "colour images of 16 bits, of which the high byte is kept; convert them to 8 bits"

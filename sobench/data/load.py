@@ -9,6 +9,7 @@ from sobench.data import synthetic
 from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset
 from sobench.data.formats import FORMATS
+from sobench.data.image_lists import SUFFIXES, is_image_name
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
@@ -71,10 +72,11 @@ def read_annotations(spec: DataSpec, split: Split) -> Dataset:
 
 
 def check_images(dataset: Dataset) -> None:
-    """Check that every image file of a dataset exists.
+    """Check that every image file of a dataset exists and is called as an image is.
 
     Raises:
-        DataError: naming the first missing file, and the number of missing files.
+        DataError: naming the first missing file and the number of missing files, or the first file
+            of another name.
     """
     if not isinstance(dataset.read_image, ImageFiles):
         return
@@ -82,11 +84,18 @@ def check_images(dataset: Dataset) -> None:
     paths = dataset.read_image.paths[: len(dataset.images)]
     # Unlike ``is_file`` of a path, this takes names that no file can have for missing files.
     missing = [index for index, path in enumerate(paths) if not os.path.isfile(path)]  # noqa: PTH113
-    if not missing:
-        return
-    path, image = paths[missing[0]], dataset.images[missing[0]]
-    absent = "image file" if path.parent.is_dir() else "image folder for the file"
-    raise DataError(
-        f"{dataset.title}: no {absent} {path} (image id {image.id}; {len(missing)} of {len(paths)} "
-        "are missing); put them back, correct the dataset's image folder, or remove their rows"
-    )
+    if missing:
+        path, image = paths[missing[0]], dataset.images[missing[0]]
+        absent = "image file" if path.parent.is_dir() else "image folder for the file"
+        raise DataError(
+            f"{dataset.title}: no {absent} {path} (image id {image.id}; {len(missing)} of "
+            f"{len(paths)} are missing); put them back, correct the dataset's image folder, or "
+            "remove their rows"
+        )
+    # The fingerprint does not cover them, so that their content could change unseen.
+    others = (path for path in paths if not is_image_name(path.name))
+    if other := next(others, None):
+        raise DataError(
+            f"{dataset.title}: {other} is not called as an image is; give it a name that ends in "
+            f"one of {', '.join(SUFFIXES)}, and that does not begin with a dot"
+        )

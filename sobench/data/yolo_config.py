@@ -13,7 +13,7 @@ from sobench.data.annotations import Split, check_class_names, check_inside, is_
 from sobench.data.image_lists import SUFFIXES, list_images
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.datasets import YoloData
-from sobench.text import printable, shortened
+from sobench.text import plain
 from sobench.yaml_text import UnreadableYaml, read_yaml_file
 
 CONFIG = "data.yaml"
@@ -130,7 +130,7 @@ def _locate(root: Path, spec: YoloData, config: Mapping[str, Any], entry: str, k
     found = [name for name in names if os.path.exists(root / name)]  # noqa: PTH110
     if not found:
         places = ", ".join(dict.fromkeys(str(root / name) for name in names))
-        tried = printable(shortened(places, _LONGEST))
+        tried = plain(places, _LONGEST)
         raise DataError(f"{file}: {key} is {shown(entry)}, found at none of {tried}; correct it")
     name = next((name for name in found if is_inside(name, root, [root])), found[0])
     check_inside(name, root, _allowed(root, spec), f"{file}: {key}")
@@ -154,7 +154,7 @@ def _listed(file: Path, root: Path, spec: YoloData) -> ImageSource:
         folders = (file.parent, root)
         folder = next((folder for folder in folders if os.path.isfile(folder / name)), None)  # noqa: PTH113
         if folder is None:
-            place = printable(shortened(str(file.parent / name), _LONGEST))
+            place = plain(file.parent / name, _LONGEST)
             raise DataError(
                 f"{file}, row {number}: no image file {place}; put it back or remove the row"
             )

@@ -59,8 +59,8 @@ class CocoData(Section):
     subset of small objects as MRAE's (arXiv:2006.05941). In both splits larger objects become
     background, and images without a smaller one are left out. The default keeps everything."""
     outside_root: bool = False
-    """Whether ``file_name`` of the annotation files may name images outside of ``root`` and of the
-    folders named here; the default refuses them."""
+    """Whether ``file_name`` of the annotation files may name images outside of the split's image
+    folder; the default refuses them."""
 
 
 class VisDroneData(Section):
@@ -94,8 +94,8 @@ class VocData(Section):
     classes: tuple[Label, ...] | None = None
     """Names of the classes, in the order of their labels; the default is the twenty of VOC."""
     outside_root: bool = False
-    """Whether ``filename`` of the annotations and the image sets may name images outside of
-    ``root`` and of the folders named here; the default refuses them."""
+    """Whether ``filename`` of the annotations may name images outside of ``JPEGImages``, and image
+    sets annotations outside of ``root``; the default refuses them."""
 
 
 class YoloData(Section):

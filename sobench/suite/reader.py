@@ -15,7 +15,7 @@ from sobench.suite.heads import HEADS
 from sobench.suite.methods import get_method, method_names
 from sobench.suite.section import LONGEST_PATH, Section
 from sobench.suite.sections import MethodEntry, Suite
-from sobench.text import printable, quoted, shortened
+from sobench.text import plain, quoted, shortened
 from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
@@ -270,7 +270,7 @@ def _first_problem(error: ValidationError) -> str:
     """One line for the first error of pydantic: key, value and the expected kind of value."""
     problem = error.errors()[0]
     # pydantic puts the chosen format into the path, as if it were a key.
-    keys = [printable(shortened(str(name))) for name in problem["loc"] if name not in DATASETS]
+    keys = [plain(name) for name in problem["loc"] if name not in DATASETS]
     key, value, context = ".".join(keys), problem["input"], problem.get("ctx", {})
     if problem["type"] == "value_error":
         # The sections' own checks name their key; pydantic adds the section that holds it.

@@ -13,7 +13,6 @@ from sobench.data import annotation_files
 from sobench.data.annotation_files import (
     is_number,
     is_whole,
-    plain,
     read_image_ids,
     read_json,
     read_rows,
@@ -22,43 +21,15 @@ from sobench.data.annotation_files import (
 from sobench.errors import DataError
 
 
-def nested(levels: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(levels):
-        value = [value] * 9
-    return value
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (5, "5"), (None, "None"), ("a\x1b[2J", r"'a\x1b[2J'"), ("\ud800", r"'\ud800'"),
-        ([1, [2, [3]]], "[1, [2, [...]]]"), ({"a": 1}, "{'a': 1}"),
+        (5, "5"), (None, "null"), ("a", "'a'"), ("a\x1b[2J", r"'a\x1b[2J'"), ("5", "'5'"),
+        ([1, "b"], "[1, b]"), ({"a": True}, "{a: true}"),
     ],
 )  # fmt: skip
-def test_values_are_shown_with_their_control_characters_written_out(
-    value: object, text: str
-) -> None:
+def test_values_are_shown_as_the_file_has_them(value: object, text: str) -> None:
     assert shown(value) == text
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        pytest.param("x" * 10**6, id="text"),
-        pytest.param(10**400, id="400 digits"),
-        pytest.param(16**5000, id="6000 digits"),
-        pytest.param(nested(9), id="nested"),
-        pytest.param({str(number): "y" * 99 for number in range(999)}, id="mapping"),
-    ],
-)
-def test_what_is_shown_is_short(value: object) -> None:
-    assert 1 < len(shown(value)) <= 80
-
-
-def test_a_plain_text_has_no_quotes() -> None:
-    assert plain("a\nb") == r"a\nb"
-    assert len(plain("a" * 1000)) == 80
 
 
 @pytest.mark.parametrize("value", [0, -5, 2**63 - 1, 1.5])

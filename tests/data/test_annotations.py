@@ -84,6 +84,10 @@ def test_links_may_lead_out_and_the_folder_may_be_one(tmp_path: Path) -> None:
     (tmp_path / "real" / "link").symlink_to("/tmp")
     check_inside("link/a.png", tmp_path / "root", [tmp_path / "root"], "row 1")
     check_inside(str(tmp_path / "real" / "a.png"), Path("x"), [tmp_path / "root"], "row 1")
+    # both at once: the folder by its other name, and in it a file and a folder that lead out
+    (tmp_path / "real" / "a.png").symlink_to(tmp_path / "elsewhere.png")
+    for name in ("a.png", "link/a.png"):
+        check_inside(str(tmp_path / "root" / name), Path("x"), [tmp_path / "real"], "row 1")
 
 
 @pytest.mark.parametrize("name", ["a\0.png", "\ud800.png"])

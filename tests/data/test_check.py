@@ -65,7 +65,7 @@ def test_drawn_scenes_are_sound() -> None:
         ({"categories": [{"id": 1, "name": "all"}]}, "class name 'all' is taken"),
         ({"categories": [{"id": 1, "name": "b\x1b[0m"}]}, r"'b\x1b[0m' is not a valid name"),
         ({"categories": [{"id": 1, "name": "ship"}]}, "the classes of train and val differ: "),
-        ({"categories": [{"id": True, "name": "car"}]}, "id True and name 'car' are not a"),
+        ({"categories": [{"id": True, "name": "car"}]}, "id true and name 'car' are not a"),
         ({"annotations": []}, "split has no boxes at all; check dataset."),
         ({"annotations": [row(bbox=[1, 1, 1e308, 2])]}, "too large or too far away"),
         ({"annotations": [row(bbox=[1, 1, 2**62, 2**62])]}, "too large or too far away"),

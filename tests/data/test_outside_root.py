@@ -72,6 +72,31 @@ def test_a_file_outside_needs_permission_and_counts(
     assert fingerprint(spec) != before
 
 
+@pytest.mark.parametrize("make", [coco, voc])
+def test_a_file_beside_the_image_folder_counts_as_outside(
+    tmp_path: Path, make: Callable[[Path, str], DataSpec]
+) -> None:
+    spec = make(tmp_path, "../more/a.png")
+    (tmp_path / "more").mkdir()
+    Image.new("RGB", (8, 6), "red").save(tmp_path / "more" / "a.png")
+    with pytest.raises(DataError, match=r"write dataset\.outside_root: true if you trust"):
+        load(spec, "val")
+
+    spec = spec.model_copy(update={"outside_root": True})
+    assert load(spec, "val").read_image(0)[0, 0].tolist() == [255, 0, 0]
+    before = fingerprint(spec)
+    Image.new("RGB", (8, 6), "blue").save(tmp_path / "more" / "a.png")
+    assert fingerprint(spec) != before
+
+
+@pytest.mark.parametrize("name", ["a", "a.png.bak", ".a.png"])
+def test_a_file_that_the_fingerprint_leaves_out_is_refused(tmp_path: Path, name: str) -> None:
+    spec = coco(tmp_path, name)
+    Image.new("RGB", (8, 6)).save(tmp_path / "images" / name, "PNG")
+    with pytest.raises(DataError, match="is not called as an image is; give it a name that ends"):
+        load(spec, "val")
+
+
 def test_folders_of_yolo_outside_need_permission(tmp_path: Path) -> None:
     spec = yolo_at(tmp_path / "set")
     Image.new("RGB", (8, 6), "red").save(tmp_path / "set" / "images" / "val" / "a.png")

@@ -31,7 +31,7 @@ def test_no_file(tmp_path: Path) -> None:
     path = tmp_path / "gone.yaml"
     with pytest.raises(SuiteError, match=re.escape(f"{path}: no such suite file; `sobench list")):
         load(path)
-    with pytest.raises(SuiteError, match="cannot be read: Is a directory"):
+    with pytest.raises(SuiteError, match="cannot be read: not a regular file"):
         load(tmp_path)
     path.write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(SuiteError, match=r"cannot be read: .*utf-8"):

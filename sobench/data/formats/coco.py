@@ -69,7 +69,8 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
     classes = _categories(content["categories"], file)
     labels = {category: label for label, category in enumerate(classes)}
     image_files = _images(content["images"], file)
-    allowed = () if spec.outside_root else (root, folder)
+    # The fingerprint covers the folder alone, unless images may be elsewhere.
+    allowed = () if spec.outside_root else (folder,)
     for position, (name, _) in enumerate(image_files.values()):
         check_inside(name, folder, allowed, f"{file}, images[{position}]: file_name")
     report = ReadReport()

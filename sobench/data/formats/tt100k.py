@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from sobench.data.annotation_files import is_number, plain, read_image_ids, read_json, shown
+from sobench.data.annotation_files import is_number, read_image_ids, read_json, shown
 from sobench.data.annotations import (
     AnnotatedBox,
     Box,
@@ -20,6 +20,7 @@ from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.images import ImageFiles, read_size
 from sobench.errors import DataError, did_you_mean
 from sobench.suite.datasets import Tt100kData
+from sobench.text import plain
 
 CLASSES = (
     "i2", "i4", "i5", "il100", "il60", "il80", "io", "ip", "p10", "p11", "p12", "p19", "p23", "p26",

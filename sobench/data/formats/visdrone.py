@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sobench.data.annotation_files import finite_numbers, plain, read_rows, shown
+from sobench.data.annotation_files import finite_numbers, read_rows, shown
 from sobench.data.annotations import AnnotatedBox, ReadReport, Split, to_annotated_image
 from sobench.data.dataset import EVERY_CLASS, Dataset
 from sobench.data.image_lists import list_images
 from sobench.data.images import ImageFiles, read_size
 from sobench.errors import DataError
 from sobench.suite.datasets import VisDroneData
+from sobench.text import plain
 
 CLASSES = (
     "pedestrian", "people", "bicycle", "car", "van",

@@ -84,7 +84,8 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
             file = annotations / f"{stem}.xml"
             tree = _tree(file)
             name = _image_name(stem, tree, names)
-            check_inside(name, folder, _allowed(root, spec, base), f"{file}: filename")
+            # The fingerprint covers the folder alone, unless images may be elsewhere.
+            check_inside(name, folder, () if spec.outside_root else (folder,), f"{file}: filename")
             path = folder / name
             boxes = _boxes(tree, labels, file, report)
             size = _size(tree, file) or read_size(path)
@@ -120,16 +121,13 @@ def _set_file(base: Path, image_set: str) -> Path:
     return base / "ImageSets" / "Main" / f"{image_set}.txt"
 
 
-def _allowed(root: Path, spec: VocData, base: Path) -> tuple[Path, ...]:
-    return () if spec.outside_root else (root, base)
-
-
 def _stems(root: Path, spec: VocData, base: Path, image_set: str) -> list[str]:
     """The images of an image set, by the names of their annotation files without the suffix."""
     file, annotations = _set_file(base, image_set), base / "Annotations"
     ids = read_image_ids(file)
+    allowed = () if spec.outside_root else (root, base)
     for stem, row in ids.items():
-        check_inside(stem, annotations, _allowed(root, spec, base), f"{file}, row {row}")
+        check_inside(stem, annotations, allowed, f"{file}, row {row}")
     return list(ids)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sobench.data.annotation_files import finite_numbers, plain, read_rows, shown
+from sobench.data.annotation_files import finite_numbers, read_rows, shown
 from sobench.data.annotations import AnnotatedBox, Box, ReadReport, Split, to_annotated_image
 from sobench.data.dataset import Dataset, Size
 from sobench.data.images import ImageFiles, read_size
 from sobench.data.yolo_config import CONFIG, ImageSource, class_names, image_sources
 from sobench.errors import DataError
 from sobench.suite.datasets import YoloData
+from sobench.text import plain
 
 COLUMNS = ("class", "cx", "cy", "w", "h")
 

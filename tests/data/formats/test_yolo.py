@@ -124,7 +124,7 @@ def test_names_may_be_a_mapping_with_gaps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"names": None}, "names is None; write a list of class names"),
+        ({"names": None}, "names is null; write a list of class names"),
         ({"names": {"car": 0}}, "names has the key 'car'; write class ids"),
         ({"nc": 3}, "nc is 3, but names has 2 classes; correct one"),
         ({"val": None}, "has no key 'val', add it or correct dataset.val"),

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sobench.data.dataset import FloatArray
+from sobench.data.fingerprint import fingerprint
 from sobench.data.resize import box_wh
 from sobench.models import build
 from sobench.models.detector import Detector
@@ -20,11 +21,12 @@ from sobench.models.parts.anchors import AnchorSpec, retinanet_anchors
 from sobench.models.parts.backbone import build_backbone
 from sobench.runs import execute
 from sobench.suite import sections
+from sobench.suite.plan import plan
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
 from sobench.training.progress import TrainProgress
 from tests.models.methods.mrae.networks import CPU, detector, first_batch, training_scenes
-from tests.tiny_suite import tiny_run, tiny_suite
+from tests.tiny_suite import tiny_suite
 
 FORMS: list[dict[str, Any]] = [
     {},
@@ -152,9 +154,10 @@ def test_a_run_clusters_its_training_boxes(tmp_path: Path, monkeypatch: pytest.M
         return built[0]
 
     monkeypatch.setattr("sobench.runs.weights.build_detector", keep)
-    run = tiny_run(
+    suite = tiny_suite(
         input={"size": [128, 96]}, methods=["mrae"], schedule={"epochs": 1, "milestones": []}
     )
+    (run,) = plan(suite, fingerprint(suite.dataset))
     outcome = execute.execute(run, tmp_path, CPU, Quiet())
     assert (outcome.status, outcome.reason) == ("ok", "")
     scenes = training_scenes(run.suite).images

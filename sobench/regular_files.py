@@ -25,11 +25,10 @@ def open_regular(path: Path) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError:  # NUL, or half a character
         raise FileNotFoundError(errno.ENOENT, "no such file", str(path)) from None
-    file = os.fdopen(descriptor, "rb", closefd=True) if _is_regular(descriptor) else None
-    if file is None:
+    if not _is_regular(descriptor):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def is_of_the_system(status: os.stat_result) -> bool:
