@@ -19,6 +19,9 @@ from sobench.text import printable
 
 _NAMES = ("terminal", *FORMATS)
 
+_NARROWING = ("methods", "seeds", "eval_sizes")
+"""Keys of a suite that decide what a table shows, and no result."""
+
 
 @click.command()
 @suite_options
@@ -56,9 +59,9 @@ def _stem(request: Request, settings: Sequence[str], data: str) -> str:
 
     So a table of other numbers, or of fewer, does not take the place of the suite's.
     """
-    changed = {text.partition("=")[0].strip() for text in settings}
+    changed = {text.partition("=")[0].partition(".")[0].strip() for text in settings}
     scoring = [str(getattr(request.suite, key)) for key in ("protocol", "engine") if key in changed]
-    narrowed = request.partial or request.methods or request.seeds
+    narrowed = request.partial or request.methods or request.seeds or changed & {*_NARROWING}
     parts = (request.suite.name, *scoring, data, "partial" if narrowed else "")
     return ".".join(filter(None, parts))
 

@@ -164,7 +164,7 @@ def _size_rows(
 
 
 def _sum(train_s: float | None, required_s: float | None) -> float | None:
-    return None if train_s is None else train_s + (required_s or 0.0)
+    return None if train_s is None or required_s is None else train_s + required_s
 
 
 def _minutes(seconds: Sequence[float | None]) -> float | None:

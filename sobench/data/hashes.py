@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sobench.data.cache import cache_folder, cache_lock
+from sobench.data.regular_files import open_regular
 from sobench.errors import DataError, SobenchError
 from sobench.files import remove_orphans, write_atomic
 from sobench.suite.datasets import FileData
 
 _THREADS = 8  # more than processors, because a network's answers are waited for
-_CHUNK = 2**20
 _SETTLED_NS = 2_000_000_000
 """A younger file may change again within one tick of its file system's clock, unseen."""
 
@@ -96,11 +96,12 @@ def file_digests(
             _believed[path] = _FileDigest(*_look(states[path]), digests[path])
     unknown = [path for path in names if path not in digests]
     settled: dict[str, _FileDigest] = {}
+    began = time.time_ns()
     pool = ThreadPoolExecutor(_THREADS)
     try:
         for done, (path, hashed) in enumerate(zip(unknown, pool.map(_hash, unknown)), start=1):  # noqa: B905
             digests[path] = hashed.digest
-            if time.time_ns() - hashed.ctime_ns > _SETTLED_NS:
+            if began - hashed.ctime_ns > _SETTLED_NS:
                 settled[names[path]] = hashed
             if on_files is not None:
                 on_files(done, len(unknown))
@@ -158,20 +159,14 @@ def _state(path: Path) -> os.stat_result:
 
 
 def _hash(path: Path) -> _FileDigest:
-    digest = hashlib.sha256()
     try:
-        # Not waiting for a writer, should a pipe have taken the file's place.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            before = os.fstat(descriptor)
-            while chunk := os.read(descriptor, _CHUNK):
-                digest.update(chunk)
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
+        with open_regular(path) as file:
+            before = os.fstat(file.fileno())
+            digest = hashlib.file_digest(file, "sha256")
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise _unreadable(path, error) from None
-    if _look(before)[:2] != _look(after)[:2]:
+    if _look(before) != _look(after):
         raise DataError(f"{path}: changed while it was read; run this again when it is complete")
     return _FileDigest(*_look(before), digest.hexdigest())
 

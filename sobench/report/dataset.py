@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cached_images, check_images
+from sobench.data.cache import CachedImages, cached_images, check_images
 from sobench.data.check import WARNED, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
+from sobench.data.fingerprint import check_unchanged
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.terminal import PlainConsole, print_table
 from sobench.suite.sections import Suite
-from sobench.text import printable
 
 _SHOWN = 5
 """Skipped rows that are printed one by one."""
@@ -40,31 +40,38 @@ def print_dataset(
         DataError: a file is missing or broken.
     """
     identity = shown_fingerprint(suite.dataset, trust_mtime)
-    console.print(f"{suite.dataset.format}, fingerprint {identity}", highlight=False)
+    console.print(f"{suite.dataset.format}, fingerprint {identity}")
     splits, warnings = checked_splits(suite.dataset, limit)
     statistics = {name: describe(dataset) for name, dataset in splits.items()}
     for name, dataset in splits.items():
         text = f"{name}: {len(dataset.images)} images, sha256 of their ids {ids_digest(dataset)}"
-        console.print(text, highlight=False)
+        console.print(text)
     _print_totals(statistics, console)
     _print_boxes(splits["train"].classes, statistics, console)
     for name, dataset in splits.items():
         _print_skipped(name, dataset.skipped, console)
     for text in warnings:
         _print_warning(f"warning: {text}", console)
-    if not build_cache:
-        return
-    for name, dataset in splits.items():
-        stderr = PlainConsole(stderr=True)
-        with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-            bar = progress.add_task(f"decode {name}", total=len(dataset.images))
-            callback = partial(_advance, progress, bar)
-            images = cached_images(dataset, name, identity, suite.input, callback)
-            check_images(images)
-        size = images.nbytes / 2**20
-        console.print(
-            f"{name}: {len(images)} images readable, cache {size:.0f} MiB", highlight=False
-        )
+    if build_cache:
+        for name, dataset in splits.items():
+            images = _cached(suite, name, dataset, identity)
+            size = images.nbytes / 2**20
+            console.print(f"{name}: {len(images)} images readable, cache {size:.0f} MiB")
+    # All that was printed is of one state of the data.
+    check_unchanged(suite.dataset, identity)
+
+
+def _cached(suite: Suite, name: Split, dataset: Dataset, identity: str) -> CachedImages:
+    """The images of a split in the cache, every one of them sound, with progress on stderr."""
+    stderr = PlainConsole(stderr=True)
+    check = partial(check_unchanged, suite.dataset, identity)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        bar = progress.add_task(f"decode {name}", total=len(dataset.images))
+        callback = partial(_advance, progress, bar)
+        on_wait = partial(progress.console.print, soft_wrap=True)
+        images = cached_images(dataset, name, identity, suite.input, callback, on_wait, check)
+        check_images(images)
+    return images
 
 
 def ids_digest(dataset: Dataset) -> str:
@@ -100,7 +107,7 @@ def _print_totals(statistics: Mapping[Split, Statistics], console: Console) -> N
         for note, count in split.notes.items():
             if note in WARNED:
                 continue
-            console.print(f"{name}: {count} {note}", highlight=False, markup=False)
+            console.print(f"{name}: {count} {note}")
     console.print()
 
 
@@ -122,8 +129,7 @@ def _print_skipped(name: str, skipped: Sequence[SkippedRow], console: Console) -
 
 
 def _print_warning(text: str, console: Console) -> None:
-    text = printable(text)
-    console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    console.print(text, style="yellow", soft_wrap=True)
 
 
 def _share(count: int, split: Statistics) -> str:

@@ -30,6 +30,6 @@ def shown_fingerprint(spec: DataSpec, trust_mtime: bool) -> str:
             progress.update(bar, completed=done, total=total, visible=True)
             if done == 1 and total >= _MANY and not console.is_terminal:
                 text = f"hashing {total} new files of the dataset; they are remembered"
-                console.print(text, highlight=False)
+                console.print(text)
 
         return fingerprint(spec, trust_mtime, on_files)

@@ -53,19 +53,23 @@ def measure_cost(
         train_images_s=state.step * batch_size / state.seconds if state.seconds else None,
         train_s=state.seconds,
         required_s=required_s,
-        extra_s=required_s + state.seconds - one_training_s,
+        extra_s=None if required_s is None else required_s + state.seconds - one_training_s,
         peak_memory_mb=peak,
     )
 
 
 def _required_seconds(
     run: Run, results: Path, required: Sequence[Run]
-) -> tuple[float, float | None]:
-    """Seconds of training all required runs, and of the baseline among them if there is one."""
-    seconds = {}
+) -> tuple[float | None, float | None]:
+    """Seconds of training all required runs, and of the baseline among them if there is one.
+
+    The sum is ``None`` if one of them has no record that counts: nobody needed its weights since.
+    """
+    seconds: dict[str, float | None] = {}
     for other in required:
-        outcome = record.read(other.folder(results))
-        cost = outcome.cost if outcome else None
-        seconds[other.id] = (cost.train_s or 0.0) if cost else 0.0
+        outcome = record.read_sound(other.folder(results))
+        seconds[other.id] = outcome.cost.train_s if outcome and outcome.cost else None
+    known = [value for value in seconds.values() if value is not None]
     baselines = [seconds[other.id] for role, other in run.requires if role == "baseline"]
-    return sum(seconds.values()), baselines[0] if baselines else None
+    total = sum(known) if len(known) == len(seconds) else None
+    return total, baselines[0] if baselines else None

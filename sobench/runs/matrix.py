@@ -94,8 +94,6 @@ def run_matrix(
 def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
     """The runs that are due, in order, each with what is to be done with it."""
     states = read_states(with_required(runs), results)
-    for damage in dict.fromkeys(state.damage for state in states.values() if state.damage):
-        callback.warn(f"{damage}; it is left out, and the run is made anew")
     training = _to_train(runs, states)
     due = with_required(runs, lambda run: run.settings_id in training)
     refused = refused_rows(due, states, training)
@@ -104,12 +102,16 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
         raise next(iter(refused.values()))
     # What only a refused run requires is not trained for it.
     due = with_required(runs, lambda run: run.settings_id in training and run.row_id not in refused)
-    return [
+    tasks = [
         Task(
             run, states[run.settings_id], run.settings_id in training, refused.get(run.row_id)
         )
         for run in due
     ]  # fmt: skip
+    # What is required by runs that are done is not made anew, so it is not spoken of.
+    for damage in dict.fromkeys(task.found.damage for task in tasks if task.found.damage):
+        callback.warn(f"{damage}; it is left out, and the run is made anew")
+    return tasks
 
 
 def _check_data(runs: Sequence[Run], callback: MatrixProgressCallback) -> None:

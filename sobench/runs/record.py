@@ -35,7 +35,8 @@ class Cost(BaseModel):
         latency_ms: median of single images, with suppression, in milliseconds; CPU or GPU as run.
         train_images_s: images a second while training, data loading included.
         train_s: seconds of training, all sessions of a resumed run added.
-        required_s: of training the runs that this one required, and those that they required.
+        required_s: of training the runs that this one required, and those that they required; not
+            known if the record of one is gone or damaged.
         extra_s: of all that, the share beyond one training: teachers and further stages.
         peak_memory_mb: of the device on CUDA, of the process on a CPU, in MiB.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,22 @@ def test_a_young_file_is_not_remembered(tmp_path: Path) -> None:
     assert not memory_file(coco_at_rest(tmp_path), tmp_path).exists()
 
 
+def test_a_young_file_does_not_grow_old_while_others_are_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"old content")
+    clock, hash_file = [time.time_ns()], hashes._hash
+
+    def slow(path: Path) -> hashes._FileDigest:
+        clock[0] += 10**10
+        return hash_file(path)
+
+    monkeypatch.setattr(hashes, "_hash", slow)
+    monkeypatch.setattr("sobench.data.hashes.time.time_ns", lambda: clock[0])
+    digests(tmp_path, "a")
+    assert not memory_file(coco_at_rest(tmp_path), tmp_path).exists()
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "digest", "no json"])
 def test_a_damaged_memory_is_dropped(tmp_path: Path, hashed: Hashed, damage: str) -> None:
     (tmp_path / "a").write_bytes(b"content")
@@ -187,10 +204,10 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
             digests(tmp_path, name)
     (tmp_path / "a").write_bytes(b"content")
 
-    def broken(*_: object) -> bytes:
+    def broken(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(os, "read", broken)
+    monkeypatch.setattr(hashlib, "file_digest", broken)
     with pytest.raises(DataError, match=r"a: cannot be read \(Input/output error\)"):
         digests(tmp_path, "a")
 

@@ -4,15 +4,20 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 from PIL import Image
 
 from sobench.data.cache import cache_folder
+from sobench.data.dataset import Dataset
 from sobench.data.fingerprint import fingerprint
 from sobench.data.formats import coco
+from sobench.data.resize import resize
+from sobench.data.statistics import Statistics, describe
 from sobench.report.dataset import ids_digest
 from sobench.suite.datasets import CocoData
 from sobench.suite.reader import load
@@ -169,3 +174,36 @@ def test_a_damaged_cache_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert code == 2
     assert f"{train}: the image cache is damaged (image 8 " in err
     assert "images readable" not in out
+
+
+def test_pictures_that_change_meanwhile_are_not_cached(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = visdrone(tmp_path)
+    image = tmp_path / "drone" / "VisDrone2019-DET-val" / "images" / "a.jpg"
+
+    def replaced(*arguments: Any) -> NDArray[np.uint8]:
+        image.write_bytes(image.read_bytes() + b"more")
+        return resize(*arguments)
+
+    monkeypatch.setattr("sobench.data.cache.resize", replaced)
+    code, _, err = invoke(capsys, "data", path)
+    assert code == 2
+    assert "has changed since this command began" in err
+    assert cached() == []
+
+
+def test_annotations_that_change_meanwhile_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = visdrone(tmp_path)
+    annotations = next((tmp_path / "drone").rglob("annotations/a.txt"))
+
+    def described(dataset: Dataset) -> Statistics:
+        annotations.write_text("1,1,9,9,1,4,0,0")
+        return describe(dataset)
+
+    monkeypatch.setattr("sobench.report.dataset.describe", described)
+    code, _, err = invoke(capsys, "data", path, "--no-cache")
+    assert code == 2
+    assert "has changed since this command began" in err

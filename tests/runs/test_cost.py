@@ -12,6 +12,7 @@ from torch import nn
 
 from sobench.runs import record
 from sobench.runs.cost import measure_cost
+from sobench.runs.folder import RunFolder
 from sobench.runs.record import Cost
 from sobench.suite.plan import Run, plan, with_required
 from sobench.training.state import TrainState
@@ -19,6 +20,10 @@ from tests.records import COST, record_of
 from tests.tiny_suite import tiny_suite
 
 STATE = TrainState(step=100, seconds=50.0)
+START = {
+    "name": "efpn", "label": "tuned", "init_from": "efpn",
+    "deviations": {"schedule.lr": 0.001, "reason": "a test"},
+}  # fmt: skip
 
 
 class Measured:
@@ -82,11 +87,7 @@ def test_images_a_second_are_of_the_batches_that_were_trained_on(
 @pytest.mark.usefixtures("measured")
 def test_seconds_of_all_that_a_run_required(tmp_path: Path) -> None:
     """A row that starts from an EFPN, which needs an FPN; its own baseline is one training."""
-    tuned = {
-        "name": "efpn", "label": "tuned", "init_from": "efpn",
-        "deviations": {"schedule.lr": 0.001, "reason": "a test"},
-    }  # fmt: skip
-    plain, extended, run = plan(tiny_suite(methods=["fpn", "efpn", tuned]), "aaaa")
+    plain, extended, run = plan(tiny_suite(methods=["fpn", "efpn", START]), "aaaa")
     seconds = {"fpn": 10.0, "efpn": 20.0, "fpn for tuned": 40.0}
     for required in with_required([run])[:-1]:
         of_training = COST.model_copy(update={"train_s": seconds[required.entry.label]})
@@ -99,3 +100,17 @@ def test_seconds_of_all_that_a_run_required(tmp_path: Path) -> None:
     assert {label: cost.extra_s for label, cost in costs.items()} == {
         "fpn": 0, "efpn": 10 + 50 - 10, "tuned": 70 + 50 - 40,
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("harm", ["damaged", "gone"])
+def test_seconds_of_a_run_whose_record_is_lost_are_not_known(tmp_path: Path, harm: str) -> None:
+    """The baseline of an origin that is done; nothing needs it any more but the sum."""
+    _, run = plan(tiny_suite(methods=["efpn", START]), "aaaa")
+    for required in with_required([run])[:-1]:
+        record.write(record_of(required), required.folder(tmp_path))
+    assert _cost(run, tmp_path).required_s == 3 * 90
+    lost = RunFolder.of(with_required([run])[0], tmp_path).record
+    lost.write_text("{}") if harm == "damaged" else lost.unlink()
+    cost = _cost(run, tmp_path)
+    assert (cost.train_s, cost.required_s, cost.extra_s) == (50, None, None)

@@ -11,6 +11,7 @@ import torch
 
 from sobench.errors import Diverged
 from sobench.runs import record
+from sobench.runs.folder import RunFolder
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints, step_of
 from sobench.training.loop import TrainingData, train
@@ -57,6 +58,20 @@ def test_a_teacher_is_not_asked_for_when_its_students_are_done(tmp_path: Path) -
     recorder, _ = matrix(small(STUDENT), tmp_path)
     assert recorder.order == ["student"]
     assert recorder.fresh == []
+
+
+def test_the_damaged_record_of_a_teacher_that_nobody_asks_for_is_not_made_anew(
+    tmp_path: Path,
+) -> None:
+    _, records = matrix(small(STUDENT), tmp_path)
+    teacher = RunFolder(tmp_path / "tiny" / "fpn" / records["fpn 64x64"].run_id)
+    teacher.record.write_text("{}")
+    recorder, again = matrix(small(STUDENT), tmp_path)
+    assert (list(again), recorder.trained, recorder.warnings) == (["student"], [], [])
+    deviating = {"schedule.lr": 1e-6, "reason": "a test"}
+    tuned = STUDENT | {"label": "tuned", "init_from": "student", "deviations": deviating}
+    _, further = matrix(small(STUDENT, tuned), tmp_path)
+    assert {outcome.status for outcome in further.values()} == {"ok"}
 
 
 def test_a_finished_teacher_without_weights_is_trained_again_for_a_new_student(
