@@ -1,15 +1,56 @@
-"""What pydantic finds wrong in a suite, in words that fit a YAML file."""
+"""What is wrong with the content of a suite, in words that fit a YAML file."""
 
 from __future__ import annotations
 
 import re
+from typing import Any, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
-from sobench.errors import did_you_mean
+from sobench.errors import SuiteError, did_you_mean
 from sobench.suite.datasets import DATASETS
+from sobench.suite.section import Section
 from sobench.text import plain, quoted, shortened
 from sobench.yaml_text import shown
+
+
+def check_keys(content: Any, model: type[BaseModel], where: str, source: str) -> None:
+    """Refuse an unknown key, naming the nearest valid one.
+
+    Args:
+        content: of a section and those below it.
+        model: the section.
+        where: its key with a dot behind it; empty for the suite.
+        source: the file or row, for messages.
+
+    Raises:
+        SuiteError: a key is unknown.
+    """
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        if key not in model.model_fields:
+            raise SuiteError(
+                f"{source}: unknown key {quoted(where + str(key))};"
+                f"{did_you_mean(key, model.model_fields)}"
+            )
+        section = _section_of(model.model_fields[key], value)
+        if section is not None:
+            check_keys(value, section, f"{where}{key}.", source)
+
+
+def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
+    """The Section that a field holds; among several, the one with the value's ``format``."""
+    choices = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
+    sections = [t for t in choices if get_origin(t) is None and issubclass(t, Section)]
+    if len(sections) > 1 and isinstance(value, dict):
+        sections = [
+            t
+            for t in sections
+            if value.get("format") in get_args(t.model_fields["format"].annotation)
+        ]
+    return sections[0] if len(sections) == 1 else None
 
 
 def first_problem(error: ValidationError) -> str:

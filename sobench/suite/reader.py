@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
 from sobench.errors import SuiteError, did_you_mean, reason_of
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import get_method, method_names
-from sobench.suite.problems import first_problem
-from sobench.suite.section import LONGEST_PATH, Section
+from sobench.suite.problems import check_keys, first_problem
+from sobench.suite.section import LONGEST_PATH
 from sobench.suite.sections import MethodEntry, Suite
 from sobench.text import quoted, shortened
 from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
@@ -60,7 +59,7 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
             _method_entry(entry, number, path) for number, entry in enumerate(entries, 1)
         ]
     # Unknown keys are looked for before pydantic does, for a message that helps.
-    _check_keys(content, Suite, "", str(path))
+    check_keys(content, Suite, "", str(path))
     suite = _validate(content, str(path))
     # Deviations are applied only when a run is planned; a wrong one is an error of the file.
     for entry in suite.methods:
@@ -101,7 +100,7 @@ def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
                 "write another suite instead"
             )
         _override(content, key, value, source)
-    _check_keys(content, Suite, "", source)
+    check_keys(content, Suite, "", source)
     return _validate(content, source)
 
 
@@ -235,31 +234,3 @@ def _switches(name: str, chosen: dict[str, Any], path: Path) -> dict[str, Any]:
                     f"{shown(resolved[other])}; leave it out, or write {other}: {shown(needed)}"
                 )
     return resolved
-
-
-def _check_keys(content: Any, model: type[BaseModel], where: str, source: str) -> None:
-    """Refuse an unknown key, naming the nearest valid one."""
-    if not isinstance(content, dict):
-        return
-    for key, value in content.items():
-        if key not in model.model_fields:
-            raise SuiteError(
-                f"{source}: unknown key {quoted(where + str(key))};"
-                f"{did_you_mean(key, model.model_fields)}"
-            )
-        section = _section_of(model.model_fields[key], value)
-        if section is not None:
-            _check_keys(value, section, f"{where}{key}.", source)
-
-
-def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
-    """The Section that a field holds; among several, the one with the value's ``format``."""
-    choices = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
-    sections = [t for t in choices if get_origin(t) is None and issubclass(t, Section)]
-    if len(sections) > 1 and isinstance(value, dict):
-        sections = [
-            t
-            for t in sections
-            if value.get("format") in get_args(t.model_fields["format"].annotation)
-        ]
-    return sections[0] if len(sections) == 1 else None
