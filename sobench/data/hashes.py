@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sobench.data.cache import cache_folder, cache_lock
-from sobench.data.regular_files import open_regular
 from sobench.errors import DataError, SobenchError
 from sobench.files import remove_orphans, write_atomic
+from sobench.regular_files import open_regular
 from sobench.suite.datasets import FileData
 
 _THREADS = 8  # more than processors, because a network's answers are waited for
