@@ -6,14 +6,14 @@ import errno
 import os
 import stat
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 # Their files are made up by the system; among their folders are links to every other folder.
 _SYSTEM_FOLDERS = (Path("/proc"), Path("/sys"))
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading, or fail at once.
 
     Raises:

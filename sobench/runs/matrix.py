@@ -94,6 +94,8 @@ def run_matrix(
 def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
     """The runs that are due, in order, each with what is to be done with it."""
     states = read_states(with_required(runs), results)
+    for run in with_required(runs):
+        _tidy(RunFolder.of(run, results), states[run.settings_id])
     training = _to_train(runs, states)
     due = with_required(runs, lambda run: run.settings_id in training)
     refused = refused_rows(due, states, training)
@@ -145,7 +147,6 @@ def _work_off(
     run, folder = task.run, RunFolder.of(task.run, results)
     if task.is_done and task.found.record is not None:
         callback.on_run_start(run, number, total)
-        _tidy_unheld(folder, task.found)
         return task.found.record, False
     try:
         with folder.lock():
@@ -176,7 +177,7 @@ def _is_settled(task: Task, state: RunState) -> bool:
     return state.name in ("done", "diverged") and not _is_to_train(state, task.is_trained)
 
 
-def _tidy_unheld(folder: RunFolder, state: RunState) -> None:
+def _tidy(folder: RunFolder, state: RunState) -> None:
     """Delete what was left of a finished run that was killed before it could."""
     if state.name == "done" and folder.has_leftovers():
         with suppress(RunLocked, OSError), folder.lock():

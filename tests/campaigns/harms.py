@@ -80,8 +80,9 @@ def harm(path: Path, others: Sequence[Path], random: Random) -> str:
     if name == "swap":
         harmed = random.choice(others).read_bytes()
     else:
-        harmed = content
-        while harmed == content and content:
+        harmed = CONTENT[name](content, random)
+        while harmed == content:  # there may be no digit in it, or nothing but zeros
+            name = random.choice(list(CONTENT))
             harmed = CONTENT[name](content, random)
     replace(path, harmed)
     return name
