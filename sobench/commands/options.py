@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,6 +65,19 @@ class ResultConsole(PlainConsole):
         raise BrokenPipeError
 
 
+class ProgressConsole(PlainConsole):
+    """The console for progress; what cannot be written is left out, for the work must go on."""
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print unless the disk that a log is written to is full."""
+        with suppress(OSError):
+            super().print(*objects, **settings)
+
+    def on_broken_pipe(self) -> None:
+        """Print no more, where rich would end the process."""
+        self.quiet = True
+
+
 def stdout() -> Console:
     """The console for results."""
     # Without a terminal a table must not be squeezed into 80 columns.
@@ -73,4 +87,4 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """The console for progress and warnings."""
-    return PlainConsole(stderr=True)
+    return ProgressConsole(stderr=True)

@@ -12,6 +12,7 @@ from sobench.data.resize import input_shape
 from sobench.errors import RequestError, reason_of
 from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.parts.backbone import build_backbone
+from sobench.suite.foreign import foreign_code
 from sobench.suite.methods import get_method
 from sobench.suite.sections import MethodEntry, Suite
 
@@ -64,7 +65,8 @@ def builder(name: str) -> Callable[..., Detector]:
     module_name = f"{method.package}.model"
     where = f"methods: {name} of {method.source or 'sobench itself'}: module {module_name}"
     try:
-        module = import_module(module_name)
+        with foreign_code():
+            module = import_module(module_name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever another package does while it is imported

@@ -8,6 +8,7 @@ from sobench.data.resize import input_shape
 from sobench.errors import RequestError, reason_of
 from sobench.models.build import build_without_storage
 from sobench.models.parts.backbone import build_backbone
+from sobench.suite.foreign import foreign_code
 from sobench.suite.methods import get_method
 from sobench.suite.sections import MethodEntry, Suite
 
@@ -38,7 +39,8 @@ def check_detector(suite: Suite, entry: MethodEntry, tested: str = "") -> None:
     count = 1 if tested else suite.schedule.batch_size
     images = torch.empty(count, 3, *input_shape(suite.input), device="meta")
     try:
-        build_without_storage(suite, entry).train(not tested).predict(images)
+        with foreign_code():
+            build_without_storage(suite, entry).train(not tested).predict(images)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a method of another package does

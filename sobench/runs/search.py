@@ -127,7 +127,9 @@ def other_settings(runs: Sequence[Run], found: Found) -> str:
         if key in there and there[key] != value
     ]
     example = f", such as {path} ({differences[0]})" if differences else f", such as {path}"
-    return f"there are {_runs(len(found.others))} of these methods with other settings{example}"
+    number = len(found.others)
+    there_is = "there is" if number == 1 else "there are"
+    return f"{there_is} {_runs(number)} of these methods with other settings{example}"
 
 
 def _identity(path: Path) -> tuple[str, str]:

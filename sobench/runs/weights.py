@@ -69,7 +69,7 @@ def trained_weights(run: Run, results: Path) -> dict[str, Tensor]:
         try:
             model: dict[str, Tensor] = checkpoint.load(path)["model"]
         except CheckpointError as error:
-            problem = f"{error}; delete that file"
+            problem = f"{error}; delete that file, and the run is trained anew"
         else:
             return model
     raise RunError(f"needs the weights of {run.name}: {problem}")

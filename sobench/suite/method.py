@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sobench.errors import reason_of
+from sobench.suite.foreign import foreign_code
 from sobench.suite.sections import Suite
 from sobench.text import shortened
 
@@ -141,7 +140,7 @@ def _ask(rule: Rule, switches: Mapping[str, SwitchValue], suite: Suite) -> tuple
     """The problem that a rule finds, and what it does wrong itself; mostly empty texts."""
     name = shortened(str(getattr(rule, "__name__", type(rule).__name__)))
     try:
-        with redirect_stdout(sys.stderr):  # where results go, nothing else may
+        with foreign_code():
             problem = rule(MappingProxyType(dict(switches)), suite)
     except KeyboardInterrupt:
         raise

@@ -74,7 +74,7 @@ def _in_switch(row: Method, key: object, switch: object) -> Iterator[str]:
         yield f"{where}: {_as_python(switch)} is not a sobench.Switch; write one"
         return
     if not isinstance(switch.values, tuple) or not switch.values:
-        yield f"{where}: its values {_as_python(switch.values)} are not a tuple of some values"
+        yield f"{where}: its values {_as_python(switch.values)} are not a tuple with a value"
         return
     for value in (*switch.values, switch.default):
         if not _is_plain(value):

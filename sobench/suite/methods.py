@@ -9,8 +9,6 @@ point. A package is imported when one of its methods is asked for, and not befor
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -18,6 +16,7 @@ from importlib.metadata import EntryPoint, distributions
 from pkgutil import iter_modules
 
 from sobench.errors import reason_of
+from sobench.suite.foreign import foreign_code
 from sobench.suite.method import Method as Method
 from sobench.suite.method import Need as Need
 from sobench.suite.method import Rule as Rule
@@ -63,7 +62,7 @@ def get_method(name: str) -> Method:
             )
         if mistake := mistake_in_name(name):
             return _broken(source, f"{where}: {mistake}")
-        with redirect_stdout(sys.stderr):  # where results go, nothing else may
+        with foreign_code():
             row = entry.load()
     except KeyboardInterrupt:
         raise

@@ -106,7 +106,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "switches that are none": (package_of(switches="None"), "switches: null is not a dictionary"),
     "switch without values": (
         switch_of("1, ()"),
-        "switches: pool: its values a tuple are not a tuple",
+        "switches: pool: its values a tuple are not a tuple with a value",
     ),
     "switch of a text": (
         switch_of("'a', 'abc'"),
@@ -172,6 +172,10 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
         {"my_package/__init__.py": IMPORTS + "METHOD = Method\n"}, "is a type; let it name a sobe",
     ),
     "import that exits": (raising("sys.exit(0)"), "cannot be imported (SystemExit: 0); fix the"),
+    "import that leaves": (
+        raising("import os; os._exit(0)"),
+        "cannot be imported (SystemExit: os._exit(0)); fix the package or uninstall it",
+    ),
     "import that ends a generator": (raising("raise GeneratorExit"), "cannot be imported (Generat"),
     "import with an error of its own": (
         raising("class Odd(BaseException): pass\nraise Odd('a')"),

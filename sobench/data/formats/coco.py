@@ -122,8 +122,8 @@ def _categories(entries: list[Any], file: Path) -> dict[int, str]:
         number, name = _entry(entry, where, "id"), _entry(entry, where, "name")
         if not is_whole(number) or not isinstance(name, str):
             raise DataError(
-                f"{where}: id {shown(number)} and name {shown(name)} are not a whole number and a "
-                "text; correct them"
+                f"{where}: id {shown(number)} and name {shown(name)} are not a whole number "
+                "of 64 bits and a text; correct them"
             )
         if number in classes:
             raise DataError(f"{where}: id {number} is used twice; number the categories anew")
@@ -142,7 +142,8 @@ def _images(entries: list[Any], file: Path) -> dict[int, tuple[str, Size]]:
         )
         if not is_whole(number):
             raise DataError(
-                f"{where}: id {shown(number)} is not a whole number; number the images anew"
+                f"{where}: id {shown(number)} is not a whole number of 64 bits; "
+                "number the images anew"
             )
         if number in images:
             raise DataError(f"{where}: image id {number} is used twice; remove one of the two")
@@ -272,7 +273,7 @@ def _box(box: Any, place: str) -> Box:
         )
     if not all(map(is_number, box)):
         raise DataError(
-            f"{place}: bbox {shown(box)} must hold finite numbers only; "
+            f"{place}: bbox {shown(box)} must hold finite numbers of 64 bits; "
             "correct or remove the annotation"
         )
     x, y, width, height = box

@@ -153,7 +153,7 @@ def test_wrong_images_and_categories_are_refused(tmp_path: Path) -> None:
     car = {"id": 4, "name": "car"}
     cases: list[tuple[dict[str, Any], str]] = [
         ({"images": [image, image]}, "images[1]: image id 7 is used twice; remove one"),
-        ({"images": [image | {"id": "x"}]}, "images[0]: id 'x' is not a whole number"),
+        ({"images": [image | {"id": "x"}]}, "images[0]: id 'x' is not a whole number of 64 bits"),
         ({"images": [image | {"width": 0}]}, "images[0]: width 0 and height 40 are not a size"),
         ({"images": [image | {"file_name": 3}]}, "images[0]: file_name 3 is not a text"),
         ({"images": ["a.jpg"]}, "images[0]: has no 'id'"),

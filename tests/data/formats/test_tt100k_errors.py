@@ -76,8 +76,16 @@ def test_another_structure_is_refused(tmp_path: Path, content: str, problem: str
         ("4", {"path": 5, "objects": []}, "image 4: path is 5; write one relative to dataset.root"),
         ("4", {"path": "", "objects": []}, "image 4: path is ''; write one"),
         ("4", {"path": "test/1.jpg"}, "image 4: has no 'objects'; add it"),
-        ("04", {"path": "test/1.jpg", "objects": []}, "image id '04' is not a whole number;"),
-        ("x", {"path": "test/1.jpg", "objects": []}, "image id 'x' is not a whole number; number"),
+        (
+            "04",
+            {"path": "test/1.jpg", "objects": []},
+            "image id '04' is not a whole number of 64 bits;",
+        ),
+        (
+            "x",
+            {"path": "test/1.jpg", "objects": []},
+            "image id 'x' is not a whole number of 64 bits; number",
+        ),
     ],
 )
 def test_malformed_images_are_refused(tmp_path: Path, key: str, entry: Any, problem: str) -> None:
