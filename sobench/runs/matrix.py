@@ -93,9 +93,10 @@ def run_matrix(
 
 def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
     """The runs that are due, in order, each with what is to be done with it."""
-    states = read_states(with_required(runs), results)
-    for run in with_required(runs):
-        _tidy(RunFolder.of(run, results), states[run.settings_id])
+    every_run = with_required(runs)
+    states = read_states(every_run, results)
+    if _tidied([(RunFolder.of(run, results), states[run.settings_id]) for run in every_run]):
+        states = read_states(every_run, results)  # a damaged checkpoint may have gone
     training = _to_train(runs, states)
     due = with_required(runs, lambda run: run.settings_id in training)
     refused = refused_rows(due, states, training)
@@ -177,11 +178,13 @@ def _is_settled(task: Task, state: RunState) -> bool:
     return state.name in ("done", "diverged") and not _is_to_train(state, task.is_trained)
 
 
-def _tidy(folder: RunFolder, state: RunState) -> None:
-    """Delete what was left of a finished run that was killed before it could."""
-    if state.name == "done" and folder.has_leftovers():
+def _tidied(folders: Sequence[tuple[RunFolder, RunState]]) -> bool:
+    """Delete what was left of finished runs that were killed before they could; whether any was."""
+    left = [folder for folder, state in folders if state.name == "done" and folder.has_leftovers()]
+    for folder in left:
         with suppress(RunLocked, OSError), folder.lock():
             tidy(folder)
+    return bool(left)
 
 
 def _without_sizes(run: Run) -> Run:
