@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from sobench.text import LONGEST, plain, shortened
+from sobench.text import LONGEST, plain, printable, shortened
 
 _LONGEST_REASON = 300
 
@@ -75,9 +75,10 @@ def reason_of(error: BaseException) -> str:
     except BaseException:
         lines = []
     if lines and isinstance(error, SobenchError):
-        return " ".join(lines)
+        return printable(" ".join(lines))  # a file's name in it may not even be text
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        place = f"{error.filename}: " if error.filename else ""
+        return printable(f"{place}{error.strerror}")
     return plain(": ".join([type(error).__name__, *lines[:1]]), _LONGEST_REASON)
 
 

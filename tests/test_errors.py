@@ -45,6 +45,8 @@ class Speechless(BaseException):
     ("error", "reason"),
     [
         (errors.DataError("a.json: no boxes;\nannotate"), "a.json: no boxes; annotate"),
+        (errors.RunError("\udcff.pt: damaged"), r"\udcff.pt: damaged"),
+        (OSError(5, "Input/output error", "\udcff.pt"), r"\udcff.pt: Input/output error"),
         (RuntimeError("no kernel\nfar away"), "RuntimeError: no kernel"),
         (KeyError("head"), "KeyError: 'head'"),
         (MemoryError(), "MemoryError"),

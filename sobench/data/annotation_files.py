@@ -15,8 +15,8 @@ from sobench.regular_files import open_regular
 from sobench.text import quoted
 from sobench.yaml_text import shown as as_yaml
 
-LARGEST_FILE = 2**31
-"""Bytes of the largest annotation file that is read; all of COCO has a quarter of that."""
+LARGEST_FILE = 2**33
+"""Bytes of the largest annotation file that is read: published ones have up to a few gigabytes."""
 
 LARGEST_ID = 2**63 - 1
 """Ids are stored as 64-bit integers."""

@@ -11,7 +11,7 @@ from sobench.data.dataset import Dataset
 from sobench.data.formats.coco import SAME_ID
 from sobench.data.hashes import file_digests
 from sobench.data.images import ImageFiles, count_deep
-from sobench.data.load import expand_root, load
+from sobench.data.load import expand_root, load, without_boxes
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
 from sobench.text import plain
@@ -44,7 +44,7 @@ def checked_splits(
     check_splits(splits["train"], splits["val"])
     for name, dataset in splits.items():
         if not any(len(image.boxes) for image in dataset.images):
-            raise DataError(_without_boxes(name, dataset, limit))
+            raise DataError(without_boxes(dataset, name, limit))
     return splits, list(_warnings(spec, splits))
 
 
@@ -62,17 +62,6 @@ def check_splits(train: Dataset, val: Dataset) -> None:
     for dataset in (train, val):
         if len({image.id for image in dataset.images}) < len(dataset.images):
             raise DataError(f"{dataset.title}: two images have one id; number the images anew")
-
-
-def _without_boxes(name: Split, dataset: Dataset, limit: int | None) -> str:
-    left_out = f" ({len(dataset.skipped)} rows were left out)" if dataset.skipped else ""
-    if limit is not None:
-        which = f"the first {len(dataset.images)} images of the {name} split"
-        return f"{dataset.title}: {which} have no boxes at all{left_out}; raise --limit"
-    return (
-        f"{dataset.title}: the {name} split has no boxes at all{left_out}; "
-        f"check dataset.{name} and its annotations"
-    )
 
 
 def _warnings(spec: DataSpec, splits: Mapping[Split, Dataset]) -> Iterator[str]:

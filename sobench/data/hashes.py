@@ -30,7 +30,7 @@ _SETTLED_NS = 2_000_000_000
 
 
 _believed: dict[Path, _FileDigest] = {}
-"""What this process was told to trust, so that it need not be told again."""
+"""What this process has hashed or was told to trust, though its memory may not be kept."""
 
 
 class _FileDigest(NamedTuple):
@@ -85,9 +85,10 @@ def file_digests(
     remembered = _read(memory)
     digests: dict[Path, str] = {}
     for path, name in names.items():
-        for known in (remembered.get(name), _believed.get(path)):
+        for known in (_believed.get(path), remembered.get(name)):
             if known is not None and known.is_of(states[path]):
                 digests[path] = known.digest
+                break
     if trust_mtime:
         by_name = {name: states[path] for path, name in names.items()}
         trusted = _trusted(by_name, [remembered, *_copies(spec, memory)])
@@ -102,7 +103,7 @@ def file_digests(
         for done, (path, hashed) in enumerate(zip(unknown, pool.map(_hash, unknown)), start=1):  # noqa: B905
             digests[path] = hashed.digest
             if began - hashed.ctime_ns > _SETTLED_NS:
-                settled[names[path]] = hashed
+                settled[names[path]] = _believed[path] = hashed
             if on_files is not None:
                 on_files(done, len(unknown))
     finally:

@@ -168,7 +168,10 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, _Header]]:
                 image = Image.open(file, formats=_FORMATS)
                 header = _header(image)
         except UnidentifiedImageError:
-            raise DataError(f"{path}: is not an image that can be read; {_WAY_OUT}") from None
+            formats = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
+            raise DataError(
+                f"{path}: is not an image in {formats}; convert it, or {_WAY_OUT}"
+            ) from None
         except Image.DecompressionBombError:
             raise DataError(_too_large(path)) from None
         # Decoders of damaged files raise whatever comes first: RuntimeError, MemoryError, ...

@@ -50,12 +50,20 @@ def load(spec: DataSpec, split: Split) -> Dataset:
     dataset = read_annotations(spec, split)
     check_images(dataset)
     if split == "train" and not any(len(image.boxes) for image in dataset.images):
-        left_out = f" ({len(dataset.skipped)} rows were left out)" if dataset.skipped else ""
-        raise DataError(
-            f"{dataset.title}: the training split has no boxes at all{left_out}; "
-            "check dataset.train and its annotations"
-        )
+        raise DataError(without_boxes(dataset, split))
     return dataset
+
+
+def without_boxes(dataset: Dataset, name: Split, limit: int | None = None) -> str:
+    """The message about a split, or the first images of one, in which there is no object."""
+    left_out = f" ({len(dataset.skipped)} rows were left out)" if dataset.skipped else ""
+    if limit is not None:
+        which = f"the first {len(dataset.images)} images of the {name} split"
+        return f"{dataset.title}: {which} have no boxes at all{left_out}; raise --limit"
+    return (
+        f"{dataset.title}: the {name} split has no boxes at all{left_out}; "
+        f"check dataset.{name} and its annotations"
+    )
 
 
 def read_annotations(spec: DataSpec, split: Split) -> Dataset:

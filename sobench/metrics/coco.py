@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sobench.data.annotations import check_class_names
 from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, FloatArray, IntArray
 from sobench.errors import DataError, RequestError
 from sobench.metrics.detections import DetectionRow, DetectionTable, tabulate
@@ -83,7 +84,7 @@ def score(
             that the dataset lacks; or a class has the name ``all`` or that of another class.
         RequestError: the protocol's ``max_dets`` do not rise.
     """
-    _check_names(dataset)
+    check_class_names(dataset.classes, dataset.title)
     if not protocol.max_dets or list(protocol.max_dets) != sorted({*protocol.max_dets}):
         raise RequestError(
             f"protocol {protocol.name}: max_dets {protocol.max_dets} must rise; "
@@ -119,17 +120,6 @@ def _check_ids(table: DetectionTable, dataset: Dataset) -> None:
                 f"detections, row {index + 1} of {len(ids)}: {key} {ids[index]} is not {noun} of "
                 f"{dataset.title} (known: {few}); score against the split they were made on"
             )
-
-
-def _check_names(dataset: Dataset) -> None:
-    """Refuse equal class names, which key the results, and ``all``, the mean over classes."""
-    seen = {"all"}
-    for name in dataset.classes:
-        if name in seen:
-            raise DataError(
-                f"{dataset.title}: class name {name!r} is taken; rename it in the annotations"
-            )
-        seen.add(name)
 
 
 def _ground_truth(dataset: Dataset, protocol: Protocol) -> _GroundTruth:

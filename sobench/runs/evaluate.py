@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sobench.errors import DataError, RunError
 from sobench.metrics import coco
 from sobench.metrics.detections import read_rows, write_rows
 from sobench.metrics.scores import Scores
+from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.detect import detect
 from sobench.runs.folder import RunFolder, size_name
 from sobench.runs.record import Record
@@ -44,7 +45,7 @@ def score_sizes(
     results: Path,
     outcome: Record,
     device: torch.device,
-    on_images: Callable[[int, int], None],
+    callback: ProgressCallback,
 ) -> Iterator[Record]:
     """The record after each of the suite's further input sizes that it had no present scores at.
 
@@ -59,23 +60,25 @@ def score_sizes(
     if not untested:
         return
     folder, dataset = RunFolder.of(run, results), load(suite.dataset, "val").first(run.limit)
-    check = partial(check_unchanged, suite.dataset, run.data)
-    check()
     undetected = [size for size in untested if not has_detections(folder, outcome, size)]
     # Weights and training boxes, which anchors may be fitted to, only if there is a use for them.
     if undetected:
         training = load(suite.dataset, "train").first(run.limit)
         weights = trained_weights(run, results)
+    check = partial(check_unchanged, suite.dataset, run.data)
+    check()
     for size in untested:
         path = folder.detections(size)
         if size in undetected:
             detector = build_network(run, training, device, size)
             detector.load_state_dict(weights)
             settings = with_input_size(suite, size).input
-            images = cached_images(dataset, "val", run.data, settings, on_images, check=check)
+            images = cached_images(
+                dataset, "val", run.data, settings, callback.on_images, callback.warn, check
+            )
             detections = detect(
                 detector, images, dataset, settings, batch_size=suite.schedule.batch_size,
-                precision=suite.precision, on_images=on_images,
+                precision=suite.precision, on_images=callback.on_images,
             )  # fmt: skip
             digests = outcome.digests | {path.name: write_rows(path, detections)}
             outcome = outcome.model_copy(update={"digests": digests})

@@ -13,13 +13,14 @@ import torch
 
 from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
+from sobench.data.check import check_splits
 from sobench.data.dataset import Dataset, Images
 from sobench.data.fingerprint import check_unchanged
 from sobench.data.load import load
 from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
 from sobench.environment import describe
-from sobench.errors import DataError, DiskFull, Diverged, RequestError, SobenchError, reason_of
+from sobench.errors import DiskFull, Diverged, RequestError, SobenchError, reason_of
 from sobench.files import write_atomic
 from sobench.metrics import coco
 from sobench.metrics.cost import reset_peak_memory
@@ -213,7 +214,7 @@ def _with_sizes(
         return outcome
     callback.on_stage("test at other sizes")
     try:
-        for tested in score_sizes(run, results, outcome, device, callback.on_images):
+        for tested in score_sizes(run, results, outcome, device, callback):
             record.write(tested, run.folder(results))
             outcome = tested
     except (KeyboardInterrupt, DiskFull):
@@ -236,12 +237,7 @@ def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, Loa
         splits.append(LoadedSplit(dataset, images))
     check()  # the annotations too
     train_split, val_split = splits
-    if train_split.dataset.classes != val_split.dataset.classes:
-        raise DataError(
-            f"{run.suite.name}: the classes of train and val differ: "
-            f"{', '.join(train_split.dataset.classes)} against "
-            f"{', '.join(val_split.dataset.classes)}; annotate both with one list"
-        )
+    check_splits(train_split.dataset, val_split.dataset)
     return train_split, val_split
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
 from sobench.errors import SuiteError, did_you_mean, reason_of
-from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import get_method, method_names
-from sobench.suite.section import LONGEST_PATH, Section
+from sobench.suite.problems import check_keys, first_problem
+from sobench.suite.section import LONGEST_PATH
 from sobench.suite.sections import MethodEntry, Suite
-from sobench.text import plain, quoted, shortened
+from sobench.text import quoted, shortened
 from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
@@ -61,7 +59,7 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
             _method_entry(entry, number, path) for number, entry in enumerate(entries, 1)
         ]
     # Unknown keys are looked for before pydantic does, for a message that helps.
-    _check_keys(content, Suite, "", str(path))
+    check_keys(content, Suite, "", str(path))
     suite = _validate(content, str(path))
     # Deviations are applied only when a run is planned; a wrong one is an error of the file.
     for entry in suite.methods:
@@ -102,7 +100,7 @@ def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
                 "write another suite instead"
             )
         _override(content, key, value, source)
-    _check_keys(content, Suite, "", source)
+    check_keys(content, Suite, "", source)
     return _validate(content, source)
 
 
@@ -117,7 +115,7 @@ def _validate(content: dict[str, Any], source: str) -> Suite:
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
-        raise SuiteError(f"{source}: {_first_problem(error)}") from None
+        raise SuiteError(f"{source}: {first_problem(error)}") from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -236,86 +234,3 @@ def _switches(name: str, chosen: dict[str, Any], path: Path) -> dict[str, Any]:
                     f"{shown(resolved[other])}; leave it out, or write {other}: {shown(needed)}"
                 )
     return resolved
-
-
-def _check_keys(content: Any, model: type[BaseModel], where: str, source: str) -> None:
-    """Refuse an unknown key, naming the nearest valid one."""
-    if not isinstance(content, dict):
-        return
-    for key, value in content.items():
-        if key not in model.model_fields:
-            raise SuiteError(
-                f"{source}: unknown key {quoted(where + str(key))};"
-                f"{did_you_mean(key, model.model_fields)}"
-            )
-        section = _section_of(model.model_fields[key], value)
-        if section is not None:
-            _check_keys(value, section, f"{where}{key}.", source)
-
-
-def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
-    """The Section that a field holds; among several, the one with the value's ``format``."""
-    choices = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
-    sections = [t for t in choices if get_origin(t) is None and issubclass(t, Section)]
-    if len(sections) > 1 and isinstance(value, dict):
-        sections = [
-            t
-            for t in sections
-            if value.get("format") in get_args(t.model_fields["format"].annotation)
-        ]
-    return sections[0] if len(sections) == 1 else None
-
-
-def _first_problem(error: ValidationError) -> str:
-    """One line for the first error of pydantic: key, value and the expected kind of value."""
-    problem = error.errors()[0]
-    # pydantic puts the chosen format into the path, as if it were a key.
-    keys = [plain(name) for name in problem["loc"] if name not in DATASETS]
-    key, value, context = ".".join(keys), problem["input"], problem.get("ctx", {})
-    if problem["type"] == "value_error":
-        # The sections' own checks name their key; pydantic adds the section that holds it.
-        message = str(problem["msg"]).removeprefix("Value error, ")
-        return f"{key}.{message}" if key else message
-    if problem["type"] == "missing":
-        if isinstance(problem["loc"][-1], int):
-            return f"{'.'.join(keys[:-1])}: {shown(value)} has too few values"
-        return f"{key} is missing"
-    if problem["type"] == "union_tag_invalid":
-        tag = str(context["tag"])
-        return f"{key}.format: unknown {quoted(tag)};{did_you_mean(tag, DATASETS)}"
-    if problem["type"] == "union_tag_not_found":
-        return f"{key}.format is missing; known: {', '.join(DATASETS)}"
-    if problem["type"] == "literal_error":
-        valid_values = re.findall(r"'([^']*)'", context["expected"])
-        return f"{key}: unknown {quoted(value)};{did_you_mean(value, valid_values)}"
-    template = _EXPECTED.get(problem["type"])
-    expected = template.format(**context) if template else shortened(str(problem["msg"]), 300)
-    return f"{key}: {shown(value)} is wrong; {expected}"
-
-
-_EXPECTED = {
-    "int_type": "write a whole number",
-    "int_parsing": "write a whole number",
-    "int_from_float": "write a whole number",
-    "float_type": "write a number",
-    "float_parsing": "write a number",
-    "finite_number": "write a finite number",
-    "string_type": "write text; quote it if it looks like a number",
-    "string_pattern_mismatch": "use letters, digits, '.', '_', '-'; begin with a letter or digit",
-    "tuple_type": "write a list, such as [1, 2]",
-    "string_too_short": "write some text",
-    "string_too_long": "write at most {max_length} characters",
-    "string_unicode": "it has characters that cannot be written",
-    "unprintable": "leave out control characters and line breaks",
-    "int_parsing_size": "write a smaller number",
-    "too_long": "write at most {max_length} values",
-    "too_short": "write at least {min_length}",
-    "model_type": "write keys and values below it, such as {{key: value}}",
-    "model_attributes_type": "write keys and values below it, such as {{key: value}}",
-    "greater_than": "it must be greater than {gt:g}",
-    "greater_than_equal": "it must be at least {ge:g}",
-    "less_than": "it must be less than {lt:g}",
-    "less_than_equal": "it must be at most {le:g}",
-    "multiple_of": "it must be a multiple of {multiple_of:g}",
-}
-"""Type of pydantic's error -> the expected kind of value, in words that fit a YAML file."""

@@ -230,7 +230,7 @@ def test_bad_rows(changes: dict[str, Any], words: str) -> None:
 
 def test_ambiguous_class_names() -> None:
     for classes in (("car", "all"), ("car", "car")):
-        with pytest.raises(DataError, match=f"class name '{classes[1]}' is taken"):
+        with pytest.raises(DataError, match=f"class name '{classes[1]}' is (taken|used twice)"):
             score(dataset_of(annotated(1), classes=classes), [], COCO)
 
 

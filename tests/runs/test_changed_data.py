@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from sobench.data.annotations import Split
 from sobench.data.cache import cache_folder
-from sobench.data.fingerprint import fingerprint
+from sobench.data.dataset import Dataset
+from sobench.data.load import load
 from sobench.errors import DataError
 from sobench.runs.execute import execute, rescore
-from sobench.runs.record import Record
+from sobench.suite.datasets import DataSpec
 from sobench.suite.plan import plan
-from tests.runs.matrices import CPU, Recorder, small
+from tests.runs.matrices import CPU, TEACHER, Recorder, matrix, planned, small
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +31,7 @@ def test_data_that_changed_after_the_plan_are_not_trained_on(tmp_path: Path) -> 
 
 def test_nor_are_they_scored_on(tmp_path: Path) -> None:
     suite = small("fpn")
-    (run,) = plan(suite, fingerprint(suite.dataset))
-    outcome: Record = execute(run, tmp_path, CPU, Recorder())
+    outcome = matrix(suite, tmp_path)[1]["fpn"]
     (changed,) = plan(suite, "0123456789ab")
     unscored = outcome.model_copy(update={"scores": {}})
     assert (
@@ -43,8 +44,26 @@ def test_images_that_are_cached_do_not_hide_other_annotations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite = small("fpn")
-    (run,) = plan(suite, fingerprint(suite.dataset))
-    execute(run, tmp_path, CPU, Recorder())
+    (run,) = planned(suite)
+    matrix(suite, tmp_path)
     monkeypatch.setattr("sobench.data.fingerprint.fingerprint", lambda _: "another")
     with pytest.raises(DataError, match="now another"):
         execute(run, tmp_path, CPU, Recorder())
+
+
+def test_nor_tested_at_other_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the data change after the val split was read, and its images are in the cache."""
+    matrix(small(TEACHER), tmp_path)
+    outcome = matrix(small("fpn"), tmp_path)[1]["fpn"]
+    (run,) = planned(small("fpn", eval_sizes=[[64, 64]]))
+    now = [run.data]
+
+    def changing(spec: DataSpec, split: Split) -> Dataset:
+        now[0] = "another" if split == "train" else run.data
+        return load(spec, split)
+
+    monkeypatch.setattr("sobench.data.fingerprint.fingerprint", lambda _: now[0])
+    monkeypatch.setattr("sobench.runs.evaluate.load", changing)
+    recorder = Recorder()
+    assert rescore(run, tmp_path, outcome, CPU, recorder).sizes == {}
+    assert "now another" in recorder.warnings[0]
