@@ -180,7 +180,8 @@ def _image_id(key: str, file: Path) -> int:
     # Eighteen digits fit 64 bits.
     if not key.isdecimal() or len(key) > 18 or str(int(key)) != key:
         raise DataError(
-            f"{file}: image id {shown(key)} is not a whole number of 64 bits; number the images anew"
+            f"{file}: image id {shown(key)} is not a whole number of 64 bits; "
+            "number the images anew"
         )
     return int(key)
 

@@ -79,12 +79,12 @@ def test_another_structure_is_refused(tmp_path: Path, content: str, problem: str
         (
             "04",
             {"path": "test/1.jpg", "objects": []},
-            "image id '04' is not a whole number of 64 bits;",
+            "id '04' is not a whole number of 64 bits;",
         ),
         (
             "x",
             {"path": "test/1.jpg", "objects": []},
-            "image id 'x' is not a whole number of 64 bits; number",
+            "id 'x' is not a whole number of 64 bits; num",
         ),
     ],
 )
