@@ -194,7 +194,7 @@ def _missing(runs: Sequence[Run], states: States) -> dict[str, str]:
             case "to score":
                 missing[name] = f"{state.reason}; `sobench run` scores it again, without training"
             case "to test":
-                missing[name] = f"{state.reason}; `sobench run` tests it, without training"
+                missing[name] = f"{state.reason}; `sobench run` tests it with the stored weights"
             case _:
                 missing[name] = f"{state.name}: {state.reason}"
     return missing

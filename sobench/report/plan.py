@@ -36,7 +36,8 @@ def print_plan(
     ]
     suite = runs[0].suite
     headings = ["#", "method", "seed", "state", "run", "requires", "deviations"]
-    print_table(console, headings, table_rows, f"{suite.title or suite.name}: {len(runs)} runs")
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    print_table(console, headings, table_rows, f"{suite.title or suite.name}: {count}")
     lines = [_reason(run, states[run.settings_id]) for run in runs if states]
     lines += [*(f"partial: {option}" for option in runs[0].partial), *notes]
     for line in filter(None, lines):

@@ -114,6 +114,10 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
     # What is required by runs that are done is not made anew, so it is not spoken of.
     for damage in dict.fromkeys(task.found.damage for task in tasks if task.found.damage):
         callback.warn(f"{damage}; it is left out, and the run is made anew")
+    for task in tasks:
+        if task.is_trained and task.found.record is not None and task.found.record.scores:
+            reason = task.found.reason or "its weights are gone, which another run needs"
+            callback.warn(f"{task.run.name}: {reason}; the run is made anew")
     return tasks
 
 

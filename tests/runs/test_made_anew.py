@@ -71,6 +71,9 @@ def test_other_detections_never_score(tmp_path: Path, keeps_weights: bool) -> No
     suite = small("fpn", detect={"score_threshold": 0.0}, protocol="tiny")
     recorder, records = matrix(suite, tmp_path)
     assert recorder.trained == ([] if keeps_weights else ["fpn"])
+    (warning,) = recorder.warnings
+    assert "and its detections are damaged" in warning
+    assert warning.endswith("; the run is made anew")
     assert folder.detections().read_bytes() == detections
     scores = records["fpn"].scored_by(suite)
     assert scores is not None
