@@ -201,7 +201,8 @@ def _judged(case: Path, scene: Scene, path: Path, known: Reference) -> tuple[str
         again = sobench(case, *scene.command)
         if again.code:
             return "failed", f"refused, also without the file: {again.last_line}"
-    unread = path if path.exists() and path.read_bytes() == harmed else None
+    # As it was left: harmed, or deleted and not made again, for nobody needed it.
+    unread = path if (path.read_bytes() if path.exists() else None) == harmed else None
     if problem := _changed(case, path, scene, unread, known):
         how = "told, but exit 0" if path.name in ending.err else "SILENT"
         return how, f"{how} after {' '.join(scene.command)}: {problem}"
@@ -277,7 +278,8 @@ def _kept(every: Numbers, other: Numbers, unread: Path | None) -> Numbers:
     These are by another protocol or at another size than the present one: only one of two ways to
     the result leaves them.
     """
-    keys = {unread.name, "weights" if unread.suffix == ".pt" else "log"} if unread else set()
+    weights = {"weights", "checkpoints"}
+    keys = {unread.name, *(weights if unread.suffix == ".pt" else {"log"})} if unread else set()
     return {
         name: {
             key: value
