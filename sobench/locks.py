@@ -177,9 +177,16 @@ def _process(pid: object) -> dict[str, object]:
         "boot": _system("sys/kernel/random/boot_id").strip(),
         "namespace": _namespace(),
         "pid": pid,
-        # The 20th field after the name, which may hold anything; in ticks since the boot.
-        "start": "".join(_system(f"{pid}/stat").rpartition(")")[2].split()[19:20]),
+        "start": _start(pid),
     }
+
+
+def _start(pid: object) -> str:
+    """When a process was started, in ticks since the boot; empty if it has ended."""
+    # After its name, which may hold anything, come its state and, as the 20th field, its start.
+    fields = _system(f"{pid}/stat").rpartition(")")[2].split()
+    # A process that was killed is a zombie until its parent has asked for it.
+    return "" if len(fields) < 20 or fields[0] in "ZX" else fields[19]
 
 
 def _system(name: str) -> str:

@@ -273,3 +273,17 @@ def test_an_owner_is_named_in_whole_or_not_at_all(
     assert not (tmp_path / ".lock.owner").exists()
     with locked(tmp_path):
         pass
+
+
+def test_a_killed_owner_is_dead_before_its_parent_knows(
+    tmp_path: Path, no_flock: Callable[[int], None]
+) -> None:
+    no_flock(errno.ENOLCK)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        (tmp_path / ".lock.owner").write_text(json.dumps(locks._process(child.pid)))
+        with pytest.raises(RunLocked), locked(tmp_path):
+            pass
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table
+        with locked(tmp_path):
+            pass
