@@ -39,8 +39,11 @@ fcntl.flock = refuse
 """
 # A loader process: it must outlive its parent, so it says its number instead of being waited for.
 FORKED = """
+    ready, tell = os.pipe()
     if not (child := os.fork()):
+        os.write(tell, b"x")  # it runs, so it has let go
         time.sleep(60)
+    os.read(ready, 1)
     print(child, flush=True)
 """
 
