@@ -44,7 +44,11 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def keep_newest(folder: Path) -> None:
-    """Delete all but the newest sound checkpoint, the trained weights of a finished run."""
+    """Delete all but the newest sound checkpoint, the trained weights of a finished run.
+
+    Raises:
+        OSError: a checkpoint cannot be read, so that it may be the one to keep; none is deleted.
+    """
     paths = list_checkpoints(folder)
     newest = next((path for path in reversed(paths) if len(paths) > 1 and _is_sound(path)), None)
     for other in paths if newest else []:
@@ -97,11 +101,8 @@ def _read_sound(path: Path) -> bytes:
 
 
 def _is_sound(path: Path) -> bool:
-    try:
-        _read_sound(path)
-    except CheckpointError:
-        return False
-    return True
+    """Whether a checkpoint has the checksum of its name; raises ``OSError`` if it is unreadable."""
+    return _digest(path.read_bytes()) == digest_of(path)
 
 
 def _digest(content: bytes) -> str:

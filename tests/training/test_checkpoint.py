@@ -100,6 +100,10 @@ def test_what_cannot_be_read_is_passed_over(
     state = checkpoint.load_newest(tmp_path, warnings.append)
     assert state == {"step": 1}
     assert warnings == [f"{path}: cannot be read (Input/output error); passed over"]
+    # It may be sound all the same, so an older one must not take its place.
+    with pytest.raises(OSError, match="Input/output error"):
+        checkpoint.keep_newest(tmp_path)
+    assert path in list_checkpoints(tmp_path)
 
 
 @pytest.mark.parametrize("digest", ["0" * 16, "f" * 16])
