@@ -131,7 +131,7 @@ def visdrone(tmp_path: Path, extra: str = "") -> Path:
 def test_visdrone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = invoke(capsys, "data", visdrone(tmp_path))
     assert (code, err) == (0, "")
-    totals, sizes, classes = tables_of(out)
+    totals, sizes, classes, _ = tables_of(out)
     # images, boxes, ... ignored, ..., of each split
     assert [totals[split][:2] for split in ("train", "val")] == [["2", "3"], ["2", "1"]]
     assert [totals[split][5:7] for split in ("train", "val")] == [["1", "1"], ["1", "0"]]
