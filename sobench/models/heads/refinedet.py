@@ -11,6 +11,7 @@ from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
 from sobench.models.parts.anchors import AnchorSpec, grid_anchors
 from sobench.models.parts.boxes import decode
+from sobench.models.parts.class_layers import ClassLayer
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
 from sobench.models.parts.pyramid import init_xavier
@@ -77,6 +78,11 @@ class RefineDetHead(nn.Module):
         if self.arm is not None:
             output["arm_logits"], output["arm_offsets"] = self.arm(pyramid[:levels])
         return output
+
+    def class_layers(self) -> dict[str, ClassLayer]:
+        """The layers that predict classes: those of the ODM, since the ARM knows none."""
+        layer = ClassLayer(len(_RATIOS), background=True)
+        return {f"odm.class_logits.{level}": layer for level in range(len(self.strides))}
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""
