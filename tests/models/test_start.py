@@ -194,7 +194,8 @@ def test_a_head_that_does_not_tell_its_class_layers() -> None:
 
 def origin(path: Path, **changes: Any) -> Origin:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    return Origin(**{"place": path.name, "path": path, "digest": digest} | changes)
+    content: dict[str, Any] = {"place": path.name, "path": path, "digest": digest}
+    return Origin(**content | changes)
 
 
 def test_what_a_file_may_hold(tmp_path: Path) -> None:
