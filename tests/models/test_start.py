@@ -52,7 +52,9 @@ def trained(detector: nn.Module, **changes: Any) -> TrainedWeights:
     return TrainedWeights(**content | changes)
 
 
-def class_scores(detector: Any, images: Tensor, num_classes: int) -> tuple[list[Tensor], Any]:
+def class_scores(
+    detector: Any, images: Tensor, num_classes: int
+) -> tuple[list[Tensor], list[Tensor]]:
     """Raw predictions ``[..., K]`` of every anchor or of some regions, and those of background."""
     modules = list(detector.head.modules())
     if classifiers := [m for m in modules if isinstance(m, RoIClassifier)]:

@@ -200,7 +200,7 @@ def test_places_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert problem in str(error.value)
         assert "\n" not in str(error.value)
     (tmp_path / "one").mkdir()
-    with pytest.raises(SuiteError, match="init_classes: car: 'coach' is not a class of .*'couch'"):
+    with pytest.raises(SuiteError, match=r"init_classes: car: 'coach' is not a class of .*'couch'"):
         origin_of(str(write_run(tmp_path / "one")), {"car": "coach"})
 
 
