@@ -119,8 +119,21 @@ def misfit(network: nn.Module, weights: TrainedWeights) -> str:
     return ""
 
 
-def load_start(network: nn.Module, weights: TrainedWeights, classes: Sequence[str]) -> str:
-    """Give a network the trained weights, class by class; says in words what became of the classes.
+@dataclass(frozen=True)
+class Start:
+    """What became of the classes of a network that took over trained weights.
+
+    Attributes:
+        told: in words.
+        is_whole: whether every class has taken over those of a class of its name.
+    """
+
+    told: str
+    is_whole: bool = False
+
+
+def load_start(network: nn.Module, weights: TrainedWeights, classes: Sequence[str]) -> Start:
+    """Give a network the trained weights, class by class.
 
     A class without a counterpart keeps its fresh weights. If nothing tells the classes of the
     trained weights, their class layers are taken as they are where the number of classes is the
@@ -148,8 +161,8 @@ def load_start(network: nn.Module, weights: TrainedWeights, classes: Sequence[st
             left.append(name)
     network.load_state_dict(taken)
     if not layers:
-        return _told_without_layers(left)
-    return _told(weights, classes, pairs)
+        return _outcome_without_layers(left)
+    return _outcome(weights, classes, pairs)
 
 
 def _pairs(
@@ -168,21 +181,24 @@ def _pairs(
     return {label: labels[name] for label, name in enumerate(wanted) if name in labels}
 
 
-def _told(weights: TrainedWeights, classes: Sequence[str], pairs: Mapping[int, int]) -> str:
+def _outcome(weights: TrainedWeights, classes: Sequence[str], pairs: Mapping[int, int]) -> Start:
+    if weights.classes is None and pairs:
+        return Start(
+            "its classes are not known, and taken for those of the data set in their order"
+        )
     if weights.classes is None:
-        if pairs:
-            return "its classes are not known, and taken for those of the data set, in their order"
-        return f"its classes are not known, so all {len(classes)} begin afresh"
+        return Start(f"its classes are not known, so all {len(classes)} begin afresh")
     fresh = [name for label, name in enumerate(classes) if label not in pairs]
     more = f" and {len(fresh) - _SHOWN} more" if len(fresh) > _SHOWN else ""
     rest = f"; afresh: {', '.join(fresh[:_SHOWN])}{more}" if fresh else ""
-    return f"{len(pairs)} of {len(classes)} classes take the weights of their counterparts{rest}"
+    told = f"{len(pairs)} of {len(classes)} classes take the weights of their counterparts{rest}"
+    return Start(told, is_whole=not fresh)
 
 
-def _told_without_layers(left: Sequence[str]) -> str:
+def _outcome_without_layers(left: Sequence[str]) -> Start:
     if not left:
-        return "its head does not tell its class layers: all weights are taken as they are"
-    return (
+        return Start("its head does not tell its class layers: all weights are taken as they are")
+    return Start(
         f"its head does not tell its class layers: {len(left)} weights of another length begin "
         f"afresh, first {left[0]}"
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import SuiteError, did_you_mean, reason_of
+from sobench.regular_files import open_regular
 from sobench.suite.paths import expanded
 from sobench.suite.weights import file_digest
 from sobench.text import plain, quoted
@@ -155,7 +156,8 @@ def _read(path: Path) -> dict[str, Any]:
 @cache
 def _parsed(path: Path, modified: int, size: int) -> dict[str, Any]:
     del modified, size  # part of the cache's key, as for digests
-    content = json.loads(path.read_bytes())
+    with open_regular(path) as file:
+        content = json.load(file)
     return content if isinstance(content, dict) else {}
 
 
@@ -170,7 +172,7 @@ def _mapping(content: object) -> Mapping[str, Any]:
 def _last_step(record: Mapping[str, Any]) -> int:
     try:
         return int(record["history"][-1]["step"])
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         return 0
 
 

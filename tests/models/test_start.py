@@ -20,6 +20,7 @@ from sobench.models.parts.class_layers import ClassLayer, class_layers
 from sobench.models.parts.nms import flatten_predictions
 from sobench.models.parts.roi import RoIClassifier
 from sobench.models.start import (
+    Start,
     TrainedWeights,
     check_renamed,
     load_start,
@@ -45,7 +46,7 @@ def trained(detector: nn.Module, **changes: Any) -> TrainedWeights:
     """The weights of a detector as if they had been read, each with a value of its own."""
     with torch.no_grad():
         for parameter in detector.parameters():
-            parameter += torch.rand_like(parameter) / 100
+            parameter.add_(torch.rand_like(parameter) / 100)
     content: dict[str, Any] = {
         "place": "somewhere", "state": detector.state_dict(), "classes": OLD, "renamed": RENAMED,
     }  # fmt: skip
@@ -94,7 +95,7 @@ def test_classes_predict_what_their_counterparts_did(head: str, row: dict[str, A
     source, target = network(head, 3, 0, **row), network(head, 3, 1, **row)
     weights = trained(source)
     fresh = {name: x.clone() for name, x in target.state_dict().items()}
-    told = load_start(target, weights, NEW)
+    told = load_start(target, weights, NEW).told
     assert told == "2 of 3 classes take the weights of their counterparts; afresh: plane"
     (before, background), (after, other) = (class_scores(d, images, 3) for d in (source, target))
     for old, new in zip(before, after, strict=True):
@@ -116,8 +117,8 @@ def test_classes_predict_what_their_counterparts_did(head: str, row: dict[str, A
 def test_fewer_classes_than_were_trained(head: str, row: dict[str, Any]) -> None:
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
     source, target = network(head, 3, 0, **row), network(head, 2, 1, **row)
-    told = load_start(target, trained(source), ("couch", "cat"))
-    assert told == "2 of 2 classes take the weights of their counterparts"
+    start = load_start(target, trained(source), ("couch", "cat"))
+    assert start == Start("2 of 2 classes take the weights of their counterparts", is_whole=True)
     before, after = class_scores(source, images, 3)[0], class_scores(target, images, 2)[0]
     for old, new in zip(before, after, strict=True):
         assert is_close(new[..., 0], old[..., 1])
@@ -141,11 +142,12 @@ def fpn(num_classes: int, seed: int = 0) -> Any:
 def test_unknown_classes_are_taken_in_their_order_only_if_they_are_as_many() -> None:
     source, target = fpn(3), fpn(3, seed=1)
     weights = trained(source, classes=None, renamed={})
-    assert load_start(target, weights, NEW).startswith("its classes are not known, and taken for")
+    told = load_start(target, weights, NEW).told
+    assert told.startswith("its classes are not known, and taken for")
     assert all(torch.equal(x, source.state_dict()[k]) for k, x in target.state_dict().items())
     fewer = fpn(2, seed=1)
     fresh = fewer.head.class_logits.weight.clone()
-    told = load_start(fewer, weights, NEW[:2])
+    told = load_start(fewer, weights, NEW[:2]).told
     assert told == "its classes are not known, so all 2 begin afresh"
     assert torch.equal(fewer.head.class_logits.weight, fresh)
     assert torch.equal(fewer.head.box_offsets.weight, source.head.box_offsets.weight)
@@ -183,12 +185,12 @@ def test_a_head_that_does_not_tell_its_class_layers() -> None:
     target = Detector(nn.Identity(), nn.Identity(), Silent(2))  # type: ignore[arg-type]
     trained_there = Detector(nn.Identity(), nn.Identity(), source)  # type: ignore[arg-type]
     fresh = target.state_dict()["head.scores.weight"].clone()
-    told = load_start(target, trained(trained_there), NEW[:2])
+    told = load_start(target, trained(trained_there), NEW[:2]).told
     assert told.endswith("2 weights of another length begin afresh, first head.scores.weight")
     assert torch.equal(target.state_dict()["head.scores.weight"], fresh)
     assert torch.equal(target.state_dict()["head.boxes.bias"], source.boxes.bias)
     same = Detector(nn.Identity(), nn.Identity(), Silent(3))  # type: ignore[arg-type]
-    assert load_start(same, trained(trained_there), NEW).endswith("taken as they are")
+    assert load_start(same, trained(trained_there), NEW).told.endswith("taken as they are")
 
 
 # ---------------------------------------------------------------------------------- from files

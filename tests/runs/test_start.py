@@ -75,6 +75,10 @@ def test_from_scenes_to_cells(scenes: Path, tmp_path: Path) -> None:
     assert torch.allclose(new[:, 0], old[:, 4], atol=1e-6)  # RBC <- tent
     assert torch.allclose(new[:, 2], old[:, 0], atol=1e-6)  # Platelets <- car
     assert not torch.allclose(new[:, 1], old[:, 1], atol=1e-3)
+    whole = cells("fpn", init_from=f"{scenes}/tiny/fpn", init_classes=RENAMED | {"WBC": "car"})
+    told, outcomes = matrix(whole, tmp_path, limit=2)
+    assert outcomes["fpn"].start == "3 of 3 classes take the weights of their counterparts"
+    assert told.warnings == []
     again, _ = matrix(suite, tmp_path, limit=2)
     assert again.trained == []
 

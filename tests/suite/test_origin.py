@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -206,9 +207,13 @@ def test_places_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_damaged_record_tells_nothing(tmp_path: Path) -> None:
     path = write_run(tmp_path)
-    for text in ("[", "[]", '{"history": 3, "scores": {"a": 1}, "settings": []}'):
+    hostile = '{"history": [{"step": Infinity}], "scores": {"a": 1}, "settings": []}'
+    for text in ("[", "[]", '{"history": 3}', hostile):
         (tmp_path / "record.json").write_text(text)
         assert origin_of(str(path)).training == ""
+    (tmp_path / "record.json").unlink()
+    os.mkfifo(tmp_path / "record.json")
+    assert origin_of(str(path)).training == ""
 
 
 def test_continuing_at_a_late_rate() -> None:
