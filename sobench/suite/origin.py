@@ -69,7 +69,7 @@ class Origin:
             for key, value in self.switches.items()
             if switches.get(key, value) != value
         ]
-        parts += [f"{new} taken for {old}" for new, old in self.renamed.items()]
+        parts += [f"{new} from {old}" for new, old in self.renamed.items()]
         return ", ".join(parts)
 
 

@@ -144,39 +144,43 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The content with relative paths made absolute, except those that begin with $ or ~."""
 
-    def made_absolute(section: Any, key: str, place: str, words: Collection[str] = ()) -> Any:
-        """The section with an absolute path under ``key``, if it has a relative one there."""
-        if not isinstance(section, dict) or not isinstance(section.get(key), str):
+    def absolute(section: Any, key: str, place: str, words: Collection[str] = ()) -> Any:
+        """A section with an absolute path under ``key``, if there is a path and none of words."""
+        value = section.get(key) if isinstance(section, dict) else None
+        if not isinstance(value, str) or value in words:
             return section
-        value = section[key].strip() if key == "init_from" else section[key]
-        if value in words or value.startswith(("/", "~", "$")) or len(value) > LONGEST_PATH:
-            return section
-        try:
-            return section | {key: str((folder / value).resolve())}
-        except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
-            raise SuiteError(
-                f"{place}: {shown(value)} is not a usable path ({reason_of(error)}); "
-                "name another one"
-            ) from None
+        return section | {key: _absolute(value, folder, place)}
 
-    words = {"dataset": ("root", ()), "backbone": ("weights", ("none", "imagenet"))}
-    content = content | {
-        name: made_absolute(content[name], key, f"{name}.{key}", others)
-        for name, (key, others) in words.items()
-        if name in content
-    }
+    content = dict(content)
+    if "dataset" in content:
+        content["dataset"] = absolute(content["dataset"], "root", "dataset.root")
+    if "backbone" in content:
+        words = ("none", "imagenet")
+        content["backbone"] = absolute(content["backbone"], "weights", "backbone.weights", words)
     if is_place(str(content.get("init_from", ""))):
-        content = made_absolute(content, "init_from", "init_from")
+        content = absolute(content, "init_from", "init_from")
     rows = content.get("methods")
-    if isinstance(rows, list):
-        labels = [row.get("label", row.get("name")) for row in rows if isinstance(row, dict)]
-        content["methods"] = [
-            made_absolute(row, "init_from", "methods: init_from", list(map(str, labels)))
-            if isinstance(row, dict) and is_place(str(row.get("init_from", "")).strip())
-            else row
-            for row in rows
-        ]
+    if not isinstance(rows, list):
+        return content
+    labels = [str(row.get("label", row.get("name"))) for row in rows if isinstance(row, dict)]
+    content["methods"] = [
+        absolute(row, "init_from", "methods: init_from", labels)
+        if isinstance(row, dict) and is_place(str(row.get("init_from", "")))
+        else row
+        for row in rows
+    ]
     return content
+
+
+def _absolute(path: str, folder: Path, place: str) -> str:
+    if path.startswith(("/", "~", "$")) or len(path) > LONGEST_PATH:
+        return path
+    try:
+        return str((folder / path).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
+        raise SuiteError(
+            f"{place}: {shown(path)} is not a usable path ({reason_of(error)}); name another one"
+        ) from None
 
 
 def _override(content: dict[str, Any], key: str, value: Any, source: str) -> None:

@@ -62,7 +62,7 @@ def test_from_scenes_to_cells(scenes: Path, tmp_path: Path) -> None:
     assert outcome.start == "2 of 3 classes take the weights of their counterparts; afresh: WBC"
     assert f"fpn seed 0: {outcome.start}" in recorder.warnings
     assert outcome.settings["init_from"]["renamed"] == RENAMED
-    assert "(5 classes), fpn seed 0 of suite tiny, RBC taken for tent" in outcome.deviations[0]
+    assert "(5 classes), fpn seed 0 of suite tiny, RBC from tent" in outcome.deviations[0]
     runs = planned(suite, limit=2)
     board = leaderboard.build(runs, states_of(runs, [outcome]))
     assert board.deviations == {"fpn": (*outcome.deviations, outcome.start)}
