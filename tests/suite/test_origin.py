@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,31 +13,10 @@ from sobench.errors import SuiteError
 from sobench.suite.origin import origin_of
 from sobench.suite.plan import Run, plan
 from sobench.suite.reader import load
+from tests.suite.trained_runs import write_run
 from tests.tiny_suite import CONTENT, tiny_suite
 
 DATA = "0123456789ab"
-
-
-def write_run(folder: Path, content: bytes = b"weights", step: int = 7, **changes: Any) -> Path:
-    """What a finished run leaves behind, as far as it is read here; its checkpoint."""
-    folder.mkdir(parents=True, exist_ok=True)
-    record = {
-        "suite": "coco",
-        "label": "plain",
-        "seed": 3,
-        "status": "ok",
-        "settings": {
-            "method": "fpn", "switches": {"fuse": False},
-            "dataset": {"format": "coco", "train": "train.json"},
-        },
-        "history": [{"step": 2}, {"step": step}],
-        "scores": {"coco v1 hotcoco": {"per_class": {"couch": {}, "car": {}}}},
-    } | changes  # fmt: skip
-    (folder / "record.json").write_text(json.dumps(record))
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    path = folder / f"checkpoint-{step:08d}-{digest}.pt"
-    path.write_bytes(content)
-    return path
 
 
 def only(suite: Any) -> Run:
