@@ -11,7 +11,7 @@ from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
 from sobench.models.parts.anchors import AnchorSpec, grid_anchors
 from sobench.models.parts.boxes import decode
-from sobench.models.parts.class_layers import ClassLayer
+from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
 from sobench.models.parts.pyramid import init_xavier
@@ -81,8 +81,10 @@ class RefineDetHead(nn.Module):
 
     def class_layers(self) -> dict[str, ClassLayer]:
         """The layers that predict classes: those of the ODM, since the ARM knows none."""
-        layer = ClassLayer(len(_RATIOS), background=True)
-        return {f"odm.class_logits.{level}": layer for level in range(len(self.strides))}
+        return {
+            f"odm.class_logits.{level}": ClassLayer(count, background=True)
+            for level, count in enumerate(anchors_by_level(self.odm.box_offsets))
+        }
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
-from sobench.models.parts.class_layers import ClassLayer
+from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
 from sobench.models.parts.pyramid import init_xavier
@@ -41,7 +41,6 @@ class SSDHead(nn.Module):
         pairs = list(zip(channels, num_anchors, strict=True))
         self.class_logits = nn.ModuleList(nn.Conv2d(c, a * width, 3, padding=1) for c, a in pairs)
         self.box_offsets = nn.ModuleList(nn.Conv2d(c, a * 4, 3, padding=1) for c, a in pairs)
-        self.num_anchors = tuple(num_anchors)
         self.register_buffer("boxes", boxes, persistent=False)
         init_xavier(self)
 
@@ -56,7 +55,7 @@ class SSDHead(nn.Module):
         """The layers that predict classes."""
         return {
             f"class_logits.{level}": ClassLayer(count, background=True)
-            for level, count in enumerate(self.num_anchors)
+            for level, count in enumerate(anchors_by_level(self.box_offsets))
         }
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:

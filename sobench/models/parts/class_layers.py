@@ -47,6 +47,12 @@ class ClassLayer:
         return taken.reshape(fresh.shape)
 
 
+def anchors_by_level(box_offsets: nn.ModuleList) -> list[int]:
+    """The anchors of a cell at every level, told by its layer of four offsets to an anchor."""
+    biases = (x for name, x in box_offsets.named_parameters() if name.endswith("bias"))
+    return [len(bias) // 4 for bias in biases]
+
+
 def class_layers(network: nn.Module) -> dict[str, ClassLayer]:
     """Every layer that predicts classes, by its name in the network.
 
