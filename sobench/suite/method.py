@@ -11,6 +11,9 @@ from sobench.suite.foreign import foreign_code
 from sobench.suite.sections import Suite
 from sobench.text import shortened
 
+BASELINE = "baseline"
+"""The role of a run that a method goes on from."""
+
 SwitchValue = str | int | float | bool
 
 Rule = Callable[[Mapping[str, SwitchValue], Suite], str]
@@ -114,6 +117,14 @@ class Method:
             and case.switches.items() <= switches.items()
         ]
         return tuple(dict.fromkeys(texts))  # two cases may be of one text
+
+    def needed(self, switches: Mapping[str, SwitchValue]) -> tuple[Need, ...]:
+        """The runs that must be done before a row with these switches."""
+        return tuple(need for need in self.needs if need.switches.items() <= switches.items())
+
+    def baseline(self, switches: Mapping[str, SwitchValue]) -> Need | None:
+        """The run that such a row goes on from, if it does: its weights are the row's first."""
+        return next((need for need in self.needed(switches) if need.role == BASELINE), None)
 
     def problem(self, switches: Mapping[str, SwitchValue], suite: Suite) -> str:
         """Why a row with these switches cannot run under a suite, and the way out; else empty."""

@@ -16,6 +16,7 @@ from sobench.suite.methods import get_method
 from sobench.suite.plan import Run
 from sobench.suite.reader import load
 from tests.suite.shipped import SHIPPED
+from tests.suite.trained_runs import write_run
 from tests.tiny_suite import CONTENT, tiny_suite
 
 DATA = "0123456789ab"
@@ -35,9 +36,13 @@ def run_of(row: str | dict[str, Any] = "fpn", **changes: Any) -> Run:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_suites_plan(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_suites_plan(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOBENCH_DATA", raising=False)
+    monkeypatch.setenv("SOBENCH_STARTS", str(tmp_path))
     suite = load(path)
+    for row in suite.methods if suite.init_from else ():
+        classes = tuple(suite.init_classes.values())
+        write_run(tmp_path / row.label, row.label.encode(), classes=classes)
     runs = plan.plan(suite, DATA)
     assert len(runs) == len(suite.methods) * len(suite.seeds)
     assert len({run.id for run in runs}) == len(runs)
