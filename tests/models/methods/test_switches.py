@@ -67,7 +67,7 @@ CASES: list[tuple[str, str, dict[str, Any], Callable[[Any], Any], Any]] = [
      lambda d: d.neck.refine.output.weight.abs().sum().item(), 0.0),
     ("retinanet", "libra", {}, lambda d: d.head.box_loss.keywords, {"beta": 0.11}),
     ("faster_rcnn", "libra", {}, lambda d: d.head.box_loss.keywords, {"beta": 1.0}),
-    ("faster_rcnn", "libra", {"balanced_l1": False}, lambda d: d.head.box_loss, smooth_l1),
+    ("faster_rcnn", "libra", {"balanced_l1": False}, lambda d: d.head.box_loss.func, smooth_l1),
     ("faster_rcnn", "libra", {}, lambda d: d.head.sampler.keywords, {"code_compat": False}),
     ("faster_rcnn", "libra", {"code_compat": True},
      lambda d: d.head.sampler.keywords, {"code_compat": True}),

@@ -22,6 +22,7 @@ from sobench.data.targets import Targets
 from sobench.models.detector import Head, HeadOptions, HeadOutput
 from sobench.models.heads.faster_rcnn import ROI_POSITIVE_FRACTION, FasterRCNNHead
 from sobench.models.heads.retinanet import RetinaNetHead, match_anchors
+from sobench.models.parts.losses import smooth_l1_of_boxes
 from sobench.models.parts.nms import Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
 
@@ -65,9 +66,10 @@ class ExtendedFasterRcnn(nn.Module):
         logits, offsets = self.forward_rois(output, regions.boxes, samples.chosen)
         positive = samples.classes > 0
         class_loss = F.cross_entropy(logits, samples.classes, reduction="none")
-        distance = (samples.class_offsets(offsets) - samples.offsets).abs().sum(dim=-1)
-        box_loss = torch.where(positive, distance, 0.0)
-        most = int(self.original.config.regions.batch_size_per_image * _HARD_SHARE)
+        settings, predicted = self.original.config.regions, samples.class_offsets(offsets)
+        distance = smooth_l1_of_boxes(predicted, samples.offsets, settings.box_beta)
+        box_loss = settings.box_weight * torch.where(positive, distance, 0.0)
+        most = int(settings.batch_size_per_image * _HARD_SHARE)
         hard = hard_examples(class_loss, box_loss, positive, samples.chosen, most)
         count = hard.sum().clamp(min=1)
         losses = {"class": class_loss, "box": box_loss}
