@@ -30,6 +30,35 @@ def distilled_transfer_learns(switches: Mapping[str, SwitchValue], suite: Suite)
     return ""
 
 
+def channels_of_finer_map(suite: Suite) -> int:
+    """Channels of ``C_2'``, which extends Faster R-CNN's pyramid, or of RetinaNet's ``C_3'``."""
+    of_first_stage = 64 if suite.backbone.name in ("resnet18", "resnet34") else 256
+    return of_first_stage * (2 if suite.head == "retinanet" else 1)
+
+
+def plain_sum_is_of_one_width(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
+    """Without a 1x1 convolution only maps of equal channels can be added."""
+    channels = channels_of_finer_map(suite)
+    if switches["fusion"] == "plain" and suite.neck.channels != channels:
+        return (
+            f"fusion: plain adds a map of {suite.backbone.name} with {channels} channels, and the "
+            f"suite has neck.channels: {suite.neck.channels}; write {channels} there, or leave "
+            "fusion out"
+        )
+    return ""
+
+
+def extension_has_weights(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
+    """Upsampling and adding have no weights, so nothing could be distilled."""
+    del suite
+    if switches["distill"] and switches["fusion"] == "plain" and switches["ftt"] == "nearest":
+        return (
+            "ftt: nearest with fusion: plain has no weights that could be distilled into; "
+            "leave one of them out"
+        )
+    return ""
+
+
 METHOD = Method(
     title="Extended Feature Pyramid Network",
     paper="Deng et al., IEEE Transactions on Multimedia 24, 2022, arXiv:2003.07021",
@@ -50,7 +79,14 @@ METHOD = Method(
         "ftt_in": Switch(
             "inner",
             ("inner", "out"),
-            "input of the transfer: the pyramid's sums before their 3x3, or its levels",
+            "what the transfer reads, and learns from at twice the size: the pyramid's sums "
+            "before their 3x3, or its levels",
+        ),
+        "fusion": Switch(
+            "convolved",
+            ("convolved", "plain"),
+            "the sum of Eq. 1 between a 1x1 and a 3x3 convolution, as in the authors' code, or as "
+            "it is printed",
         ),
         "distill": Switch(
             True,
@@ -70,6 +106,12 @@ METHOD = Method(
         "distill_ftt": Switch(
             True, (True, False), "distil into the transfer's map too", {"distill": True}
         ),
+        "freeze_extension": Switch(
+            False,
+            (True, False),
+            "train the new head alone in the second stage, as in the paper",
+            {"distill": True},
+        ),
         "duplicate_small": Switch(
             False,
             (True, False),
@@ -87,7 +129,11 @@ METHOD = Method(
         When(
             "trains an extension for the suite's epochs, then this and a head for it for half "
             "of them",
-            {"distill": True},
+            {"distill": True, "freeze_extension": False},
+        ),
+        When(
+            "trains an extension for the suite's epochs, then a head alone for half of them",
+            {"distill": True, "freeze_extension": True},
         ),
         When(
             "trains an extension and a head for it for one and a half times the suite's epochs",
@@ -95,9 +141,19 @@ METHOD = Method(
         ),
         "own further pyramid level, of half the finest stride, and own head on it",
         When("the extension distils from the images at twice the size", {"distill": True}),
-        When("the new head trains on the hardest small regions (OHEM)", head="faster_rcnn"),
+        When("reads and learns sums of the pyramid, as its authors' code", {"ftt_in": "inner"}),
+        When("convolutions around the sum of Eq. 1, as its authors' code", {"fusion": "convolved"}),
+        When(
+            "the new head trains on the hardest quarter of the sampled regions (OHEM; share ours)",
+            head="faster_rcnn",
+        ),
         When("a level higher than in the paper, which has only Faster R-CNN", head="retinanet"),
     ),
     needs=(Need("baseline", "fpn"),),
-    rules=(stem_is_of_a_resnet, distilled_transfer_learns),
+    rules=(
+        stem_is_of_a_resnet,
+        distilled_transfer_learns,
+        plain_sum_is_of_one_width,
+        extension_has_weights,
+    ),
 )

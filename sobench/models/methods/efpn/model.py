@@ -11,13 +11,15 @@ with its balanced loss (Eq. 5 to 8); frozen layers; the new head and its OHEM (s
 and nearest neighbour instead of the transfer (Tables II and III). Regions below 56 pixels are small
 on Tsinghua-Tencent 100K, those below 112 on COCO.
 
-From the authors' code: the transfer reads the sums of the pyramid before their 3x3 convolutions
-(``ftt_in: out`` reads the levels after them), and its map is trained towards such a sum; the sum of
-Eq. 1 has a 1x1 convolution before it and a 3x3 one after it, both without bias; the loss takes
-means; the extension goes on training with the new head. In that code the proposals come from the
-frozen layers alone, although the paper names the region proposal network among the supervision of a
-level without distillation. The code lets small regions pass the old head as well
-(``duplicate_small``), the paper does not.
+From the authors' code: the transfer reads the sums of the pyramid before their 3x3 convolutions,
+and its map is trained towards such a sum; the sum of Eq. 1 has a 1x1 convolution before it and a
+3x3 one after it, both without bias; the loss takes means; the extension goes on training with the
+new head. The paper's own forms are switches: ``ftt_in: out`` reads ``P_2`` and ``P_3`` and trains
+towards ``P_3`` (Eq. 3 and 5), ``fusion: plain`` only adds (Eq. 1), and ``freeze_extension`` trains
+the new head alone at the end (section IV-A3). In that code the proposals come from the frozen
+layers alone, although the paper names the region proposal network among the supervision of a level
+without distillation. The code lets small regions pass the old head as well (``duplicate_small``),
+the paper does not.
 
 Ours, where both are silent: the lengths of the stages; the number of hard regions; a new head that
 starts as a copy of the old one, since P2' is trained to be like the level that the old one reads.
@@ -67,8 +69,10 @@ class Efpn(Detector):
 
     Args:
         level: the pyramid's lowest, ``f``.
-        reads_outputs: the transfer reads the pyramid's levels, not the sums before their 3x3.
+        reads_outputs: the transfer reads the pyramid's levels and learns from one, not from the
+            sums before their 3x3.
         distillation: of the first stage; ``None`` trains the head from the first step.
+        freeze_extension: the second stage trains the new head alone.
     """
 
     backbone: Backbone
@@ -84,12 +88,14 @@ class Efpn(Detector):
         level: int,
         reads_outputs: bool,
         distillation: Distillation | None,
+        freeze_extension: bool = False,
     ) -> None:
         super().__init__(backbone, neck, head)
         self.extension = extension
         self.level = level
         self.reads_outputs = reads_outputs
         self.distillation = distillation
+        self.freeze_extension = freeze_extension
         self.distillation_of_stage: Distillation | None = None
         self.stages = (
             Stage("extension", 1.0, images_2x=distillation is not None),
@@ -114,7 +120,9 @@ class Efpn(Detector):
     def start_stage(self, stage: Stage) -> None:
         """With the images at twice the size only the extension trains, else the new head too."""
         self.distillation_of_stage = self.distillation if stage.images_2x else None
-        self.head.small.requires_grad_(self.distillation_of_stage is None)
+        trains_head = self.distillation_of_stage is None
+        self.head.small.requires_grad_(trains_head)
+        self.extension.requires_grad_(not (trains_head and self.freeze_extension))
 
     def load_required(self, role: str, detector: Detector) -> None:
         """The weights of the ``baseline`` become the shared ones and the start of the new head."""
@@ -176,13 +184,17 @@ class Efpn(Detector):
         return losses
 
     def teacher_features(self, images_2x: Tensor | None) -> tuple[Tensor, Tensor]:
-        """``P_f``, and the sum that ``P_f+1`` is made from, of the images at twice their size."""
+        """``P_f`` of the images at twice their size, and ``P_f+1`` or the sum that it is made from.
+
+        The second is of the kind that the transfer reads.
+        """
         if images_2x is None:
             raise ValueError(
                 "efpn distils from the images at twice the size, which the batch does not have"
             )
         inner = self.neck.fused(self.backbone((images_2x - self.mean) / self.std))
-        return self.neck.output[0](inner[0]), inner[1]
+        finest: Tensor = self.neck.output[0](inner[0])
+        return finest, self.neck.output[1](inner[1]) if self.reads_outputs else inner[1]
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
@@ -191,11 +203,15 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     neck = FeaturePyramid(backbone, config.neck, levels)
     original = build_head(config, levels.strides)
     transfer = _transfer(config.neck.channels, switches)
-    extension = Extension(backbone.channels[levels.first - 2], config.neck, transfer)
+    plain_sum = switches["fusion"] == "plain"
+    extension = Extension(backbone.channels[levels.first - 2], config.neck, transfer, plain_sum)
     head = extended_head(original, switches["small_below"], switches["duplicate_small"])
     reads_outputs = switches["ftt_in"] == "out"
     distillation = _distillation(switches) if switches["distill"] else None
-    return Efpn(backbone, neck, head, extension, levels.first, reads_outputs, distillation)
+    return Efpn(
+        backbone, neck, head, extension, levels.first, reads_outputs, distillation,
+        bool(switches["freeze_extension"]),
+    )  # fmt: skip
 
 
 def _transfer(channels: int, switches: Mapping[str, Any]) -> nn.Module:
