@@ -101,6 +101,8 @@ def _in_deviation(row: Method, deviation: object) -> Iterator[str]:
         yield from _in_head("deviations: head", deviation.head)
     if deviation.norm not in ("", *_NORMS):
         yield f"deviations: norm: unknown {quoted(deviation.norm)};{did_you_mean('', _NORMS)}"
+    if deviation.where is not None and not callable(deviation.where):
+        yield f"deviations: where: {_as_python(deviation.where)} is not a function of a suite"
 
 
 def _in_need(row: Method, need: object) -> Iterator[str]:

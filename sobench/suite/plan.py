@@ -129,7 +129,7 @@ class Run:
             for key, switch in method.switches.items()
             if chosen[key] != switch.default
         )
-        of_method = method.deviating(chosen, self.suite.head, self.suite.neck.norm)
+        of_method = method.deviating(chosen, self.suite)
         origin = self.entry.init_from
         of_weights = (f"starts from the weights of {origin}",) if origin else ()
         return of_switches + of_method + of_weights + of_row

@@ -152,6 +152,8 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     ),
     "condition on no switch": (package_of(deviations="(When('a', {'pool': 1}),)"),
                                "deviations: switches: no switch is called 'pool'"),
+    "condition that is a text": (package_of(deviations="(When('a', where='small'),)"),
+                                 "deviations: where: 'small' is not a function of a suite"),
     "condition on a norm": (package_of(deviations="(When('a', norm='batch'),)"),
                             "deviations: norm: unknown 'batch'; known: none, group"),
     "need of a part": (package_of(needs="(Need('teacher', 'fpn', scale=1.5),)"),

@@ -49,6 +49,16 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         "distill_ftt has no effect with ftt: nearest, which learns nothing; leave it out, or",
     ),
     (
+        "efpn", "plain_sum_is_of_one_width", {"fusion": "plain"}, {},
+        "fusion: plain adds a map of resnet18 with 128 channels, and the suite has neck.channels: "
+        "16; write 128 there, or leave fusion out",
+    ),
+    (
+        "efpn", "extension_has_weights", {"fusion": "plain", "ftt": "nearest"},
+        {"neck": {"channels": 128}},
+        "ftt: nearest with fusion: plain has no weights that could be distilled into; leave one",
+    ),
+    (
         "mrae", "res5_is_of_a_resnet", {"box_head": "res5"},
         {"backbone": VGG16, "head": "faster_rcnn"},
         "box_head: res5 is the last stage of a ResNet, which vgg16 does not have; "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sobench.suite.methods import Method, Switch, SwitchValue
+from sobench.suite.conditions import WITHOUT_CROPS, training_images_are_not_cropped
+from sobench.suite.methods import Method, Switch, SwitchValue, When
 from sobench.suite.sections import Suite
 
 PAPER_SIZES = (300, 512)
@@ -41,6 +42,7 @@ METHOD = Method(
         "own head: one 3x3 convolution per level for classes and one for boxes",
         "own default boxes instead of the suite's anchors",
         "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
+        When(WITHOUT_CROPS, where=training_images_are_not_cropped),
     ),
     rules=(paper_sizes_on_vgg16,),
 )
