@@ -144,7 +144,7 @@ class Stage:
 
     Attributes:
         name: shown in the log and in the progress.
-        share: fraction of the suite's epochs; epochs are rounded up.
+        share: fraction of the suite's epochs; epochs are rounded up. 0 is no training at all.
         images_2x: whether its batches also carry the images at twice the size.
     """
 

@@ -60,7 +60,7 @@ def _needs(switch: Switch) -> str:
 
 def _required(need: Need) -> str:
     """The run that a method requires, and the condition for it."""
-    size = f" at {need.scale} times the input size" if need.scale != 1 else ""
+    size = f" at {need.scale:g} times the input size" if need.scale != 1 else ""
     when = [f"{key}: {as_written(value)}" for key, value in need.switches.items()]
     condition = f" with {', '.join(when)}" if when else ""
     return f"requires{condition}: a run of {need.method}{size}, as {need.role}"

@@ -68,13 +68,13 @@ class Need:
     Attributes:
         role: under which the detector's ``load_required`` gets it.
         method: name of a built-in method that needs no run itself.
-        scale: its input is so many times as high and wide as the suite's.
+        scale: its input is so many times as high and wide as the row's: 1 to 8, or .5.
         switches: values that the row's switches must have for the need to arise.
     """
 
     role: str
     method: str
-    scale: int = 1
+    scale: float = 1
     switches: dict[str, SwitchValue] = field(default_factory=dict)
 
 

@@ -110,8 +110,10 @@ def _in_need(row: Method, need: object) -> Iterator[str]:
         yield f"needs: {_as_python(need)} is not a sobench.Need; write one"
         return
     yield from _in_texts("needs: ", role=need.role, method=need.method)
-    if type(need.scale) is not int or not 1 <= need.scale <= _LARGEST_SCALE:
-        yield f"needs: scale: {_as_python(need.scale)} is not 1 to {_LARGEST_SCALE}; write one"
+    is_whole = type(need.scale) is int and 1 <= need.scale <= _LARGEST_SCALE
+    if not is_whole and not _is_one_of(need.scale, (0.5,)):
+        scale = _as_python(need.scale)
+        yield f"needs: scale: {scale} is neither 0.5 nor 1 to {_LARGEST_SCALE}; write one"
     yield from _in_condition(row, "needs: switches", need.switches)
 
 

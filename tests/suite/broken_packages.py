@@ -157,7 +157,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "condition on a norm": (package_of(deviations="(When('a', norm='batch'),)"),
                             "deviations: norm: unknown 'batch'; known: none, group"),
     "need of a part": (package_of(needs="(Need('teacher', 'fpn', scale=1.5),)"),
-                       "needs: scale: 1.5 is not 1 to 8; write one"),
+                       "needs: scale: 1.5 is neither 0.5 nor 1 to 8; write one"),
     "need of a number": (
         package_of(needs="(Need('teacher', 3),)"),
         "needs: method: 3 is not a text",

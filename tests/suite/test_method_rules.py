@@ -59,6 +59,21 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         "ftt: nearest with fusion: plain has no weights that could be distilled into; leave one",
     ),
     (
+        "efpn", "switches_have_a_use", {"detect_from": "p3", "ftt_in": "out"},
+        {"head": "faster_rcnn"},
+        "ftt_in has no effect with detect_from: p3; leave it out",
+    ),
+    (
+        "efpn", "transferred_map_learns", {"detect_from": "p3_ftt", "ftt": "nearest"},
+        {"head": "faster_rcnn"},
+        "ftt: nearest makes no map of its own with detect_from: p3_ftt; write p3 instead",
+    ),
+    (
+        "efpn", "doubled_input_has_a_half", {"detect_from": "p2_2x"},
+        {"head": "faster_rcnn", "input": {"size": [64, 66]}, "eval_sizes": [[64, 65]]},
+        "eval_sizes: [64, 65] is not twice a size, as detect_from: p2_2x needs it; write even",
+    ),
+    (
         "mrae", "res5_is_of_a_resnet", {"box_head": "res5"},
         {"backbone": VGG16, "head": "faster_rcnn"},
         "box_head: res5 is the last stage of a ResNet, which vgg16 does not have; "

@@ -59,6 +59,47 @@ def extension_has_weights(switches: Mapping[str, SwitchValue], suite: Suite) -> 
     return ""
 
 
+_READ_BY = {
+    "p2_2x": ("duplicate_small", "small_below"),
+    "p3": (),
+    "p3_ftt": ("ftt", "preset", "ftt_in", "balanced", "lambda_pos"),
+}
+"""The other switches that each ``detect_from`` but ``extended`` has a use for."""
+
+
+def switches_have_a_use(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
+    """The controls build only a part of EFPN."""
+    del suite
+    form = str(switches["detect_from"])
+    for key, switch in METHOD.switches.items():
+        read = form == "extended" or key in ("detect_from", *_READ_BY[form])
+        if not read and switches[key] != switch.default:
+            return f"{key} has no effect with detect_from: {form}; leave it out"
+    return ""
+
+
+def transferred_map_learns(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
+    """Nearest-neighbour upsampling transfers nothing that could be detected from."""
+    del suite
+    if switches["detect_from"] == "p3_ftt" and switches["ftt"] == "nearest":
+        return "ftt: nearest makes no map of its own with detect_from: p3_ftt; write p3 instead"
+    return ""
+
+
+def doubled_input_has_a_half(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
+    """The image at once its size is half of the input."""
+    if switches["detect_from"] != "p2_2x":
+        return ""
+    sizes = [("input.size", suite.input.size), *(("eval_sizes", x) for x in suite.eval_sizes)]
+    for key, size in sizes:
+        if any(side % 2 or side < 64 for side in size):
+            return (
+                f"{key}: {list(size)} is not twice a size, as detect_from: p2_2x needs it; "
+                "write even sides of at least 64"
+            )
+    return ""
+
+
 METHOD = Method(
     title="Extended Feature Pyramid Network",
     paper="Deng et al., IEEE Transactions on Multimedia 24, 2022, arXiv:2003.07021",
@@ -117,6 +158,13 @@ METHOD = Method(
             (True, False),
             "detect small objects from the original levels as well, as in the authors' code",
         ),
+        "detect_from": Switch(
+            "extended",
+            ("extended", "p2_2x", "p3", "p3_ftt"),
+            "the extended pyramid; one with P2 of twice the image (the row's input.size) instead; "
+            "or P3 or P3' alone",
+            head="faster_rcnn",
+        ),
         "small_below": Switch(
             56,
             (14, 28, 56, 112),
@@ -129,31 +177,76 @@ METHOD = Method(
         When(
             "trains an extension for the suite's epochs, then this and a head for it for half "
             "of them",
-            {"distill": True, "freeze_extension": False},
+            {"distill": True, "freeze_extension": False, "detect_from": "extended"},
         ),
         When(
             "trains an extension for the suite's epochs, then a head alone for half of them",
-            {"distill": True, "freeze_extension": True},
+            {"distill": True, "freeze_extension": True, "detect_from": "extended"},
         ),
         When(
             "trains an extension and a head for it for one and a half times the suite's epochs",
             {"distill": False},
         ),
-        "own further pyramid level, of half the finest stride, and own head on it",
-        When("the extension distils from the images at twice the size", {"distill": True}),
-        When("reads and learns sums of the pyramid, as its authors' code", {"ftt_in": "inner"}),
-        When("convolutions around the sum of Eq. 1, as its authors' code", {"fusion": "convolved"}),
+        *(
+            When(
+                "own further pyramid level, of half the finest stride, and own head on it",
+                {"detect_from": "extended"},
+            ),
+            When(
+                "no further level: P2 of the image at twice its size instead, with the old head",
+                {"detect_from": "p2_2x"},
+            ),
+            When(
+                "images of half the row's input are the means of its 2x2 pixels",
+                {"detect_from": "p2_2x"},
+            ),
+            When("no training beyond that of fpn", {"detect_from": "p2_2x"}),
+            When("no training beyond that of fpn", {"detect_from": "p3"}),
+            When("the old head pools all regions from P3 alone", {"detect_from": "p3"}),
+            When(
+                "trains an extension for the suite's epochs, and no head", {"detect_from": "p3_ftt"}
+            ),
+            When("the old head pools all regions from P3' alone", {"detect_from": "p3_ftt"}),
+        ),
+        *(
+            When(
+                "the extension distils from the images at twice the size",
+                {"distill": True, "detect_from": form},
+            )
+            for form in ("extended", "p3_ftt")
+        ),
+        *(
+            When(
+                "reads and learns sums of the pyramid, as its authors' code",
+                {"ftt_in": "inner", "detect_from": form},
+            )
+            for form in ("extended", "p3_ftt")
+        ),
+        When(
+            "convolutions around the sum of Eq. 1, as its authors' code",
+            {"fusion": "convolved", "detect_from": "extended"},
+        ),
         When(
             "the new head trains on the hardest quarter of the sampled regions (OHEM; share ours)",
+            {"detect_from": "extended"},
             head="faster_rcnn",
         ),
         When("a level higher than in the paper, which has only Faster R-CNN", head="retinanet"),
     ),
-    needs=(Need("baseline", "fpn"),),
+    needs=(
+        *(
+            Need("baseline", "fpn", switches={"detect_from": form})
+            for form in ("extended", "p3", "p3_ftt")
+        ),
+        Need("baseline", "fpn", scale=0.5, switches={"detect_from": "p2_2x"}),
+    ),
     rules=(
         stem_is_of_a_resnet,
         distilled_transfer_learns,
         plain_sum_is_of_one_width,
         extension_has_weights,
+        switches_have_a_use,
+        transferred_map_learns,
+        doubled_input_has_a_half,
     ),
 )

@@ -110,6 +110,43 @@ class ExtendedFasterRcnn(nn.Module):
         return self.small.forward_rois(output["finest"], (self.stride,), boxes, chosen)
 
 
+class SingleMapFasterRcnn(nn.Module):
+    """The suite's head as it is, but every region is pooled from the same map; it never trains.
+
+    Args:
+        original: the suite's head.
+        stride: of the map that regions are pooled from.
+    """
+
+    def __init__(self, original: FasterRCNNHead, stride: int) -> None:
+        super().__init__()
+        self.original = original
+        self.stride = stride
+
+    def copy_original(self) -> None:
+        """There is no other head."""
+
+    def forward(self, pyramid: list[Tensor]) -> HeadOutput:
+        """The original's predictions, and ``single``, the ``[B, C, h, w]`` map of all regions."""
+        single, *levels = pyramid
+        return {**self.original(levels), "single": [single]}
+
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """Those of the original head for its own levels, whose weights have no gradients."""
+        return self.original.loss(output, targets)
+
+    def detect(self, output: HeadOutput) -> Detections:
+        """The best ``top_k`` pairs of region and class, decoded, clipped, and after NMS."""
+        head, proposals = self.original, self.original.proposals(output)
+        boxes, real = proposals.boxes, proposals.real
+        predicted = head.classifier.forward_rois(output["single"], (self.stride,), boxes, real)
+        return head.postprocess(*head.decode_boxes(boxes, real, *predicted))
+
+    def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
+        """Both stages; a region costs the same from every map."""
+        return [*self.original.flops_outputs(output), *output["single"]]
+
+
 @torch.no_grad()
 def hard_examples(
     class_loss: Tensor, box_loss: Tensor, positive: Tensor, chosen: Tensor, most: int
