@@ -16,10 +16,12 @@ Proposals are those of the finished FPN at once the size.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from sobench.models.detector import DetectorConfig, Stage
+from sobench.models.detector import DetectorConfig, HeadOptions, Stage
 from sobench.models.heads import build_head
 from sobench.models.heads.faster_rcnn import FasterRCNNHead
 from sobench.models.methods.efpn.baseline import OnFinishedFpn
@@ -64,9 +66,13 @@ def target_level(
         small_below: of a region in pixels of the image at once its size.
     """
     neck = FeaturePyramid(backbone, config.neck, levels)
+    once = build_head(config, levels.strides)
+    assert isinstance(once, FasterRCNNHead)
     # In pixels of twice the size, a level lies at twice its stride, with anchors of twice the side.
     strides = tuple(2 * stride for stride in levels.strides)
-    original = build_head(config, strides)
+    sides = tuple(tuple(2 * side for side in of_level) for of_level in once.anchor_spec.sides)
+    anchors = replace(once.anchor_spec, sides=sides)
+    original = build_head(config, strides, HeadOptions(anchors=anchors))
     assert isinstance(original, FasterRCNNHead)
     original.pooled_strides = strides[: len(neck.output)]
     return TargetLevel(backbone, neck, ExtendedFasterRcnn(original, 2 * small_below, duplicate))
