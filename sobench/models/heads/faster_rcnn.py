@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput, refuse_options
-from sobench.models.parts.anchors import grid_anchors, retinanet_anchors
+from sobench.models.parts.anchors import grid_anchors, suite_anchors
 from sobench.models.parts.boxes import decode, encode
 from sobench.models.parts.losses import smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
@@ -116,7 +116,7 @@ class FasterRCNNHead(nn.Module):
         self.config = config
         self.strides = strides
         self.pooled_strides = pooled_strides(strides)
-        self.anchor_spec = options.anchors or retinanet_anchors(config.anchors, strides)
+        self.anchor_spec = options.anchors or suite_anchors(config.anchors, len(strides))
         self.box_loss = options.box_loss or partial(smooth_l1, beta=config.regions.box_beta)
         self.sampler = options.sampler
         channels = options.channels or config.neck.channels

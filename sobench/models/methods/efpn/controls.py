@@ -68,9 +68,11 @@ def target_level(
     neck = FeaturePyramid(backbone, config.neck, levels)
     once = build_head(config, levels.strides)
     assert isinstance(once, FasterRCNNHead)
-    # In pixels of twice the size, a level lies at twice its stride, with anchors of twice the side.
+    # In pixels of twice the size, a level lies at twice its stride, with anchors of twice the side,
+    # which anchors that are fitted to boxes in these pixels have already.
     strides = tuple(2 * stride for stride in levels.strides)
-    sides = tuple(tuple(2 * side for side in of_level) for of_level in once.anchor_spec.sides)
+    factor = 1 if config.anchors.fit else 2
+    sides = tuple(tuple(factor * side for side in of_level) for of_level in once.anchor_spec.sides)
     anchors = replace(once.anchor_spec, sides=sides)
     original = build_head(config, strides, HeadOptions(anchors=anchors))
     assert isinstance(original, FasterRCNNHead)

@@ -22,6 +22,7 @@ from sobench.data.targets import Targets
 from sobench.models.detector import Head, HeadOptions, HeadOutput
 from sobench.models.heads.faster_rcnn import ROI_POSITIVE_FRACTION, FasterRCNNHead
 from sobench.models.heads.retinanet import RetinaNetHead, match_anchors
+from sobench.models.parts.anchors import suite_anchors
 from sobench.models.parts.losses import smooth_l1_of_boxes
 from sobench.models.parts.nms import Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
@@ -196,7 +197,9 @@ class ExtendedRetinaNet(nn.Module):
     def __init__(self, original: RetinaNetHead, duplicate: bool) -> None:
         super().__init__()
         self.original = original
-        self.small = RetinaNetHead(original.config, (original.strides[0] // 2,), HeadOptions())
+        anchors = suite_anchors(original.config.anchors, levels=0, finer=1)
+        stride = original.strides[0] // 2
+        self.small = RetinaNetHead(original.config, (stride,), HeadOptions(anchors=anchors))
         self.duplicate = duplicate
         self.border = sqrt(
             min(original.anchor_spec.sides[0]) * max(self.small.anchor_spec.sides[0])
