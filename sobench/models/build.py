@@ -46,11 +46,17 @@ def build_detector(
         return builder(entry.name)(backbone, config, entry.switches)
 
 
-def build_without_storage(suite: Suite, entry: MethodEntry) -> Detector:
-    """The detector of one row for one class, on torch's ``meta`` device: shapes and no values."""
+def build_without_storage(
+    suite: Suite, entry: MethodEntry, box_wh: FloatArray | None = None
+) -> Detector:
+    """The detector of one row for one class, on torch's ``meta`` device: shapes and no values.
+
+    Args:
+        box_wh: as of ``build_detector``.
+    """
     plain = suite.backbone.model_copy(update={"weights": "none"})
     with torch.device("meta"):
-        config = detector_config(suite, num_classes=1)
+        config = detector_config(suite, 1, box_wh)
         return builder(entry.name)(build_backbone(plain), config, entry.switches)
 
 

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
-from sobench.models.parts.anchors import AnchorSpec, grid_anchors, suite_anchors
+from sobench.models.parts.anchors import (
+    AnchorLevel,
+    AnchorSpec,
+    anchor_levels,
+    grid_anchors,
+    suite_anchors,
+)
 from sobench.models.parts.boxes import decode
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
@@ -83,6 +89,11 @@ class RefineDetHead(nn.Module):
         if self.arm is not None:
             output["arm_logits"], output["arm_offsets"] = self.arm(pyramid[:levels])
         return output
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """The anchors of each level, finest first."""
+        return anchor_levels(self.strides, self.anchor_spec)
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""

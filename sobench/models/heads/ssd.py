@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
-from sobench.models.parts.anchors import AnchorSpec, DefaultBoxes, grid_anchors
+from sobench.models.parts.anchors import (
+    AnchorLevel,
+    AnchorSpec,
+    DefaultBoxes,
+    anchor_levels,
+    grid_anchors,
+)
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
 from sobench.models.parts.pyramid import init_xavier
@@ -49,6 +55,11 @@ class SSDHead(nn.Module):
             "logits": [conv(x) for conv, x in zip(self.class_logits, sources, strict=True)],
             "offsets": [conv(x) for conv, x in zip(self.box_offsets, sources, strict=True)],
         }
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """The anchors of each level, finest first."""
+        return anchor_levels(self.strides, self.anchor_spec)
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` default boxes of all maps, in the order of the flattened predictions."""

@@ -61,6 +61,28 @@ class DefaultBoxes:
     offset: float = 0.5
 
 
+@dataclass(frozen=True)
+class AnchorLevel:
+    """The anchors of a level: one of each shape around every cell of its map.
+
+    Attributes:
+        stride: pixels of the input from cell to cell.
+        offset: as of ``AnchorSpec``.
+    """
+
+    stride: float
+    shapes: tuple[Shape, ...]
+    offset: float
+
+
+def anchor_levels(
+    strides: Sequence[int], anchor_spec: AnchorSpec | DefaultBoxes
+) -> tuple[AnchorLevel, ...]:
+    """The levels of a head's anchors, finest first."""
+    pairs = zip(strides, anchor_spec.shapes, strict=True)
+    return tuple(AnchorLevel(stride, shapes, anchor_spec.offset) for stride, shapes in pairs)
+
+
 def suite_anchors(settings: Anchors, levels: int, finer: int = 0) -> AnchorSpec:
     """Sides of ``smallest * 2^(level + o / octaves)`` px; RetinaNet, arXiv:1708.02002, section 4.
 

@@ -22,7 +22,7 @@ from sobench.data.targets import Targets
 from sobench.models.detector import Head, HeadOptions, HeadOutput
 from sobench.models.heads.faster_rcnn import ROI_POSITIVE_FRACTION, FasterRCNNHead
 from sobench.models.heads.retinanet import RetinaNetHead, match_anchors
-from sobench.models.parts.anchors import suite_anchors
+from sobench.models.parts.anchors import AnchorLevel, suite_anchors
 from sobench.models.parts.losses import smooth_l1_of_boxes
 from sobench.models.parts.nms import Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
@@ -46,10 +46,16 @@ class ExtendedFasterRcnn(nn.Module):
     def __init__(self, original: FasterRCNNHead, small_below: int, duplicate: bool) -> None:
         super().__init__()
         self.original = original
+        self.config = original.config
         self.small = deepcopy(original.classifier)
         self.stride = original.strides[0] // 2
         self.small_below = small_below
         self.duplicate = duplicate
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """Those of the proposals, which come from the original levels."""
+        return self.original.anchor_levels
 
     def copy_original(self) -> None:
         """Give the small head the weights of the original."""
@@ -124,6 +130,11 @@ class SingleMapFasterRcnn(nn.Module):
         self.original = original
         self.stride = stride
 
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """Those of the original head."""
+        return self.original.anchor_levels
+
     def copy_original(self) -> None:
         """There is no other head."""
 
@@ -197,6 +208,7 @@ class ExtendedRetinaNet(nn.Module):
     def __init__(self, original: RetinaNetHead, duplicate: bool) -> None:
         super().__init__()
         self.original = original
+        self.config = original.config
         anchors = suite_anchors(original.config.anchors, levels=0, finer=1)
         stride = original.strides[0] // 2
         self.small = RetinaNetHead(original.config, (stride,), HeadOptions(anchors=anchors))
@@ -205,6 +217,11 @@ class ExtendedRetinaNet(nn.Module):
             min(original.anchor_spec.sides[0]) * max(self.small.anchor_spec.sides[0])
         )
         self.copy_original()
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """Those of the finest level, then the original's."""
+        return self.small.anchor_levels + self.original.anchor_levels
 
     def copy_original(self) -> None:
         """Give the small head the weights of the original."""
