@@ -124,8 +124,10 @@ class Record(BaseModel):
 
     @property
     def last_step(self) -> int | None:
-        """The last step of the training, or ``None`` if no epoch was finished."""
-        return self.history[-1].step if self.history else None
+        """The last step of the training, 0 of a run without one, ``None`` if no epoch is done."""
+        if self.history:
+            return self.history[-1].step
+        return 0 if self.scores else None
 
 
 def scoring_name(suite: Suite) -> str:

@@ -149,7 +149,7 @@ class Run:
             for key, switch in method.switches.items()
             if chosen[key] != switch.default
         )
-        of_method = method.deviating(chosen, self.suite.head, self.suite.neck.norm)
+        of_method = method.deviating(chosen, self.suite)
         return of_switches + of_method + self._first_weights() + of_row
 
     def _first_weights(self) -> tuple[str, ...]:
@@ -261,7 +261,7 @@ def _needed(suite: Suite, row: MethodEntry, need: Need) -> MethodEntry:
     """A needed run as if it were a row of the suite; it deviates as the row that needs it."""
     label, deviations, reason = need.method, dict(row.deviations), row.reason
     if need.scale != 1:
-        size = [need.scale * side for side in suite.input.size]
+        size = [int(need.scale * side) for side in suite.input.size]
         label = f"{label} {size[0]}x{size[1]}"
         deviations["input.size"], reason = size, f"the {need.role} of {row.label}"
     if row.deviations:

@@ -146,7 +146,7 @@ class Anchors(Section):
 
 
 class Regions(Section):
-    """Proposals of a two-stage head, and those of them that train its second stage.
+    """Proposals of a two-stage head, those that train its second stage, and its box losses.
 
     ``retinanet`` does not read them.
     """
@@ -161,6 +161,15 @@ class Regions(Section):
     """Proposals of an image that train the second stage; at most a quarter of them are objects."""
     channels: int = Field(1024, gt=0, le=2**16)
     """Width of the two fully connected layers of the second stage."""
+    rpn_beta: float = Field(0.0, ge=0)
+    """Knee of the proposals' smooth L1: the difference of encoded offsets below which it is
+    quadratic. The default 0 is plain L1; torchvision and Libra R-CNN's code have 1/9."""
+    box_beta: float = Field(0.0, ge=0)
+    """The same for the boxes of the second stage; a method with its own box loss does not read it.
+    The default 0 is plain L1; Fast R-CNN and Libra R-CNN's baseline have 1."""
+    box_weight: float = Field(1.0, gt=0)
+    """Factor of the box losses of both stages, also of a method's own. The default weighs them like
+    the losses of classes; TensorFlow's Faster R-CNN has 2."""
 
 
 class Warmup(Section):
