@@ -80,7 +80,7 @@ class HeadOptions:
     Attributes:
         channels: of the pyramid, if they differ from the suite's.
         anchors: of every level, instead of the suite's.
-        box_loss: loss of the positives' encoded boxes, instead of the head's L1.
+        box_loss: loss of the positives' encoded boxes, instead of the head's.
         sampler: chooses the regions that a second stage trains on, instead of a random choice.
         box_head: part of the second stage, instead of two fully connected layers.
         level_norm: whether the towers have separate batch normalisation for every level.
@@ -144,7 +144,7 @@ class Stage:
 
     Attributes:
         name: shown in the log and in the progress.
-        share: fraction of the suite's epochs; epochs are rounded up.
+        share: fraction of the suite's epochs; epochs are rounded up. 0 is no training at all.
         images_2x: whether its batches also carry the images at twice the size.
     """
 

@@ -23,6 +23,9 @@ KEYS = suite_keys()
 def dotted(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Every key of a suite file but those inside ``methods``."""
     for name, value in content.items():
+        if name == "init_classes":
+            yield "init_classes.CLASS"  # whose keys are classes
+            continue
         yield prefix + name
         if isinstance(value, dict):
             yield from dotted(value, f"{prefix}{name}.")

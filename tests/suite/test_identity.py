@@ -19,7 +19,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "anchors": {"smallest": 2.5, "octaves": 2, "ratios": [1.0]},
     "regions": {
         "pre_nms_top_n": 50, "nms": 0.6, "post_nms_top_n": 20, "batch_size_per_image": 16,
-        "channels": 16,
+        "channels": 16, "rpn_beta": 0.1, "box_beta": 1.0, "box_weight": 2.0,
     },
     "schedule": {
         "epochs": 4, "batch_size": 3, "optimizer": "adamw", "lr": 0.007, "momentum": 0.8,

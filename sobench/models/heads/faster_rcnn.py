@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -92,12 +93,13 @@ class FasterRCNNHead(nn.Module):
 
     First stage: an anchor is an object from an IoU of .7 and background below .3; an object also
     takes the anchors that it overlaps most, however little (MMDetection: from .3). 256 anchors of
-    an image, at most half of them objects, train with binary cross-entropy and L1.
+    an image, at most half of them objects, train with binary cross-entropy and smooth L1.
 
     Second stage: RoIAlign, two fully connected layers, softmax over a background (index 0) and the
     classes, and a box for each class. A region is an object from an IoU of .5 and background below.
-    At most a quarter of the sampled regions are objects; they train with cross-entropy and L1. The
-    objects of an image are among its regions.
+    At most a quarter of the sampled regions are objects; they train with cross-entropy and smooth
+    L1. The objects of an image are among its regions. The suite's ``regions`` hold the knee of
+    smooth L1 for each stage, by default 0 (plain L1), and the weight of both.
 
     All four losses are divided by the sampled anchors or regions of the batch, as in MMDetection.
     Proposals carry no gradient.
@@ -115,7 +117,7 @@ class FasterRCNNHead(nn.Module):
         self.strides = strides
         self.pooled_strides = pooled_strides(strides)
         self.anchor_spec = options.anchors or suite_anchors(config.anchors, len(strides))
-        self.box_loss = options.box_loss or smooth_l1
+        self.box_loss = options.box_loss or partial(smooth_l1, beta=config.regions.box_beta)
         self.sampler = options.sampler
         channels = options.channels or config.neck.channels
         self.rpn = RPNHead(channels, self.anchor_spec.num_anchors)
@@ -187,7 +189,8 @@ class FasterRCNNHead(nn.Module):
         objectness = F.binary_cross_entropy_with_logits(
             logits[sampled], positive[sampled].float(), reduction="sum"
         )
-        proposal = smooth_l1(offsets, encode(boxes, anchors, _RPN_STDS), positive)
+        settings, encoded = self.config.regions, encode(boxes, anchors, _RPN_STDS)
+        proposal = settings.box_weight * smooth_l1(offsets, encoded, positive, settings.rpn_beta)
         return {"objectness": objectness / num_sampled, "proposal": proposal / num_sampled}
 
     def region_loss(
@@ -199,7 +202,9 @@ class FasterRCNNHead(nn.Module):
         class_loss = F.cross_entropy(logits, samples.classes, reduction="sum")
         # Only the offsets of its object's class train on a region's box.
         predicted, positive = samples.class_offsets(offsets), samples.classes > 0
-        box_loss = self.box_loss(predicted, samples.offsets, positive)
+        box_loss = self.config.regions.box_weight * self.box_loss(
+            predicted, samples.offsets, positive
+        )
         num_samples = max(1, len(samples.classes))
         return {"class": class_loss / num_samples, "box": box_loss / num_samples}
 

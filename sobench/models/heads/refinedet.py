@@ -18,6 +18,7 @@ from sobench.models.parts.anchors import (
     suite_anchors,
 )
 from sobench.models.parts.boxes import decode
+from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
 from sobench.models.parts.pyramid import init_xavier
@@ -94,6 +95,13 @@ class RefineDetHead(nn.Module):
     def anchor_levels(self) -> tuple[AnchorLevel, ...]:
         """The anchors of each level, finest first."""
         return anchor_levels(self.strides, self.anchor_spec)
+
+    def class_layers(self) -> dict[str, ClassLayer]:
+        """The layers that predict classes: those of the ODM, since the ARM knows none."""
+        return {
+            f"odm.class_logits.{level}": ClassLayer(count, background=True)
+            for level, count in enumerate(anchors_by_level(self.odm.box_offsets))
+        }
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""

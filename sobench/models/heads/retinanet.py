@@ -12,6 +12,7 @@ from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput, refuse_options
 from sobench.models.parts.anchors import AnchorLevel, anchor_levels, grid_anchors, suite_anchors
 from sobench.models.parts.boxes import encode
+from sobench.models.parts.class_layers import ClassLayer
 from sobench.models.parts.losses import focal_loss, smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
 from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
@@ -83,6 +84,10 @@ class RetinaNetHead(nn.Module):
             "class_tower": class_tower,
             "box_tower": box_tower,
         }
+
+    def class_layers(self) -> dict[str, ClassLayer]:
+        """The layers that predict classes."""
+        return {"class_logits": ClassLayer(self.box_offsets.out_channels // 4)}
 
     def _at_strides(self, tower: list[Tensor]) -> list[Tensor]:
         """Enlarge the maps if ``upsample`` is on, and cut off cells that lie beyond the input."""

@@ -16,6 +16,7 @@ from sobench.models.parts.anchors import (
     anchor_levels,
     grid_anchors,
 )
+from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
 from sobench.models.parts.pyramid import init_xavier
@@ -64,6 +65,13 @@ class SSDHead(nn.Module):
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` default boxes of all maps, in the order of the flattened predictions."""
         return grid_anchors(output["logits"], self.strides, self.anchor_spec)
+
+    def class_layers(self) -> dict[str, ClassLayer]:
+        """The layers that predict classes."""
+        return {
+            f"class_logits.{level}": ClassLayer(count, background=True)
+            for level, count in enumerate(anchors_by_level(self.box_offsets))
+        }
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the batch's positives."""

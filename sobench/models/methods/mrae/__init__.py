@@ -32,6 +32,12 @@ METHOD = Method(
             2, (1, 2, 3), "level that the others are compared with", {"mode": "mrae"}
         ),
         "level": Switch(1, (1, 2, 3), "the only level that is used", {"mode": "hard"}),
+        "plain": Switch(
+            False,
+            (True, False),
+            "leave the only level at its own stride of 4, 8 or 16, neither lifted nor enlarged",
+            {"mode": "hard"},
+        ),
         "anchors": Switch(
             "suite",
             ("suite", "paper"),
@@ -45,7 +51,18 @@ METHOD = Method(
         ),
     },
     deviations=(
-        "one map of stride 4 instead of a pyramid",
+        When("one map of stride 4 instead of a pyramid", {"plain": False}),
+        *(
+            When(
+                f"one map of stride {4 * 2**index} instead of a pyramid",
+                {"plain": True, "level": index + 1},
+            )
+            for index in range(3)
+        ),
+        When(
+            "the level has the size and channels of MRAE's sum; the paper's baselines are plain",
+            {"mode": "hard", "plain": False},
+        ),
         When("no C5 of the backbone", {"mode": "mrae", "box_head": "fc"}),
         When("no C5 of the backbone", {"mode": "soft", "box_head": "fc"}),
         When("no C5 of the backbone", {"mode": "hard", "level": 3, "box_head": "fc"}),

@@ -9,8 +9,9 @@ four scales and three ratios from a clustering of the training boxes.
 
 Ours, where the paper is silent: the attention reads the backbone's maps before they are lifted;
 16x16 cells and 128 values for the vectors of ``mrae``; nearest-neighbour upsampling; a ``hard``
-level is lifted and upsampled as it would be in the sum, and the backbone ends with it. Anchors are
-four sides that double from the suite's smallest; ``anchors: paper`` clusters them by k-means
+level is lifted and upsampled as it would be in the sum (``plain`` leaves it as it is, at its own
+stride, like the paper's baselines), and the backbone ends with it. Anchors are four sides that
+double from the suite's smallest; ``anchors: paper`` clusters them by k-means
 (``parts/clusters.py``). A 1x1 convolution to the suite's channels fits the map to the
 suite's head. ``box_head: res5`` has none: its map feeds the proposals and, as in C4-style Faster
 R-CNN, the backbone's last stage as second stage (``res5.py``), which is how we read the paper.
@@ -151,6 +152,27 @@ class AttentionExtractor(nn.Module):
         return [self.output(attended)]
 
 
+class PlainLevel(nn.Module):
+    """The backbone's last map at its own stride; the baselines of section 4, Table 2.
+
+    Args:
+        inputs: channels of the map.
+        outputs: channels for the head; a 1x1 convolution gives them, unless there are as many.
+        norm: the suite's, behind that convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: str) -> None:
+        super().__init__()
+        self.output: nn.Module = nn.Identity()
+        if inputs != outputs:
+            self.output = convolution(inputs, outputs, 1, norm)
+        init_xavier(self)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """The backbone's maps -> the last of them."""
+        return [self.output(features[-1])]
+
+
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone without its last stage, one attention map, and the head of the suite."""
     last_stage = _pop_last_stage(backbone)
@@ -163,6 +185,9 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     levels, attention = _attention(channels, switches)
     for _ in channels[levels[-1] + 1 :]:
         backbone.pop_last_stage()
+    if switches["plain"]:
+        plain = PlainLevel(backbone.channels[-1], output or channels[-1], config.neck.norm)
+        return Detector(backbone, plain, build_head(config, backbone.strides[-1:], options))
     neck = AttentionExtractor(channels, levels, attention, output, config.neck.norm)
     return Detector(backbone, neck, build_head(config, _STRIDES, options))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sobench.suite.conditions import WITHOUT_CROPS, training_images_are_not_cropped
 from sobench.suite.methods import Method, Switch, When
 
 METHOD = Method(
@@ -39,5 +40,6 @@ METHOD = Method(
         "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
         "detect.top_k counts over the image, not over each level",
         When("batch normalisation in its new layers, on a ResNet", norm="none"),
+        When(WITHOUT_CROPS, where=training_images_are_not_cropped),
     ),
 )

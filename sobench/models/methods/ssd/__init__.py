@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sobench.suite.conditions import WITHOUT_CROPS, training_images_are_not_cropped
 from sobench.suite.methods import Method, Switch, SwitchValue, When
 from sobench.suite.sections import Suite
 
@@ -49,6 +50,7 @@ METHOD = Method(
             "own default boxes: shares of the input, as in the paper's models", {"anchors": "paper"}
         ),
         "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
+        When(WITHOUT_CROPS, where=training_images_are_not_cropped),
     ),
     rules=(paper_sizes_on_vgg16,),
 )

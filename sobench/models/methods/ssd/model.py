@@ -2,8 +2,8 @@
 
 On VGG-16 the network is the paper's SSD300 or SSD512, and the input must be 300x300 or 512x512.
 conv4_3 has an L2 normalisation, fc6 and fc7 are convolutions, and four or five extra stages follow.
-fc6 and fc7 start from Xavier weights, since VGG-16 weights for detectors come without its
-classifier.
+fc6 and fc7 start from every fourth unit of those of the classifier, or from Xavier weights where
+``backbone.weights`` has none.
 
 On ResNets the form is ours, for comparisons under uniform conditions: the sources are C3, C4 and
 C5, then extra stages as in the paper halve the map until it is a single cell; ``neck.norm: group``
@@ -27,7 +27,7 @@ from sobench.models.heads.ssd import SSDHead
 from sobench.models.parts.anchors import AnchorSpec, DefaultBoxes, suite_anchors
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import convolution, init_xavier
-from sobench.models.parts.vgg import L2Norm, convolutional_fc
+from sobench.models.parts.vgg import FcWeights, L2Norm, convolutional_fc, load_fc
 
 # Default-box sizes in pixels of the papers' models; the last one only widens the last level.
 _SIZES = {
@@ -79,9 +79,14 @@ class ExtraStages(nn.ModuleList):
 
 
 class VggSources(nn.Module):
-    """conv4_3, fc7 and the extra stages of SSD300 or SSD512; the paper's section 3."""
+    """conv4_3, fc7 and the extra stages of SSD300 or SSD512; the paper's section 3.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: side of the input.
+        fc: that fc6 and fc7 start from, instead of Xavier weights.
+    """
+
+    def __init__(self, size: int, fc: FcWeights | None = None) -> None:
         super().__init__()
         self.norm = L2Norm(512, 20.0)
         self.fc = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), *convolutional_fc(6))
@@ -96,6 +101,8 @@ class VggSources(nn.Module):
         self.extra = ExtraStages(1024, stages)
         self.channels = (512, 1024, *(stage[1] for stage in stages))
         init_xavier(self)
+        if fc is not None:
+            load_fc(self.fc, fc)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C2..C5 of VGG-16 -> source maps of strides 8, 16, ..."""
@@ -147,7 +154,7 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     if backbone.has_norm:
         neck = ResNetSources(backbone, config.size, config.neck.norm)
     else:
-        neck = VggSources(config.size[0])
+        neck = VggSources(config.size[0], backbone.fc)
     boxes: AnchorSpec | DefaultBoxes = suite_anchors(config.anchors, len(neck.strides))
     if switches["anchors"] == "paper":
         boxes = _paper_boxes(neck, config.size, switches["boxes"])

@@ -29,6 +29,7 @@ FORMS: list[dict[str, Any]] = [
     {"ftt": "espcn"},
     {"ftt": "nearest"},
     {"ftt_in": "out", "neck": {"norm": "group"}},
+    {"freeze_extension": True},
 ]
 
 

@@ -34,6 +34,11 @@ FORMS: list[dict[str, Any]] = [
     {"mode": "soft"},
     {"mode": "hard", "level": 1},
     {"mode": "hard", "level": 3},
+    {"mode": "hard", "level": 1, "plain": True},
+    {"mode": "hard", "level": 3, "plain": True, "neck": {"norm": "group"}},
+    {"head": "faster_rcnn", "mode": "hard", "level": 2, "plain": True},
+    {"head": "faster_rcnn", "mode": "hard", "level": 2, "plain": True, "box_head": "res5"},
+    {"head": "faster_rcnn", "mode": "hard", "level": 3, "plain": True, "box_head": "res5"},
     {"head": "faster_rcnn"},
     {"head": "faster_rcnn", "box_head": "res5"},
 ]
