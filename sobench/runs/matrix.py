@@ -124,8 +124,9 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
 def _check_data(runs: Sequence[Run], callback: MatrixProgressCallback) -> None:
     """Check each data set that is to be trained on, once and before anything is trained."""
     # This reads the annotations once more than the runs do, and nothing where all is done.
-    for spec, limit in dict.fromkeys((run.suite.dataset, run.limit) for run in runs):
-        for warning in checked_splits(spec, limit)[1]:
+    parts = ((run.suite.dataset, run.limit, run.holdout) for run in runs)
+    for spec, limit, holdout in dict.fromkeys(parts):
+        for warning in checked_splits(spec, limit, holdout)[1]:
             callback.warn(warning)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from sobench.suite.methods import get_method, method_names
 from sobench.suite.problems import check_keys, first_problem
 from sobench.suite.section import LONGEST_PATH
 from sobench.suite.sections import MethodEntry, Suite
+from sobench.suite.tuned import Choice, overlapping, read_choices
 from sobench.text import quoted, shortened
 from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
-    "protocol", "engine", "evaluate_every", "eval_sizes", "methods",
+    "protocol", "engine", "evaluate_every", "eval_sizes", "tuned", "methods",
 )  # fmt: skip
 """Keys from which no row may deviate, or the rows could no longer be compared."""
 
@@ -62,38 +64,55 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
     check_keys(content, Suite, "", str(path))
     suite = _validate(content, str(path))
     # Deviations are applied only when a run is planned; a wrong one is an error of the file.
+    choices = read_choices(suite)
     for entry in suite.methods:
-        with_deviations(suite, entry, path)
+        with_deviations(suite, entry, path, choices.get(entry.label))
     return suite
 
 
-def with_deviations(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
+def with_deviations(
+    suite: Suite, entry: MethodEntry, path: Path, choice: Choice | None = None
+) -> Suite:
     """The suite as this row runs it: with the row's declared deviations in place of its values.
+
+    Args:
+        path: names the suite in errors.
+        choice: further values that were chosen for the row, or that are tried.
 
     Raises:
         SuiteError: a deviation is unknown, wrong, or of a key that must be the same for all rows;
-            or the method does not work with this head, these switches or settings. A method whose
-            package is broken is no error of the suite: see ``Run.defect``.
+            or it is of a key that the choice has too; or the method does not work with this head,
+            these switches or settings. A method whose package is broken is no error of the suite:
+            see ``Run.defect``.
     """
     place = f"{path}: methods: {entry.label}"
-    row_suite = _deviating_suite(suite, entry, f"{place}: deviations")
+    row_suite = _deviating_suite(suite, entry.deviations, f"{place}: deviations")
+    if choice is not None:
+        source = f"{choice.source}: {entry.label}"
+        for key in choice.values:
+            if own := overlapping(key, entry.deviations):
+                raise SuiteError(
+                    f"{source}: {shortened(key)}: the row has the deviation {shortened(own)}; "
+                    "take it out, or leave the row untuned"
+                )
+        row_suite = _deviating_suite(row_suite, choice.values, source)
     problem = get_method(entry.name).problem(entry.switches, row_suite)
     if problem:
         raise SuiteError(f"{place}: {problem}")
     return row_suite
 
 
-def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
-    """The suite with a row's deviations, not yet checked by the row's method.
+def _deviating_suite(suite: Suite, deviations: Mapping[str, Any], source: str) -> Suite:
+    """The suite with other values by their dotted keys, not yet checked by a row's method.
 
     A row with another head takes that head's anchors wherever the suite has those of its own head.
     """
-    if not entry.deviations:
+    if not deviations:
         return suite
     content = suite.model_dump(mode="json")
-    if "head" in entry.deviations:
+    if "head" in deviations:
         content["anchors"] = _anchors_beyond_head(suite)
-    for key, value in entry.deviations.items():
+    for key, value in deviations.items():
         if str(key).partition(".")[0] in _SAME_FOR_ALL:
             raise SuiteError(
                 f"{source}: {shortened(key)} must be the same for every row; "
@@ -136,23 +155,27 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
     """The content with relative paths made absolute, except those that begin with $ or ~."""
 
     def make_absolute(section_name: str, key: str, words: tuple[str, ...] = ()) -> None:
-        section = content.get(section_name)
+        section = content.get(section_name) if section_name else content
         if not isinstance(section, dict) or not isinstance(section.get(key), str):
             return
-        value = section[key]
+        value, name = section[key], f"{section_name}.{key}".removeprefix(".")
         if value in words or value.startswith(("/", "~", "$")) or len(value) > LONGEST_PATH:
             return
         try:
-            content[section_name] = section | {key: str((folder / value).resolve())}
+            absolute = str((folder / value).resolve())
         except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
             raise SuiteError(
-                f"{section_name}.{key}: {shown(value)} is not a usable path ({reason_of(error)}); "
+                f"{name}: {shown(value)} is not a usable path ({reason_of(error)}); "
                 "name another one"
             ) from None
+        content.update(
+            {section_name: section | {key: absolute}} if section_name else {key: absolute}
+        )
 
     content = dict(content)
     make_absolute("dataset", "root")
     make_absolute("backbone", "weights", ("none", "imagenet"))
+    make_absolute("", "tuned", ("none",))
     return content
 
 

@@ -277,6 +277,11 @@ class Suite(Section):
     eval_sizes: tuple[tuple[Side, Side], ...] = Field((), max_length=50)
     """Further input sizes, written as ``input.size``, at which every trained network is tested. By
     default it is tested at ``input.size`` alone."""
+    tuned: FilePath = "none"
+    """File that ``sobench tune`` wrote, of values that were chosen for single rows on held-out
+    training images; they take the place of the suite's and are printed with the row. A relative
+    path is relative to the suite file; ``${VAR}`` and ``~`` work. With ``none`` every row has the
+    suite's values."""
     methods: tuple[MethodEntry, ...] = Field(min_length=1, max_length=200)
     """Rows of the leaderboard."""
 

@@ -169,8 +169,8 @@ def train_step(
         precision: ``fp32`` or ``bf16``.
 
     Returns:
-        the loss parts by name, their sum as ``total``, and the scalars that the method logs; and the
-        L2 norm of the gradient over all weights before it is clipped.
+        the loss parts by name, their sum as ``total``, and the scalars that the method logs; and
+        the L2 norm of the gradient over all weights before it is clipped.
     """
     device = detector.mean.device
     batch = batch.to(device)
@@ -181,10 +181,9 @@ def train_step(
         parts: dict[str, Tensor] = detector(batch.images, batch.targets, batch.images_2x)
     total = torch.stack(list(parts.values())).sum()
     total.backward()  # type: ignore[no-untyped-call]
-    weights = [weight for weight in detector.parameters() if weight.grad is not None]
-    norm = get_total_norm([weight.grad for weight in weights])
+    norm = get_total_norm([w.grad for w in detector.parameters() if w.grad is not None])
     if clip_norm is not None:
-        clip_grads_with_norm_(weights, clip_norm, norm)
+        clip_grads_with_norm_(detector.parameters(), clip_norm, norm)
     optimizer.step()
     # One copy to the host for all of them, which is also where the device is waited for.
     logged = parts | {"total": total} | detector.log_vars
