@@ -85,7 +85,7 @@ def csv(board: Leaderboard) -> str:
     """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<name>``."""
     by_class = board.per_class.set_index("method").add_prefix("AP:")
     table = board.table.join(by_class, on="method")
-    table["learning_rate"] = table["method"].map(lambda label: board.learning_rates[label])
+    table["learning_rate"] = table["method"].map(board.learning_rates)
     for name, value in board.provenance.items():
         table[f"provenance:{name}"] = value
     text: str = table.map(_csv_cell).rename(columns=_csv_cell).to_csv(index=False)
