@@ -111,8 +111,8 @@ def _kept_rows(path: Path, suite: Suite) -> dict[str, TunedRow]:
         content = read_tuned(path)
     except FileNotFoundError:
         return {}
-    except SuiteError as error:
-        raise RequestError(f"is there and holds no chosen values: {error}\n{way_out}") from None
+    except SuiteError:
+        raise RequestError(f"{path}: is there and holds no chosen values; {way_out}") from None
     if content.suite != suite.name:
         raise RequestError(f"{path}: is of suite {content.suite}, not {suite.name}; {way_out}")
     labels = {entry.label for entry in suite.methods}

@@ -11,7 +11,7 @@ from sobench.metrics.table import score_metrics
 from sobench.runs.state import States
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.tuned import TrialResult, TunedRow
+from sobench.suite.tuned import TrialResult, TunedRow, values_text
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class RowTuning:
         chosen: the trial with the highest mean over the seeds, of equal ones the first; ``None`` if
             ``problem`` says why there is none.
         at_end: keys whose chosen value is the smallest or largest that was tried.
+        undone: trials of which a training has failed, or has not come to its end.
     """
 
     label: str
@@ -32,6 +33,7 @@ class RowTuning:
     chosen: TrialResult | None = None
     at_end: tuple[str, ...] = ()
     problem: str = ""
+    undone: tuple[TrialResult, ...] = ()
 
 
 def tune_rows(runs: Sequence[Run], states: States) -> list[RowTuning]:
@@ -82,7 +84,9 @@ def _tune(label: str, metric: str, runs: Sequence[Run], states: States) -> RowTu
         state = states[failed[0].settings_id]
         reason = f"{failed[0].name} {state.name}: {state.reason}".removesuffix(": ")
         problem = f"{len(failed)} of {len(runs)} trainings are not done ({reason})"
-        return RowTuning(label, metric, trials, problem=problem)
+        texts = {run.choice.text for run in failed if run.choice}
+        undone = tuple(trial for trial in trials if values_text(trial.values) in texts)
+        return RowTuning(label, metric, trials, problem=problem, undone=undone)
     scored = [(trial.score, trial) for trial in trials if trial.score is not None]
     if not scored:
         return RowTuning(label, metric, trials, problem="every trial diverged; try smaller values")

@@ -29,7 +29,7 @@ def print_tuning(
         [
             tuning.label,
             *(as_written(trial.values[key]) for key in keys),
-            _score(trial),
+            "not done" if trial in tuning.undone else _score(trial),
             "yes" if trial == tuning.chosen else "",
         ]
         for tuning in tunings
