@@ -163,15 +163,8 @@ class Run:
         of_method = method.deviating(chosen, self.suite.head, self.suite.neck.norm)
         origin = self.entry.init_from
         of_weights = (f"starts from the weights of {origin}",) if origin else ()
-        choice = self.choice
-        of_choice = (
-            ()
-            if choice is None
-            else tuple(
-                f"{key}: {as_written(value)} ({choice.origin})"
-                for key, value in choice.values.items()
-            )
-        )
+        values, why = (self.choice.values, self.choice.origin) if self.choice else ({}, "")
+        of_choice = tuple(f"{key}: {as_written(value)} ({why})" for key, value in values.items())
         return of_switches + of_method + of_weights + of_row + of_choice
 
 

@@ -53,6 +53,20 @@ def test_chosen_values_take_the_place_of_the_suites_and_are_printed(tmp_path: Pa
     assert (runs["pafpn"].deviations, runs["pafpn"].learning_rate) == ((), "the suite's")
 
 
+def test_a_rate_of_a_row_itself_is_not_called_the_suites(tmp_path: Path) -> None:
+    slow = {"name": "fpn", "deviations": {"schedule.lr": 0.1, "reason": "a study"}}
+    decayed = tuned_row(
+        chosen={"schedule.weight_decay": 0.1},
+        trials=[{"values": {"schedule.weight_decay": 0.1}, "scores": [0.2]}],
+    )
+    runs = planned(tmp_path, {"pafpn": decayed}, methods=[slow, "pafpn"])
+    assert runs["fpn"].learning_rate == "a deviation of the row (a study)"
+    assert runs["pafpn"].learning_rate == "the suite's"
+    assert runs["pafpn"].deviations == (
+        "schedule.weight_decay: 0.1 (chosen from 1 on 10 held-out training images)",
+    )
+
+
 def test_options_of_the_trials_are_printed(tmp_path: Path) -> None:
     row = tuned_row(held_out=1, options=["--epochs 3", "--limit 9"])
     run = planned(tmp_path, {"fpn": row})["fpn"]
