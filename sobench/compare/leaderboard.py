@@ -44,6 +44,7 @@ class Leaderboard:
         sizes: a row for each method and further input size: ``method``, ``input``, ``seeds``, and
             metrics as in ``table``; empty if the suite has no ``eval_sizes``.
         deviations: label -> the differences from the suite.
+        learning_rates: label -> where its learning rate is from, such as ``the suite's``.
         missing: rows without a result, with the reason.
         provenance: line by line.
         notes: cautions for reading the ranks.
@@ -55,6 +56,7 @@ class Leaderboard:
     per_class: pd.DataFrame
     sizes: pd.DataFrame
     deviations: dict[str, tuple[str, ...]]
+    learning_rates: dict[str, str]
     missing: dict[str, str]
     provenance: dict[str, str]
     notes: tuple[str, ...]
@@ -115,6 +117,7 @@ def build(runs: Sequence[Run], states: States, notes: tuple[str, ...] = ()) -> L
         per_class=pd.DataFrame([_class_row(label, results[label]) for label in labels]),
         sizes=pd.DataFrame(_size_rows(runs, states, labels, metrics)),
         deviations={run.entry.label: told for run in runs if (told := _deviations(run, states))},
+        learning_rates={run.entry.label: run.learning_rate for run in runs},
         missing=_missing(runs, states),
         provenance=_provenance(runs, [r for of_row in results.values() for r in of_row]),
         notes=notes + _notes(runs, states, results),
@@ -252,6 +255,10 @@ def _notes(
     ]
     if damaged:
         notes.append(f"left out, because their records do not count: {', '.join(damaged)}")
+    trials = {run.entry.label: run.choice.trials if run.choice else 0 for run in runs}
+    if len({*trials.values()}) > 1:
+        numbers = ", ".join(f"{label} {number}" for label, number in trials.items())
+        notes.append(f"rows were tuned with different numbers of trials: {numbers}")
     if min(map(len, results.values())) < 2:
         notes.append("one seed: ranks are not tested, close ones may be chance")
     records = [result.record for of_row in results.values() for result in of_row]

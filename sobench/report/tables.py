@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from sobench.compare.leaderboard import Leaderboard
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
+from sobench.suite.tuned import learning_rate_lines
 from sobench.text import printable
 
 
@@ -61,10 +62,11 @@ def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 
 def remarks(board: Leaderboard) -> list[str]:
-    """The lines beneath all tables: notes, deviations, missing runs, provenance."""
+    """The lines beneath all tables: notes, deviations, learning rates, missing runs, provenance."""
     lines = list(board.notes)
     for label, deviations in board.deviations.items():
         lines += [f"{label} deviates: {deviation}" for deviation in deviations]
+    lines += learning_rate_lines(board.learning_rates)
     lines += [f"{name}: {reason}" for name, reason in board.missing.items()]
     return lines + [f"{name}: {value}" for name, value in board.provenance.items() if value]
 
@@ -83,6 +85,7 @@ def csv(board: Leaderboard) -> str:
     """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<name>``."""
     by_class = board.per_class.set_index("method").add_prefix("AP:")
     table = board.table.join(by_class, on="method")
+    table["learning_rate"] = table["method"].map(board.learning_rates)
     for name, value in board.provenance.items():
         table[f"provenance:{name}"] = value
     text: str = table.map(_csv_cell).rename(columns=_csv_cell).to_csv(index=False)
@@ -98,6 +101,7 @@ def as_json(board: Leaderboard) -> str:
         "per_class_ap": _records(board.per_class),
         "sizes": _records(board.sizes),
         "deviations": board.deviations,
+        "learning_rates": board.learning_rates,
         "missing": board.missing,
         "provenance": board.provenance,
         "notes": board.notes,

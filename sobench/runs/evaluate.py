@@ -10,8 +10,6 @@ import torch
 
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset
-from sobench.data.fingerprint import check_unchanged
-from sobench.data.load import load
 from sobench.errors import DataError, RunError
 from sobench.metrics import coco
 from sobench.metrics.detections import read_rows, write_rows
@@ -20,6 +18,7 @@ from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.detect import detect
 from sobench.runs.folder import RunFolder, size_name
 from sobench.runs.record import Record
+from sobench.runs.splits import cache_name, check_data_unchanged, load_split
 from sobench.runs.state import has_detections
 from sobench.runs.weights import build_network, trained_weights, with_input_size
 from sobench.suite.plan import Run
@@ -59,13 +58,13 @@ def score_sizes(
     untested = [size for size in suite.eval_sizes if not outcome.tested_by(suite, size)]
     if not untested:
         return
-    folder, dataset = RunFolder.of(run, results), load(suite.dataset, "val").first(run.limit)
+    folder, dataset = RunFolder.of(run, results), load_split(run, "val")
     undetected = [size for size in untested if not has_detections(folder, outcome, size)]
     # Weights and training boxes, which anchors may be fitted to, only if there is a use for them.
     if undetected:
-        training = load(suite.dataset, "train").first(run.limit)
+        training = load_split(run, "train")
         weights = trained_weights(run, results)
-    check = partial(check_unchanged, suite.dataset, run.data)
+    check = partial(check_data_unchanged, run)
     check()
     for size in untested:
         path = folder.detections(size)
@@ -74,8 +73,9 @@ def score_sizes(
             detector.load_state_dict(weights)
             settings = with_input_size(suite, size).input
             images = cached_images(
-                dataset, "val", run.data, settings, callback.on_images, callback.warn, check
-            )
+                dataset, cache_name(run, "val"), run.data, settings,
+                callback.on_images, callback.warn, check,
+            )  # fmt: skip
             detections = detect(
                 detector, images, dataset, settings, batch_size=suite.schedule.batch_size,
                 precision=suite.precision, on_images=callback.on_images,

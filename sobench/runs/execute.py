@@ -15,8 +15,6 @@ from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.check import check_splits
 from sobench.data.dataset import Dataset, Images
-from sobench.data.fingerprint import check_unchanged
-from sobench.data.load import load
 from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
 from sobench.environment import describe
@@ -34,6 +32,7 @@ from sobench.runs.detect import detect
 from sobench.runs.evaluate import delete_size_detections, score_sizes, score_stored
 from sobench.runs.folder import RunFolder
 from sobench.runs.record import Epoch, Record
+from sobench.runs.splits import cache_name, check_data_unchanged, load_split
 from sobench.runs.weights import build_network, trained_network
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -93,8 +92,8 @@ def rescore(
     folder = RunFolder.of(run, results)
     try:
         if outcome.scored_by(run.suite) is None:
-            dataset = load(run.suite.dataset, "val").first(run.limit)
-            check_unchanged(run.suite.dataset, run.data)
+            dataset = load_split(run, "val")
+            check_data_unchanged(run)
             stored = folder.detections()
             scores = score_stored(run, dataset, stored, outcome.digests[stored.name])
             outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
@@ -230,14 +229,15 @@ def _with_sizes(
 
 def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, LoadedSplit]:
     names: tuple[Split, Split] = ("train", "val")
-    check = partial(check_unchanged, run.suite.dataset, run.data)
+    check = partial(check_data_unchanged, run)
     splits = []
     for name in names:
         callback.on_stage(f"read {name} images")
-        dataset = load(run.suite.dataset, name).first(run.limit)
+        dataset = load_split(run, name)
         images = cached_images(
-            dataset, name, run.data, run.suite.input, callback.on_images, callback.warn, check
-        )
+            dataset, cache_name(run, name), run.data, run.suite.input,
+            callback.on_images, callback.warn, check,
+        )  # fmt: skip
         splits.append(LoadedSplit(dataset, images))
     check()  # the annotations too
     train_split, val_split = splits
@@ -272,10 +272,10 @@ def _training_data(
     if any(stage.images_2x for stage in detector.stages):
         callback.on_stage("read train images at twice the size")
         settings = at_double_size(suite.input)
-        check = partial(check_unchanged, suite.dataset, run.data)
         images_2x = cached_images(
-            split.dataset, "train", run.data, settings, callback.on_images, callback.warn, check
-        )
+            split.dataset, cache_name(run, "train"), run.data, settings,
+            callback.on_images, callback.warn, partial(check_data_unchanged, run),
+        )  # fmt: skip
     workers = loader_workers(device)
     return TrainingData(split.dataset, split.images, suite.input, suite.augment, images_2x, workers)
 

@@ -125,8 +125,9 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
 def _check_data(runs: Sequence[Run], callback: MatrixProgressCallback) -> None:
     """Check each data set that is to be trained on, once and before anything is trained."""
     # This reads the annotations once more than the runs do, and nothing where all is done.
-    for spec, limit in dict.fromkeys((run.suite.dataset, run.limit) for run in runs):
-        splits, warnings = checked_splits(spec, limit)
+    parts = ((run.suite.dataset, run.limit, run.holdout) for run in runs)
+    for spec, limit, holdout in dict.fromkeys(parts):
+        splits, warnings = checked_splits(spec, limit, holdout)
         for warning in warnings:
             callback.warn(warning)
         for run in runs:

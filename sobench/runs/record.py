@@ -55,7 +55,12 @@ class Cost(BaseModel):
 
 
 class Epoch(BaseModel):
-    """One line of the learning curve."""
+    """One line of the learning curve.
+
+    Attributes:
+        grad_norm, grad_norm_max: mean and greatest L2 norm of the gradient over all weights before
+            it was clipped; not known of trainings by earlier versions, or if it overflowed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,6 +68,8 @@ class Epoch(BaseModel):
     stage: str = "train"
     step: int
     losses: dict[str, float]
+    grad_norm: float | None = None
+    grad_norm_max: float | None = None
     ap: float | None = None
     ap50: float | None = None
 

@@ -318,6 +318,11 @@ class Suite(Section):
     init_classes: dict[Label, Label] = Field(default_factory=dict)
     """Class of the data set -> class of the weights of ``init_from``, such as ``sofa: couch``, for
     those whose names differ. By default a class takes the weights of the one of its name."""
+    tuned: FilePath = "none"
+    """File that ``sobench tune`` wrote, of values that were chosen for single rows on held-out
+    training images; they take the place of the suite's and are printed with the row. A relative
+    path is relative to the suite file; ``${VAR}`` and ``~`` work. With ``none`` every row has the
+    suite's values."""
     methods: tuple[MethodEntry, ...] = Field(min_length=1, max_length=200)
     """Rows of the leaderboard."""
 
