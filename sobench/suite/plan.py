@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import RequestError, did_you_mean
+from sobench.suite.further_tests import without_further_tests
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, get_method
 from sobench.suite.reader import with_deviations
@@ -215,7 +216,7 @@ def _resolved(
     # their own input size alone.
     for need in get_method(entry.name).needs:
         if need.switches.items() <= entry.switches.items():
-            need_suite = row_suite.model_copy(update={"eval_sizes": ()})
+            need_suite = without_further_tests(row_suite)
             need_entry = _needed(row_suite, entry, need)
             requires.append((need.role, _resolved(need_suite, need_entry, *seed_and_data)))
     # The row that this one starts from has the suite without this row's deviations.

@@ -25,7 +25,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 _LONGEST_CHAIN = 20
 """Rows that start from one another's weights, each trained after the one before."""
 
-Side = Annotated[int, Field(ge=32, le=16384)]
+_SHORTEST, _LONGEST = 32, 16384
+
+Side = Annotated[int, Field(ge=_SHORTEST, le=_LONGEST)]
 """A side of the network's input in pixels."""
 
 
@@ -208,6 +210,35 @@ class Detect(Section):
     """Detections of an image that are kept, best first; at least as many as the protocol scores."""
 
 
+class MultiScale(Section):
+    """A further test that sees every image at several input sizes.
+
+    The candidates of all (boxes before the suppression, ``detect.top_k`` of each size) are mapped
+    back to the image, joined, and suppressed once, with the settings of ``detect``.
+    """
+
+    scales: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field((), max_length=10)
+    """Factors of ``input.size``, rounded to pixels; 1 is the input itself. By default there is no
+    such test."""
+    flip: bool = False
+    """Whether the mirror image of every input is tested as well. By default it is not."""
+
+    @model_validator(mode="after")
+    def _joins(self) -> Self:
+        if self.flip and not self.scales:
+            raise ValueError("flip: has no effect without scales; write scales: [1]")
+        if len(self.scales) == 1 and not self.flip:
+            raise ValueError(
+                "scales: one joins nothing; write several, or flip: true, or use eval_sizes"
+            )
+        return self
+
+    def sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """The input sizes (height, width) that the scales make of ``size``, in their order."""
+        height, width = size
+        return tuple((round(scale * height), round(scale * width)) for scale in self.scales)
+
+
 class MethodEntry(Section):
     """One row of ``methods``: a method, and its differences from the suite and from its defaults.
 
@@ -277,6 +308,13 @@ class Suite(Section):
     eval_sizes: tuple[tuple[Side, Side], ...] = Field((), max_length=50)
     """Further input sizes, written as ``input.size``, at which every trained network is tested. By
     default it is tested at ``input.size`` alone."""
+    multi_scale: MultiScale = MultiScale()
+    """A further test of every trained network at several input sizes together. A row may deviate
+    from it, or with ``multi_scale: {}`` do without."""
+    keep_background: tuple[Annotated[float, Field(gt=0, le=10**6)], ...] = Field((), max_length=50)
+    """Further tests on val images of which only the annotated objects and the background around
+    them are kept: boxes with the object's centre and aspect ratio, and so many times its area; 1
+    keeps the objects alone. The rest is blanked with the mean colour. By default there are none."""
     methods: tuple[MethodEntry, ...] = Field(min_length=1, max_length=200)
     """Rows of the leaderboard."""
 
@@ -317,6 +355,17 @@ class Suite(Section):
                 raise ValueError(f"eval_sizes: write [shorter, longer], not {shown(size)}")
             if self.eval_sizes.count(size) > 1:
                 raise ValueError(f"eval_sizes: {shown(size)} is given twice; leave one out")
+        if len(set(self.keep_background)) != len(self.keep_background):
+            raise ValueError(f"keep_background: {shown(self.keep_background)}: leave out the twin")
+        sizes = self.multi_scale.sizes(self.input.size)
+        for scale, size in zip(self.multi_scale.scales, sizes, strict=True):
+            if not _SHORTEST <= min(size) <= max(size) <= _LONGEST:
+                raise ValueError(
+                    f"multi_scale.scales: {scale:g} makes an input of {shown(size)}; "
+                    f"sides must be {_SHORTEST} to {_LONGEST}"
+                )
+            if sizes.count(size) > 1:
+                raise ValueError(f"multi_scale.scales: two make {shown(size)}; leave one out")
         return self
 
     @model_validator(mode="after")

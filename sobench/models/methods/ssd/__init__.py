@@ -19,6 +19,7 @@ def paper_sizes_on_vgg16(switches: Mapping[str, SwitchValue], suite: Suite) -> s
     if suite.backbone.name != "vgg16":
         return ""
     sizes = [("input.size", suite.input.size), *(("eval_sizes", x) for x in suite.eval_sizes)]
+    sizes += [("multi_scale.scales", x) for x in suite.multi_scale.sizes(suite.input.size)]
     for key, size in sizes:
         height, width = input_shape(suite.input.model_copy(update={"size": size}))
         if height != width or height not in PAPER_SIZES:
