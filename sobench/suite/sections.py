@@ -355,8 +355,9 @@ class Suite(Section):
                 raise ValueError(f"eval_sizes: write [shorter, longer], not {shown(size)}")
             if self.eval_sizes.count(size) > 1:
                 raise ValueError(f"eval_sizes: {shown(size)} is given twice; leave one out")
-        if len(set(self.keep_background)) != len(self.keep_background):
-            raise ValueError(f"keep_background: {shown(self.keep_background)}: leave out the twin")
+        for times in self.keep_background:
+            if self.keep_background.count(times) > 1:
+                raise ValueError(f"keep_background: {times:g} is given twice; leave one out")
         sizes = self.multi_scale.sizes(self.input.size)
         for scale, size in zip(self.multi_scale.scales, sizes, strict=True):
             if not _SHORTEST <= min(size) <= max(size) <= _LONGEST:
