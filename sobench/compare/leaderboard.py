@@ -249,8 +249,7 @@ def _notes(
     ]
     if damaged:
         notes.append(f"left out, because their records do not count: {', '.join(damaged)}")
-    tested = [test for run in runs for test in states[run.settings_id].tested]
-    notes += dict.fromkeys(test.remark for test in tested if test.remark)
+    notes += _remarks_on_tests(runs, states)
     if min(map(len, results.values())) < 2:
         notes.append("one seed: ranks are not tested, close ones may be chance")
     records = [result.record for of_row in results.values() for result in of_row]
@@ -260,6 +259,20 @@ def _notes(
     if len({environment.code for environment in environments}) > 1:
         notes.append("several versions of the code: see provenance")
     return tuple(notes)
+
+
+def _remarks_on_tests(runs: Sequence[Run], states: States) -> list[str]:
+    """What the further tests of the table are, with the rows' names where rows differ in it."""
+    labels: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        for test in states[run.settings_id].tested:
+            if test.remark:
+                labels[test.key][test.remark].append(run.entry.label)
+    return [
+        f"{remark} ({_several(of_rows)})" if len(remarks) > 1 else remark
+        for remarks in labels.values()
+        for remark, of_rows in remarks.items()
+    ]
 
 
 def _several(values: Sequence[str]) -> str:

@@ -77,10 +77,10 @@ def _check_training(run: Run, weights: dict[tuple[str, str], RequestError | None
 
 def _check_test(run: Run, test: FurtherTest) -> None:
     """Check that a row can do a further test."""
-    suite, entry = run.suite, run.entry
+    suite, entry, why = run.suite, run.entry, f"{test.key}: {test.value}"
     if test.is_merged:
-        check_candidates(suite, entry, test.key)
+        check_candidates(suite, entry, why)
     for size in test.inputs:
         resized = with_input_size(suite, size)
-        check_detector(resized, entry, test.key)
-        check_fits(resized, entry, suite, entry, test.key)
+        check_detector(resized, entry, why)
+        check_fits(resized, entry, suite, entry, why)

@@ -15,7 +15,8 @@ class FurtherTest:
         name: in records and in the names of files. With the settings of the run it says all that
             the result depends on, so a test that was changed is another test.
         title: on leaderboards.
-        key: of the suite, with what it asks for; in messages.
+        key: of the suite, that asks for it.
+        value: of that key, as messages have it.
         inputs: (height, width), as ``input.size``, that images are resized to; the candidates of
             several are suppressed together.
         flip: whether mirror images are tested as well, and suppressed together with the others.
@@ -27,6 +28,7 @@ class FurtherTest:
     name: str
     title: str
     key: str
+    value: str
     inputs: tuple[tuple[int, int], ...]
     flip: bool = False
     keep_background: float | None = None
@@ -41,7 +43,7 @@ class FurtherTest:
 def further_tests(suite: Suite) -> tuple[FurtherTest, ...]:
     """The tests that a suite asks for beside that of its input, in the order of its table."""
     tests = [
-        FurtherTest(size_name(size), size_name(size), f"eval_sizes: {list(size)}", (size,))
+        FurtherTest(size_name(size), size_name(size), "eval_sizes", str(list(size)), (size,))
         for size in suite.eval_sizes
     ]
     if suite.multi_scale.scales:
@@ -65,18 +67,19 @@ def _multi_scale(suite: Suite) -> FurtherTest:
     settings = suite.multi_scale
     inputs = settings.sizes(suite.input.size)
     name = "+".join(map(size_name, inputs)) + ("-flip" if settings.flip else "")
+    title = "multi-scale" if len(inputs) > 1 else "with its mirror image"
     scales = ", ".join(f"{scale:g}" for scale in settings.scales)
     mirrored = ", also mirrored" if settings.flip else ""
     return FurtherTest(
-        name, "multi-scale", f"multi_scale.scales: {list(settings.scales)}", inputs, settings.flip,
-        remark=f"multi-scale: inputs of {scales} times the row's input.size{mirrored}; "
-        "the candidates of all are suppressed together",
+        name, title, "multi_scale.scales", f"[{scales}]", inputs, settings.flip,
+        remark=f"{title}: inputs of {scales} times the row's input.size{mirrored}; the candidates "
+        "of all are suppressed together",
     )  # fmt: skip
 
 
 def _blanked(suite: Suite, times: float) -> FurtherTest:
     return FurtherTest(
-        f"background-{times}", f"background x{times:g}", f"keep_background: {times:g}",
+        f"background-{times}", f"background x{times:g}", "keep_background", f"{times:g}",
         (suite.input.size,), keep_background=times,
         remark="background xK: uses the annotations of val, of which only boxes of K times the "
         "objects' area are shown; it tells how much context counts, and is no detection result",

@@ -13,6 +13,7 @@ from sobench.errors import RequestError
 from sobench.metrics.detections import read_rows
 from sobench.report import tables
 from sobench.runs.state import state_of
+from sobench.suite.further_tests import further_tests
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.records import isolate
 from tests.runs.matrices import board_of, matrix, planned, small
@@ -71,6 +72,9 @@ def test_other_scales_are_another_test(tmp_path: Path) -> None:
     recorder, records = matrix(plain, tmp_path)
     assert recorder.trained == []
     assert list(records["fpn"].sizes) == ["32x32+64x64-flip", "32x32+64x64"]
+    (alone,) = further_tests(small("fpn", multi_scale={"scales": [1], "flip": True}))
+    assert (alone.name, alone.title) == ("32x32-flip", "with its mirror image")
+    assert alone.is_merged
 
 
 def test_a_row_may_be_tested_at_other_scales_or_at_none(tmp_path: Path) -> None:
@@ -88,11 +92,14 @@ def test_a_row_may_be_tested_at_other_scales_or_at_none(tmp_path: Path) -> None:
     assert names == {"fpn": ["32x32+64x64-flip"], "other": ["32x32+48x48-flip"], "ssd": []}
     board = board_of(suite, records.values())
     assert sorted(board.sizes["method"]) == ["fpn", "other"]
+    remarks = [note for note in board.notes if note.startswith("multi-scale: ")]
+    assert [note.rpartition(" ")[2] for note in remarks] == ["(fpn)", "(other)"]
+    assert "inputs of 1, 1.5 times" in remarks[1]
     assert not board.missing
 
 
 def test_a_row_that_cannot_be_joined_is_refused_first(tmp_path: Path) -> None:
-    words = r"ssd: multi_scale\.scales: \[1\.0, 8\.0\]: the weights of ssd do not fit:\n"
+    words = r"ssd: multi_scale\.scales: \[1, 8\]: the weights of ssd do not fit:\n"
     with pytest.raises(RequestError, match=words):
         matrix(small("ssd", multi_scale={"scales": [1, 8]}), tmp_path)
     assert not (tmp_path / "tiny").exists()
@@ -130,7 +137,7 @@ def test_a_head_without_candidates_is_refused_unless_its_row_does_without(
         tmp_path, monkeypatch, {"my_package/__init__.py": row, "my_package/model.py": NO_CANDIDATES}
     )
     words = (
-        r"my_neck: multi_scale.scales: \[1.0, 2.0\]: the head of my_neck of my-package 1.2 has no "
+        r"my_neck: multi_scale.scales: \[1, 2\]: the head of my_neck of my-package 1.2 has no "
         r"candidates\(output\);\nwrite it, or give the row the deviation multi_scale: {}"
     )
     with pytest.raises(RequestError, match=words):
