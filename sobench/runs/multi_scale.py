@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sobench.data.batches import inference_batches
-from sobench.data.dataset import AnnotatedImage, Dataset, Images
+from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, Images
 from sobench.data.resize import ResizeGeometry, resize_geometry
 from sobench.device import autocast
 from sobench.metrics.detections import DetectionRow
@@ -50,8 +50,9 @@ def detect_together(
 ) -> list[DetectionRow]:
     """COCO result rows of a whole split, from the candidates of all looks at an image.
 
-    Boxes are suppressed in pixels of the original image. That gives the detections of the input,
-    since stretching a frame changes no overlap.
+    Boxes are cut off at the image and suppressed in its pixels. That gives the detections of a
+    stretched input, since stretching a frame changes no overlap; in a padded one ``detect`` cuts
+    them off at the end of the padding, which differs from size to size.
 
     Args:
         settings: of the suppression, and the number of detections.
@@ -60,22 +61,23 @@ def detect_together(
     for look in looks:
         look.detector.eval()
     detection_rows: list[DetectionRow] = []
-    done = 0
-    for batches in zip(
-        *(inference_batches(look.images, batch_size) for look in looks), strict=True
-    ):
-        originals = dataset.images[done : done + len(batches[0])]
+    count = len(dataset.images)
+    for start in range(0, count, batch_size):
+        # All looks at the same images, so that their candidates are held for one batch alone.
+        originals = dataset.images[start : start + batch_size]
         found = [
-            _candidates(look, batch, originals, precision, settings.score_threshold)
-            for look, batch in zip(looks, batches, strict=True)
-        ]
+            _candidates(
+                look, look.images[start : start + batch_size], originals, precision,
+                settings.score_threshold,
+            )
+            for look in looks
+        ]  # fmt: skip
         for original, of_image in zip(originals, zip(*found, strict=True), strict=True):
             boxes, scores, labels = (torch.cat(part) for part in zip(*of_image, strict=True))
             boxes, scores, labels = suppress(boxes, scores, labels, settings)
             detection_rows += result_rows(original, dataset, boxes.numpy(), scores, labels)
-        done += len(originals)
         if on_images is not None:
-            on_images(done, len(dataset.images))
+            on_images(min(start + batch_size, count), count)
     return detection_rows
 
 
@@ -96,9 +98,14 @@ def mirrored_boxes(boxes: Tensor, geometry: ResizeGeometry) -> Tensor:
 
 
 def _candidates(
-    look: Look, batch: Tensor, originals: Sequence[AnnotatedImage], precision: str, lowest: float
+    look: Look,
+    pixels: ImageArray,
+    originals: Sequence[AnnotatedImage],
+    precision: str,
+    lowest: float,
 ) -> list[Found]:
-    """Of each image of a batch the candidates with scores above ``lowest``, on the CPU."""
+    """Of each of ``[B, H, W, 3]`` images the candidates above a score, on the CPU."""
+    batch = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
     geometries = [resize_geometry(look.settings, image.size) for image in originals]
     if look.flip:
         batch = mirrored(batch, geometries)
