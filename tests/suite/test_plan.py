@@ -351,7 +351,7 @@ def test_wrong_origins(origins: dict[str, Any], problem: str) -> None:
         ),
         (
             {"multi_scale": {"scales": [1, 2], "flip": "often"}},
-            "multi_scale.flip: 'often' is wrong; write true or false",
+            "multi_scale.flip: often is wrong; write true or false",
         ),
         ({"keep_background": [1, 2, 1]}, "keep_background: 1 is given twice; leave one out"),
         ({"keep_background": [0]}, "keep_background.0: 0 is wrong; it must be greater than 0"),
