@@ -38,7 +38,7 @@ class DetectorConfig:
         size: (height, width) of the network input.
         neck: channels and normalisation of the pyramid and of the head's towers.
         head: key of ``suite.heads.HEADS``.
-        anchors: scale, octaves and ratios of the head's anchors.
+        anchors: sizes and ratios of the anchors, in numbers even if the suite has them fitted.
         detect: thresholds and limits of its detections.
         regions: proposals and samples of a two-stage head.
         box_wh: ``[N, 2]`` (width, height) of the training boxes in pixels of the input, for

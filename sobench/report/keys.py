@@ -32,7 +32,6 @@ _ROW_KEYS = {"switches": "SWITCH", "deviations": "deviations.KEY", "reason": "de
 _DEFAULTS = {
     "name": "the file's name",
     "title": "the name",
-    "anchors.scale": "the head's",
     "anchors.octaves": "the head's",
     "methods[].label": "the method's name",
     "methods[].SWITCH": "the method's",

@@ -20,10 +20,10 @@ from sobench.suite.weights import weights_id
 from sobench.text import quoted
 from sobench.yaml_text import as_written
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
 
-_SECTIONS_OF_ALL = ("input", "augment", "neck", "schedule", "precision", "detect")
+_SECTIONS_OF_ALL = ("input", "augment", "neck", "anchors", "schedule", "precision", "detect")
 """Keys of a suite that every method reads."""
 
 
@@ -118,8 +118,7 @@ class Run:
         These are switches without their default, deviations of the method itself, the weights that
         it starts from, and the deviations of its row.
         """
-        anchors = self.suite.anchors
-        with_head = f", with anchors of scale {anchors.scale:g} and octaves {anchors.octaves}"
+        with_head = f", with anchors of octaves {self.suite.anchors.octaves}"
         of_row = tuple(
             f"{key}: {value}{with_head if key == 'head' else ''} ({self.entry.reason})"
             for key, value in self.entry.deviations.items()

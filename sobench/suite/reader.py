@@ -106,8 +106,8 @@ def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
 
 def _anchors_beyond_head(suite: Suite) -> dict[str, Any]:
     """The anchor settings of the suite that differ from the defaults of its head."""
-    head, anchors = HEADS[suite.head], suite.anchors.model_dump(mode="json")
-    head_defaults = {"scale": head.scale, "octaves": head.octaves}
+    anchors = suite.anchors.model_dump(mode="json")
+    head_defaults = {"octaves": HEADS[suite.head].octaves}
     return {key: value for key, value in anchors.items() if head_defaults.get(key) != value}
 
 

@@ -115,16 +115,35 @@ class Neck(Section):
 
 
 class Anchors(Section):
-    """Anchors of the suite's head; a method that has its own ignores them and says so."""
+    """Anchors of every method, in pixels of the input.
 
-    scale: float = Field(4.0, gt=0)
-    """Side of the smallest anchor of a level in strides of this level. The default depends on the
-    head: 4 for ``retinanet``, 8 for ``faster_rcnn``."""
+    A switch of a method may ask for those of its paper instead, which is printed with the row.
+    ``anchors: fit`` is short for ``anchors: {fit: true}``.
+    """
+
+    smallest: float = Field(32.0, gt=0, le=16384)
+    """Side in pixels of the smallest anchor, on the finest level; every further level doubles it.
+    The default is that of the papers of both heads."""
     octaves: int = Field(3, ge=1, le=6)
     """Anchor sizes to a level, each ``2^(1 / octaves)`` times the one before. The default depends
     on the head: 3 for ``retinanet``, 1 for ``faster_rcnn``."""
-    ratios: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.5, 1.0, 2.0), max_length=20)
+    ratios: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.5, 1.0, 2.0), min_length=1, max_length=20
+    )
     """Height over width of the anchors; each size has all of them."""
+    fit: bool = False
+    """Whether ``smallest`` and ``ratios`` come from a clustering of the training boxes, for every
+    method by the same rule: the smallest of four clusters of sides, and three of ratios."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given = sorted({"smallest", "ratios"} & self.model_fields_set)
+        plain = {key: type(self).model_fields[key].default for key in given}
+        if self.fit and any(getattr(self, key) != value for key, value in plain.items()):
+            raise ValueError(
+                f"fit: true finds {' and '.join(given)} itself; leave one of the two out"
+            )
+        return self
 
 
 class Regions(Section):
@@ -283,7 +302,7 @@ class Suite(Section):
     head: str = "retinanet"
     """Head of every method that has none of its own: ``retinanet`` or ``faster_rcnn``."""
     anchors: Anchors = Anchors()
-    """Anchors of the head."""
+    """Anchors of every method."""
     regions: Regions = Regions()
     """Proposals of a two-stage head."""
     schedule: Schedule
@@ -325,10 +344,11 @@ class Suite(Section):
         if not isinstance(content, dict):
             return content
         name, anchors = content.get("head", "retinanet"), content.get("anchors", {})
+        if anchors == "fit":
+            anchors = {"fit": True}
         if not isinstance(name, str) or name not in HEADS or not isinstance(anchors, dict):
             return content
-        head = HEADS[name]
-        return content | {"anchors": {"scale": head.scale, "octaves": head.octaves} | anchors}
+        return content | {"anchors": {"octaves": HEADS[name].octaves} | anchors}
 
     @model_validator(mode="after")
     def _names(self) -> Self:

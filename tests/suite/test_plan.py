@@ -20,7 +20,7 @@ from tests.tiny_suite import CONTENT, tiny_suite
 
 DATA = "0123456789ab"
 BOTH = ["fpn", "ssd"]
-OTHER = Head("Another head", "", scale=4.0, octaves=3, sections=())
+OTHER = Head("Another head", "", octaves=3, sections=())
 VOC = {"format": "voc", "root": "/a", "train": "x", "val": "y"}
 
 
@@ -111,11 +111,13 @@ def test_switches_change_the_id() -> None:
     assert run_of({"name": "fpn", "fuse": True}).id == run_of().id
 
 
-@pytest.mark.parametrize("changes", [{"scale": 2}, {"octaves": 2}, {"ratios": [1]}], ids=str)
-def test_anchors_change_only_methods_under_the_suites_head(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"smallest": 2}, {"octaves": 2}, {"ratios": [1]}, "fit"], ids=str
+)
+def test_anchors_change_every_method(changes: dict[str, Any] | str) -> None:
     before, after = ids(), ids(anchors=changes)
     assert after["fpn"] != before["fpn"]
-    assert after["ssd"] == before["ssd"]
+    assert after["ssd"] != before["ssd"]
 
 
 def test_head_changes_only_methods_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,18 +203,21 @@ def test_deviations_are_listed() -> None:
     runs = {run.entry.label: run for run in plan.plan(suite, DATA)}
     assert runs["fpn"].deviations == ()
     assert runs["fast"].deviations == ("schedule.lr: 0.5 (its paper does)",)
-    assert runs["ssd"].deviations == get_method("ssd").deviations != ()
+    assert (
+        runs["ssd"].deviations
+        == get_method("ssd").deviating(runs["ssd"].entry.switches, "retinanet", "none")
+        != ()
+    )
 
 
 def test_head_of_a_deviation_is_listed_with_its_anchors() -> None:
     row = {"name": "fpn", "deviations": {"head": "faster_rcnn", "reason": "two stages"}}
-    run = run_of(row, anchors={"scale": 1.5, "octaves": 3})
-    assert run.deviations == (
-        "head: faster_rcnn, with anchors of scale 1.5 and octaves 1 (two stages)",
-    )
-    assert run.settings["anchors"] == {"scale": 1.5, "octaves": 1, "ratios": [0.5, 1.0, 2.0]}
+    run = run_of(row, anchors={"smallest": 6, "octaves": 3})
+    assert run.deviations == ("head: faster_rcnn, with anchors of octaves 1 (two stages)",)
+    expected = {"smallest": 6, "octaves": 1, "ratios": [0.5, 1.0, 2.0], "fit": False}
+    assert run.settings["anchors"] == expected
     assert run.settings["regions"]["post_nms_top_n"] == 1000
-    config = run_of(head="faster_rcnn", anchors={"scale": 1.5})
+    config = run_of(head="faster_rcnn", anchors={"smallest": 6})
     assert run.settings == config.settings  # it is that training
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput, refuse_options
-from sobench.models.parts.anchors import grid_anchors, retinanet_anchors
+from sobench.models.parts.anchors import AnchorLevel, anchor_levels, grid_anchors, suite_anchors
 from sobench.models.parts.boxes import decode, encode
 from sobench.models.parts.losses import smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
@@ -120,7 +120,7 @@ class FasterRCNNHead(nn.Module):
         self.config = config
         self.strides = strides
         self.pooled_strides = pooled_strides(strides)
-        self.anchor_spec = options.anchors or retinanet_anchors(config.anchors, strides)
+        self.anchor_spec = options.anchors or suite_anchors(config.anchors, len(strides))
         self.box_loss = options.box_loss or smooth_l1
         self.sampler = options.sampler
         channels = options.channels or config.neck.channels
@@ -135,6 +135,11 @@ class FasterRCNNHead(nn.Module):
         """
         objectness, offsets = self.rpn(pyramid)
         return {"objectness": objectness, "offsets": offsets, "pyramid": pyramid}
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """The anchors of each level, finest first."""
+        return anchor_levels(self.strides, self.anchor_spec)
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""

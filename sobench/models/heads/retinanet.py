@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput, refuse_options
-from sobench.models.parts.anchors import grid_anchors, retinanet_anchors
+from sobench.models.parts.anchors import AnchorLevel, anchor_levels, grid_anchors, suite_anchors
 from sobench.models.parts.boxes import encode
 from sobench.models.parts.losses import focal_loss, smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
@@ -54,7 +54,7 @@ class RetinaNetHead(nn.Module):
         refuse_options("RetinaNetHead", options, ("sampler", "box_head"))
         self.config = config
         self.strides = strides
-        self.anchor_spec = options.anchors or retinanet_anchors(config.anchors, strides)
+        self.anchor_spec = options.anchors or suite_anchors(config.anchors, len(strides))
         self.box_loss = options.box_loss or smooth_l1
         self.upsample = options.upsample
         num_anchors = self.anchor_spec.num_anchors
@@ -101,6 +101,11 @@ class RetinaNetHead(nn.Module):
             ]
             for x, stride in zip(tower, self.strides, strict=True)
         ]
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """The anchors of each level, finest first."""
+        return anchor_levels(self.strides, self.anchor_spec)
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""

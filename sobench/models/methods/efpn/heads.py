@@ -22,6 +22,7 @@ from sobench.data.targets import Targets
 from sobench.models.detector import Head, HeadOptions, HeadOutput
 from sobench.models.heads.faster_rcnn import ROI_POSITIVE_FRACTION, FasterRCNNHead
 from sobench.models.heads.retinanet import RetinaNetHead, match_anchors
+from sobench.models.parts.anchors import AnchorLevel, suite_anchors
 from sobench.models.parts.nms import Candidates, Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
 
@@ -44,10 +45,16 @@ class ExtendedFasterRcnn(nn.Module):
     def __init__(self, original: FasterRCNNHead, small_below: int, duplicate: bool) -> None:
         super().__init__()
         self.original = original
+        self.config = original.config
         self.small = deepcopy(original.classifier)
         self.stride = original.strides[0] // 2
         self.small_below = small_below
         self.duplicate = duplicate
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """Those of the proposals, which come from the original levels."""
+        return self.original.anchor_levels
 
     def copy_original(self) -> None:
         """Give the small head the weights of the original."""
@@ -162,12 +169,20 @@ class ExtendedRetinaNet(nn.Module):
     def __init__(self, original: RetinaNetHead, duplicate: bool) -> None:
         super().__init__()
         self.original = original
-        self.small = RetinaNetHead(original.config, (original.strides[0] // 2,), HeadOptions())
+        self.config = original.config
+        anchors = suite_anchors(original.config.anchors, levels=0, finer=1)
+        stride = original.strides[0] // 2
+        self.small = RetinaNetHead(original.config, (stride,), HeadOptions(anchors=anchors))
         self.duplicate = duplicate
         self.border = sqrt(
             min(original.anchor_spec.sides[0]) * max(self.small.anchor_spec.sides[0])
         )
         self.copy_original()
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """Those of the finest level, then the original's."""
+        return self.small.anchor_levels + self.original.anchor_levels
 
     def copy_original(self) -> None:
         """Give the small head the weights of the original."""

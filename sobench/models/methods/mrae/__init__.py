@@ -33,9 +33,9 @@ METHOD = Method(
         ),
         "level": Switch(1, (1, 2, 3), "the only level that is used", {"mode": "hard"}),
         "anchors": Switch(
-            "clustered",
-            ("clustered", "fixed", "suite"),
-            "k-means on the training boxes; 8, 16, 24 and 32 px; or the suite's",
+            "suite",
+            ("suite", "paper"),
+            "four sides that double from the suite's smallest; or k-means on the training boxes",
         ),
         "box_head": Switch(
             "fc",
@@ -51,11 +51,11 @@ METHOD = Method(
         When("no C5 of the backbone", {"mode": "hard", "level": 3, "box_head": "fc"}),
         When("neither C4 nor C5 of the backbone", {"mode": "hard", "level": 2}),
         When("of the backbone only C2", {"mode": "hard", "level": 1}),
+        When("the suite's anchors in four sides, all on that map", {"anchors": "suite"}),
         When(
-            "own anchors, clustered from the training boxes: four scales, three ratios",
-            {"anchors": "clustered"},
+            "own anchors, clustered from the training boxes: four sides, three ratios",
+            {"anchors": "paper"},
         ),
-        When("own anchors: 8, 16, 24 and 32 px, three ratios", {"anchors": "fixed"}),
         When("own second stage: the backbone's res5", {"box_head": "res5"}, "faster_rcnn"),
     ),
     rules=(res5_is_of_a_resnet,),

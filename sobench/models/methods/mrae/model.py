@@ -4,13 +4,14 @@ Three maps of the backbone are summed into one map of stride 4, each with one we
 
 From the paper: the levels conv2_x, conv3_x and conv4_x of a ResNet; the 1x1 convolutions that lift
 the first two to the channels of the third; 2x and 4x upsampling; the weights of ``soft`` (section
-3.1) and of ``mrae`` (section 3.2); single levels as ``hard`` attention; anchors of four scales and
-three ratios from a clustering of the training boxes.
+3.1) and of ``mrae`` (section 3.2); single levels as ``hard`` attention; with ``anchors: paper``
+four scales and three ratios from a clustering of the training boxes.
 
 Ours, where the paper is silent: the attention reads the backbone's maps before they are lifted;
 16x16 cells and 128 values for the vectors of ``mrae``; nearest-neighbour upsampling; a ``hard``
-level is lifted and upsampled as it would be in the sum, and the backbone ends with it; k-means for
-the clustering (``clusters.py``). A 1x1 convolution to the suite's channels fits the map to the
+level is lifted and upsampled as it would be in the sum, and the backbone ends with it. Anchors are
+four sides that double from the suite's smallest; ``anchors: paper`` clusters them by k-means
+(``parts/clusters.py``). A 1x1 convolution to the suite's channels fits the map to the
 suite's head. ``box_head: res5`` has none: its map feeds the proposals and, as in C4-style Faster
 R-CNN, the backbone's last stage as second stage (``res5.py``), which is how we read the paper.
 """
@@ -27,16 +28,16 @@ from torch import Tensor, nn
 
 from sobench.models.detector import Detector, DetectorConfig, HeadOptions
 from sobench.models.heads import build_head
-from sobench.models.methods.mrae.clusters import cluster_anchors
 from sobench.models.methods.mrae.res5 import Res5
-from sobench.models.parts.anchors import AnchorSpec, retinanet_anchors
+from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import Backbone
+from sobench.models.parts.clusters import cluster_anchors
 from sobench.models.parts.pyramid import convolution, init_xavier, upsampled
+from sobench.suite.sections import Anchors
 
 _STRIDES = (4,)
-_FIXED = AnchorSpec(sides=((8.0, 16.0, 24.0, 32.0),), ratios=(0.5, 1.0, 2.0))
-"""The anchors of ``anchors: fixed``, and where there are no boxes to cluster. In pixels; objects of
-COCO's smallest size bin have these sides."""
+_NUM_SIDES = 4
+"""Anchor sizes of the paper, section 4; each is twice the one before where they are the suite's."""
 
 
 class SalientValues(nn.Module):
@@ -187,10 +188,14 @@ def _pop_last_stage(backbone: Backbone) -> Res5:
 
 
 def _anchors(config: DetectorConfig, kind: str) -> AnchorSpec:
-    """One level of anchors in pixels of the input: ``clustered``, ``fixed`` or the ``suite``'s."""
-    if kind == "suite":
-        return retinanet_anchors(config.anchors, _STRIDES)
-    if kind == "fixed" or config.box_wh is None:
-        return _FIXED
-    sides, ratios = cluster_anchors(config.box_wh)
+    """One level of anchors in pixels of the input: the ``suite``'s, or as in the ``paper``.
+
+    Without data at hand, the suite's stand in for those that have to be clustered.
+    """
+    sides = tuple(config.anchors.smallest * 2.0**number for number in range(_NUM_SIDES))
+    ratios = config.anchors.ratios
+    if kind == "paper" and config.box_wh is not None:
+        sides, ratios = cluster_anchors(config.box_wh, _NUM_SIDES)
+    elif kind == "paper":
+        ratios = Anchors().ratios  # as many as will be clustered
     return AnchorSpec((sides,), ratios)

@@ -1,18 +1,17 @@
 """RefineDet: single-shot refinement neural network, arXiv:1711.06897.
 
-From the paper: the four sources of strides 8 to 64, the transfer connection blocks (TCBs), anchors,
-matching, mining, both losses and the filter of negatives. On VGG-16 an L2 normalisation follows
-conv4_3 and conv5_3, fc6 (dilation 3) and fc7 are convolutions, and conv6_1 and conv6_2 are new. On
-a ResNet the new layer is the bottleneck res6, and its convolutions and those of the TCBs have batch
-normalisation, as in the authors' models.
+From the paper: the four sources of strides 8 to 64, the transfer connection blocks (TCBs),
+matching, mining, both losses and the filter of negatives; its anchors with ``anchors: paper``. On
+VGG-16 an L2 normalisation follows conv4_3 and conv5_3, fc6 (dilation 3) and fc7 are convolutions,
+and conv6_1 and conv6_2 are new. On a ResNet the new layer is the bottleneck res6, and its
+convolutions and those of the TCBs have batch normalisation, as in the authors' models.
 
 Ours: fc6 and fc7 start from Xavier weights, since a detector's VGG-16 weights come without its
 classifier; the TCBs are as wide as the suite's pyramid (256 in the paper); ``neck.norm: group``
 puts GroupNorm where a ResNet has batch normalisation in new layers, and into the TCBs of VGG-16;
 ResNets other than the paper's 101 take the same form; where a map's side is odd, the enlarged map
-above it is cropped to it; where one anchor is the best of two objects, the suite's matching gives
-it to one of them, and the other gets no second choice; candidates, overlap and number of detections
-are the suite's.
+above it is cropped to it; anchors are the suite's unless the paper's are asked for; candidates,
+overlap and number of detections are the suite's.
 """
 
 from __future__ import annotations

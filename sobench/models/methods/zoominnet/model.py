@@ -20,13 +20,14 @@ Ours, where the paper is silent: under ``la`` the towers' enlarged outputs are d
 and of boxes, each with a separate loss, since no map before them has the teacher's size; otherwise
 the outputs of the neck are distilled. The teacher is subsampled by every second cell.
 ``lambda_distill``, which appears both in Eq. 21 and in the sum of the losses, is applied once. The
-teacher works in evaluation mode. The anchors grow with the strides, so those of ``fa`` and ``la``
-have half the sides of the same suite's FPN.
+teacher works in evaluation mode. The anchors of ``fa`` and ``la`` have half the sides of the
+suite's, as in the paper, whose anchors are counted in strides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import torch
@@ -41,6 +42,7 @@ from sobench.models.methods.zoominnet.distillation import (
     key_positions,
     position_aware_l2,
 )
+from sobench.models.parts.anchors import suite_anchors
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import FeaturePyramid, Levels
 
@@ -156,6 +158,10 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     )
     neck = FeaturePyramid(backbone, config.neck, levels)
     strides = LEVELS.strides if align == "none" else _SHALLOW.strides
+    if align != "none":
+        # One level finer with sides of half: as many anchors as before lie on an object.
+        levels_above = len(strides) - 1
+        options = replace(options, anchors=suite_anchors(config.anchors, levels_above, finer=1))
     head = RetinaNetHead(config, strides, options)
     if not switches["distill"]:
         return Detector(backbone, neck, head)
