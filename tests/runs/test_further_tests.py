@@ -108,6 +108,7 @@ def test_a_row_that_cannot_be_joined_is_refused_first(tmp_path: Path) -> None:
 NO_CANDIDATES = """
 from torch import nn
 from sobench.models.methods.fpn import model
+from sobench.suite.methods import get_method
 
 class Plain(nn.Module):
     def __init__(self, head):
@@ -119,7 +120,8 @@ class Plain(nn.Module):
         return self.inner(pyramid)
 
 def build(backbone, config, switches):
-    detector = model.build(backbone, config, {"fuse": True})
+    defaults = {key: switch.default for key, switch in get_method("fpn").switches.items()}
+    detector = model.build(backbone, config, defaults)
     detector.head = Plain(detector.head)
     return detector
 """
