@@ -43,7 +43,7 @@ def _shown_costs(board: Leaderboard) -> list[Metric]:
 
 
 def size_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of the metrics at further input sizes; no rows if there are none."""
+    """Headings and cells of the metrics of further tests; no rows if there are none."""
     table_rows = [
         [str(row["method"]), str(row["input"]), *(_score(row, name) for name in board.metrics)]
         for _, row in board.sizes.iterrows()
@@ -75,7 +75,7 @@ def markdown(board: Leaderboard) -> str:
     """The tables with their headings and footnotes, and the remarks as a list."""
     blocks = [f"## {_markdown(board.title)}", _pipes(*columns(board)), *footnotes(board)]
     if len(board.sizes):
-        blocks += ["Tested at other input sizes:", _pipes(*size_columns(board))]
+        blocks += ["Tested on other inputs:", _pipes(*size_columns(board))]
     blocks += ["AP by class:", _pipes(*class_columns(board))]
     blocks.append("\n".join(f"- {_markdown(line)}" for line in remarks(board)))
     return "\n\n".join(blocks) + "\n"

@@ -20,6 +20,7 @@ from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record
 from sobench.runs.refusals import is_refused, refused_rows
 from sobench.runs.state import RunState, States, read_states
+from sobench.suite.further_tests import without_further_tests
 from sobench.suite.plan import Run, with_required
 
 POLL_SECONDS = 1.0
@@ -169,8 +170,8 @@ def _work_off(
                 return state.record, False
             if not _is_to_train(state, task.is_trained) and state.record is not None:
                 if task.refusal is not None:
-                    callback.warn(f"{run.name}: not tested at all of eval_sizes: {task.refusal}")
-                    run = _without_sizes(run)
+                    callback.warn(f"{run.name}: not all further tests are done: {task.refusal}")
+                    run = replace(run, suite=without_further_tests(run.suite))
                 return rescore(run, results, state.record, device, callback), True
             if task.refusal is not None:
                 return record_failure(run, results, device, callback, task.refusal), True
@@ -195,11 +196,6 @@ def _tidied(folders: Sequence[tuple[RunFolder, RunState]]) -> bool:
         with suppress(RunLocked, OSError), folder.lock():
             tidy(folder)
     return bool(left)
-
-
-def _without_sizes(run: Run) -> Run:
-    """The same run, tested at its own input size alone."""
-    return replace(run, suite=run.suite.model_copy(update={"eval_sizes": ()}))
 
 
 def _to_train(runs: Sequence[Run], states: States) -> set[str]:

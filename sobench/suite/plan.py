@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import RequestError, did_you_mean
+from sobench.suite.further_tests import without_further_tests
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, get_method
 from sobench.suite.origin import Origin, origin_of
@@ -300,7 +301,7 @@ def _resolved(
     # Teachers and baselines of the method, as far as its switches ask for them. They are tested at
     # their own input size alone.
     for need in get_method(entry.name).needed(entry.switches):
-        need_suite = own_suite.model_copy(update={"eval_sizes": ()})
+        need_suite = without_further_tests(own_suite)
         need_entry = _needed(own_suite, entry, need)
         need_choice = _choice_of(need_entry, suite, conditions)
         requires.append((need.role, _resolved(need_suite, need_entry, conditions, need_choice)))

@@ -21,8 +21,8 @@ from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
-    "protocol", "engine", "evaluate_every", "eval_sizes", "init_from", "init_classes", "tuned",
-    "methods",
+    "protocol", "engine", "evaluate_every", "eval_sizes", "keep_background", "init_from",
+    "init_classes", "tuned", "methods",
 )  # fmt: skip
 """Keys from which no row may deviate, or the rows could no longer be compared."""
 
