@@ -50,6 +50,15 @@ results_option = click.option(
     show_default=True, help="Folder of all results.",
 )  # fmt: skip
 
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the suite's."
+)
+
+checkpoint_option = click.option(
+    "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
+    help="Time between two checkpoints; every epoch also ends with one.",
+)  # fmt: skip
+
 trust_mtime_option = click.option(
     "--trust-mtime", is_flag=True,
     help="Believe remembered digests of data files by size and modification time alone, for a copy "

@@ -19,7 +19,7 @@ from sobench.text import printable
 
 _NAMES = ("terminal", *FORMATS)
 
-_NARROWING = ("methods", "seeds", "eval_sizes")
+_NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background")
 """Keys of a suite that decide what a table shows, and no result."""
 
 

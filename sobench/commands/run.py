@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from sobench.commands.options import (
+    checkpoint_option,
+    device_option,
     results_option,
     stderr,
     stdout,
@@ -28,13 +30,8 @@ from sobench.suite.overrides import read_request
 @click.command()
 @suite_options
 @results_option
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the suite's."
-)
-@click.option(
-    "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
-    help="Time between two checkpoints; every epoch also ends with one.",
-)  # fmt: skip
+@device_option
+@checkpoint_option
 @trust_mtime_option
 @click.pass_context
 def command(

@@ -13,10 +13,10 @@ import pandas as pd
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import score_metrics
-from sobench.runs.folder import size_name
 from sobench.runs.record import Record
 from sobench.runs.search import DataChoice, choose_data, other_settings, search
 from sobench.runs.state import States, read_states
+from sobench.suite.further_tests import further_tests
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
@@ -41,9 +41,10 @@ class Leaderboard:
             the mean over seeds and ``<metric>_std`` (empty for one seed), then costs.
         metrics: names of the metric columns, the ranking one first.
         per_class: a row for each method, a column for each class: mean AP.
-        sizes: a row for each method and further input size: ``method``, ``input``, ``seeds``, and
-            metrics as in ``table``; empty if the suite has no ``eval_sizes``.
+        sizes: a row for each method and further test: ``method``, ``input``, ``seeds``, and
+            metrics as in ``table``; empty if the suite asks for none.
         deviations: label -> the differences from the suite.
+        learning_rates: label -> where its learning rate is from, such as ``the suite's``.
         missing: rows without a result, with the reason.
         provenance: line by line.
         notes: cautions for reading the ranks.
@@ -55,6 +56,7 @@ class Leaderboard:
     per_class: pd.DataFrame
     sizes: pd.DataFrame
     deviations: dict[str, tuple[str, ...]]
+    learning_rates: dict[str, str]
     missing: dict[str, str]
     provenance: dict[str, str]
     notes: tuple[str, ...]
@@ -115,6 +117,7 @@ def build(runs: Sequence[Run], states: States, notes: tuple[str, ...] = ()) -> L
         per_class=pd.DataFrame([_class_row(label, results[label]) for label in labels]),
         sizes=pd.DataFrame(_size_rows(runs, states, labels, metrics)),
         deviations={run.entry.label: told for run in runs if (told := _deviations(run, states))},
+        learning_rates={run.entry.label: run.learning_rate for run in runs},
         missing=_missing(runs, states),
         provenance=_provenance(runs, [r for of_row in results.values() for r in of_row]),
         notes=notes + _notes(runs, states, results),
@@ -156,16 +159,20 @@ def _averaged(scores: Sequence[Scores], metrics: Sequence[str]) -> dict[str, obj
 def _size_rows(
     runs: Sequence[Run], states: States, labels: Sequence[str], metrics: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Best method first, and of each its input sizes in the suite's order."""
+    """Best method first, and of each its further tests in the suite's order."""
     size_rows: list[dict[str, object]] = []
     for label in labels:
-        states_of_row = [states[run.settings_id] for run in runs if run.entry.label == label]
-        for size in runs[0].suite.eval_sizes:
+        of_row = [run for run in runs if run.entry.label == label]
+        states_of_row = [states[run.settings_id] for run in of_row]
+        # Of this row, since it may deviate in what it is tested on.
+        for test in further_tests(of_row[0].suite):
             scores = [
-                state.sizes[size] for state in states_of_row if state.scores and size in state.sizes
+                state.tested[test]
+                for state in states_of_row
+                if state.scores and test in state.tested
             ]
             if scores:
-                row = {"method": label, "input": size_name(size), "seeds": len(scores)}
+                row = {"method": label, "input": test.title, "seeds": len(scores)}
                 size_rows.append(row | _averaged(scores, metrics))
     return size_rows
 
@@ -252,6 +259,11 @@ def _notes(
     ]
     if damaged:
         notes.append(f"left out, because their records do not count: {', '.join(damaged)}")
+    trials = {run.entry.label: run.choice.trials if run.choice else 0 for run in runs}
+    if len({*trials.values()}) > 1:
+        numbers = ", ".join(f"{label} {number}" for label, number in trials.items())
+        notes.append(f"rows were tuned with different numbers of trials: {numbers}")
+    notes += _remarks_on_tests(runs, states)
     if min(map(len, results.values())) < 2:
         notes.append("one seed: ranks are not tested, close ones may be chance")
     records = [result.record for of_row in results.values() for result in of_row]
@@ -261,6 +273,20 @@ def _notes(
     if len({environment.code for environment in environments}) > 1:
         notes.append("several versions of the code: see provenance")
     return tuple(notes)
+
+
+def _remarks_on_tests(runs: Sequence[Run], states: States) -> list[str]:
+    """What the further tests of the table are, with the rows' names where rows differ in it."""
+    labels: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        for test in states[run.settings_id].tested:
+            if test.remark:
+                labels[test.key][test.remark].append(run.entry.label)
+    return [
+        f"{remark} ({_several(of_rows)})" if len(remarks) > 1 else remark
+        for remarks in labels.values()
+        for remark, of_rows in remarks.items()
+    ]
 
 
 def _several(values: Sequence[str]) -> str:

@@ -10,8 +10,9 @@ from sobench.data.annotations import REPEATED, Split
 from sobench.data.dataset import Dataset
 from sobench.data.formats.coco import SAME_ID
 from sobench.data.hashes import file_digests
+from sobench.data.holdout import load_part
 from sobench.data.images import ImageFiles, count_deep
-from sobench.data.load import expand_root, load, without_boxes
+from sobench.data.load import expand_root, without_boxes
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
 from sobench.text import plain
@@ -26,7 +27,7 @@ _NAMED = 3
 
 
 def checked_splits(
-    spec: DataSpec, limit: int | None
+    spec: DataSpec, limit: int | None, holdout: float = 0.0
 ) -> tuple[Mapping[Split, Dataset], Sequence[str]]:
     """Both splits, fit for training and scoring, and warnings about them.
 
@@ -36,16 +37,17 @@ def checked_splits(
     Args:
         spec: the ``dataset`` section of a suite.
         limit: use only the first images of each split, or ``None`` for all.
+        holdout: share of the training images that stands for the val split; see ``load_part``.
 
     Raises:
         DataError: a split is missing, broken or has no boxes, or the two do not fit together.
     """
-    splits = {name: load(spec, name).first(limit) for name in SPLITS}
+    splits = {name: load_part(spec, name, limit, holdout) for name in SPLITS}
     check_splits(splits["train"], splits["val"])
     for name, dataset in splits.items():
         if not any(len(image.boxes) for image in dataset.images):
             raise DataError(without_boxes(dataset, name, limit))
-    return splits, list(_warnings(spec, splits))
+    return splits, list(_warnings(spec, splits, "held-out" if holdout else "val"))
 
 
 def check_splits(train: Dataset, val: Dataset) -> None:
@@ -64,7 +66,8 @@ def check_splits(train: Dataset, val: Dataset) -> None:
             raise DataError(f"{dataset.title}: two images have one id; number the images anew")
 
 
-def _warnings(spec: DataSpec, splits: Mapping[Split, Dataset]) -> Iterator[str]:
+def _warnings(spec: DataSpec, splits: Mapping[Split, Dataset], scored: str) -> Iterator[str]:
+    """Warnings in which the images that are scored go by the name ``scored``."""
     paths = {name: _paths(dataset) for name, dataset in splits.items()}
     if spec.format != "synthetic":
         files = [*paths["train"], *paths["val"]]
@@ -74,15 +77,16 @@ def _warnings(spec: DataSpec, splits: Mapping[Split, Dataset]) -> Iterator[str]:
         if shared:
             names = _named([path.name for path in shared], _NAMED)
             yield (
-                f"val: {len(shared)} of its {len(paths['val'])} images are in train as well, by "
-                f"their content ({names}); scores on them say nothing about new images"
+                f"{scored}: {len(shared)} of its {len(paths['val'])} images are in train as well, "
+                f"by their content ({names}); scores on them say nothing about new images"
             )
     for name, dataset in splits.items():
+        title = scored if name == "val" else name
         for note, count in (dataset.notes or Counter()).items():
             if note in WARNED:
-                yield f"{name}: {count} {note}"
+                yield f"{title}: {count} {note}"
         for note, count in count_deep(paths[name]).items():
-            yield f"{name}: {count} {note}"
+            yield f"{title}: {count} {note}"
 
 
 def _paths(dataset: Dataset) -> tuple[Path, ...]:

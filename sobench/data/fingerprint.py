@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sobench.data import synthetic
@@ -15,11 +15,15 @@ from sobench.data.load import expand_root
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec, FileData
 
+BOTH: tuple[Split, ...] = ("train", "val")
+"""The splits of a dataset."""
+
 
 def fingerprint(
     spec: DataSpec,
     trust_mtime: bool = False,
     on_files: Callable[[int, int], None] | None = None,
+    splits: Sequence[Split] = BOTH,
 ) -> str:
     """12 hexadecimal digits that change with the annotations, the image files or the classes.
 
@@ -30,14 +34,15 @@ def fingerprint(
         spec: the ``dataset`` section of a suite.
         trust_mtime: believe remembered digests of files by size and modification time alone.
         on_files: called with the number of files hashed and of all that need to be hashed.
+        splits: those that count; no file of another one is read.
 
     Raises:
         DataError: a file or folder is missing or cannot be read.
     """
     if spec.format == "synthetic":
-        return synthetic.fingerprint(spec)
+        return synthetic.fingerprint(spec, splits)
     root = expand_root(spec.root)
-    parts = list(_parts(root, spec))
+    parts = list(_parts(root, spec, splits))
     files = [file for _, file in parts if file is not None]
     digests = file_digests(files, spec, root, trust_mtime=trust_mtime, on_files=on_files)
     whole = hashlib.sha256()
@@ -50,13 +55,16 @@ def fingerprint(
     return whole.hexdigest()[:12]
 
 
-def check_unchanged(spec: DataSpec, expected: str) -> None:
+def check_unchanged(spec: DataSpec, expected: str, splits: Sequence[Split] = BOTH) -> None:
     """Check that a dataset still is what a command has begun with, after reading from it.
+
+    Args:
+        expected: its fingerprint then, of the same splits.
 
     Raises:
         DataError: its fingerprint is another one now.
     """
-    now = fingerprint(spec)
+    now = fingerprint(spec, splits=splits)
     if now != expected:
         raise DataError(
             f"dataset: has changed since this command began (fingerprint {expected}, now {now}); "
@@ -64,13 +72,14 @@ def check_unchanged(spec: DataSpec, expected: str) -> None:
         )
 
 
-def _parts(root: Path, spec: FileData) -> Iterator[tuple[str, Path | None]]:
+def _parts(
+    root: Path, spec: FileData, splits: Sequence[Split]
+) -> Iterator[tuple[str, Path | None]]:
     """Texts, and names with the file whose content counts."""
     layout = FORMATS[spec.format]
     yield spec.format, None
     for text in layout.identity(root, spec):
         yield text, None
-    splits: tuple[Split, ...] = ("train", "val")
     for split in splits:
         yield split, None
         annotation_files, image_sources = layout.sources(root, spec, split)

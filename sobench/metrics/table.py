@@ -59,9 +59,11 @@ def score_metrics(protocol: Protocol) -> tuple[ScoreMetric, ...]:
     """The metrics of a protocol in the order of its columns; the first one ranks.
 
     ``AP``, ``AP50``, ``AP75``, ``AP_<bin>`` for each size bin, ``AR@<n>`` for each limit of
-    detections, ``AR_<bin>``. Those without a limit in their name hold at the last limit.
+    detections, ``AR_<bin>``; then, if the protocol asks for them, ``AP50_<bin>`` and
+    ``AR50_<bin>``. Those without a limit in their name hold at the last limit.
     """
     last = protocol.max_dets[-1]
+    bins_at_50 = protocol.bins if protocol.bins_at_50 else ()
     return (
         _score("AP", "AP", last),
         _score("AP50", "AP", last, iou="0.50"),
@@ -69,6 +71,8 @@ def score_metrics(protocol: Protocol) -> tuple[ScoreMetric, ...]:
         *(_score(f"AP_{area}", "AP", last, area=area) for area in protocol.bins),
         *(_score(f"AR@{limit}", "AR", limit) for limit in protocol.max_dets),
         *(_score(f"AR_{area}", "AR", last, area=area) for area in protocol.bins),
+        *(_score(f"AP50_{area}", "AP", last, iou="0.50", area=area) for area in bins_at_50),
+        *(_score(f"AR50_{area}", "AR", last, iou="0.50", area=area) for area in bins_at_50),
     )
 
 

@@ -116,6 +116,28 @@ def check_start(suite: Suite, entry: MethodEntry, origin: Origin) -> None:
         )
 
 
+def check_candidates(suite: Suite, entry: MethodEntry, why: str) -> None:
+    """Check that the head of a row gives its candidates, which several inputs are joined by.
+
+    Args:
+        why: the key of the suite that asks for them, with its value, for the message.
+
+    Raises:
+        RequestError: the head has no function of this name.
+    """
+    try:
+        head = getattr(build_without_storage(suite, entry), "head", None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # which `check_detector` will tell
+        return
+    if not callable(getattr(head, "candidates", None)):
+        raise RequestError(
+            f"{suite.name}: methods: {entry.label}: {why}: the head of {_described(entry)} has no "
+            "candidates(output);\nwrite it, or give the row the deviation multi_scale: {}"
+        )
+
+
 def _described(entry: MethodEntry) -> str:
     """The label of a row, with the package that its method comes from."""
     source = get_method(entry.name).source

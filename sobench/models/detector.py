@@ -13,7 +13,7 @@ from sobench.data.dataset import FloatArray
 from sobench.data.targets import Targets
 from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.losses import BoxLoss
-from sobench.models.parts.nms import Detections
+from sobench.models.parts.nms import Candidates, Detections
 from sobench.models.parts.sampling import Sampler
 from sobench.suite.sections import Anchors, Detect, Neck, Regions
 
@@ -119,7 +119,11 @@ def refuse_options(head: str, options: HeadOptions, missing: Sequence[str]) -> N
 
 
 class Head(Protocol):
-    """The contract of a detector's head; heads are ``nn.Module``."""
+    """The contract of a detector's head; heads are ``nn.Module``.
+
+    A head may also have ``candidates(output) -> Candidates``, which ``detect`` suppresses; only
+    with it can a network be tested at several inputs together.
+    """
 
     def __call__(self, pyramid: list[Tensor]) -> HeadOutput:
         """Raw predictions from ``[B, C, h, w]`` maps, finest first."""
@@ -204,6 +208,15 @@ class Detector(nn.Module):
     def predict(self, images: Tensor) -> HeadOutput:
         """Raw predictions of the head from ``[B, 3, H, W]`` pixels in 0..255."""
         return self.head(self.pyramid(images))
+
+    def candidates(self, images: Tensor) -> Candidates:
+        """What the head would suppress, for ``[B, 3, H, W]`` pixels in 0..255.
+
+        Raises:
+            AttributeError: the head has no ``candidates``.
+        """
+        candidates: Candidates = self.head.candidates(self.predict(images))  # type: ignore[attr-defined]
+        return candidates
 
     @overload
     def forward(

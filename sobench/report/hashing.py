@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sobench.data.fingerprint import fingerprint
+from sobench.data.annotations import Split
+from sobench.data.fingerprint import BOTH, fingerprint
 from sobench.report.terminal import PlainConsole
 from sobench.suite.datasets import DataSpec
 
@@ -12,7 +15,7 @@ _MANY = 1000
 """Files that take long enough to read for a line without a terminal."""
 
 
-def shown_fingerprint(spec: DataSpec, trust_mtime: bool) -> str:
+def shown_fingerprint(spec: DataSpec, trust_mtime: bool, splits: Sequence[Split] = BOTH) -> str:
     """The fingerprint of a dataset; without a terminal, a line tells of thousands of new files.
 
     Raises:
@@ -32,4 +35,4 @@ def shown_fingerprint(spec: DataSpec, trust_mtime: bool) -> str:
                 text = f"hashing {total} new files of the dataset; they are remembered"
                 console.print(text)
 
-        return fingerprint(spec, trust_mtime, on_files)
+        return fingerprint(spec, trust_mtime, on_files, splits)

@@ -135,7 +135,7 @@ def _suites() -> tuple[list[str], list[list[str]]]:
 def _suite_files() -> list[Path]:
     """Suites of the working folder, else those of the checkout that the code runs from."""
     for folder in (Path("suites"), Path(__file__).resolve().parents[2] / "suites"):
-        files = sorted(folder.glob("**/*.yaml"))
+        files = [p for p in sorted(folder.glob("**/*.yaml")) if not p.match("*.tuned.yaml")]
         if files:
             return files
     return []

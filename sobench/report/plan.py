@@ -10,6 +10,7 @@ from rich.text import Text
 from sobench.report.terminal import print_table
 from sobench.runs.state import RunState, States
 from sobench.suite.plan import Run
+from sobench.suite.tuned import learning_rate_lines
 
 
 def print_plan(
@@ -39,6 +40,7 @@ def print_plan(
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     print_table(console, headings, table_rows, f"{suite.title or suite.name}: {count}")
     lines = [_reason(run, states[run.settings_id]) for run in runs if states]
+    lines += learning_rate_lines({run.entry.label: run.learning_rate for run in runs})
     lines += [*(f"partial: {option}" for option in runs[0].partial), *notes]
     for line in filter(None, lines):
         console.print(Text(line, style="dim"), soft_wrap=True)

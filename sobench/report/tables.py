@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from sobench.compare.leaderboard import Leaderboard
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
+from sobench.suite.tuned import learning_rate_lines
 from sobench.text import printable
 
 
@@ -42,7 +43,7 @@ def _shown_costs(board: Leaderboard) -> list[Metric]:
 
 
 def size_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of the metrics at further input sizes; no rows if there are none."""
+    """Headings and cells of the metrics of further tests; no rows if there are none."""
     table_rows = [
         [str(row["method"]), str(row["input"]), *(_score(row, name) for name in board.metrics)]
         for _, row in board.sizes.iterrows()
@@ -61,10 +62,11 @@ def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 
 def remarks(board: Leaderboard) -> list[str]:
-    """The lines beneath all tables: notes, deviations, missing runs, provenance."""
+    """The lines beneath all tables: notes, deviations, learning rates, missing runs, provenance."""
     lines = list(board.notes)
     for label, deviations in board.deviations.items():
         lines += [f"{label} deviates: {deviation}" for deviation in deviations]
+    lines += learning_rate_lines(board.learning_rates)
     lines += [f"{name}: {reason}" for name, reason in board.missing.items()]
     return lines + [f"{name}: {value}" for name, value in board.provenance.items() if value]
 
@@ -73,7 +75,7 @@ def markdown(board: Leaderboard) -> str:
     """The tables with their headings and footnotes, and the remarks as a list."""
     blocks = [f"## {_markdown(board.title)}", _pipes(*columns(board)), *footnotes(board)]
     if len(board.sizes):
-        blocks += ["Tested at other input sizes:", _pipes(*size_columns(board))]
+        blocks += ["Tested on other inputs:", _pipes(*size_columns(board))]
     blocks += ["AP by class:", _pipes(*class_columns(board))]
     blocks.append("\n".join(f"- {_markdown(line)}" for line in remarks(board)))
     return "\n\n".join(blocks) + "\n"
@@ -83,6 +85,7 @@ def csv(board: Leaderboard) -> str:
     """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<name>``."""
     by_class = board.per_class.set_index("method").add_prefix("AP:")
     table = board.table.join(by_class, on="method")
+    table["learning_rate"] = table["method"].map(board.learning_rates)
     for name, value in board.provenance.items():
         table[f"provenance:{name}"] = value
     text: str = table.map(_csv_cell).rename(columns=_csv_cell).to_csv(index=False)
@@ -98,6 +101,7 @@ def as_json(board: Leaderboard) -> str:
         "per_class_ap": _records(board.per_class),
         "sizes": _records(board.sizes),
         "deviations": board.deviations,
+        "learning_rates": board.learning_rates,
         "missing": board.missing,
         "provenance": board.provenance,
         "notes": board.notes,

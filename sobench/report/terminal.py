@@ -49,7 +49,7 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
         console.print()
     headings, rows = tables.size_columns(board)
     if rows:
-        _print_blocks(console, headings, rows, "Tested at other input sizes", repeated=2)
+        _print_blocks(console, headings, rows, "Tested on other inputs", repeated=2)
     headings, rows = tables.class_columns(board)
     _print_blocks(console, headings, rows, "AP by class", repeated=1)
     for line in tables.remarks(board):

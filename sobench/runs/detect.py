@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sobench.data.batches import inference_batches
-from sobench.data.dataset import Dataset, Images
+from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, Images
 from sobench.data.resize import resize_geometry
 from sobench.device import autocast
 from sobench.metrics.detections import DetectionRow
@@ -43,36 +44,42 @@ def detect(
         with autocast(precision, device):
             detections: Detections = detector(batch.to(device))
         for index in range(len(batch)):
-            detection_rows += _result_rows(detections, index, dataset, done, settings)
+            original = dataset.images[done]
+            boxes = detections.boxes[index].double().cpu().numpy()
+            boxes = resize_geometry(settings, original.size).to_original(boxes)
+            detection_rows += result_rows(
+                original, dataset, boxes, detections.scores[index], detections.labels[index]
+            )
             done += 1
         if on_images is not None:
             on_images(done, len(images))
     return detection_rows
 
 
-def _result_rows(
-    detections: Detections, index: int, dataset: Dataset, image: int, settings: Input
+def result_rows(
+    image: AnnotatedImage, dataset: Dataset, boxes: FloatArray, scores: Tensor, labels: Tensor
 ) -> list[DetectionRow]:
-    """The detections at ``index`` of a batch, which are those of an image of the dataset."""
-    original = dataset.images[image]
-    boxes = detections.boxes[index].double().cpu().numpy()
-    geometry = resize_geometry(settings, original.size)
-    boxes = geometry.to_original(boxes)
+    """The detections of one image in their order, as rows of COCO results.
+
+    Args:
+        boxes: ``[D, 4]`` ``x1, y1, x2, y2`` in pixels of the original image.
+        scores: ``[D]``; labels: ``[D]``, -1 for padding.
+    """
     boxes = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
-    labels = detections.labels[index].cpu().numpy()
+    classes = labels.cpu().numpy()
     # A box that was wholly in the padding has no area left in the image.
-    real = (labels >= 0) & (boxes[:, 2:] > 0).all(axis=1)
+    real = (classes >= 0) & (boxes[:, 2:] > 0).all(axis=1)
     return [
         {
-            "image_id": original.id,
+            "image_id": image.id,
             "category_id": dataset.category_ids[label],
             "bbox": box,
             "score": score,
         }
         for box, score, label in zip(
             boxes[real].tolist(),
-            detections.scores[index].cpu().numpy()[real].tolist(),
-            labels[real].tolist(),
+            scores.cpu().numpy()[real].tolist(),
+            classes[real].tolist(),
             strict=True,
         )
     ]

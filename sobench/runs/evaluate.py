@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from sobench.data.blank import BlankedImages
 from sobench.data.cache import cached_images
-from sobench.data.dataset import Dataset
-from sobench.data.fingerprint import check_unchanged
-from sobench.data.load import load
+from sobench.data.dataset import Dataset, Images
 from sobench.errors import DataError, RunError
 from sobench.metrics import coco
-from sobench.metrics.detections import read_rows, write_rows
+from sobench.metrics.detections import DetectionRow, read_rows, write_rows
 from sobench.metrics.scores import Scores
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.detect import detect
-from sobench.runs.folder import RunFolder, size_name
+from sobench.runs.folder import RunFolder
+from sobench.runs.multi_scale import Look, detect_together
 from sobench.runs.record import Record
+from sobench.runs.splits import cache_name, check_data_unchanged, load_split
 from sobench.runs.state import has_detections
 from sobench.runs.weights import build_network, trained_weights, with_input_size
+from sobench.suite.further_tests import FurtherTest, further_tests
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
@@ -40,56 +43,96 @@ def score_stored(run: Run, dataset: Dataset, stored: Path, digest: str) -> dict[
     return {scores.name: scores}
 
 
-def score_sizes(
+def run_further_tests(
     run: Run,
     results: Path,
     outcome: Record,
     device: torch.device,
     callback: ProgressCallback,
 ) -> Iterator[Record]:
-    """The record after each of the suite's further input sizes that it had no present scores at.
+    """The record after each of the suite's further tests that it had no present scores of.
 
-    Sizes whose detections are there as they were written are only scored; at the others, the
+    Tests whose detections are there as they were written are only scored; for the others, the
     weights of the finished run detect.
 
     Raises:
-        RunError: a size has no detections, and there are no weights to detect with.
+        RunError: a test has no detections, and there are no weights to detect with.
     """
     suite = run.suite
-    untested = [size for size in suite.eval_sizes if not outcome.tested_by(suite, size)]
+    untested = [test for test in further_tests(suite) if not outcome.tested_by(suite, test)]
     if not untested:
         return
-    folder, dataset = RunFolder.of(run, results), load(suite.dataset, "val").first(run.limit)
-    undetected = [size for size in untested if not has_detections(folder, outcome, size)]
+    folder, dataset = RunFolder.of(run, results), load_split(run, "val")
+    undetected = [test for test in untested if not has_detections(folder, outcome, test.name)]
     # Weights and training boxes, which anchors may be fitted to, only if there is a use for them.
     if undetected:
-        training = load(suite.dataset, "train").first(run.limit)
+        training = load_split(run, "train")
         weights = trained_weights(run, results)
-    check = partial(check_unchanged, suite.dataset, run.data)
-    check()
-    for size in untested:
-        path = folder.detections(size)
-        if size in undetected:
-            detector = build_network(run, training, device, size)
-            detector.load_state_dict(weights)
-            settings = with_input_size(suite, size).input
-            images = cached_images(
-                dataset, "val", run.data, settings, callback.on_images, callback.warn, check
-            )
-            detections = detect(
-                detector, images, dataset, settings, batch_size=suite.schedule.batch_size,
-                precision=suite.precision, on_images=callback.on_images,
-            )  # fmt: skip
-            digests = outcome.digests | {path.name: write_rows(path, detections)}
+    check_data_unchanged(run)
+    for test in untested:
+        path = folder.detections(test.name)
+        if test in undetected:
+            looks = _looks(run, test, training, dataset, weights, device, callback)
+            digests = outcome.digests | {
+                path.name: write_rows(path, _detect(run, test, looks, dataset, callback))
+            }
             outcome = outcome.model_copy(update={"digests": digests})
-        name = size_name(size)
         scores = score_stored(run, dataset, path, outcome.digests[path.name])
-        sizes = outcome.sizes | {name: outcome.sizes.get(name, {}) | scores}
+        sizes = outcome.sizes | {test.name: outcome.sizes.get(test.name, {}) | scores}
         outcome = outcome.model_copy(update={"sizes": sizes})
         yield outcome
 
 
-def delete_size_detections(folder: RunFolder) -> None:
-    """Delete the detections of an earlier training at further input sizes."""
-    for path in folder.size_detections():
+def delete_further_detections(folder: RunFolder) -> None:
+    """Delete the detections of an earlier training in further tests."""
+    for path in folder.further_detections():
         path.unlink()
+
+
+def _looks(
+    run: Run,
+    test: FurtherTest,
+    training: Dataset,
+    dataset: Dataset,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    callback: ProgressCallback,
+) -> list[Look]:
+    """The trained network with the images of a test, once for each input and mirroring."""
+    check = partial(check_data_unchanged, run)
+    looks: list[Look] = []
+    for size in test.inputs:
+        detector = build_network(run, training, device, size)
+        if looks:  # with the same weights in memory
+            detector.load_state_dict(looks[0].detector.state_dict(), assign=True)
+        else:
+            detector.load_state_dict(weights)
+        settings = with_input_size(run.suite, size).input
+        images: Images = cached_images(
+            dataset, cache_name(run, "val"), run.data, settings,
+            callback.on_images, callback.warn, check,
+        )  # fmt: skip
+        if test.keep_background is not None:
+            images = BlankedImages(images, dataset, settings, test.keep_background)
+        looks += [Look(detector, images, settings, flip) for flip in (False, True)[: 1 + test.flip]]
+    return looks
+
+
+def _detect(
+    run: Run,
+    test: FurtherTest,
+    looks: Sequence[Look],
+    dataset: Dataset,
+    callback: ProgressCallback,
+) -> list[DetectionRow]:
+    suite, on_images = run.suite, callback.on_images
+    if test.is_merged:
+        return detect_together(
+            looks, dataset, suite.detect,
+            batch_size=suite.schedule.batch_size, precision=suite.precision, on_images=on_images,
+        )  # fmt: skip
+    (look,) = looks
+    return detect(
+        look.detector, look.images, dataset, look.settings,
+        batch_size=suite.schedule.batch_size, precision=suite.precision, on_images=on_images,
+    )  # fmt: skip

@@ -15,8 +15,6 @@ from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.check import check_splits
 from sobench.data.dataset import Dataset, Images
-from sobench.data.fingerprint import check_unchanged
-from sobench.data.load import load
 from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
 from sobench.environment import describe
@@ -31,10 +29,12 @@ from sobench.runs import record
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.cost import measure_cost
 from sobench.runs.detect import detect
-from sobench.runs.evaluate import delete_size_detections, score_sizes, score_stored
+from sobench.runs.evaluate import delete_further_detections, run_further_tests, score_stored
 from sobench.runs.folder import RunFolder
 from sobench.runs.record import Epoch, Record
+from sobench.runs.splits import cache_name, check_data_unchanged, load_split
 from sobench.runs.weights import build_network, trained_network
+from sobench.suite.further_tests import further_tests
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.training.checkpoint import keep_newest
@@ -79,13 +79,13 @@ def execute(
             raise
         return record_failure(run, results, device, callback, error)
     tidy(folder)
-    return _with_sizes(run, results, outcome, device, callback)
+    return _with_further_tests(run, results, outcome, device, callback)
 
 
 def rescore(
     run: Run, results: Path, outcome: Record, device: torch.device, callback: ProgressCallback
 ) -> Record:
-    """The record of a finished run under the suite's present protocol, engine and sizes.
+    """The record of a finished run under the suite's present protocol, engine and further tests.
 
     The caller holds the run's folder. After an error the record stays as it is, and what is
     returned says why.
@@ -93,8 +93,8 @@ def rescore(
     folder = RunFolder.of(run, results)
     try:
         if outcome.scored_by(run.suite) is None:
-            dataset = load(run.suite.dataset, "val").first(run.limit)
-            check_unchanged(run.suite.dataset, run.data)
+            dataset = load_split(run, "val")
+            check_data_unchanged(run)
             stored = folder.detections()
             scores = score_stored(run, dataset, stored, outcome.digests[stored.name])
             outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
@@ -104,7 +104,7 @@ def rescore(
     except BaseException as error:
         return record_failure(run, results, device, callback, error)
     tidy(folder)
-    return _with_sizes(run, results, outcome, device, callback)
+    return _with_further_tests(run, results, outcome, device, callback)
 
 
 def tidy(folder: RunFolder) -> None:
@@ -186,7 +186,7 @@ def _finish(
     if earlier is not None and earlier.digests.get(stored.name) != digests[stored.name]:
         earlier = None
     if earlier is None:
-        delete_size_detections(folder)
+        delete_further_detections(folder)
     # Scored from the file, so that scoring it again later gives the same numbers.
     callback.on_stage("score")
     scores = score_stored(run, val_split.dataset, stored, digests[stored.name])
@@ -210,34 +210,35 @@ def _finish(
     )
 
 
-def _with_sizes(
+def _with_further_tests(
     run: Run, results: Path, outcome: Record, device: torch.device, callback: ProgressCallback
 ) -> Record:
-    """The record with scores at the suite's further sizes; an error there leaves it as it is."""
-    if not run.suite.eval_sizes:
+    """The record with scores of the suite's further tests; an error there leaves it as it is."""
+    if not further_tests(run.suite):
         return outcome
-    callback.on_stage("test at other sizes")
+    callback.on_stage("test on other inputs")
     try:
-        for tested in score_sizes(run, results, outcome, device, callback):
+        for tested in run_further_tests(run, results, outcome, device, callback):
             record.write(tested, run.folder(results))
             outcome = tested
     except (KeyboardInterrupt, DiskFull):
         raise
     except BaseException as error:
-        callback.warn(f"{run.name}: not tested at all of eval_sizes: {reason_of(error)}")
+        callback.warn(f"{run.name}: not all further tests are done: {reason_of(error)}")
     return outcome
 
 
 def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, LoadedSplit]:
     names: tuple[Split, Split] = ("train", "val")
-    check = partial(check_unchanged, run.suite.dataset, run.data)
+    check = partial(check_data_unchanged, run)
     splits = []
     for name in names:
         callback.on_stage(f"read {name} images")
-        dataset = load(run.suite.dataset, name).first(run.limit)
+        dataset = load_split(run, name)
         images = cached_images(
-            dataset, name, run.data, run.suite.input, callback.on_images, callback.warn, check
-        )
+            dataset, cache_name(run, name), run.data, run.suite.input,
+            callback.on_images, callback.warn, check,
+        )  # fmt: skip
         splits.append(LoadedSplit(dataset, images))
     check()  # the annotations too
     train_split, val_split = splits
@@ -272,10 +273,10 @@ def _training_data(
     if any(stage.images_2x for stage in detector.stages):
         callback.on_stage("read train images at twice the size")
         settings = at_double_size(suite.input)
-        check = partial(check_unchanged, suite.dataset, run.data)
         images_2x = cached_images(
-            split.dataset, "train", run.data, settings, callback.on_images, callback.warn, check
-        )
+            split.dataset, cache_name(run, "train"), run.data, settings,
+            callback.on_images, callback.warn, partial(check_data_unchanged, run),
+        )  # fmt: skip
     workers = loader_workers(device)
     return TrainingData(split.dataset, split.images, suite.input, suite.augment, images_2x, workers)
 

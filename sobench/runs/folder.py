@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sobench.locks import is_locked, locked
+from sobench.suite.further_tests import size_name
 from sobench.suite.plan import Run
 from sobench.training.checkpoint_files import list_checkpoints, step_of
 
@@ -48,13 +49,14 @@ class RunFolder:
         """The traceback of the last failure."""
         return self.path / "error.txt"
 
-    def detections(self, size: tuple[int, int] | None = None) -> Path:
-        """The detections at the suite's input size, or at a further one (height, width)."""
-        suffix = "" if size is None or size == self.input_size else f"-{size_name(size)}"
+    def detections(self, test: str = "") -> Path:
+        """The detections at the suite's input, or of a further test, by its name."""
+        is_own = self.input_size is not None and test == size_name(self.input_size)
+        suffix = f"-{test}" if test and not is_own else ""
         return self.path / f"detections{suffix}.json.gz"
 
-    def size_detections(self) -> Iterator[Path]:
-        """The detections at further input sizes that exist."""
+    def further_detections(self) -> Iterator[Path]:
+        """The detections of further tests that exist."""
         return self.path.glob("detections-*.json.gz")
 
     def last_step(self) -> int | None:
@@ -77,8 +79,3 @@ class RunFolder:
     def is_locked(self) -> bool:
         """Whether a process holds the run."""
         return is_locked(self.path)
-
-
-def size_name(size: tuple[int, int]) -> str:
-    """``<height>x<width>``."""
-    return f"{size[0]}x{size[1]}"

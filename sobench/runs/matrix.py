@@ -20,6 +20,7 @@ from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record
 from sobench.runs.refusals import is_refused, refused_rows
 from sobench.runs.state import RunState, States, read_states
+from sobench.suite.further_tests import without_further_tests
 from sobench.suite.plan import Run, with_required
 
 POLL_SECONDS = 1.0
@@ -125,8 +126,9 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
 def _check_data(runs: Sequence[Run], callback: MatrixProgressCallback) -> None:
     """Check each data set that is to be trained on, once and before anything is trained."""
     # This reads the annotations once more than the runs do, and nothing where all is done.
-    for spec, limit in dict.fromkeys((run.suite.dataset, run.limit) for run in runs):
-        splits, warnings = checked_splits(spec, limit)
+    parts = ((run.suite.dataset, run.limit, run.holdout) for run in runs)
+    for spec, limit, holdout in dict.fromkeys(parts):
+        splits, warnings = checked_splits(spec, limit, holdout)
         for warning in warnings:
             callback.warn(warning)
         for run in runs:
@@ -168,8 +170,8 @@ def _work_off(
                 return state.record, False
             if not _is_to_train(state, task.is_trained) and state.record is not None:
                 if task.refusal is not None:
-                    callback.warn(f"{run.name}: not tested at all of eval_sizes: {task.refusal}")
-                    run = _without_sizes(run)
+                    callback.warn(f"{run.name}: not all further tests are done: {task.refusal}")
+                    run = replace(run, suite=without_further_tests(run.suite))
                 return rescore(run, results, state.record, device, callback), True
             if task.refusal is not None:
                 return record_failure(run, results, device, callback, task.refusal), True
@@ -194,11 +196,6 @@ def _tidied(folders: Sequence[tuple[RunFolder, RunState]]) -> bool:
         with suppress(RunLocked, OSError), folder.lock():
             tidy(folder)
     return bool(left)
-
-
-def _without_sizes(run: Run) -> Run:
-    """The same run, tested at its own input size alone."""
-    return replace(run, suite=run.suite.model_copy(update={"eval_sizes": ()}))
 
 
 def _to_train(runs: Sequence[Run], states: States) -> set[str]:

@@ -15,7 +15,8 @@ from sobench.environment import Environment
 from sobench.errors import RecordError
 from sobench.files import write_atomic
 from sobench.metrics.scores import Scores
-from sobench.runs.folder import RunFolder, size_name
+from sobench.runs.folder import RunFolder
+from sobench.suite.further_tests import FurtherTest
 from sobench.suite.plan import Run, run_id, short_digest
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
@@ -55,7 +56,12 @@ class Cost(BaseModel):
 
 
 class Epoch(BaseModel):
-    """One line of the learning curve."""
+    """One line of the learning curve.
+
+    Attributes:
+        grad_norm, grad_norm_max: mean and greatest L2 norm of the gradient over all weights before
+            it was clipped; not known of trainings by earlier versions, or if it overflowed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,6 +69,8 @@ class Epoch(BaseModel):
     stage: str = "train"
     step: int
     losses: dict[str, float]
+    grad_norm: float | None = None
+    grad_norm_max: float | None = None
     ap: float | None = None
     ap50: float | None = None
 
@@ -75,7 +83,7 @@ class Record(BaseModel):
         start: what became of the classes of weights from outside of the suite, if it has any.
         scores: by ``Scores.name``, for each protocol and engine that was asked for; empty if the
             training did not end.
-        sizes: the same at further input sizes, by ``<height>x<width>``.
+        sizes: the same of further tests, by their names.
         digests: SHA-256 of the detections that were scored, by the file's name.
     """
 
@@ -118,9 +126,9 @@ class Record(BaseModel):
         """The scores by the suite's present protocol and engine, if there are any."""
         return self.scores.get(scoring_name(suite))
 
-    def tested_by(self, suite: Suite, size: tuple[int, int]) -> Scores | None:
-        """The same at a further input size (height, width)."""
-        return self.sizes.get(size_name(size), {}).get(scoring_name(suite))
+    def tested_by(self, suite: Suite, test: FurtherTest) -> Scores | None:
+        """The same of a further test."""
+        return self.sizes.get(test.name, {}).get(scoring_name(suite))
 
     @property
     def last_step(self) -> int | None:

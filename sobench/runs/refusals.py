@@ -6,9 +6,16 @@ from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
 from sobench.errors import RequestError
-from sobench.models.check import check_detector, check_fits, check_pretrained, check_start
+from sobench.models.check import (
+    check_candidates,
+    check_detector,
+    check_fits,
+    check_pretrained,
+    check_start,
+)
 from sobench.runs.state import States
 from sobench.runs.weights import with_input_size
+from sobench.suite.further_tests import FurtherTest
 from sobench.suite.plan import Run
 
 Refusals = Mapping[str, RequestError]
@@ -32,9 +39,9 @@ def refused_rows(due: Sequence[Run], states: States, training: Container[str]) -
             # The seeds of a row differ in their states, not in their networks.
             if any(run.settings_id in training for run in runs):
                 _check_training(runs[0], weights)
-            untested = [size for run in runs for size in states[run.settings_id].untested]
-            for size in dict.fromkeys(untested):
-                _check_size(runs[0], size)
+            untested = [test for run in runs for test in states[run.settings_id].untested]
+            for test in dict.fromkeys(untested):
+                _check_test(runs[0], test)
         except RequestError as error:
             refused[row_id] = error
     return refused
@@ -71,9 +78,12 @@ def _check_training(run: Run, weights: dict[tuple[str, str], RequestError | None
             check_fits(suite, entry, origin.suite, origin.entry, f"init_from: {entry.init_from}")
 
 
-def _check_size(run: Run, size: tuple[int, int]) -> None:
-    """Check that a row can be tested at a further input size."""
-    suite, entry = run.suite, run.entry
-    resized, why = with_input_size(suite, size), f"eval_sizes: {list(size)}"
-    check_detector(resized, entry, why)
-    check_fits(resized, entry, suite, entry, why)
+def _check_test(run: Run, test: FurtherTest) -> None:
+    """Check that a row can do a further test."""
+    suite, entry, why = run.suite, run.entry, f"{test.key}: {test.value}"
+    if test.is_merged:
+        check_candidates(suite, entry, why)
+    for size in test.inputs:
+        resized = with_input_size(suite, size)
+        check_detector(resized, entry, why)
+        check_fits(resized, entry, suite, entry, why)

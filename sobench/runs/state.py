@@ -11,9 +11,10 @@ from sobench.errors import RecordError
 from sobench.metrics.detections import file_digest
 from sobench.metrics.scores import Scores
 from sobench.runs import record
-from sobench.runs.folder import RunFolder, size_name
+from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record, scoring_name
 from sobench.runs.search import choose_data, folder_of, search
+from sobench.suite.further_tests import FurtherTest, further_tests
 from sobench.suite.plan import Run
 
 StateName = Literal[
@@ -30,16 +31,16 @@ class RunState:
 
     Attributes:
         name: ``done``; ``to score``: its detections wait for the suite's present protocol or
-            engine; ``to test``: it has no present scores at one of the suite's further input
-            sizes; ``resumable``: half trained; ``missing``: not begun, or its files are gone;
+            engine; ``to test``: it has no present scores of one of the suite's further tests;
+            ``resumable``: half trained; ``missing``: not begun, or its files are gone;
             ``failed``: will be tried again; ``diverged``: would diverge again; ``locked``: another
             process trains it.
         reason: why, in words; empty where the name says it all.
         record: of the run, if there is one that counts.
         damage: why its record does not count; empty if it does, or if there is none.
-        untested: further input sizes (height, width) without present scores.
+        untested: further tests without present scores.
         scores: by the suite's present protocol and engine, whatever else is still to do.
-        sizes: the same at the suite's further input sizes.
+        tested: the same of the suite's further tests.
         has_weights: the trained weights of a finished run are there, to build on or to test.
     """
 
@@ -47,9 +48,9 @@ class RunState:
     reason: str = ""
     record: Record | None = None
     damage: str = ""
-    untested: tuple[tuple[int, int], ...] = ()
+    untested: tuple[FurtherTest, ...] = ()
     scores: Scores | None = None
-    sizes: Mapping[tuple[int, int], Scores] = field(default_factory=dict)
+    tested: Mapping[FurtherTest, Scores] = field(default_factory=dict)
     has_weights: bool = False
 
     @property
@@ -98,15 +99,15 @@ def state_of(run: Run, outcome: Record | None) -> RunState:
     """The state of a run whose record is known, as far as the record tells it."""
     suite = run.suite
     if outcome is None:
-        return RunState("missing", untested=suite.eval_sizes)
-    tested = {size: outcome.tested_by(suite, size) for size in suite.eval_sizes}
+        return RunState("missing", untested=further_tests(suite))
+    tested = {test: outcome.tested_by(suite, test) for test in further_tests(suite)}
     scores = outcome.scored_by(suite)
     state = RunState(
         "done",
         record=outcome,
-        untested=tuple(size for size, scored in tested.items() if scored is None),
+        untested=tuple(test for test, scored in tested.items() if scored is None),
         scores=scores,
-        sizes={size: scored for size, scored in tested.items() if scored is not None},
+        tested={test: scored for test, scored in tested.items() if scored is not None},
     )
     if not outcome.scores:
         name: StateName = "diverged" if outcome.status == "diverged" else "failed"
@@ -115,14 +116,14 @@ def state_of(run: Run, outcome: Record | None) -> RunState:
         reason = f"scored by {', '.join(outcome.scores)}, not by {scoring_name(suite)}"
         return replace(state, name="to score", reason=reason)
     if state.untested:
-        reason = f"not tested at {', '.join(map(size_name, state.untested))}"
+        reason = f"not tested: {', '.join(test.title for test in state.untested)}"
         return replace(state, name="to test", reason=reason)
     return state
 
 
-def has_detections(folder: RunFolder, outcome: Record, size: tuple[int, int] | None = None) -> bool:
-    """Whether the detections of a finished run are there as they were written."""
-    path = folder.detections(size)
+def has_detections(folder: RunFolder, outcome: Record, test: str = "") -> bool:
+    """Whether the detections of a finished run, or of a further test, are as they were written."""
+    path = folder.detections(test)
     digest = outcome.digests.get(path.name)
     return digest is not None and digest == file_digest(path)
 
@@ -156,7 +157,7 @@ def _read_state(run: Run, path: Path) -> RunState:
 def _with_lost_files(folder: RunFolder, outcome: Record, state: RunState) -> RunState:
     """Missing, if a run cannot be scored or tested because its files are gone or damaged.
 
-    Scoring needs the detections, and testing at another size these or the weights.
+    Scoring needs the detections, and a further test these or the weights.
     """
     if state.name == "to score" and not has_detections(folder, outcome):
         why = "damaged" if folder.detections().exists() else "gone"
@@ -164,8 +165,8 @@ def _with_lost_files(folder: RunFolder, outcome: Record, state: RunState) -> Run
             state, name="missing", reason=f"{state.reason}, and its detections are {why}"
         )
     if state.name in ("to score", "to test") and not state.has_weights:
-        undetected = [s for s in state.untested if not has_detections(folder, outcome, s)]
-        if undetected:
+        names = [test.name for test in state.untested]
+        if not all(has_detections(folder, outcome, name) for name in names):
             reason = f"{state.reason}, and its weights are gone"
             return replace(state, name="missing", reason=reason)
     return state

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sobench.errors import RequestError, did_you_mean
+from sobench.suite.further_tests import without_further_tests
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, get_method
 from sobench.suite.origin import Origin, origin_of
 from sobench.suite.paths import NONE
 from sobench.suite.reader import with_deviations
 from sobench.suite.sections import MethodEntry, Suite
+from sobench.suite.tuned import LEARNING_RATE, SUITES, Choice, overlapping, read_choices
 from sobench.suite.weights import weights_id
 from sobench.text import quoted
 from sobench.yaml_text import as_written
@@ -26,6 +28,14 @@ RESULTS_VERSION = 4
 
 _SECTIONS_OF_ALL = ("input", "augment", "neck", "anchors", "schedule", "precision", "detect")
 """Keys of a suite that every method reads."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Values that are tried, and the share of the training images that is held out for it."""
+
+    choice: Choice
+    holdout: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class Run:
             other readers of results do without.
         limit: number of images used of each split, or ``None`` for all.
         partial: why the result is not comparable with the suite as written; empty if it is.
+        holdout: share of the training images that a trial of ``sobench tune`` is scored on, and
+            does not train on; 0 for every other run.
+        choice: values in place of the suite's, which ``suite`` has already, and where they are
+            from; a trial's are those that it tries.
         requires: role -> run that must be done before, as pairs.
     """
 
@@ -49,6 +63,8 @@ class Run:
     limit: int | None = None
     partial: tuple[str, ...] = ()
     requires: tuple[tuple[str, Run], ...] = ()
+    holdout: float = 0.0
+    choice: Choice | None = None
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -73,6 +89,7 @@ class Run:
             | source
             | origin
             | ({"requires": required} if required else {})
+            | ({"holdout": self.holdout} if self.holdout else {})
             | {
                 "version": RESULTS_VERSION,
                 "method": self.entry.name,
@@ -120,7 +137,22 @@ class Run:
     @property
     def name(self) -> str:
         """Row and seed, as messages name the run."""
-        return f"{self.entry.label} seed {self.seed}"
+        return f"{self.row} seed {self.seed}"
+
+    @property
+    def row(self) -> str:
+        """The label of the row; of a trial with the values that it tries."""
+        tried = self.choice.text if self.holdout and self.choice else ""
+        return f"{self.entry.label} {tried}".rstrip()
+
+    @property
+    def learning_rate(self) -> str:
+        """Where the learning rate of the row is from, such as ``the suite's``."""
+        if self.choice and overlapping(LEARNING_RATE, self.choice.values):
+            return self.choice.origin
+        if overlapping(LEARNING_RATE, self.entry.deviations):
+            return f"a deviation of the row ({self.entry.reason})"
+        return SUITES
 
     @cached_property
     def defect(self) -> str:
@@ -136,7 +168,7 @@ class Run:
         """All that sets the run apart from its method's defaults and from the suite.
 
         These are switches without their default, deviations of the method itself, the weights that
-        it starts from, and the deviations of its row.
+        it starts from, the deviations of its row, and the values that were chosen for it.
         """
         with_head = f", with anchors of octaves {self.suite.anchors.octaves}"
         of_row = tuple(
@@ -150,7 +182,9 @@ class Run:
             if chosen[key] != switch.default
         )
         of_method = method.deviating(chosen, self.suite)
-        return of_switches + of_method + self._first_weights() + of_row
+        values, why = (self.choice.values, self.choice.origin) if self.choice else ({}, "")
+        of_choice = tuple(f"{key}: {as_written(value)} ({why})" for key, value in values.items())
+        return of_switches + of_method + self._first_weights() + of_row + of_choice
 
     def _first_weights(self) -> tuple[str, ...]:
         """The trained weights that the run starts from, and those of the runs that it requires."""
@@ -175,6 +209,7 @@ def plan(
     partial: Sequence[str] = (),
     methods: Sequence[str] = (),
     seeds: Sequence[int] = (),
+    trial: Trial | None = None,
 ) -> list[Run]:
     """The matrix of a suite: every row with every seed, seed by seed.
 
@@ -187,8 +222,10 @@ def plan(
         partial: why results are not comparable with the suite as written.
         methods: labels or method names to keep; empty keeps all.
         seeds: replace the suite's seeds unless empty.
+        trial: values that every row tries on held-out training images, instead of its own choice.
 
     Raises:
+        SuiteError: the file of ``tuned`` is wrong.
         RequestError: the suite has no row of a method, a method does not work with its head, or two
             runs are the same training.
     """
@@ -202,12 +239,21 @@ def plan(
                                f"{did_you_mean(name, sorted(row_names))}")  # fmt: skip
     if methods:
         entries = tuple(e for e in entries if e.label in methods or e.name in methods)
+    choices = read_choices(suite)
+    holdout = 0.0
+    if trial is not None:
+        # Beside the suite's results, and at the one input size that decides.
+        name, holdout = f"{suite.name}.tune", trial.holdout
+        suite = suite.model_copy(update={"name": name, "eval_sizes": ()})
     runs = [
-        _resolved(suite, entry, seed, data, limit, tuple(partial))
+        _resolved(
+            suite, entry, _Conditions(seed, data, limit, tuple(partial), holdout, choices),
+            trial.choice if trial else choices.get(entry.label),
+        )
         for seed in (seeds or suite.seeds)
         for entry in entries
-    ]
-    _check_distinct(runs)
+    ]  # fmt: skip
+    check_distinct(runs)
     return runs
 
 
@@ -232,29 +278,54 @@ def with_required(
     return list(ordered.values())
 
 
+@dataclass(frozen=True)
+class _Conditions:
+    """What a run has in common with those that it requires; ``choices`` are of the suite's rows."""
+
+    seed: int
+    data: str
+    limit: int | None
+    partial: tuple[str, ...]
+    holdout: float
+    choices: Mapping[str, Choice]
+
+
 def _resolved(
-    suite: Suite,
-    entry: MethodEntry,
-    seed: int,
-    data: str,
-    limit: int | None,
-    partial: tuple[str, ...],
+    suite: Suite, entry: MethodEntry, conditions: _Conditions, choice: Choice | None
 ) -> Run:
-    """The run of a row, with the runs that it requires."""
-    row_suite = with_deviations(suite, entry, Path(suite.name))
-    seed_and_data = (seed, data, limit, partial)
+    """The run of a row, with the runs that it requires; the choice is of this row alone."""
+    own_suite = row_suite = with_deviations(suite, entry, Path(suite.name))
+    if choice is not None:
+        row_suite = with_deviations(suite, entry, Path(suite.name), choice)
     requires = []
     # Teachers and baselines of the method, as far as its switches ask for them. They are tested at
     # their own input size alone.
     for need in get_method(entry.name).needed(entry.switches):
-        need_suite = row_suite.model_copy(update={"eval_sizes": ()})
-        need_entry = _needed(row_suite, entry, need)
-        requires.append((need.role, _resolved(need_suite, need_entry, *seed_and_data)))
+        need_suite = without_further_tests(own_suite)
+        need_entry = _needed(own_suite, entry, need)
+        need_choice = _choice_of(need_entry, suite, conditions)
+        requires.append((need.role, _resolved(need_suite, need_entry, conditions, need_choice)))
     # The row that this one starts from has the suite without this row's deviations.
     if label := suite.origin_label(entry):
         (origin,) = (other for other in suite.methods if other.label == label)
-        requires.append(("init_from", _resolved(suite, origin, *seed_and_data)))
-    return Run(row_suite, entry, *seed_and_data, requires=tuple(requires))
+        origin_choice = conditions.choices.get(origin.label)
+        requires.append(("init_from", _resolved(suite, origin, conditions, origin_choice)))
+    return Run(
+        row_suite, entry, conditions.seed, conditions.data, conditions.limit, conditions.partial,
+        tuple(requires), conditions.holdout, choice,
+    )  # fmt: skip
+
+
+def _choice_of(needed: MethodEntry, suite: Suite, conditions: _Conditions) -> Choice | None:
+    """What was chosen for the row of the suite that is this method and nothing else.
+
+    So a baseline is the training of that row. A deviation that is handed on to it counts more.
+    """
+    for row in suite.methods:
+        is_plain = not row.deviations and not row.init_from and row.switches == needed.switches
+        if row.name == needed.name and is_plain and row.label in conditions.choices:
+            return conditions.choices[row.label].without(needed.deviations)
+    return None
 
 
 def _needed(suite: Suite, row: MethodEntry, need: Need) -> MethodEntry:
@@ -278,15 +349,15 @@ def _needed(suite: Suite, row: MethodEntry, need: Need) -> MethodEntry:
     )
 
 
-def _check_distinct(runs: Sequence[Run]) -> None:
+def check_distinct(runs: Sequence[Run]) -> None:
     """Refuse two rows that would be trained alike."""
     first: dict[str, Run] = {}
     for run in runs:
         other = first.setdefault(run.settings_id, run)
         if other is not run:
             raise RequestError(
-                f"{run.suite.name}: methods: {quoted(other.entry.label)} and "
-                f"{quoted(run.entry.label)} are the same training; leave one out, or set a switch "
+                f"{run.suite.name}: methods: {quoted(other.row)} and "
+                f"{quoted(run.row)} are the same training; leave one out, or set a switch "
                 "or a deviation"
             )
 

@@ -81,6 +81,8 @@ def first_problem(error: ValidationError) -> str:
 
 
 _EXPECTED = {
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
     "int_type": "write a whole number",
     "int_parsing": "write a whole number",
     "int_from_float": "write a whole number",

@@ -17,6 +17,7 @@ class Protocol:
         bins: name -> area range in square pixels of the original image, both ends inclusive.
         ignore_regions: how ignore regions without a class are treated: ``drop`` (detections on
             them count as false) or ``crowd`` (they are crowd regions of every class).
+        bins_at_50: whether each bin is also scored at the IoU threshold .50 alone.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Protocol:
     max_dets: tuple[int, ...]
     bins: dict[str, tuple[float, float]]
     ignore_regions: str = "drop"
+    bins_at_50: bool = False
 
 
 INFINITE_AREA = 1e10
@@ -32,6 +34,14 @@ _COCO_BINS = {"S": (0.0, 32.0**2), "M": (32.0**2, 96.0**2), "L": (96.0**2, INFIN
 
 _TABLE = (
     Protocol("coco", "COCO AP and AR, 100 detections", 1, (1, 10, 100), _COCO_BINS),
+    Protocol(
+        "coco-bins50",
+        "COCO AP and AR, 100 detections, sizes at IoU .50 too",
+        1,
+        (1, 10, 100),
+        _COCO_BINS,
+        bins_at_50=True,
+    ),
     Protocol(
         "visdrone-coco",
         "VisDrone as papers use it: COCO metrics, 500 detections",

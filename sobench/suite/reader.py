@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from sobench.suite.paths import is_place
 from sobench.suite.problems import check_keys, first_problem
 from sobench.suite.section import LONGEST_PATH
 from sobench.suite.sections import MethodEntry, Suite
+from sobench.suite.tuned import Choice, overlapping, read_choices
 from sobench.text import quoted, shortened
 from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
-    "protocol", "engine", "evaluate_every", "eval_sizes", "init_from", "init_classes", "methods",
+    "protocol", "engine", "evaluate_every", "eval_sizes", "keep_background", "init_from",
+    "init_classes", "tuned", "methods",
 )  # fmt: skip
 """Keys from which no row may deviate, or the rows could no longer be compared."""
 
@@ -64,21 +66,38 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
     check_keys(content, Suite, "", str(path))
     suite = _validate(content, str(path))
     # Deviations are applied only when a run is planned; a wrong one is an error of the file.
+    choices = read_choices(suite)
     for entry in suite.methods:
-        with_deviations(suite, entry, path)
+        with_deviations(suite, entry, path, choices.get(entry.label))
     return suite
 
 
-def with_deviations(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
+def with_deviations(
+    suite: Suite, entry: MethodEntry, path: Path, choice: Choice | None = None
+) -> Suite:
     """The suite as this row runs it: with the row's declared deviations in place of its values.
+
+    Args:
+        path: names the suite in errors.
+        choice: further values that were chosen for the row, or that are tried.
 
     Raises:
         SuiteError: a deviation is unknown, wrong, or of a key that must be the same for all rows;
-            or the method does not work with this head, these switches or settings. A method whose
-            package is broken is no error of the suite: see ``Run.defect``.
+            or it is of a key that the choice has too; or the method does not work with this head,
+            these switches or settings. A method whose package is broken is no error of the suite:
+            see ``Run.defect``.
     """
     place = f"{path}: methods: {entry.label}"
-    row_suite = _deviating_suite(suite, entry, f"{place}: deviations")
+    row_suite = _deviating_suite(suite, entry.deviations, f"{place}: deviations")
+    if choice is not None:
+        source = f"{choice.source}: {entry.label}"
+        for key in choice.values:
+            if own := overlapping(key, entry.deviations):
+                raise SuiteError(
+                    f"{source}: {shortened(key)}: the row has the deviation {shortened(own)}; "
+                    "take it out, or leave the row untuned"
+                )
+        row_suite = _deviating_suite(row_suite, choice.values, source)
     method = get_method(entry.name)
     baseline = method.baseline(entry.switches)
     if baseline and suite.starts_outside(entry):
@@ -92,17 +111,17 @@ def with_deviations(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
     return row_suite
 
 
-def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
-    """The suite with a row's deviations, not yet checked by the row's method.
+def _deviating_suite(suite: Suite, deviations: Mapping[str, Any], source: str) -> Suite:
+    """The suite with other values by their dotted keys, not yet checked by a row's method.
 
     A row with another head takes that head's anchors wherever the suite has those of its own head.
     """
-    if not entry.deviations:
+    if not deviations:
         return suite
     content = suite.model_dump(mode="json")
-    if "head" in entry.deviations:
+    if "head" in deviations:
         content["anchors"] = _anchors_beyond_head(suite)
-    for key, value in entry.deviations.items():
+    for key, value in deviations.items():
         if str(key).partition(".")[0] in _SAME_FOR_ALL:
             raise SuiteError(
                 f"{source}: {shortened(key)} must be the same for every row; "
@@ -157,6 +176,7 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
     if "backbone" in content:
         words = ("none", "imagenet")
         content["backbone"] = absolute(content["backbone"], "weights", "backbone.weights", words)
+    content = absolute(content, "tuned", "tuned", ("none",))
     if is_place(str(content.get("init_from", ""))):
         content = absolute(content, "init_from", "init_from")
     rows = content.get("methods")

@@ -26,7 +26,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 _LONGEST_CHAIN = 20
 """Rows that start from one another's weights, each trained after the one before."""
 
-Side = Annotated[int, Field(ge=32, le=16384)]
+_SHORTEST, _LONGEST = 32, 16384
+
+Side = Annotated[int, Field(ge=_SHORTEST, le=_LONGEST)]
 """A side of the network's input in pixels."""
 
 
@@ -241,6 +243,35 @@ Place = Annotated[FilePath, StringConstraints(strip_whitespace=True)]
 """Where trained weights are, as it is written: a file, a folder or a label."""
 
 
+class MultiScale(Section):
+    """A further test that sees every image at several input sizes.
+
+    The candidates of all (boxes before the suppression, ``detect.top_k`` of each size) are mapped
+    back to the image, joined, and suppressed once, with the settings of ``detect``.
+    """
+
+    scales: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field((), max_length=10)
+    """Factors of ``input.size``, rounded to pixels; 1 is the input itself. By default there is no
+    such test."""
+    flip: bool = False
+    """Whether the mirror image of every input is tested as well. By default it is not."""
+
+    @model_validator(mode="after")
+    def _joins(self) -> Self:
+        if self.flip and not self.scales:
+            raise ValueError("flip: has no effect without scales; write scales: [1]")
+        if len(self.scales) == 1 and not self.flip:
+            raise ValueError(
+                "scales: one joins nothing; write several, or flip: true, or use eval_sizes"
+            )
+        return self
+
+    def sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """The input sizes (height, width) that the scales make of ``size``, in their order."""
+        height, width = size
+        return tuple((round(scale * height), round(scale * width)) for scale in self.scales)
+
+
 class MethodEntry(Section):
     """One row of ``methods``: a method, and its differences from the suite and from its defaults.
 
@@ -318,6 +349,18 @@ class Suite(Section):
     init_classes: dict[Label, Label] = Field(default_factory=dict)
     """Class of the data set -> class of the weights of ``init_from``, such as ``sofa: couch``, for
     those whose names differ. By default a class takes the weights of the one of its name."""
+    tuned: FilePath = "none"
+    """File that ``sobench tune`` wrote, of values that were chosen for single rows on held-out
+    training images; they take the place of the suite's and are printed with the row. A relative
+    path is relative to the suite file; ``${VAR}`` and ``~`` work. With ``none`` every row has the
+    suite's values."""
+    multi_scale: MultiScale = MultiScale()
+    """A further test of every trained network at several input sizes together. A row may deviate
+    from it, or with ``multi_scale: {}`` do without."""
+    keep_background: tuple[Annotated[float, Field(gt=0, le=10**6)], ...] = Field((), max_length=50)
+    """Further tests on val images of which only the annotated objects and the background around
+    them are kept: boxes with the object's centre and aspect ratio, and so many times its area; 1
+    keeps the objects alone. The rest is blanked with the mean colour. By default there are none."""
     methods: tuple[MethodEntry, ...] = Field(min_length=1, max_length=200)
     """Rows of the leaderboard."""
 
@@ -359,6 +402,18 @@ class Suite(Section):
                 raise ValueError(f"eval_sizes: write [shorter, longer], not {shown(size)}")
             if self.eval_sizes.count(size) > 1:
                 raise ValueError(f"eval_sizes: {shown(size)} is given twice; leave one out")
+        for times in self.keep_background:
+            if self.keep_background.count(times) > 1:
+                raise ValueError(f"keep_background: {times:g} is given twice; leave one out")
+        sizes = self.multi_scale.sizes(self.input.size)
+        for scale, size in zip(self.multi_scale.scales, sizes, strict=True):
+            if not _SHORTEST <= min(size) <= max(size) <= _LONGEST:
+                raise ValueError(
+                    f"multi_scale.scales: {scale:g} makes an input of {shown(size)}; "
+                    f"sides must be {_SHORTEST} to {_LONGEST}"
+                )
+            if sizes.count(size) > 1:
+                raise ValueError(f"multi_scale.scales: two make {shown(size)}; leave one out")
         return self
 
     @model_validator(mode="after")

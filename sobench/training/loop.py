@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from sobench.data.batches import training_batches
@@ -24,6 +25,7 @@ from sobench.training.state import (
     TrainLog,
     TrainState,
     check_finite,
+    finite_or_none,
     resume,
     save_state,
 )
@@ -88,7 +90,8 @@ def train(
         run_id: stamped on the checkpoints; those of another run are refused.
         seed: of the order of images, their augmentation and the training's random numbers.
         precision: ``fp32`` or ``bf16``.
-        log_path: a JSON line for every few steps and for every epoch.
+        log_path: a JSON line for every few steps and for every epoch, with losses and the norm of
+            the gradient before it is clipped.
         score: called at the end of every ``evaluate_every``-th epoch (0: never); returns ``ap`` and
             ``ap50``.
         on_step: called after every step.
@@ -123,12 +126,17 @@ def train(
             for batch in data.batches(current.stage, schedule.batch_size, seed, epoch, done):
                 step = state.step - current.first
                 lr = learning_rate(current.schedule, step, current.steps_per_epoch)
-                losses = train_step(detector, optimizer, batch, lr, schedule.clip_norm, precision)
-                state.add_step(losses)
+                losses, grad_norm = train_step(
+                    detector, optimizer, batch, lr, schedule.clip_norm, precision
+                )
+                state.add_step(losses, grad_norm)
                 images_s = clock.step(len(batch.images))
                 on_step(_progress(schedules, current, state.step, losses, lr, images_s))
                 if state.step % LOG_INTERVAL == 0 or state.step == last_step:
-                    log.write(step=state.step, epoch=epoch + 1, lr=lr, losses=losses)
+                    norm = finite_or_none(grad_norm)
+                    log.write(
+                        step=state.step, epoch=epoch + 1, lr=lr, grad_norm=norm, losses=losses
+                    )
                 # At the end of an epoch a checkpoint is written anyway, with the epoch's row.
                 if clock.due(checkpoint_seconds) and state.step % current.steps_per_epoch:
                     save_state(folder, run_id, detector, optimizer, state)
@@ -156,7 +164,7 @@ def train_step(
     lr: float,
     clip_norm: float | None,
     precision: str,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], float]:
     """One step of gradient descent on the detector's device.
 
     Args:
@@ -165,7 +173,8 @@ def train_step(
         precision: ``fp32`` or ``bf16``.
 
     Returns:
-        the loss parts by name, their sum as ``total``, and the scalars that the method logs.
+        the loss parts by name, their sum as ``total``, and the scalars that the method logs; and
+        the L2 norm of the gradient over all weights before it is clipped.
     """
     device = detector.mean.device
     batch = batch.to(device)
@@ -176,13 +185,15 @@ def train_step(
         parts: dict[str, Tensor] = detector(batch.images, batch.targets, batch.images_2x)
     total = torch.stack(list(parts.values())).sum()
     total.backward()  # type: ignore[no-untyped-call]
+    norm = get_total_norm([w.grad for w in detector.parameters() if w.grad is not None])
     if clip_norm is not None:
-        torch.nn.utils.clip_grad_norm_(detector.parameters(), clip_norm)
+        clip_grads_with_norm_(detector.parameters(), clip_norm, norm)
     optimizer.step()
     # One copy to the host for all of them, which is also where the device is waited for.
     logged = parts | {"total": total} | detector.log_vars
-    values = torch.stack([value.detach().float() for value in logged.values()]).tolist()
-    return dict(zip(logged, values, strict=True))
+    scalars = [*logged.values(), norm]
+    *values, grad_norm = torch.stack([value.detach().float() for value in scalars]).tolist()
+    return dict(zip(logged, values, strict=True)), grad_norm
 
 
 def _progress(

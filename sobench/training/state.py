@@ -26,9 +26,10 @@ class TrainState:
 
     Attributes:
         step: steps done.
-        epochs: a row for each finished epoch: number, stage, last step, mean losses, and scores if
-            they were taken.
+        epochs: a row for each finished epoch: number, stage, last step, mean losses, mean and
+            greatest norm of the gradient before it was clipped, and scores if they were taken.
         sums: of the losses since the epoch began, over ``counted`` steps.
+        norm_sum, norm_max: of the gradient's norms over the same steps.
         last: losses of the last step.
         seconds: spent in training steps, over all sessions.
         log_bytes: length of the log that belongs to these steps.
@@ -38,12 +39,14 @@ class TrainState:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     counted: int = 0
+    norm_sum: float = 0.0
+    norm_max: float = 0.0
     last: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     log_bytes: int = 0
 
-    def add_step(self, losses: dict[str, float]) -> None:
-        """Count a step with its losses.
+    def add_step(self, losses: dict[str, float], grad_norm: float) -> None:
+        """Count a step with its losses and the norm of its gradient.
 
         Raises:
             Diverged: a loss is not finite.
@@ -56,14 +59,24 @@ class TrainState:
         self.last = losses
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+        self.norm_sum += grad_norm
+        self.norm_max = max(self.norm_max, grad_norm)
 
     def end_epoch(self, epoch: int, stage: str) -> dict[str, Any]:
         """The row of the epoch that ends here; scores may still be added to it."""
         means = {name: value / self.counted for name, value in self.sums.items()}
         row: dict[str, Any] = {"epoch": epoch, "stage": stage, "step": self.step, "losses": means}
+        row["grad_norm"] = finite_or_none(self.norm_sum / self.counted)
+        row["grad_norm_max"] = finite_or_none(self.norm_max)
         self.epochs.append(row)
         self.sums, self.counted = {}, 0
+        self.norm_sum = self.norm_max = 0.0
         return row
+
+
+def finite_or_none(value: float) -> float | None:
+    """A number as JSON can hold it; the norm of a gradient may overflow where its loss does not."""
+    return value if math.isfinite(value) else None
 
 
 def check_finite(detector: Detector, step: int) -> None:

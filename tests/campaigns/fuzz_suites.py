@@ -13,6 +13,7 @@ import yaml
 
 from sobench.cli import main
 from sobench.suite import reader
+from sobench.suite.further_tests import further_tests
 from tests.campaigns import hostile
 from tests.campaigns.counts import Counts
 from tests.campaigns.fuzz import Case, Fuzz, run
@@ -177,7 +178,8 @@ def _smallest_run() -> None:
     """``run``, if the accepted suite is still small enough to be trained in seconds."""
     suite = reader.load(SUITE)
     data: Any = suite.dataset
-    sizes = (*suite.input.size, *(side for size in suite.eval_sizes for side in size))
+    inputs = [size for test in further_tests(suite) for size in test.inputs]
+    sizes = (*suite.input.size, *(side for size in inputs for side in size))
     numbers = (suite.neck.channels, suite.regions.channels, suite.anchors.octaves * 200)
     small = (
         suite.dataset.format == "synthetic"

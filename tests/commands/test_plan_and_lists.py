@@ -52,7 +52,7 @@ def test_what_needs_no_network_needs_no_torch() -> None:
     lists = ["methods", "heads", "datasets", "protocols", "suites", "keys"]
     arguments_of = [["--help"], *(["list", what] for what in lists)]
     arguments_of += [["plan", str(path)], ["report", str(path)]]
-    arguments_of += [["run", "--help"], ["doctor", "--help"]]
+    arguments_of += [["run", "--help"], ["tune", "--help"], ["doctor", "--help"]]
     arguments_of += [["report", str(path), "--format", f, "--out", "out"] for f in ("md", "json")]
     script = """if True:
         import json, sys

@@ -296,5 +296,5 @@ def test_sizes_scored_by_another_protocol_are_no_results() -> None:
     sizes = {"32x32": {old.name: old}, "96x96": {scored(0.2).name: scored(0.2)}}
     board = board_of(runs, [record_of(run, sizes=sizes)])
     assert board.sizes["input"].tolist() == ["96x96"]
-    reason = "not tested at 32x32; `sobench run` tests it with the stored weights"
+    reason = "not tested: 32x32; `sobench run` tests it with the stored weights"
     assert board.missing == {"fpn seed 0": reason}

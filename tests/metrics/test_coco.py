@@ -14,7 +14,7 @@ from sobench.errors import DataError, RequestError
 from sobench.metrics.coco import score
 from sobench.metrics.detections import DetectionRow
 from sobench.metrics.scores import Scores
-from sobench.suite.protocols import Protocol
+from sobench.suite.protocols import PROTOCOLS, Protocol
 from tests.metrics.scoring_cases import (
     COCO,
     A,
@@ -50,6 +50,21 @@ def test_iou_decides_the_thresholds_met(engine: Engine) -> None:
     assert metrics["AP75"] == pytest.approx(1)
     assert metrics["AP"] == pytest.approx(0.6)  # .50 to .75 of ten
     assert metrics["AR@100"] == pytest.approx(0.6)
+
+
+@both_engines
+def test_sizes_at_50(engine: Engine) -> None:
+    """A small object of IoU 2/3 and one that is missed, a medium one that is found to the pixel."""
+    protocol = PROTOCOLS["coco-bins50"]
+    dataset = dataset_of(annotated(1, [(0, A), (0, B), (0, (300, 10, 40, 40))]))
+    found = [row(1, (14, 10, 20, 20), 0.9), row(1, (300, 10, 40, 40), 0.8)]
+    metrics = score(dataset, found, protocol, engine).metrics
+    # Of the 101 recalls 0 to .50 are reached by one of two, with a precision of 1.
+    assert metrics["AP50_S"] == pytest.approx(51 / 101)
+    assert metrics["AP_S"] == pytest.approx(0.4 * 51 / 101)  # .50, .55, .60, .65
+    assert (metrics["AR50_S"], metrics["AR_S"]) == pytest.approx((0.5, 0.2))
+    assert (metrics["AP50_M"], metrics["AR50_M"]) == pytest.approx((1, 1))
+    assert (metrics["AP50_L"], metrics["AR50_L"]) == (None, None)
 
 
 @both_engines

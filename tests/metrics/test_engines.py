@@ -17,7 +17,7 @@ from sobench.data.dataset import Dataset
 from sobench.data.formats import coco
 from sobench.metrics.coco import score
 from sobench.metrics.detections import DetectionRow, read_rows, write_rows
-from sobench.suite.protocols import Protocol
+from sobench.suite.protocols import PROTOCOLS, Protocol
 from tests.metrics.scoring_cases import (
     COCO,
     CUSTOM,
@@ -64,6 +64,29 @@ def test_equal_to_cocoeval_on_the_files(
         official.summarize()
     metrics = score(*reference, COCO, engine).metrics
     assert list(metrics.values()) == pytest.approx(official.stats.tolist(), abs=1e-12)
+
+
+@both_engines
+def test_bins_at_50_are_those_of_cocoeval(
+    reference: tuple[Dataset, list[DetectionRow]], engine: Engine
+) -> None:
+    from pycocotools import coco as files
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = files.COCO(str(COCO_100 / COCO_100_SPEC.val))
+        official = COCOeval(truth, truth.loadRes(str(COCO_100_DETECTIONS)), "bbox")
+        official.params.iouThrs = np.array([0.5])
+        official.evaluate()
+        official.accumulate()
+    metrics = score(*reference, PROTOCOLS["coco-bins50"], engine).metrics
+    for number, area in enumerate("SML", 1):  # after that of all areas
+        for quantity, array in (("AP", "precision"), ("AR", "recall")):
+            values = official.eval[array][..., number, -1]
+            expected = float(values[values > -1].mean())
+            assert metrics[f"{quantity}50_{area}"] == pytest.approx(expected, abs=1e-12)
+    plain = score(*reference, COCO, engine).metrics
+    assert {name: metrics[name] for name in plain} == plain
 
 
 # --- the engines agree -----------------------------------------------------------------------

@@ -15,6 +15,10 @@ COCO = ["AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L"]
 RECALLS = ["AR_S", "AR_M", "AR_L"]
 NAMES = {
     "coco": [*COCO, "AR@1", "AR@10", "AR@100", *RECALLS],
+    "coco-bins50": [
+        *COCO, "AR@1", "AR@10", "AR@100", *RECALLS,
+        "AP50_S", "AP50_M", "AP50_L", "AR50_S", "AR50_M", "AR50_L",
+    ],
     "visdrone-coco": [*COCO, "AR@1", "AR@10", "AR@100", "AR@500", *RECALLS],
     "visdrone-coco100": [*COCO, "AR@1", "AR@10", "AR@100", *RECALLS],
     "visdrone-crowd": [*COCO, "AR@1", "AR@10", "AR@100", "AR@500", *RECALLS],
@@ -40,7 +44,7 @@ def test_names_in_order(protocol: str) -> None:
 
 def test_definitions() -> None:
     """Quantity, IoU, area and limit of every metric of a small protocol."""
-    protocol = replace(PROTOCOLS["tiny"], max_dets=(3, 7), bins={"S": (0.0, 9.0)})
+    protocol = replace(PROTOCOLS["tiny"], max_dets=(3, 7), bins={"S": (0.0, 9.0)}, bins_at_50=True)
     definitions = {
         metric.name: (metric.quantity, metric.iou, metric.area, metric.max_dets)
         for metric in score_metrics(protocol)
@@ -53,6 +57,8 @@ def test_definitions() -> None:
         "AR@3": ("AR", "mean", "all", 3),
         "AR@7": ("AR", "mean", "all", 7),
         "AR_S": ("AR", "mean", "S", 7),
+        "AP50_S": ("AP", "0.50", "S", 7),
+        "AR50_S": ("AR", "0.50", "S", 7),
     }
 
 

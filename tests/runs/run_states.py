@@ -127,13 +127,13 @@ def untested_without_weights(run: Run, folder: RunFolder) -> None:
 
 def untested_with_detections(run: Run, folder: RunFolder) -> None:
     untested_without_weights(run, folder)
-    write_rows(folder.detections((32, 32)), [])
+    write_rows(folder.detections("32x32"), [])
     write_outcome(run, folder)
 
 
 def untested_with_detections_of_no_record(run: Run, folder: RunFolder) -> None:
     untested_without_weights(run, folder)
-    write_rows(folder.detections((32, 32)), [])
+    write_rows(folder.detections("32x32"), [])
 
 
 Case = tuple[Callable[[Run, RunFolder], None], dict[str, Any], str, str]
@@ -181,14 +181,14 @@ CASES: dict[str, Case] = {
         "RECORD: the record is damaged: its content does not fit its digest; it is left out and "
         "made anew",
     ),
-    "untested": (done, SIZES, "to test", "not tested at 32x32"),
-    "untested, detected": (untested_with_detections, SIZES, "to test", "not tested at 32x32"),
+    "untested": (done, SIZES, "to test", "not tested: 32x32"),
+    "untested, detected": (untested_with_detections, SIZES, "to test", "not tested: 32x32"),
     "untested, detected by nobody knows": (
         untested_with_detections_of_no_record, SIZES, "missing",
-        "not tested at 32x32, and its weights are gone",
+        "not tested: 32x32, and its weights are gone",
     ),
     "untested, no weights": (
         untested_without_weights, SIZES, "missing",
-        "not tested at 32x32, and its weights are gone",
+        "not tested: 32x32, and its weights are gone",
     ),
 }  # fmt: skip

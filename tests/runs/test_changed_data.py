@@ -9,11 +9,10 @@ import pytest
 from sobench.data.annotations import Split
 from sobench.data.cache import cache_folder
 from sobench.data.dataset import Dataset
-from sobench.data.load import load
 from sobench.errors import DataError
 from sobench.runs.execute import execute, rescore
-from sobench.suite.datasets import DataSpec
-from sobench.suite.plan import plan
+from sobench.runs.splits import load_split
+from sobench.suite.plan import Run, plan
 from tests.runs.matrices import CPU, TEACHER, Recorder, matrix, planned, small
 
 
@@ -46,7 +45,7 @@ def test_images_that_are_cached_do_not_hide_other_annotations(
     suite = small("fpn")
     (run,) = planned(suite)
     matrix(suite, tmp_path)
-    monkeypatch.setattr("sobench.data.fingerprint.fingerprint", lambda _: "another")
+    monkeypatch.setattr("sobench.data.fingerprint.fingerprint", lambda *_, **__: "another")
     with pytest.raises(DataError, match="now another"):
         execute(run, tmp_path, CPU, Recorder())
 
@@ -58,12 +57,12 @@ def test_nor_tested_at_other_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (run,) = planned(small("fpn", eval_sizes=[[64, 64]]))
     now = [run.data]
 
-    def changing(spec: DataSpec, split: Split) -> Dataset:
+    def changing(run: Run, split: Split) -> Dataset:
         now[0] = "another" if split == "train" else run.data
-        return load(spec, split)
+        return load_split(run, split)
 
-    monkeypatch.setattr("sobench.data.fingerprint.fingerprint", lambda _: now[0])
-    monkeypatch.setattr("sobench.runs.evaluate.load", changing)
+    monkeypatch.setattr("sobench.data.fingerprint.fingerprint", lambda *_, **__: now[0])
+    monkeypatch.setattr("sobench.runs.evaluate.load_split", changing)
     recorder = Recorder()
     assert rescore(run, tmp_path, outcome, CPU, recorder).sizes == {}
     assert "now another" in recorder.warnings[0]

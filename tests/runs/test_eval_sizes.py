@@ -41,7 +41,7 @@ def test_sizes_that_are_asked_for_later_need_no_training(tmp_path: Path) -> None
     assert list(board.sizes["input"]) == ["32x32", "64x48"]
     assert matrix(suite, tmp_path)[0].fresh == []
     untested = board_of(suite, [records["fpn"]])
-    assert untested.missing["fpn seed 0"].startswith("not tested at 32x32, 64x48; ")
+    assert untested.missing["fpn seed 0"].startswith("not tested: 32x32, 64x48; ")
 
 
 def test_other_sizes_are_detected_as_by_a_suite_of_that_size(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_what_goes_wrong_at_another_size_costs_no_result(
     assert records["fpn"].status == "ok"
     assert records["fpn"].sizes == {}
     assert recorder.warnings == [
-        "fpn seed 0: not tested at all of eval_sizes: RuntimeError: out of memory"
+        "fpn seed 0: not all further tests are done: RuntimeError: out of memory"
     ]
     monkeypatch.undo()
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))

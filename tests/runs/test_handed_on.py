@@ -23,7 +23,7 @@ from tests.runs.matrices import matrix, planned, small
 def _no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps change nothing and costs are not measured, since other tests are about them."""
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("sobench.training.loop.train_step", lambda *_: {"total": 1.0})
+    monkeypatch.setattr("sobench.training.loop.train_step", lambda *_: ({"total": 1.0}, 2.0))
     monkeypatch.setattr("sobench.runs.cost.measure_latency", lambda *_: 1.0)
     monkeypatch.setattr("sobench.runs.cost.count_gflops", lambda *_: 1.0)
 

@@ -83,14 +83,14 @@ def test_other_detections_never_score(tmp_path: Path, keeps_weights: bool) -> No
 
 def test_detections_that_are_made_anew_keep_the_scores_of_the_old_ones(tmp_path: Path) -> None:
     folder, before = finished(tmp_path, [64, 48])
-    at_size = folder.detections((64, 48)).read_bytes()
+    at_size = folder.detections("64x48").read_bytes()
     write_rows(folder.detections(), [])
     suite = small("fpn", detect={"score_threshold": 0.0}, protocol="tiny")
     after = matrix(suite, tmp_path)[1]["fpn"]
     assert list(after.scores) == ["coco v1 hotcoco", "tiny v1 hotcoco"]
     assert after.scores["coco v1 hotcoco"] == before.scores["coco v1 hotcoco"]
     assert (after.sizes, after.digests) == (before.sizes, before.digests)
-    assert folder.detections((64, 48)).read_bytes() == at_size
+    assert folder.detections("64x48").read_bytes() == at_size
 
 
 def test_other_weights_keep_no_scores(tmp_path: Path) -> None:
@@ -100,12 +100,12 @@ def test_other_weights_keep_no_scores(tmp_path: Path) -> None:
     suite = small("fpn", detect={"score_threshold": 0.0}, protocol="tiny")
     after = matrix(suite, tmp_path)[1]["fpn"]
     assert (list(after.scores), after.sizes) == (["tiny v1 hotcoco"], {})
-    assert not folder.detections((64, 48)).exists()
+    assert not folder.detections("64x48").exists()
 
 
 def test_other_detections_at_a_size_never_score(tmp_path: Path) -> None:
     folder, before = finished(tmp_path, [64, 48])
-    stored = folder.detections((64, 48))
+    stored = folder.detections("64x48")
     detections = stored.read_bytes()
     write_rows(stored, truth())
     options = {"eval_sizes": [[64, 48]], "detect": {"score_threshold": 0.0}}

@@ -124,7 +124,7 @@ def test_a_size_that_cannot_be_tested_leaves_the_result_and_is_no_success(
     write_tiny(tmp_path, methods=rows, schedule=SHORT, eval_sizes=[[256, 256]])
     outcome = invoke(capsys, "run", "tiny.yaml")
     assert outcome.code == 1
-    assert "ssd seed 0: not tested at all of eval_sizes: tiny: methods: ssd: " in outcome.err
+    assert "ssd seed 0: not all further tests are done: tiny: methods: ssd: " in outcome.err
     assert "ssd seed 0: AP " in outcome.err
     assert before.read_bytes() == content
     assert invoke(capsys, "plan", "tiny.yaml").out.count(" to test ") == 1

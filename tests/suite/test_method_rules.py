@@ -31,6 +31,12 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         "eval_sizes: on vgg16 there are models for [300, 300] and [512, 512], not [300, 512]; ",
     ),
     (
+        "ssd", "paper_sizes_on_vgg16", {},
+        {"backbone": VGG16, "input": {"size": [300, 300]}, "multi_scale": {"scales": [1, 2]}},
+        "multi_scale.scales: on vgg16 there are models for [300, 300] and [512, 512], not "
+        "[600, 600]; write multi_scale: {} among the row's deviations or take a ResNet",
+    ),
+    (
         "nas_fpn", "separate_norms_need_towers", {"separate_bn": True},
         {"neck": {"tower_convs": 0}},
         "separate_bn: true concerns the head's towers, and the suite has neck.tower_convs: 0; ",

@@ -340,6 +340,39 @@ def test_wrong_origins(origins: dict[str, Any], problem: str) -> None:
             {"eval_sizes": [[96, 64]], "input": {"resize": "shorter_side"}},
             "eval_sizes: write [shorter, longer], not [96, 64]",
         ),
+        (
+            {"multi_scale": {"flip": True}},
+            "multi_scale.flip: has no effect without scales; write scales: [1]",
+        ),
+        (
+            {"multi_scale": {"scales": [2]}},
+            "multi_scale.scales: one joins nothing; write several, or flip: true, or use eval_s",
+        ),
+        (
+            {"multi_scale": {"scales": [1, 0.25]}},
+            "multi_scale.scales: 0.25 makes an input of [16, 16]; sides must be 32 to 16384",
+        ),
+        (
+            {"multi_scale": {"scales": [1, 1.001]}},
+            "multi_scale.scales: two make [64, 64]; leave one out",
+        ),
+        (
+            {"multi_scale": {"scales": [1, 2], "flip": "often"}},
+            "multi_scale.flip: often is wrong; write true or false",
+        ),
+        ({"keep_background": [1, 2, 1]}, "keep_background: 1 is given twice; leave one out"),
+        ({"keep_background": [0]}, "keep_background.0: 0 is wrong; it must be greater than 0"),
+        (
+            {
+                "multi_scale": {"scales": [0.5, 1]},
+                "methods": [{"name": "fpn", "deviations": {"input.size": [32, 64], "reason": "a"}}],
+            },
+            "deviations: multi_scale.scales: 0.5 makes an input of [16, 32]; sides must be 32 to",
+        ),
+        (
+            {"methods": [{"name": "fpn", "deviations": {"keep_background": [1], "reason": "a"}}]},
+            "deviations: keep_background must be the same for every row; ",
+        ),
         ({"methods": [{"name": "fpn", "label": ""}]}, "label: '' is wrong; write some text"),
     ],
 )

@@ -11,6 +11,7 @@ from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
 COCO = {"S": (0, 32), "M": (32, 96), "L": (96, inf)}
 EXPECTED = {
     "coco": (1, (1, 10, 100), COCO, "drop"),
+    "coco-bins50": (1, (1, 10, 100), COCO, "drop"),
     "visdrone-coco": (1, (1, 10, 100, 500), COCO, "drop"),
     "visdrone-coco100": (1, (1, 10, 100), COCO, "drop"),
     "visdrone-crowd": (1, (1, 10, 100, 500), COCO, "crowd"),

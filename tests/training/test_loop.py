@@ -193,12 +193,12 @@ def test_weights_that_are_not_finite_end_the_run_before_they_are_stored(
     """At the last step of an epoch, whose loss was still finite."""
     done: list[int] = []
 
-    def spoiling(detector: Detector, *others: Any) -> dict[str, float]:
-        losses = train_step(detector, *others)
+    def spoiling(detector: Detector, *others: Any) -> tuple[dict[str, float], float]:
+        outcome = train_step(detector, *others)
         done.append(len(done) + 1)
         if len(done) == step:
             detector.state_dict()["backbone.layer2.0.bn1.running_var"][1] = math.inf
-        return losses
+        return outcome
 
     monkeypatch.setattr("sobench.training.loop.train_step", spoiling)
     words = (
@@ -232,15 +232,15 @@ def test_the_log_has_a_line_for_each_epoch_with_mean_losses(tmp_path: Path) -> N
     assert losses["box"] == pytest.approx(np.mean([p.losses["box"] for p in seen[:3]]))
 
 
-def _one_step(precision: str = "fp32", clip_norm: float | None = None) -> Detector:
-    """The tiny detector after a step on two images."""
+def _one_step(precision: str = "fp32", clip_norm: float | None = None) -> tuple[Detector, float]:
+    """The tiny detector after a step on two images, and the norm that the step tells of."""
     run = tiny_run()
     detector = build_detector(run.suite, run.entry, 5, 0).train()
     data = TrainingData(*_data(run), run.suite.input, run.suite.augment)
     batch = next(data.batches(detector.stages[0], 2, seed=0, epoch=0, start=0))
     optimizer = make_optimizer(detector, run.suite.schedule)
-    train_step(detector, optimizer, batch, 0.01, clip_norm, precision)
-    return detector
+    _, norm = train_step(detector, optimizer, batch, 0.01, clip_norm, precision)
+    return detector, norm
 
 
 def _gradient_norm(detector: Detector) -> float:
@@ -249,10 +249,40 @@ def _gradient_norm(detector: Detector) -> float:
 
 
 def test_gradients_are_clipped_to_the_norm() -> None:
-    plain = _gradient_norm(_one_step())
+    detector, told = _one_step()
+    plain = _gradient_norm(detector)
     assert plain > 0.02
-    assert _gradient_norm(_one_step(clip_norm=0.01)) == pytest.approx(0.01, rel=1e-3)
-    assert _gradient_norm(_one_step(clip_norm=2 * plain)) == pytest.approx(plain)
+    assert told == pytest.approx(plain)
+    for limit, left in ((0.01, 0.01), (2 * plain, plain)):
+        clipped, before = _one_step(clip_norm=limit)
+        assert _gradient_norm(clipped) == pytest.approx(left, rel=1e-3)
+        assert before == told
+
+
+def test_the_log_tells_the_norm_of_the_gradient_of_steps_and_epochs(tmp_path: Path) -> None:
+    clipped = _train(tiny_run(schedule={"clip_norm": 1e-3}), tmp_path)[0]
+    assert "grad_norm" not in clipped.last
+    rows = _log(tmp_path)
+    (last,) = (row for row in rows if "lr" in row)  # of nine steps only the last one is logged
+    epochs = [row for row in rows if "lr" not in row]
+    for row in epochs:
+        assert 1e-3 < float(str(row["grad_norm"])) < float(str(row["grad_norm_max"]))
+        losses = row["losses"]
+        assert isinstance(losses, dict)
+        assert "grad_norm" not in losses
+    assert 1e-3 < float(str(last["grad_norm"])) <= float(str(epochs[-1]["grad_norm_max"]))
+
+
+def test_the_norm_that_overflows_is_logged_as_null() -> None:
+    state = TrainState()
+    for norm in (1.0, math.inf):
+        state.add_step({"total": 1.0}, norm)
+    row = state.end_epoch(1, "train")
+    assert (row["grad_norm"], row["grad_norm_max"]) == (None, None)
+    for norm in (1.0, 4.0):
+        state.add_step({"total": 1.0}, norm)
+    row = state.end_epoch(2, "train")
+    assert (row["grad_norm"], row["grad_norm_max"]) == (2.5, 4.0)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

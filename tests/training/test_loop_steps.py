@@ -34,14 +34,14 @@ class Steps:
 
     def __call__(
         self, detector: Detector, optimizer: Any, batch: Batch, lr: float, *others: Any
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], float]:
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         self.optimised.append(sum(weight.numel() for weight in weights))
         self.images.append(batch.images.clone())
         self.settings.append((lr, *others))
         self.seeds.add(torch.initial_seed())
         self.is_training.append(detector.training)
-        return {"total": 1.0}
+        return {"total": 1.0}, 2.0
 
 
 def _steps(

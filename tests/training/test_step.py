@@ -39,7 +39,7 @@ def _trained(
     empty = torch.zeros(1, 1, 4)
     batch = Batch(torch.zeros(1, 3, 2, 2), Targets(empty, torch.zeros(1, 1).long(), empty))
     losses = [
-        train_step(network, optimizer, batch, lr, clip_norm, "fp32")  # type: ignore[arg-type]
+        train_step(network, optimizer, batch, lr, clip_norm, "fp32")[0]  # type: ignore[arg-type]
         for lr in rates
     ]
     return network.weights.tolist(), losses

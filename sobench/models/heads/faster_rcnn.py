@@ -15,7 +15,13 @@ from sobench.models.parts.anchors import AnchorLevel, anchor_levels, grid_anchor
 from sobench.models.parts.boxes import decode, encode
 from sobench.models.parts.losses import smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
-from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
+from sobench.models.parts.nms import (
+    Candidates,
+    Detections,
+    flatten_predictions,
+    level_topk_candidates,
+    nms,
+)
 from sobench.models.parts.pyramid import Levels
 from sobench.models.parts.roi import (
     Proposals,
@@ -147,12 +153,15 @@ class FasterRCNNHead(nn.Module):
         return self.anchor_loss(output, targets) | self.region_loss(output, targets, regions)
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` pairs of region and class, decoded, clipped, and after NMS."""
+        """The candidates, clipped to the input, and after NMS."""
+        return nms(self.candidates(output), self.config.size, self.config.detect)
+
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """The best ``top_k`` pairs of region and class of the image, decoded."""
         proposals = self.proposals(output)
         regions, real = proposals.boxes, proposals.real
         logits, offsets = self.second_stage(output, regions, real)
-        boxes, scores = self.decode_boxes(regions, real, logits, offsets)
-        return self.postprocess(boxes, scores)
+        return self.best_pairs(*self.decode_boxes(regions, real, logits, offsets))
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """The first stage, and the second with the largest number of proposals."""
@@ -253,12 +262,12 @@ class FasterRCNNHead(nn.Module):
         refined[chosen] = decode(offsets, boxes[chosen].unsqueeze(1), _ROI_STDS)
         return refined, scores
 
-    def postprocess(self, boxes: Tensor, scores: Tensor) -> Detections:
-        """The best ``top_k`` of ``[B, R, K, 4]`` boxes by ``[B, R, K]`` scores, after NMS."""
-        settings, (_, num_regions, num_classes) = self.config.detect, scores.shape
-        top_scores, pairs = scores.flatten(1).topk(min(settings.top_k, num_regions * num_classes))
+    def best_pairs(self, boxes: Tensor, scores: Tensor) -> Candidates:
+        """The best ``top_k`` of ``[B, R, K, 4]`` boxes by ``[B, R, K]`` scores."""
+        top_k, (_, num_regions, num_classes) = self.config.detect.top_k, scores.shape
+        top_scores, pairs = scores.flatten(1).topk(min(top_k, num_regions * num_classes))
         top_boxes = boxes.flatten(1, 2).gather(1, pairs.unsqueeze(-1).expand(-1, -1, 4))
-        return nms([(top_boxes, top_scores, pairs % num_classes)], self.config.size, settings)
+        return [(top_boxes, top_scores, pairs % num_classes)]
 
 
 def build(config: DetectorConfig, strides: tuple[int, ...], options: HeadOptions) -> FasterRCNNHead:

@@ -20,7 +20,13 @@ from sobench.models.parts.anchors import (
 from sobench.models.parts.boxes import decode
 from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
-from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
+from sobench.models.parts.nms import (
+    Candidates,
+    Detections,
+    flatten_predictions,
+    nms,
+    topk_candidates,
+)
 from sobench.models.parts.pyramid import init_xavier
 
 THETA = 0.99
@@ -143,16 +149,18 @@ class RefineDetHead(nn.Module):
         return losses
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` of the whole image, as in section 4, decoded, and after NMS."""
-        settings = self.config.detect
+        """The candidates, clipped to the input, and after NMS."""
+        return nms(self.candidates(output), self.config.size, self.config.detect)
+
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """The best ``top_k`` of the whole image, as in section 4, decoded."""
         logits, offsets = _flattened(output, "", self.config.num_classes + 1)
         scores = logits.softmax(dim=-1)[..., 1:]
         anchors = self.anchors(output)
         if self.arm is not None:
             anchors, filtered = self.refine(output, anchors)
             scores = scores.masked_fill(filtered.unsqueeze(-1), 0.0)
-        candidates = topk_candidates(scores, offsets, anchors, STDS, settings.top_k)
-        return nms([candidates], self.config.size, settings)
+        return [topk_candidates(scores, offsets, anchors, STDS, self.config.detect.top_k)]
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""

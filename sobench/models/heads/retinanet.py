@@ -15,7 +15,13 @@ from sobench.models.parts.boxes import encode
 from sobench.models.parts.class_layers import ClassLayer
 from sobench.models.parts.losses import focal_loss, smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
-from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
+from sobench.models.parts.nms import (
+    Candidates,
+    Detections,
+    flatten_predictions,
+    level_topk_candidates,
+    nms,
+)
 from sobench.models.parts.pyramid import Levels, convolution
 
 LEVELS = Levels(3, 7, extra="convolution")
@@ -135,11 +141,11 @@ class RetinaNetHead(nn.Module):
         return {"class": class_loss / num_positives, "box": box_loss / num_positives}
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` of each level, decoded, clipped to the input, and after NMS."""
-        return nms(self.topk_candidates(output), self.config.size, self.config.detect)
+        """The candidates, clipped to the input, and after NMS."""
+        return nms(self.candidates(output), self.config.size, self.config.detect)
 
-    def topk_candidates(self, output: HeadOutput) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Of each level the best boxes ``[B, N, 4]``, scores ``[B, N]`` and labels ``[B, N]``."""
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """The best ``top_k`` of each level, decoded."""
         num_classes, top_k = self.config.num_classes, self.config.detect.top_k
         scores = [flatten_predictions(x, num_classes).sigmoid() for x in output["logits"]]
         offsets = [flatten_predictions(x, 4) for x in output["offsets"]]

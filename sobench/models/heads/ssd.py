@@ -18,7 +18,13 @@ from sobench.models.parts.anchors import (
 )
 from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
-from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
+from sobench.models.parts.nms import (
+    Candidates,
+    Detections,
+    flatten_predictions,
+    level_topk_candidates,
+    nms,
+)
 from sobench.models.parts.pyramid import init_xavier
 
 
@@ -83,13 +89,16 @@ class SSDHead(nn.Module):
         return {"class": class_loss, "box": box_loss}
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` of each source map, decoded, clipped to the input, and after NMS."""
-        settings, width = self.config.detect, self.config.num_classes + 1
+        """The candidates, clipped to the input, and after NMS."""
+        return nms(self.candidates(output), self.config.size, self.config.detect)
+
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """The best ``top_k`` of each source map, decoded."""
+        width, top_k = self.config.num_classes + 1, self.config.detect.top_k
         scores = [flatten_predictions(x, width).softmax(dim=-1)[..., 1:] for x in output["logits"]]
         offsets = [flatten_predictions(x, 4) for x in output["offsets"]]
         anchors = self.anchors(output)
-        candidates = level_topk_candidates(scores, offsets, anchors, STDS, settings.top_k)
-        return nms(candidates, self.config.size, settings)
+        return level_topk_candidates(scores, offsets, anchors, STDS, top_k)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""

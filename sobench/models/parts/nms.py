@@ -12,6 +12,10 @@ from torchvision.ops import batched_nms
 from sobench.models.parts.boxes import decode
 from sobench.suite.sections import Detect
 
+Candidates = list[tuple[Tensor, Tensor, Tensor]]
+"""What goes into a suppression: of each level boxes ``[B, N, 4]``, scores ``[B, N]`` in 0..1 and
+labels ``[B, N]``. Boxes are ``x1, y1, x2, y2`` in pixels of the network input, not yet clipped."""
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -63,7 +67,7 @@ def level_topk_candidates(
     anchors: Tensor,
     stds: Sequence[float],
     top_k: int,
-) -> list[tuple[Tensor, Tensor, Tensor]]:
+) -> Candidates:
     """``topk_candidates`` of each level.
 
     Args:
@@ -81,22 +85,15 @@ def nms(
     """Class-wise non-maximum suppression of a batch, as the suite pins it.
 
     Args:
-        levels: of each level boxes ``[B, N, 4]``, scores ``[B, N]`` and labels ``[B, N]``.
+        levels: as ``Candidates``.
         size: (height, width) of the network input, to which boxes are clipped.
     """
     boxes, scores, labels = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
     # Clip first, so that a box outside the input has no area, by which it is dropped.
     limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
     boxes = torch.minimum(boxes.clamp(min=0), limit)
-    candidate = (scores > settings.score_threshold) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
     # Image by image, since each has a different number of candidates.
-    detections = []
-    for box, score, label, passed in zip(boxes, scores, labels, candidate, strict=True):
-        box, score, label = box[passed], score[passed], label[passed]
-        # In double precision the class offsets of batched_nms do not blur boxes of a few pixels.
-        keep = batched_nms(box.double(), score.double(), label, settings.nms)
-        keep = keep[: settings.max_detections]
-        detections.append((box[keep], score[keep], label[keep]))
+    detections = [suppress(*image, settings) for image in zip(boxes, scores, labels, strict=True)]
     # Padded to the longest image, so that the batch is one tensor again.
     longest = max(len(score) for _, score, _ in detections)
     padded = Detections(
@@ -109,3 +106,20 @@ def nms(
         padded.scores[index, : len(box)] = score
         padded.labels[index, : len(box)] = label
     return padded
+
+
+def suppress(
+    boxes: Tensor, scores: Tensor, labels: Tensor, settings: Detect
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The detections among the candidates of one image, best first.
+
+    Args:
+        boxes: ``[N, 4]``, clipped to the image; one without area is dropped.
+        scores, labels: ``[N]``.
+    """
+    passed = (scores > settings.score_threshold) & (boxes[:, 2:] > boxes[:, :2]).all(dim=-1)
+    boxes, scores, labels = boxes[passed], scores[passed], labels[passed]
+    # In double precision the class offsets of batched_nms do not blur boxes of a few pixels.
+    keep = batched_nms(boxes.double(), scores.double(), labels, settings.nms)
+    keep = keep[: settings.max_detections]
+    return boxes[keep], scores[keep], labels[keep]

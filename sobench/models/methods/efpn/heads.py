@@ -24,7 +24,7 @@ from sobench.models.heads.faster_rcnn import ROI_POSITIVE_FRACTION, FasterRCNNHe
 from sobench.models.heads.retinanet import RetinaNetHead, match_anchors
 from sobench.models.parts.anchors import AnchorLevel, suite_anchors
 from sobench.models.parts.losses import smooth_l1_of_boxes
-from sobench.models.parts.nms import Detections, nms
+from sobench.models.parts.nms import Candidates, Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
 
 _HARD_SHARE = 0.25
@@ -83,7 +83,12 @@ class ExtendedFasterRcnn(nn.Module):
         return {name: torch.where(hard, x, 0.0).sum() / count for name, x in losses.items()}
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` pairs of region and class of both second stages, suppressed."""
+        """The candidates, clipped to the input, and after NMS."""
+        config = self.original.config
+        return nms(self.candidates(output), config.size, config.detect)
+
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """The best ``top_k`` pairs of region and class of both second stages, decoded."""
         head, proposals = self.original, self.original.proposals(output)
         boxes, small = proposals.boxes, self.small_regions(proposals).real
         others = proposals.real if self.duplicate else proposals.real & ~small
@@ -91,7 +96,7 @@ class ExtendedFasterRcnn(nn.Module):
             head.decode_boxes(boxes, others, *head.second_stage(output, boxes, others)),
             head.decode_boxes(boxes, small, *self.forward_rois(output, boxes, small)),
         )
-        return head.postprocess(*(torch.cat(part, dim=1) for part in zip(*decoded, strict=True)))
+        return head.best_pairs(*(torch.cat(part, dim=1) for part in zip(*decoded, strict=True)))
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """The first stage, and a second stage on as many regions as there may be proposals.
@@ -128,6 +133,7 @@ class SingleMapFasterRcnn(nn.Module):
     def __init__(self, original: FasterRCNNHead, stride: int) -> None:
         super().__init__()
         self.original = original
+        self.config = original.config
         self.stride = stride
 
     @property
@@ -148,11 +154,15 @@ class SingleMapFasterRcnn(nn.Module):
         return self.original.loss(output, targets)
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` pairs of region and class, decoded, clipped, and after NMS."""
+        """The candidates, clipped to the input, and after NMS."""
+        return nms(self.candidates(output), self.config.size, self.config.detect)
+
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """The best ``top_k`` pairs of region and class, decoded."""
         head, proposals = self.original, self.original.proposals(output)
         boxes, real = proposals.boxes, proposals.real
         predicted = head.classifier.forward_rois(output["single"], (self.stride,), boxes, real)
-        return head.postprocess(*head.decode_boxes(boxes, real, *predicted))
+        return head.best_pairs(*head.decode_boxes(boxes, real, *predicted))
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """Both stages; a region costs the same from every map."""
@@ -240,15 +250,18 @@ class ExtendedRetinaNet(nn.Module):
         return self.small.matched_loss(small, targets, anchors, matches[:, : len(anchors)])
 
     def detect(self, output: HeadOutput) -> Detections:
-        """The best ``top_k`` of each level, decoded, filtered by their sides and suppressed."""
+        """The candidates, clipped to the input, and after NMS."""
+        config = self.original.config
+        return nms(self.candidates(output), config.size, config.detect)
+
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """The best ``top_k`` of each level, decoded; those of a wrong side have a score of 0."""
         small, original = _split_finest(output)
-        candidates = [
+        return [
             (boxes, torch.where(self.accepts(box_sides(boxes), finest), scores, 0.0), labels)
             for head, maps, finest in ((self.small, small, True), (self.original, original, False))
-            for boxes, scores, labels in head.topk_candidates(maps)
+            for boxes, scores, labels in head.candidates(maps)
         ]
-        config = self.original.config
-        return nms(candidates, config.size, config.detect)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""

@@ -20,12 +20,15 @@ def paper_sizes_on_vgg16(switches: Mapping[str, SwitchValue], suite: Suite) -> s
     if suite.backbone.name != "vgg16":
         return ""
     sizes = [("input.size", suite.input.size), *(("eval_sizes", x) for x in suite.eval_sizes)]
+    sizes += [("multi_scale.scales", x) for x in suite.multi_scale.sizes(suite.input.size)]
     for key, size in sizes:
         height, width = input_shape(suite.input.model_copy(update={"size": size}))
         if height != width or height not in PAPER_SIZES:
+            without = "multi_scale: {} among the row's deviations"
+            instead = without if key == "multi_scale.scales" else "one of them"
             return (
                 f"{key}: on vgg16 there are models for [300, 300] and [512, 512], not "
-                f"{[height, width]}; write one of them or take a ResNet"
+                f"{[height, width]}; write {instead} or take a ResNet"
             )
     return ""
 

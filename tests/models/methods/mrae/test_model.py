@@ -198,7 +198,9 @@ def test_the_loss_falls() -> None:
     optimizer = make_optimizer(network, suite.schedule)
     batch, clip_norm = first_batch(suite, 4), suite.schedule.clip_norm
     losses = [
-        train_step(network, optimizer, batch, 0.002 * min(1, step / 5), clip_norm, "fp32")["total"]
+        train_step(network, optimizer, batch, 0.002 * min(1, step / 5), clip_norm, "fp32")[0][
+            "total"
+        ]
         for step in range(1, 25)
     ]
     assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3])
