@@ -37,17 +37,15 @@ def detect(
     """
     detector.eval()
     device = detector.mean.device
-    detection_rows: list[DetectionRow] = []
-    done = 0
-    for batch in inference_batches(images, batch_size):
+    rows_by_image: dict[int, list[DetectionRow]] = {}
+    for chosen, batch in inference_batches(dataset, images, settings, batch_size):
         with autocast(precision, device):
             detections: Detections = detector(batch.to(device))
-        for index in range(len(batch)):
-            detection_rows += _result_rows(detections, index, dataset, done, settings)
-            done += 1
+        for index, image in enumerate(chosen):
+            rows_by_image[image] = _result_rows(detections, index, dataset, image, settings)
         if on_images is not None:
-            on_images(done, len(images))
-    return detection_rows
+            on_images(len(rows_by_image), len(images))
+    return [row for image in range(len(images)) for row in rows_by_image[image]]
 
 
 def _result_rows(

@@ -134,6 +134,10 @@ class FasterRCNNHead(nn.Module):
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
         return grid_anchors(output["objectness"], self.strides, self.anchor_spec)
 
+    def canvas(self, output: HeadOutput) -> tuple[int, int]:
+        """(height, width) of the network input."""
+        return self.config.canvas(output["objectness"][0], self.strides[0])
+
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``objectness`` and ``proposal`` loss of stage one, ``class`` and ``box`` of stage two."""
         regions = add_gt_proposals(self.proposals(output), targets)
@@ -145,7 +149,7 @@ class FasterRCNNHead(nn.Module):
         regions, real = proposals.boxes, proposals.real
         logits, offsets = self.second_stage(output, regions, real)
         boxes, scores = self.decode_boxes(regions, real, logits, offsets)
-        return self.postprocess(boxes, scores)
+        return self.postprocess(output, boxes, scores)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """The first stage, and the second with the largest number of proposals."""
@@ -163,7 +167,7 @@ class FasterRCNNHead(nn.Module):
         )
         # Objectness is the only class, so labels say nothing.
         candidates = [(boxes, objectness) for boxes, objectness, _ in levels]
-        return filter_proposals(candidates, self.config.size, settings)
+        return filter_proposals(candidates, self.canvas(output), settings)
 
     def anchor_loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``objectness`` and ``proposal`` loss, divided by the sampled anchors of the batch."""
@@ -243,12 +247,13 @@ class FasterRCNNHead(nn.Module):
         refined[chosen] = decode(offsets, boxes[chosen].unsqueeze(1), _ROI_STDS)
         return refined, scores
 
-    def postprocess(self, boxes: Tensor, scores: Tensor) -> Detections:
+    def postprocess(self, output: HeadOutput, boxes: Tensor, scores: Tensor) -> Detections:
         """The best ``top_k`` of ``[B, R, K, 4]`` boxes by ``[B, R, K]`` scores, after NMS."""
         settings, (_, num_regions, num_classes) = self.config.detect, scores.shape
         top_scores, pairs = scores.flatten(1).topk(min(settings.top_k, num_regions * num_classes))
         top_boxes = boxes.flatten(1, 2).gather(1, pairs.unsqueeze(-1).expand(-1, -1, 4))
-        return nms([(top_boxes, top_scores, pairs % num_classes)], self.config.size, settings)
+        candidates = (top_boxes, top_scores, pairs % num_classes)
+        return nms([candidates], self.canvas(output), settings)
 
 
 def build(config: DetectorConfig, strides: tuple[int, ...], options: HeadOptions) -> FasterRCNNHead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -78,12 +79,16 @@ class RefineDetHead(nn.Module):
             output["arm_logits"], output["arm_offsets"] = self.arm(pyramid[:levels])
         return output
 
+    def canvas(self, output: HeadOutput) -> tuple[int, int]:
+        """(height, width) of the network input."""
+        return self.config.canvas(output["logits"][0], self.strides[0])
+
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""
         anchors = grid_anchors(output["logits"], self.strides, self.anchor_spec)
         if not self.clip_anchors:
             return anchors
-        height, width = self.config.size
+        height, width = self.canvas(output)
         x, y = anchors[:, 0::2].clamp(0, width), anchors[:, 1::2].clamp(0, height)
         return torch.stack((x, y), dim=-1).flatten(1)
 
@@ -109,7 +114,7 @@ class RefineDetHead(nn.Module):
         filtered = None
         if self.arm is not None:
             # To the ARM every object is of one class.
-            objects = Targets(targets.boxes, targets.labels.clamp(max=0), targets.ignore)
+            objects = replace(targets, labels=targets.labels.clamp(max=0))
             arm = multibox_loss(*_flattened(output, "arm_", 2), anchors, objects)
             losses = {"arm_class": arm[0], "arm_box": arm[1]}
             anchors, filtered = self.refine(output, anchors)
@@ -127,7 +132,7 @@ class RefineDetHead(nn.Module):
             anchors, filtered = self.refine(output, anchors)
             scores = scores.masked_fill(filtered.unsqueeze(-1), 0.0)
         candidates = topk_candidates(scores, offsets, anchors, STDS, settings.top_k)
-        return nms([candidates], self.config.size, settings)
+        return nms([candidates], self.canvas(output), settings)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""

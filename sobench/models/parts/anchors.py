@@ -40,7 +40,7 @@ def retinanet_anchors(settings: Anchors, strides: Sequence[int]) -> AnchorSpec:
     return AnchorSpec(sides, settings.ratios)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)  # of many sizes, if inputs vary, which must not fill the memory
 @torch.inference_mode(False)  # else training could not use the anchors that detection has cached
 def pyramid_anchors(
     sizes: tuple[tuple[int, int], ...],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -15,6 +16,7 @@ from sobench.models.parts import matching
 from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.matching import IGNORED, NEGATIVE, match, matched_targets
 from tests.models.parts.random_boxes import Boxes, octave_anchors, random_boxes
+from tests.models.small_config import no_padding
 
 LowQuality = Literal["all", "one", "none"]
 
@@ -34,6 +36,7 @@ def targets(
         torch.tensor([[*image, *[(0.0,) * 4] * (most_regions - len(image))] for image in regions])
         .float()
         .reshape(len(boxes), most_regions, 4),
+        no_padding(len(boxes)),
     )
 
 
@@ -142,6 +145,7 @@ def crowded() -> tuple[Targets, Tensor]:
         random_boxes(2, 450, seed=3, extent=256).repeat(1, 2, 1),
         labels,
         random_boxes(2, 40, seed=4, extent=256, side=25),
+        no_padding(2),
     )
     return target, octave_anchors(((8, 8), (4, 4)), (32, 64), 1.0, 1, (0.5, 1.0, 2.0))
 
@@ -151,7 +155,7 @@ def test_groups_of_objects_change_nothing(
     max_pairs: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, anchors = crowded()
-    target = Targets(target.boxes[:, :count], target.labels[:, :count], target.ignore)
+    target = replace(target, boxes=target.boxes[:, :count], labels=target.labels[:, :count])
     whole = match(target, anchors, 0.5, 0.4)
     assert {NEGATIVE, IGNORED} < set(whole.flatten().tolist())
     largest = 0
@@ -175,7 +179,9 @@ def test_a_batch_is_matched_like_its_images() -> None:
     whole = match(target, anchors, 0.5, 0.4)
     for index in range(2):
         part = slice(index, index + 1)
-        alone = Targets(target.boxes[part], target.labels[part], target.ignore[part])
+        alone = Targets(
+            target.boxes[part], target.labels[part], target.ignore[part], target.borders[part]
+        )
         assert torch.equal(match(alone, anchors, 0.5, 0.4)[0], whole[index])
 
 
@@ -188,7 +194,8 @@ def test_matching_is_torchvisions_matcher(low_quality: LowQuality) -> None:
     """
     anchors = octave_anchors(((16, 16), (8, 8)), (16, 32), 1.5, 2, (0.5, 1.0, 2.0))
     boxes = random_boxes(1, 60, seed=5, extent=250, side=60)
-    target = Targets(boxes, torch.zeros(1, 60, dtype=torch.int64), torch.zeros(1, 0, 4))
+    labels = torch.zeros(1, 60, dtype=torch.int64)
+    target = Targets(boxes, labels, torch.zeros(1, 0, 4), no_padding(1))
     iou = ops.box_iou(boxes[0], anchors)
     theirs = Matcher(0.5, 0.4, allow_low_quality_matches=low_quality == "all")(iou)
     ours = match(target, anchors, 0.5, 0.4, low_quality)[0]

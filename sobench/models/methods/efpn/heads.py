@@ -82,7 +82,8 @@ class ExtendedFasterRcnn(nn.Module):
             head.decode_boxes(boxes, others, *head.second_stage(output, boxes, others)),
             head.decode_boxes(boxes, small, *self.forward_rois(output, boxes, small)),
         )
-        return head.postprocess(*(torch.cat(part, dim=1) for part in zip(*decoded, strict=True)))
+        joined = (torch.cat(part, dim=1) for part in zip(*decoded, strict=True))
+        return head.postprocess(output, *joined)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """The first stage, and a second stage on as many regions as there may be proposals.
@@ -189,7 +190,8 @@ class ExtendedRetinaNet(nn.Module):
             for boxes, scores, labels in head.topk_candidates(maps)
         ]
         config = self.original.config
-        return nms(candidates, config.size, config.detect)
+        canvas = config.canvas(output["logits"][0], self.small.strides[0])
+        return nms(candidates, canvas, config.detect)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""
