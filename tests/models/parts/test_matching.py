@@ -214,3 +214,37 @@ def test_matched_targets_are_box_and_label_of_each_anchors_object() -> None:
     assert boxes[1, 1].tolist() == [4, 4, 5, 5]
     assert labels[0].tolist() == [1, 0]
     assert labels[1, 1] == 0
+
+
+def test_anchors_wholly_in_the_padding_take_no_part() -> None:
+    """Of an image of 100 x 60 pixels; another one in the batch fills the canvas."""
+    target = targets([[(0, 0, 10, 10)], [(0, 0, 10, 10)]])
+    borders = torch.tensor([[-torch.inf, -torch.inf, 100, 60]])
+    target = replace(target, borders=torch.cat((borders, no_padding(1))))
+    anchors: Boxes = [
+        (0, 0, 10, 10), (99, 0, 109, 10), (100, 0, 110, 10), (0, 59, 10, 69), (0, 60, 10, 70),
+        (200, 200, 210, 210), (-20, -20, -10, -10),
+    ]  # fmt: skip
+    assert matches_of(target, anchors) == [
+        [0, NEGATIVE, IGNORED, NEGATIVE, IGNORED, IGNORED, NEGATIVE],
+        [0, *[NEGATIVE] * 6],
+    ]
+
+
+def test_padding_may_lie_left_and_above_and_anchors_be_of_each_image() -> None:
+    target = replace(targets([[], []]), borders=torch.tensor([[10.0, 20, 50, 60]] * 2))
+    anchors = torch.tensor([
+        [[0.0, 30, 10, 40], [0, 30, 11, 40], [20, 10, 30, 20], [20, 10, 30, 21]],
+        [[50.0, 30, 60, 40], [49, 30, 60, 40], [20, 60, 30, 70], [5, 5, 70, 70]],
+    ])  # fmt: skip
+    assert match(target, anchors, 0.5, 0.4).tolist() == [
+        [IGNORED, NEGATIVE, IGNORED, NEGATIVE],
+        [IGNORED, NEGATIVE, IGNORED, NEGATIVE],
+    ]
+
+
+def test_an_object_keeps_its_anchor_however_far_out() -> None:
+    """Boxes are clipped to the image, so this cannot come from a batch; but no match is lost."""
+    borders = torch.tensor([[-torch.inf, -torch.inf, 5, 5]])
+    target = replace(targets([[(20, 20, 30, 30)]]), borders=borders)
+    assert matches_of(target, [(20, 20, 30, 30), (40, 40, 50, 50)]) == [[0, IGNORED]]
