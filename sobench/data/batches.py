@@ -139,16 +139,14 @@ class _TrainingSamples(TorchDataset[Any]):
 def _sample(annotated: AnnotatedImage, pixels: ImageArray, settings: Input) -> dict[str, Any]:
     """The image without its padding, with boxes in its pixels."""
     geometry = resize_geometry(settings, annotated.size)
+    height, width = geometry.size
     return {
         "image": _without_padding(pixels, geometry.size),
         "boxes": _boxes(annotated.boxes, geometry),
         "ignore": _boxes(annotated.ignore, geometry),
         "labels": torch.from_numpy(annotated.labels.copy()),
         "visible": tv_tensors.BoundingBoxes(
-            geometry.limit.astype(np.float32)[None] * (0, 0, 1, 1),
-            dtype=torch.float32,
-            format="XYXY",
-            canvas_size=geometry.size,
+            torch.tensor([[0.0, 0.0, width, height]]), format="XYXY", canvas_size=geometry.size
         ),
     }
 

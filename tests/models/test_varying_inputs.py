@@ -93,7 +93,7 @@ def check_every_canvas(detector: Detector) -> None:
             detector.zero_grad()
             losses = detector(images, truth, images_2x if stage.images_2x else None)
             total = torch.stack([*losses.values()]).sum()
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
             assert torch.isfinite(total)
             grads = [p.grad for p in detector.parameters() if p.grad is not None]
             assert all(torch.isfinite(grad).all() for grad in grads)
