@@ -61,7 +61,7 @@ def test_class_names_of_all_languages_are_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../a.png", "b/../../a.png", "/etc/a.png", "../images2/a.png", "../../root/../a.png"]
+    "name", ["../a.png", "b/../../a.png", "/c/a.png", "../images2/a.png", "../../root/../a.png"]
 )
 def test_a_name_that_leaves_the_folders_needs_permission(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "root" / "images"

@@ -14,17 +14,10 @@ from sobench.errors import RequestError, reason_of
 from sobench.suite.sections import Backbone as BackboneSettings
 from sobench.suite.weights import content_digest, published_digest, weights_file
 
-VERSIONS = {
-    "resnet18": "IMAGENET1K_V1",
-    "resnet34": "IMAGENET1K_V1",
-    "resnet50": "IMAGENET1K_V1",
-    "resnet101": "IMAGENET1K_V1",
-    "resnext101_32x8d": "IMAGENET1K_V1",
-    "resnext101_64x4d": "IMAGENET1K_V1",
-    "vgg16": "IMAGENET1K_V1",
-}
-"""All were trained on pixels normalised as ``Detector`` does it. (``IMAGENET1K_FEATURES``, by the
-authors of SSD, was not: it expects pixels of 0..255 minus their mean.)"""
+VERSION = "IMAGENET1K_V1"
+"""Of torchvision's weights, for every backbone. All were trained on pixels normalised as
+``Detector`` does it. (``IMAGENET1K_FEATURES``, by the authors of SSD, was not: it expects pixels of
+0..255 minus their mean.)"""
 
 _CLASSIFIER = ("fc.", "classifier.")
 """Prefixes of the classifier's weights, which a detector does not load."""
@@ -75,7 +68,7 @@ def _weights_of_file(settings: BackboneSettings, planned: str) -> dict[str, Tens
 
 def _imagenet_weights(name: str) -> dict[str, Tensor]:
     """torchvision's weights, downloaded on first use; their digest is checked at every use."""
-    url = torchvision.models.get_model_weights(name)[VERSIONS[name]].url
+    url = torchvision.models.get_model_weights(name)[VERSION].url
     folder, published = Path(torch.hub.get_dir()) / "checkpoints", published_digest(name)
     path = folder / url.rpartition("/")[2]
     try:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sobench.models.build import build_detector
 from sobench.models.detector import IMAGENET_MEAN, IMAGENET_STD
 from sobench.models.parts.backbone import Backbone, build_backbone
-from sobench.models.parts.pretrained import VERSIONS
+from sobench.models.parts.pretrained import VERSION
 from sobench.suite import sections
 from sobench.suite.sections import MethodEntry
 from tests.tiny_suite import tiny_suite
@@ -61,7 +61,7 @@ def test_vgg_maps_end_in_the_layers_that_ssd_reads() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_imagenet_weights_expect_the_detectors_normalisation(name: str) -> None:
-    weights = torchvision.models.get_model_weights(name)[VERSIONS[name]]
+    weights = torchvision.models.get_model_weights(name)[VERSION]
     preset = weights.transforms()
     assert [255 * x for x in preset.mean] == pytest.approx(IMAGENET_MEAN)
     assert [255 * x for x in preset.std] == pytest.approx(IMAGENET_STD)
