@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sobench.models.heads import head_levels as head_levels
     from sobench.models.parts.anchors import AnchorSpec as AnchorSpec
     from sobench.models.parts.backbone import Backbone as Backbone
+    from sobench.models.parts.class_layers import ClassLayer as ClassLayer
     from sobench.models.parts.losses import smooth_l1 as smooth_l1
     from sobench.models.parts.pyramid import ExtraLevels as ExtraLevels
     from sobench.models.parts.pyramid import FeaturePyramid as FeaturePyramid
@@ -77,6 +78,7 @@ _PLACES = {
     "upsampled": "sobench.models.parts.pyramid",
     "init_xavier": "sobench.models.parts.pyramid",
     "AnchorSpec": "sobench.models.parts.anchors",
+    "ClassLayer": "sobench.models.parts.class_layers",
     "smooth_l1": "sobench.models.parts.losses",
 }
 """Module of each public name, followed by its name there where that is another."""

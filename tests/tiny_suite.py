@@ -19,7 +19,7 @@ CONTENT: dict[str, Any] = {
     "input": {"size": [64, 64]},
     "backbone": {"name": "resnet18", "weights": "none", "norm": "train"},
     "neck": {"channels": 16},
-    "anchors": {"scale": 1.5},
+    "anchors": {"smallest": 12},
     "schedule": {
         "epochs": 3, "batch_size": 2, "lr": 0.005, "clip_norm": 10,
         "warmup": {"steps": 2, "start": 0.1}, "milestones": [2],

@@ -114,11 +114,18 @@ def build(runs: Sequence[Run], states: States, notes: tuple[str, ...] = ()) -> L
         metrics=metrics,
         per_class=pd.DataFrame([_class_row(label, results[label]) for label in labels]),
         sizes=pd.DataFrame(_size_rows(runs, states, labels, metrics)),
-        deviations={run.entry.label: run.deviations for run in runs if run.deviations},
+        deviations={run.entry.label: told for run in runs if (told := _deviations(run, states))},
         missing=_missing(runs, states),
         provenance=_provenance(runs, [r for of_row in results.values() for r in of_row]),
         notes=notes + _notes(runs, states, results),
     )
+
+
+def _deviations(run: Run, states: States) -> tuple[str, ...]:
+    """All that sets a row apart, with what its record tells of the weights that it starts from."""
+    outcome = states[run.settings_id].record
+    start = (outcome.start,) if outcome is not None and outcome.start else ()
+    return run.deviations + start
 
 
 def _row(label: str, results: Sequence[Result], metrics: Sequence[str]) -> dict[str, object]:

@@ -112,6 +112,14 @@ def resize_geometry(settings: Input, size: Size) -> ResizeGeometry:
     return ResizeGeometry((new_height, new_width), (new_width / width, new_height / height))
 
 
+def input_boxes(dataset: Dataset, settings: Input) -> FloatArray:
+    """``[N, 4]`` ``x1, y1, x2, y2`` of all objects in pixels of the input."""
+    scaled = [
+        resize_geometry(settings, image.size).to_input(image.boxes) for image in dataset.images
+    ]
+    return np.concatenate([np.empty((0, 4)), *scaled])
+
+
 def box_wh(dataset: Dataset, settings: Input) -> FloatArray | None:
     """``[N, 2]`` width and height of all objects in pixels of the input; ``None`` without any."""
     scaled = [

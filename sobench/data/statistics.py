@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sobench.data.dataset import EVERY_CLASS, Dataset
+from sobench.data.dataset import EVERY_CLASS, Dataset, FloatArray
 
 # Sides in pixels: the bins of AI-TOD (Wang et al., ICPR 2020), and COCO's 96 above them.
 SIZE_EDGES = (8, 16, 32, 96)
@@ -43,6 +44,15 @@ class Statistics:
     median_side: float | None
     boxes_per_image: tuple[int, float, int]
     images_without_boxes: int
+
+
+def by_side(sides: FloatArray, counted: NDArray[np.bool_]) -> dict[str, tuple[int, int]]:
+    """Name in ``SIZE_BINS`` -> those of ``[N]`` objects that are counted, and all of its size."""
+    bins = np.digitize(sides, SIZE_EDGES)
+    return {
+        name: (int(np.count_nonzero(counted & (bins == i))), int(np.count_nonzero(bins == i)))
+        for i, name in enumerate(SIZE_BINS)
+    }
 
 
 def describe(dataset: Dataset) -> Statistics:

@@ -11,6 +11,7 @@ from sobench.data.dataset import FloatArray
 from sobench.data.resize import input_shape
 from sobench.errors import RequestError, reason_of
 from sobench.models.detector import Detector, DetectorConfig
+from sobench.models.parts.anchors import fitted_anchors
 from sobench.models.parts.backbone import build_backbone
 from sobench.suite.foreign import foreign_code
 from sobench.suite.methods import get_method
@@ -45,11 +46,17 @@ def build_detector(
         return builder(entry.name)(backbone, config, entry.switches)
 
 
-def build_without_storage(suite: Suite, entry: MethodEntry) -> Detector:
-    """The detector of one row for one class, on torch's ``meta`` device: shapes and no values."""
+def build_without_storage(
+    suite: Suite, entry: MethodEntry, box_wh: FloatArray | None = None
+) -> Detector:
+    """The detector of one row for one class, on torch's ``meta`` device: shapes and no values.
+
+    Args:
+        box_wh: as of ``build_detector``.
+    """
     plain = suite.backbone.model_copy(update={"weights": "none"})
     with torch.device("meta"):
-        config = detector_config(suite, num_classes=1)
+        config = detector_config(suite, 1, box_wh)
         return builder(entry.name)(build_backbone(plain), config, entry.switches)
 
 
@@ -92,7 +99,7 @@ def detector_config(
         input_shape(suite.input),
         suite.neck,
         suite.head,
-        suite.anchors,
+        fitted_anchors(suite.anchors, box_wh),
         suite.detect,
         suite.regions,
         box_wh,

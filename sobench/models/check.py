@@ -8,8 +8,10 @@ from sobench.data.resize import input_shape
 from sobench.errors import RequestError, reason_of
 from sobench.models.build import build_without_storage
 from sobench.models.parts.backbone import build_backbone
+from sobench.models.start import misfit, read_weights
 from sobench.suite.foreign import foreign_code
 from sobench.suite.methods import get_method
+from sobench.suite.origin import Origin
 from sobench.suite.sections import MethodEntry, Suite
 
 
@@ -89,6 +91,29 @@ def check_fits(
                 f"not fit:\n{name} is {there.get(name, 'not')} there and {here.get(name, 'not')} "
                 "here; change the one or leave the other out"
             )
+
+
+def check_start(suite: Suite, entry: MethodEntry, origin: Origin) -> None:
+    """Check that the weights that a row starts from are there and fit its network.
+
+    Raises:
+        RequestError: they cannot be read or do not fit; names the first that does not.
+    """
+    weights = read_weights(origin)
+    try:
+        with foreign_code():
+            problem = misfit(build_without_storage(suite, entry), weights)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what is wrong with the row is told by ``check_detector``
+        if _wants_values(error):
+            return
+        raise
+    if problem:
+        raise RequestError(
+            f"{suite.name}: methods: {entry.label}: init_from: the weights of {origin.place} do "
+            f"not fit:\n{problem}; start from a run of the same method and switches"
+        )
 
 
 def _described(entry: MethodEntry) -> str:

@@ -38,7 +38,7 @@ class DetectorConfig:
         size: (height, width) of the network input, or of the largest one if it varies.
         neck: channels and normalisation of the pyramid and of the head's towers.
         head: key of ``suite.heads.HEADS``.
-        anchors: scale, octaves and ratios of the head's anchors.
+        anchors: sizes and ratios of the anchors, in numbers even if the suite has them fitted.
         detect: thresholds and limits of its detections.
         regions: proposals and samples of a two-stage head.
         box_wh: ``[N, 2]`` (width, height) of the training boxes in pixels of the input, for
@@ -92,7 +92,7 @@ class HeadOptions:
     Attributes:
         channels: of the pyramid, if they differ from the suite's.
         anchors: of every level, instead of the suite's.
-        box_loss: loss of the positives' encoded boxes, instead of the head's L1.
+        box_loss: loss of the positives' encoded boxes, instead of the head's.
         sampler: chooses the regions that a second stage trains on, instead of a random choice.
         box_head: part of the second stage, instead of two fully connected layers.
         level_norm: whether the towers have separate batch normalisation for every level.
@@ -156,7 +156,7 @@ class Stage:
 
     Attributes:
         name: shown in the log and in the progress.
-        share: fraction of the suite's epochs; epochs are rounded up.
+        share: fraction of the suite's epochs; epochs are rounded up. 0 is no training at all.
         images_2x: whether its batches also carry the images at twice the size.
     """
 

@@ -15,6 +15,7 @@ from sobench.data.check import WARNED, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
 from sobench.data.fingerprint import check_unchanged
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
+from sobench.report.coverage import print_coverage
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.terminal import PlainConsole, print_table
 from sobench.suite.sections import Suite
@@ -48,6 +49,7 @@ def print_dataset(
         console.print(text)
     _print_totals(statistics, console)
     _print_boxes(splits["train"].classes, statistics, console)
+    print_coverage(suite, splits["train"], console)
     for name, dataset in splits.items():
         _print_skipped(name, dataset.skipped, console)
     for text in warnings:

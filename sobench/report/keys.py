@@ -29,10 +29,12 @@ END = "<!-- end of the generated part -->\n"
 _ROW_KEYS = {"switches": "SWITCH", "deviations": "deviations.KEY", "reason": "deviations.reason"}
 """Fields of a row of ``methods`` that a suite file writes under other keys."""
 
+_MAPPINGS = {"init_classes": "init_classes.CLASS"}
+"""Fields whose keys are the user's."""
+
 _DEFAULTS = {
     "name": "the file's name",
     "title": "the name",
-    "anchors.scale": "the head's",
     "anchors.octaves": "the head's",
     "methods[].label": "the method's name",
     "methods[].SWITCH": "the method's",
@@ -128,7 +130,8 @@ def _keys(heading: str, section: type[BaseModel]) -> list[Key]:
     prefix = heading.partition(",")[0] + ("[]" if section is MethodEntry else "")
     keys = []
     for field_name, field in section.model_fields.items():
-        name = _ROW_KEYS.get(field_name, field_name) if section is MethodEntry else field_name
+        own_names = _ROW_KEYS if section is MethodEntry else _MAPPINGS
+        name = own_names.get(field_name, field_name)
         name = f"{prefix}.{name}" if prefix else name
         default = _DEFAULTS.get(name) or _default(field)
         meaning = _docstrings(section.__module__).get(section.__name__, {}).get(field_name, "")

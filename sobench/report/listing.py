@@ -11,6 +11,7 @@ from sobench.report.keys import keys_table
 from sobench.report.terminal import print_table
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
+from sobench.suite.method import name_of
 from sobench.suite.methods import Method, Need, Switch, When, methods
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS
 from sobench.suite.reader import load
@@ -59,7 +60,7 @@ def _needs(switch: Switch) -> str:
 
 def _required(need: Need) -> str:
     """The run that a method requires, and the condition for it."""
-    size = f" at {need.scale} times the input size" if need.scale != 1 else ""
+    size = f" at {need.scale:g} times the input size" if need.scale != 1 else ""
     when = [f"{key}: {as_written(value)}" for key, value in need.switches.items()]
     condition = f" with {', '.join(when)}" if when else ""
     return f"requires{condition}: a run of {need.method}{size}, as {need.role}"
@@ -72,7 +73,10 @@ def _condition(deviation: str | When) -> str:
     when = [f"{key}: {as_written(value)}" for key, value in deviation.switches.items()]
     when += [f"neck.norm: {deviation.norm}"] if deviation.norm else []
     under = f" under {deviation.head}" if deviation.head else ""
-    return f"{under}{' with ' if when else ''}{', '.join(when)}: {deviation.text}"
+    where = ""
+    if deviation.where is not None:
+        where = f" where {name_of(deviation.where).replace('_', ' ')}"
+    return f"{under}{' with ' if when else ''}{', '.join(when)}{where}: {deviation.text}"
 
 
 def _methods() -> tuple[list[str], list[list[str]]]:

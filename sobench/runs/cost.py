@@ -19,6 +19,7 @@ from sobench.metrics.cost import (
 from sobench.models.detector import Detector
 from sobench.runs import record
 from sobench.runs.record import Cost
+from sobench.suite.method import BASELINE
 from sobench.suite.plan import Run, with_required
 from sobench.training.state import TrainState
 
@@ -72,6 +73,6 @@ def _required_seconds(
         outcome = record.read_sound(other.folder(results))
         seconds[other.id] = outcome.cost.train_s if outcome and outcome.cost else None
     known = [value for value in seconds.values() if value is not None]
-    baselines = [seconds[other.id] for role, other in run.requires if role == "baseline"]
+    baselines = [seconds[other.id] for role, other in run.requires if role == BASELINE]
     total = sum(known) if len(known) == len(seconds) else None
     return total, baselines[0] if baselines else None

@@ -26,6 +26,7 @@ from sobench.metrics import coco
 from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import DetectionRow, write_rows
 from sobench.models.detector import Detector
+from sobench.models.start import Start, load_start, read_weights
 from sobench.runs import record
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.cost import measure_cost
@@ -163,7 +164,9 @@ def _finish(
     # Taken now, because a checkout may change under a long training.
     environment = describe(device_name(device), torch.get_num_threads())
     callback.on_stage("build")
-    detector = _build(run, results, train_split.dataset, device)
+    detector, start = _build(run, results, train_split.dataset, device)
+    if start is not None and not start.is_whole:
+        callback.warn(f"{run.name}: {start.told}")
     data = _training_data(run, detector, train_split, device, callback)
     record.write_settings(run, folder.path)
     callback.on_stage("train")
@@ -192,6 +195,7 @@ def _finish(
         **record.identity(run),
         status="partial" if run.partial else "ok",
         reason="; ".join(run.partial),
+        start=start.told if start else "",
         images={"train": len(train_split.images), "val": len(val_split.images)},
         skipped={"train": len(train_split.dataset.skipped), "val": len(val_split.dataset.skipped)},
         detections=len(detections),
@@ -241,12 +245,19 @@ def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, Loa
     return train_split, val_split
 
 
-def _build(run: Run, results: Path, training: Dataset, device: torch.device) -> Detector:
-    """The network as its training begins, with all that it takes from the runs that it requires."""
-    detector = build_network(run, training, device)
+def _build(
+    run: Run, results: Path, training: Dataset, device: torch.device
+) -> tuple[Detector, Start | None]:
+    """The network as its training begins, with all that it takes from the runs that it requires.
+
+    Also what became of the classes of weights from outside of the suite, if it has any.
+    """
+    detector, start = build_network(run, training, device), None
+    if run.origin is not None:
+        start = load_start(detector, read_weights(run.origin), training.classes)
     for role, required in run.requires:
         detector.load_required(role, trained_network(required, results, training, device))
-    return detector
+    return detector, start
 
 
 def _training_data(

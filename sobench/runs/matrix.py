@@ -13,6 +13,7 @@ import torch
 from sobench.data.check import checked_splits
 from sobench.errors import RequestError, RunError, RunLocked, reason_of
 from sobench.files import remove_orphans
+from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
 from sobench.runs.execute import execute, failure, record_failure, rescore, tidy
 from sobench.runs.folder import RunFolder
@@ -125,8 +126,12 @@ def _check_data(runs: Sequence[Run], callback: MatrixProgressCallback) -> None:
     """Check each data set that is to be trained on, once and before anything is trained."""
     # This reads the annotations once more than the runs do, and nothing where all is done.
     for spec, limit in dict.fromkeys((run.suite.dataset, run.limit) for run in runs):
-        for warning in checked_splits(spec, limit)[1]:
+        splits, warnings = checked_splits(spec, limit)
+        for warning in warnings:
             callback.warn(warning)
+        for run in runs:
+            if run.origin is not None and (run.suite.dataset, run.limit) == (spec, limit):
+                check_renamed(run.suite.init_classes, splits["train"].classes)
 
 
 def _requires_any(task: Task, held: Sequence[Task]) -> bool:

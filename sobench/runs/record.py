@@ -73,6 +73,7 @@ class Record(BaseModel):
 
     Attributes:
         requires: the ids of the runs that it built on, by their roles.
+        start: what became of the classes of weights from outside of the suite, if it has any.
         scores: by ``Scores.name``, for each protocol and engine that was asked for; empty if the
             training did not end.
         sizes: the same at further input sizes, by ``<height>x<width>``.
@@ -94,6 +95,7 @@ class Record(BaseModel):
     deviations: tuple[str, ...] = ()
     status: Literal["ok", "diverged", "failed", "partial"]
     reason: str = ""
+    start: str = ""
     images: dict[str, int] = {}
     skipped: dict[str, int] = {}
     detections: int = 0
@@ -123,8 +125,10 @@ class Record(BaseModel):
 
     @property
     def last_step(self) -> int | None:
-        """The last step of the training, or ``None`` if no epoch was finished."""
-        return self.history[-1].step if self.history else None
+        """The last step of the training, 0 of a run without one, ``None`` if no epoch is done."""
+        if self.history:
+            return self.history[-1].step
+        return 0 if self.scores else None
 
 
 def scoring_name(suite: Suite) -> str:

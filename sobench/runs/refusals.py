@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
 from sobench.errors import RequestError
-from sobench.models.check import check_detector, check_fits, check_pretrained
+from sobench.models.check import check_detector, check_fits, check_pretrained, check_start
 from sobench.runs.state import States
 from sobench.runs.weights import with_input_size
 from sobench.suite.plan import Run
@@ -64,6 +64,8 @@ def _check_training(run: Run, weights: dict[tuple[str, str], RequestError | None
     if (problem := weights[key]) is not None:
         raise problem
     check_detector(suite, entry)
+    if run.origin is not None:
+        check_start(suite, entry, run.origin)
     for role, origin in run.requires:
         if role == "init_from":
             check_fits(suite, entry, origin.suite, origin.entry, f"init_from: {entry.init_from}")

@@ -93,6 +93,10 @@ class VocData(Section):
     """Image set of the images that are scored, written as ``train``."""
     classes: tuple[Label, ...] | None = None
     """Names of the classes, in the order of their labels; the default is the twenty of VOC."""
+    difficult: Literal["ignore", "train"] = "ignore"
+    """Difficult objects of the training images: ``ignore`` makes them regions of their class that
+    are neither object nor background, ``train`` makes them objects like the others, as in the
+    authors' configurations of SSD and RefineDet. In scoring they are always ignored."""
     outside_root: bool = False
     """Whether ``filename`` of the annotations may name images outside of ``JPEGImages``, and image
     sets annotations outside of ``root``; the default refuses them."""

@@ -10,13 +10,12 @@ class Head:
     """A row of the heads table.
 
     Attributes:
-        scale, octaves: of its anchors, where a suite does not pin them.
+        octaves: of its anchors, where a suite does not pin them.
         sections: keys of the suite's sections that the head reads.
     """
 
     title: str
     paper: str
-    scale: float
     octaves: int
     sections: tuple[str, ...]
 
@@ -25,15 +24,13 @@ HEADS: dict[str, Head] = {
     "retinanet": Head(
         title="RetinaNet: two shared towers, focal loss",
         paper="Lin et al., ICCV 2017, arXiv:1708.02002",
-        scale=4.0,
         octaves=3,
-        sections=("anchors",),
+        sections=(),
     ),
     "faster_rcnn": Head(
         title="Faster R-CNN: region proposals, RoIAlign, two fully connected layers",
         paper="Ren et al., NeurIPS 2015, arXiv:1506.01497; on a pyramid, arXiv:1612.03144",
-        scale=8.0,
         octaves=1,
-        sections=("anchors", "regions"),
+        sections=("regions",),
     ),
 }

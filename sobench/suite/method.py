@@ -11,11 +11,17 @@ from sobench.suite.foreign import foreign_code
 from sobench.suite.sections import Suite
 from sobench.text import shortened
 
+BASELINE = "baseline"
+"""The role of a run that a method goes on from."""
+
 SwitchValue = str | int | float | bool
 
 Rule = Callable[[Mapping[str, SwitchValue], Suite], str]
 """From a row's switches and the suite as the row runs it to a problem with the way out, such as
 ``"thin: true has no towers to halve; leave it out"``, or to an empty text if there is none."""
+
+Condition = Callable[[Suite], bool]
+"""Whether something holds for the suite as a row runs it."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,15 @@ class When:
         text: the deviation.
         switches: values that switches must have.
         head, norm: the suite's head and ``neck.norm``, if only under that one.
+        where: what else must hold of the suite; its name is shown, so let it read as a sentence,
+            such as ``batches_are_small``.
     """
 
     text: str
     switches: dict[str, SwitchValue] = field(default_factory=dict)
     head: str = ""
     norm: str = ""
+    where: Condition | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +71,13 @@ class Need:
     Attributes:
         role: under which the detector's ``load_required`` gets it.
         method: name of a built-in method that needs no run itself.
-        scale: its input is so many times as high and wide as the suite's.
+        scale: its input is so many times as high and wide as the row's: 1 to 8, or .5.
         switches: values that the row's switches must have for the need to arise.
     """
 
     role: str
     method: str
-    scale: int = 1
+    scale: float = 1
     switches: dict[str, SwitchValue] = field(default_factory=dict)
 
 
@@ -101,19 +110,26 @@ class Method:
     package: str = ""
     broken: str = ""
 
-    def deviating(
-        self, switches: Mapping[str, SwitchValue], head: str, norm: str
-    ) -> tuple[str, ...]:
-        """The deviations of a row with these switches, under the suite's head and norm."""
+    def deviating(self, switches: Mapping[str, SwitchValue], suite: Suite) -> tuple[str, ...]:
+        """The deviations of a row with these switches, under the suite as the row runs it."""
         cases = [When(case) if isinstance(case, str) else case for case in self.deviations]
         texts = [
             case.text
             for case in cases
-            if case.head in ("", head)
-            and case.norm in ("", norm)
+            if case.head in ("", suite.head)
+            and case.norm in ("", suite.neck.norm)
             and case.switches.items() <= switches.items()
+            and _holds(case, suite)[0]
         ]
         return tuple(dict.fromkeys(texts))  # two cases may be of one text
+
+    def needed(self, switches: Mapping[str, SwitchValue]) -> tuple[Need, ...]:
+        """The runs that must be done before a row with these switches."""
+        return tuple(need for need in self.needs if need.switches.items() <= switches.items())
+
+    def baseline(self, switches: Mapping[str, SwitchValue]) -> Need | None:
+        """The run that such a row goes on from, if it does: its weights are the row's first."""
+        return next((need for need in self.needed(switches) if need.role == BASELINE), None)
 
     def problem(self, switches: Mapping[str, SwitchValue], suite: Suite) -> str:
         """Why a row with these switches cannot run under a suite, and the way out; else empty."""
@@ -132,13 +148,46 @@ class Method:
 
         A suite is not to blame for it, so that its other rows can run.
         """
-        defects = (text for rule in self.rules if (text := _ask(rule, switches, suite)[1]))
-        return self.broken or next(defects, "")
+        defects = [text for rule in self.rules if (text := _ask(rule, switches, suite)[1])]
+        for case in self.deviations:
+            if isinstance(case, When) and (text := _holds(case, suite)[1]):
+                defects.append(text)
+        return self.broken or next(iter(defects), "")
+
+
+def _holds(case: When, suite: Suite) -> tuple[bool, str]:
+    """Whether a deviation's condition holds, and what the condition does wrong itself.
+
+    With a condition that fails, the deviation is printed rather than kept quiet.
+    """
+    if case.where is None:
+        return True, ""
+    name = name_of(case.where)
+    try:
+        with foreign_code():
+            holds = case.where(suite)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever another package does
+        return (
+            True,
+            f"its condition {name} fails ({reason_of(error)}); fix the package or leave the row "
+            "out",
+        )
+    if not isinstance(holds, bool):
+        kind = type(holds).__name__
+        return True, f"its condition {name} returns a {kind}; let it return True or False"
+    return holds, ""
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """What a function is called, as far as one line shows it."""
+    return shortened(str(getattr(function, "__name__", type(function).__name__)))
 
 
 def _ask(rule: Rule, switches: Mapping[str, SwitchValue], suite: Suite) -> tuple[str, str]:
     """The problem that a rule finds, and what it does wrong itself; mostly empty texts."""
-    name = shortened(str(getattr(rule, "__name__", type(rule).__name__)))
+    name = name_of(rule)
     try:
         with foreign_code():
             problem = rule(MappingProxyType(dict(switches)), suite)

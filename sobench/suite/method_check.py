@@ -101,6 +101,8 @@ def _in_deviation(row: Method, deviation: object) -> Iterator[str]:
         yield from _in_head("deviations: head", deviation.head)
     if deviation.norm not in ("", *_NORMS):
         yield f"deviations: norm: unknown {quoted(deviation.norm)};{did_you_mean('', _NORMS)}"
+    if deviation.where is not None and not callable(deviation.where):
+        yield f"deviations: where: {_as_python(deviation.where)} is not a function of a suite"
 
 
 def _in_need(row: Method, need: object) -> Iterator[str]:
@@ -108,8 +110,10 @@ def _in_need(row: Method, need: object) -> Iterator[str]:
         yield f"needs: {_as_python(need)} is not a sobench.Need; write one"
         return
     yield from _in_texts("needs: ", role=need.role, method=need.method)
-    if type(need.scale) is not int or not 1 <= need.scale <= _LARGEST_SCALE:
-        yield f"needs: scale: {_as_python(need.scale)} is not 1 to {_LARGEST_SCALE}; write one"
+    is_whole = type(need.scale) is int and 1 <= need.scale <= _LARGEST_SCALE
+    if not is_whole and not _is_one_of(need.scale, (0.5,)):
+        scale = _as_python(need.scale)
+        yield f"needs: scale: {scale} is neither 0.5 nor 1 to {_LARGEST_SCALE}; write one"
     yield from _in_condition(row, "needs: switches", need.switches)
 
 

@@ -17,6 +17,7 @@ from pkgutil import iter_modules
 
 from sobench.errors import reason_of
 from sobench.suite.foreign import foreign_code
+from sobench.suite.method import Condition as Condition
 from sobench.suite.method import Method as Method
 from sobench.suite.method import Need as Need
 from sobench.suite.method import Rule as Rule

@@ -13,16 +13,18 @@ from typing import Any
 from sobench.errors import RequestError, did_you_mean
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import Need, get_method
+from sobench.suite.origin import Origin, origin_of
+from sobench.suite.paths import NONE
 from sobench.suite.reader import with_deviations
 from sobench.suite.sections import MethodEntry, Suite
 from sobench.suite.weights import weights_id
 from sobench.text import quoted
 from sobench.yaml_text import as_written
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Raised when a change of the code changes results, so that old ones are not taken for new."""
 
-_SECTIONS_OF_ALL = ("input", "augment", "neck", "schedule", "precision", "detect")
+_SECTIONS_OF_ALL = ("input", "augment", "neck", "anchors", "schedule", "precision", "detect")
 """Keys of a suite that every method reads."""
 
 
@@ -63,11 +65,13 @@ class Run:
         backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
+        origin = {"init_from": self.origin.settings} if self.origin else {}
         # A run changes with those that it requires.
         required = {role: run.settings_id for role, run in self.requires}
         return (
             settings
             | source
+            | origin
             | ({"requires": required} if required else {})
             | {
                 "version": RESULTS_VERSION,
@@ -79,6 +83,23 @@ class Run:
                 "backbone": backbone,
             }
         )
+
+    @cached_property
+    def origin(self) -> Origin | None:
+        """The weights from outside of the suite that the run starts from, if it does.
+
+        Raises:
+            SuiteError: they are not there.
+        """
+        entry, suite = self.entry, self.suite
+        if entry.init_from == NONE or suite.origin_label(entry):
+            return None
+        # What goes on from a baseline starts from the suite's weights through that.
+        if not entry.init_from and get_method(entry.name).baseline(entry.switches):
+            return None
+        place = entry.init_from or suite.init_from
+        place = place.replace("{method}", entry.name).replace("{label}", entry.label)
+        return origin_of(place, suite.init_classes) if place else None
 
     @cached_property
     def settings_id(self) -> str:
@@ -117,8 +138,7 @@ class Run:
         These are switches without their default, deviations of the method itself, the weights that
         it starts from, and the deviations of its row.
         """
-        anchors = self.suite.anchors
-        with_head = f", with anchors of scale {anchors.scale:g} and octaves {anchors.octaves}"
+        with_head = f", with anchors of octaves {self.suite.anchors.octaves}"
         of_row = tuple(
             f"{key}: {value}{with_head if key == 'head' else ''} ({self.entry.reason})"
             for key, value in self.entry.deviations.items()
@@ -129,10 +149,23 @@ class Run:
             for key, switch in method.switches.items()
             if chosen[key] != switch.default
         )
-        of_method = method.deviating(chosen, self.suite.head, self.suite.neck.norm)
-        origin = self.entry.init_from
-        of_weights = (f"starts from the weights of {origin}",) if origin else ()
-        return of_switches + of_method + of_weights + of_row
+        of_method = method.deviating(chosen, self.suite)
+        return of_switches + of_method + self._first_weights() + of_row
+
+    def _first_weights(self) -> tuple[str, ...]:
+        """The trained weights that the run starts from, and those of the runs that it requires."""
+        label, texts = self.suite.origin_label(self.entry), []
+        if label:
+            texts = [f"starts from the weights of {label}"]
+        elif self.origin:
+            told = self.origin.described(self.entry.name, self.entry.switches)
+            texts = [f"starts from {told}"]
+        for role, required in self.requires:
+            if role != "init_from" and required.origin:
+                entry = required.entry
+                told = required.origin.described(entry.name, entry.switches)
+                texts.append(f"its {role} starts from {told}")
+        return tuple(texts)
 
 
 def plan(
@@ -213,14 +246,13 @@ def _resolved(
     requires = []
     # Teachers and baselines of the method, as far as its switches ask for them. They are tested at
     # their own input size alone.
-    for need in get_method(entry.name).needs:
-        if need.switches.items() <= entry.switches.items():
-            need_suite = row_suite.model_copy(update={"eval_sizes": ()})
-            need_entry = _needed(row_suite, entry, need)
-            requires.append((need.role, _resolved(need_suite, need_entry, *seed_and_data)))
+    for need in get_method(entry.name).needed(entry.switches):
+        need_suite = row_suite.model_copy(update={"eval_sizes": ()})
+        need_entry = _needed(row_suite, entry, need)
+        requires.append((need.role, _resolved(need_suite, need_entry, *seed_and_data)))
     # The row that this one starts from has the suite without this row's deviations.
-    if entry.init_from:
-        (origin,) = (other for other in suite.methods if other.label == entry.init_from)
+    if label := suite.origin_label(entry):
+        (origin,) = (other for other in suite.methods if other.label == label)
         requires.append(("init_from", _resolved(suite, origin, *seed_and_data)))
     return Run(row_suite, entry, *seed_and_data, requires=tuple(requires))
 
@@ -229,14 +261,17 @@ def _needed(suite: Suite, row: MethodEntry, need: Need) -> MethodEntry:
     """A needed run as if it were a row of the suite; it deviates as the row that needs it."""
     label, deviations, reason = need.method, dict(row.deviations), row.reason
     if need.scale != 1:
-        size = [need.scale * side for side in suite.input.size]
+        size = [int(need.scale * side) for side in suite.input.size]
         label = f"{label} {size[0]}x{size[1]}"
         deviations["input.size"], reason = size, f"the {need.role} of {row.label}"
     if row.deviations:
         label = f"{label} for {row.label}"
+    # A row that starts from the backbone's weights builds on runs that do so too.
+    place = NONE if row.init_from == NONE else suite.init_from.replace("{label}", need.method)
     return MethodEntry(
         name=need.method,
         label=label,
+        init_from=place,
         switches={key: switch.default for key, switch in get_method(need.method).switches.items()},
         deviations=deviations,
         reason=reason,

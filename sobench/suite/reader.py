@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from sobench.errors import SuiteError, did_you_mean, reason_of
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import get_method, method_names
+from sobench.suite.paths import is_place
 from sobench.suite.problems import check_keys, first_problem
 from sobench.suite.section import LONGEST_PATH
 from sobench.suite.sections import MethodEntry, Suite
@@ -18,7 +20,7 @@ from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
     "name", "title", "dataset", "device", "seeds",
-    "protocol", "engine", "evaluate_every", "eval_sizes", "methods",
+    "protocol", "engine", "evaluate_every", "eval_sizes", "init_from", "init_classes", "methods",
 )  # fmt: skip
 """Keys from which no row may deviate, or the rows could no longer be compared."""
 
@@ -77,7 +79,14 @@ def with_deviations(suite: Suite, entry: MethodEntry, path: Path) -> Suite:
     """
     place = f"{path}: methods: {entry.label}"
     row_suite = _deviating_suite(suite, entry, f"{place}: deviations")
-    problem = get_method(entry.name).problem(entry.switches, row_suite)
+    method = get_method(entry.name)
+    baseline = method.baseline(entry.switches)
+    if baseline and suite.starts_outside(entry):
+        raise SuiteError(
+            f"{place}: init_from: {entry.name} starts from its own run of {baseline.method}; leave "
+            "it out, and write init_from beside methods, from which that run starts"
+        )
+    problem = method.problem(entry.switches, row_suite)
     if problem:
         raise SuiteError(f"{place}: {problem}")
     return row_suite
@@ -106,8 +115,8 @@ def _deviating_suite(suite: Suite, entry: MethodEntry, source: str) -> Suite:
 
 def _anchors_beyond_head(suite: Suite) -> dict[str, Any]:
     """The anchor settings of the suite that differ from the defaults of its head."""
-    head, anchors = HEADS[suite.head], suite.anchors.model_dump(mode="json")
-    head_defaults = {"scale": head.scale, "octaves": head.octaves}
+    anchors = suite.anchors.model_dump(mode="json")
+    head_defaults = {"octaves": HEADS[suite.head].octaves}
     return {key: value for key, value in anchors.items() if head_defaults.get(key) != value}
 
 
@@ -135,25 +144,43 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The content with relative paths made absolute, except those that begin with $ or ~."""
 
-    def make_absolute(section_name: str, key: str, words: tuple[str, ...] = ()) -> None:
-        section = content.get(section_name)
-        if not isinstance(section, dict) or not isinstance(section.get(key), str):
-            return
-        value = section[key]
-        if value in words or value.startswith(("/", "~", "$")) or len(value) > LONGEST_PATH:
-            return
-        try:
-            content[section_name] = section | {key: str((folder / value).resolve())}
-        except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
-            raise SuiteError(
-                f"{section_name}.{key}: {shown(value)} is not a usable path ({reason_of(error)}); "
-                "name another one"
-            ) from None
+    def absolute(section: Any, key: str, place: str, words: Collection[str] = ()) -> Any:
+        """A section with an absolute path under ``key``, if there is a path and none of words."""
+        value = section.get(key) if isinstance(section, dict) else None
+        if not isinstance(value, str) or value in words:
+            return section
+        return section | {key: _absolute(value, folder, place)}
 
     content = dict(content)
-    make_absolute("dataset", "root")
-    make_absolute("backbone", "weights", ("none", "imagenet"))
+    if "dataset" in content:
+        content["dataset"] = absolute(content["dataset"], "root", "dataset.root")
+    if "backbone" in content:
+        words = ("none", "imagenet")
+        content["backbone"] = absolute(content["backbone"], "weights", "backbone.weights", words)
+    if is_place(str(content.get("init_from", ""))):
+        content = absolute(content, "init_from", "init_from")
+    rows = content.get("methods")
+    if not isinstance(rows, list):
+        return content
+    labels = [str(row.get("label", row.get("name"))) for row in rows if isinstance(row, dict)]
+    content["methods"] = [
+        absolute(row, "init_from", "methods: init_from", labels)
+        if isinstance(row, dict) and is_place(str(row.get("init_from", "")))
+        else row
+        for row in rows
+    ]
     return content
+
+
+def _absolute(path: str, folder: Path, place: str) -> str:
+    if path.startswith(("/", "~", "$")) or len(path) > LONGEST_PATH:
+        return path
+    try:
+        return str((folder / path).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
+        raise SuiteError(
+            f"{place}: {shown(path)} is not a usable path ({reason_of(error)}); name another one"
+        ) from None
 
 
 def _override(content: dict[str, Any], key: str, value: Any, source: str) -> None:
@@ -199,7 +226,7 @@ def _method_entry(row: Any, number: int, path: Path) -> dict[str, Any]:
         if not isinstance(entry["init_from"], str) or not entry["init_from"]:
             raise SuiteError(
                 f"{path}: methods: {shown(entry['label'])}: init_from: "
-                f"{shown(entry['init_from'])} is not a label; write that of another row"
+                f"{shown(entry['init_from'])} is not a label; write that of another row, or a path"
             )
     # All keys that are left must be switches.
     return entry | {"reason": reason, "switches": _switches(name, row, path)}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from sobench.errors import did_you_mean
 from sobench.suite.datasets import DataSpec
 from sobench.suite.heads import HEADS
+from sobench.suite.paths import NONE, PLACEHOLDERS, is_place, unknown_placeholder
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.section import FilePath, Label, Line, Section
 from sobench.text import quoted
@@ -116,20 +117,39 @@ class Neck(Section):
 
 
 class Anchors(Section):
-    """Anchors of the suite's head; a method that has its own ignores them and says so."""
+    """Anchors of every method, in pixels of the input.
 
-    scale: float = Field(4.0, gt=0)
-    """Side of the smallest anchor of a level in strides of this level. The default depends on the
-    head: 4 for ``retinanet``, 8 for ``faster_rcnn``."""
+    A switch of a method may ask for those of its paper instead, which is printed with the row.
+    ``anchors: fit`` is short for ``anchors: {fit: true}``.
+    """
+
+    smallest: float = Field(32.0, gt=0, le=16384)
+    """Side in pixels of the smallest anchor, on the finest level; every further level doubles it.
+    The default is that of the papers of both heads."""
     octaves: int = Field(3, ge=1, le=6)
     """Anchor sizes to a level, each ``2^(1 / octaves)`` times the one before. The default depends
     on the head: 3 for ``retinanet``, 1 for ``faster_rcnn``."""
-    ratios: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.5, 1.0, 2.0), max_length=20)
+    ratios: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.5, 1.0, 2.0), min_length=1, max_length=20
+    )
     """Height over width of the anchors; each size has all of them."""
+    fit: bool = False
+    """Whether ``smallest`` and ``ratios`` come from a clustering of the training boxes, for every
+    method by the same rule: the smallest of four clusters of sides, and three of ratios."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given = sorted({"smallest", "ratios"} & self.model_fields_set)
+        plain = {key: type(self).model_fields[key].default for key in given}
+        if self.fit and any(getattr(self, key) != value for key, value in plain.items()):
+            raise ValueError(
+                f"fit: true finds {' and '.join(given)} itself; leave one of the two out"
+            )
+        return self
 
 
 class Regions(Section):
-    """Proposals of a two-stage head, and those of them that train its second stage.
+    """Proposals of a two-stage head, those that train its second stage, and its box losses.
 
     ``retinanet`` does not read them.
     """
@@ -144,6 +164,15 @@ class Regions(Section):
     """Proposals of an image that train the second stage; at most a quarter of them are objects."""
     channels: int = Field(1024, gt=0, le=2**16)
     """Width of the two fully connected layers of the second stage."""
+    rpn_beta: float = Field(0.0, ge=0)
+    """Knee of the proposals' smooth L1: the difference of encoded offsets below which it is
+    quadratic. The default 0 is plain L1; torchvision and Libra R-CNN's code have 1/9."""
+    box_beta: float = Field(0.0, ge=0)
+    """The same for the boxes of the second stage; a method with its own box loss does not read it.
+    The default 0 is plain L1; Fast R-CNN and Libra R-CNN's baseline have 1."""
+    box_weight: float = Field(1.0, gt=0)
+    """Factor of the box losses of both stages, also of a method's own. The default weighs them like
+    the losses of classes; TensorFlow's Faster R-CNN has 2."""
 
 
 class Warmup(Section):
@@ -211,6 +240,10 @@ class Detect(Section):
     """Detections of an image that are kept, best first; at least as many as the protocol scores."""
 
 
+Place = Annotated[FilePath, StringConstraints(strip_whitespace=True)]
+"""Where trained weights are, as it is written: a file, a folder or a label."""
+
+
 class MethodEntry(Section):
     """One row of ``methods``: a method, and its differences from the suite and from its defaults.
 
@@ -221,9 +254,9 @@ class MethodEntry(Section):
     """Name of the method; ``sobench list methods`` shows all. A row may be this name alone."""
     label: Label = ""
     """Name of the row on the leaderboard, different for every row. The default is the method's."""
-    init_from: Line = ""
-    """Label of another row, from whose trained weights this one starts. By default a row starts
-    from the backbone's weights."""
+    init_from: Place = ""
+    """Label of another row, from whose trained weights this one starts; or a place outside of the
+    suite, or ``none``, in place of the suite's ``init_from``. By default that holds."""
     switches: dict[Line, Line | int | float | bool] = Field(default_factory=dict)
     """A switch of the method, by its name, such as ``fuse: false``; ``sobench list methods`` shows
     names, values and defaults."""
@@ -255,7 +288,7 @@ class Suite(Section):
     head: str = "retinanet"
     """Head of every method that has none of its own: ``retinanet`` or ``faster_rcnn``."""
     anchors: Anchors = Anchors()
-    """Anchors of the head."""
+    """Anchors of every method."""
     regions: Regions = Regions()
     """Proposals of a two-stage head."""
     schedule: Schedule
@@ -280,6 +313,14 @@ class Suite(Section):
     eval_sizes: tuple[tuple[Side, Side], ...] = Field((), max_length=50)
     """Further input sizes, written as ``input.size``, at which every trained network is tested. By
     default it is tested at ``input.size`` alone."""
+    init_from: Place = ""
+    """Trained weights that rows start from: the folder of a finished run, a folder that holds one
+    such folder, or the file of a checkpoint or state dict. ``{method}`` and ``{label}`` stand for
+    those of the row; ``${VAR}`` and ``~`` work, and a relative path is relative to the suite file.
+    The content counts, not the place. By default rows start from the backbone's weights."""
+    init_classes: dict[Label, Label] = Field(default_factory=dict)
+    """Class of the data set -> class of the weights of ``init_from``, such as ``sofa: couch``, for
+    those whose names differ. By default a class takes the weights of the one of its name."""
     methods: tuple[MethodEntry, ...] = Field(min_length=1, max_length=200)
     """Rows of the leaderboard."""
 
@@ -290,10 +331,11 @@ class Suite(Section):
         if not isinstance(content, dict):
             return content
         name, anchors = content.get("head", "retinanet"), content.get("anchors", {})
+        if anchors == "fit":
+            anchors = {"fit": True}
         if not isinstance(name, str) or name not in HEADS or not isinstance(anchors, dict):
             return content
-        head = HEADS[name]
-        return content | {"anchors": {"scale": head.scale, "octaves": head.octaves} | anchors}
+        return content | {"anchors": {"octaves": HEADS[name].octaves} | anchors}
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -323,12 +365,40 @@ class Suite(Section):
         return self
 
     @model_validator(mode="after")
+    def _places(self) -> Self:
+        """Places of weights have no unknown braces, and their classes have a use."""
+        outside = [row.init_from for row in self.methods if self.starts_outside(row)]
+        if self.init_from and not is_place(self.init_from):
+            raise ValueError(
+                f"init_from: {shown(self.init_from)} is not a path; write ./{self.init_from}, or "
+                "give a row its init_from if you mean a label"
+            )
+        for place in (self.init_from, *outside):
+            if braces := unknown_placeholder(place):
+                raise ValueError(
+                    f"init_from: {quoted(braces)} stands for nothing; known: "
+                    f"{', '.join(PLACEHOLDERS)}"
+                )
+        if self.init_classes and not (self.init_from or outside):
+            raise ValueError("init_classes: nothing starts from other weights; write init_from")
+        return self
+
+    def starts_outside(self, entry: MethodEntry) -> bool:
+        """Whether a row names a place of its own outside of the suite."""
+        is_label = any(entry.init_from == row.label for row in self.methods)
+        return not is_label and is_place(entry.init_from)
+
+    def origin_label(self, entry: MethodEntry) -> str:
+        """The label that a row starts from; empty if it starts from something else."""
+        return "" if entry.init_from == NONE or self.starts_outside(entry) else entry.init_from
+
+    @model_validator(mode="after")
     def _origins(self) -> Self:
         """Every ``init_from`` names another row, and none leads back to where it began."""
         entries = {entry.label: entry for entry in self.methods}
         for entry in self.methods:
             labels, current = [entry.label], entry
-            while current.init_from:
+            while self.origin_label(current):
                 if current.init_from not in entries:
                     raise ValueError(
                         f"methods: {current.label}: init_from: no row is called "

@@ -40,9 +40,7 @@ def weights_id(settings: Backbone) -> str:
     if settings.weights == "imagenet":
         return f"imagenet {published_digest(settings.name)}"
     try:
-        path = weights_file(settings)
-        status = path.stat()
-        return _file_digest(path, status.st_mtime_ns, status.st_size)
+        return file_digest(weights_file(settings))
     except OSError as error:
         raise SuiteError(
             f"backbone.weights: {settings.weights}: {error.strerror}; "
@@ -77,6 +75,12 @@ def weights_file(settings: Backbone) -> Path:
 def content_digest(content: bytes) -> str:
     """The digest of weights that have been read."""
     return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+def file_digest(path: Path) -> str:
+    """The digest of a file of weights, which is read once while it stays as it is."""
+    status = path.stat()
+    return _file_digest(path, status.st_mtime_ns, status.st_size)
 
 
 @cache

@@ -109,6 +109,8 @@ def train(
         if state.step >= current.end and current is not schedules[-1]:
             continue
         detector.start_stage(current.stage)
+        if current.first == current.end:  # without a step there may be no weight that trains
+            continue
         optimizer = make_optimizer(detector, schedule)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
@@ -142,6 +144,8 @@ def train(
             within_stage = state.step < current.end
             save_state(folder, run_id, detector, optimizer if within_stage else None, state)
             clock.saved()
+    if not last_step:
+        save_state(folder, run_id, detector, None, state)
     return state
 
 

@@ -33,7 +33,7 @@ METHOD = Method(title="T", paper="P", heads=("retinanet",))
 _MODEL = """\
 from sobench.models.methods.fpn.model import build as build_fpn
 def build(backbone, config, switches):
-    return build_fpn(backbone, config, {"fuse": True})
+    return build_fpn(backbone, config, {"fuse": True, "first_level": 3})
 """
 
 ERRORS = {

@@ -107,7 +107,7 @@ KNOWN_TEXTS = {
     "escapes in a path": _with("").replace("weights: none", 'weights: "a\\e[2J"'),
     "cells of a spreadsheet": _with("", methods="methods: [{name: fpn, label: '=1+1'}]\n"),
     "anchors of no ratio": _with("anchors: {ratios: []}"),
-    "anchors beyond floats": _with("anchors: {scale: 1.0e+308, octaves: 6}"),
+    "anchors beyond floats": _with("anchors: {smallest: 1.0e+308, octaves: 6}"),
     "epochs of 10^23": _with("").replace("epochs: 1,", f"epochs: {10**23},"),
     "10^18 images": _with("", data=f"dataset: {{format: synthetic, train: {10**18}, val: 2}}\n"),
     "a seed of 10^23 in the data": _with(

@@ -168,7 +168,7 @@ def test_deviations_and_provenance() -> None:
     assert board.title == "Tiny things"
     assert board.deviations == {
         "fpn": ("schedule.lr: 0.5 (its paper does)",),
-        "ssd": get_method("ssd").deviations,
+        "ssd": get_method("ssd").deviating(runs["ssd", 3].entry.switches, runs["ssd", 3].suite),
     }
     assert board.provenance == {
         "protocol": "coco v1 (COCO AP and AR, 100 detections)",

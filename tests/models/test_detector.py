@@ -26,8 +26,8 @@ def test_images_are_normalised_as_imagenet_is() -> None:
 
 
 def test_the_suite_reaches_the_network() -> None:
-    suite = tiny_suite(input={"size": [64, 96]}, neck={"channels": 24}, anchors={"scale": 3})
+    suite = tiny_suite(input={"size": [64, 96]}, neck={"channels": 24}, anchors={"smallest": 3})
     config = detector_config(suite, 7)
     assert (config.num_classes, config.size, config.neck.channels) == (7, (64, 96), 24)
-    assert config.anchors.scale == 3
+    assert config.anchors.smallest == 3
     assert config.detect == suite.detect

@@ -31,8 +31,8 @@ from tests.tiny_suite import tiny_suite
 CPU = torch.device("cpu")
 CASES = [(name, head) for name, row in methods().items() for head in row.heads or ("retinanet",)]
 ANCHORS: dict[str, dict[str, Any]] = {
-    "retinanet": {"scale": 2},
-    "faster_rcnn": {"scale": 3, "octaves": 2},
+    "retinanet": {"smallest": 16},
+    "faster_rcnn": {"smallest": 12, "octaves": 2},
 }
 RATE = 0.002
 STEPS = {"retinanet": 240, "faster_rcnn": 360}

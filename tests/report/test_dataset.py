@@ -35,7 +35,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def tables_of(text: str) -> list[dict[str, list[str]]]:
     """Totals, boxes by size, boxes by class: first cell -> the other cells of each row."""
     tables = []
-    for block in re.split("^boxes by .*\n", text, flags=re.MULTILINE):
+    for block in re.split("^(?:boxes by|objects that) .*\n", text, flags=re.MULTILINE):
         table_rows = [re.split(r" {2,}", line.strip()) for line in block.splitlines()]
         tables.append({cells[0]: cells[1:] for cells in table_rows if len(cells) > 1})
     return tables
@@ -54,7 +54,8 @@ def test_drawn_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     code, out, err = invoke(capsys, "data", path)
     assert (code, err) == (0, "")
     assert out.startswith(f"synthetic, fingerprint {fingerprint(load(path).dataset)}\n")
-    totals, sizes, classes = tables_of(out)
+    totals, sizes, classes, anchors = tables_of(out)
+    assert anchors["fpn"][0] == "12.0"
     assert [totals["train"][0], totals["val"][0]] == ["9", "3"]
     assert [name for name in sizes if name != "side px"] == ["<8", "8-16", "16-32", "32-96", ">=96"]
     for column, split in enumerate(("train", "val")):
@@ -130,7 +131,7 @@ def visdrone(tmp_path: Path, extra: str = "") -> Path:
 def test_visdrone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = invoke(capsys, "data", visdrone(tmp_path))
     assert (code, err) == (0, "")
-    totals, sizes, classes = tables_of(out)
+    totals, sizes, classes, _ = tables_of(out)
     # images, boxes, ... ignored, ..., of each split
     assert [totals[split][:2] for split in ("train", "val")] == [["2", "3"], ["2", "1"]]
     assert [totals[split][5:7] for split in ("train", "val")] == [["1", "1"], ["1", "0"]]

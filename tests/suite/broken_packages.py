@@ -152,10 +152,12 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     ),
     "condition on no switch": (package_of(deviations="(When('a', {'pool': 1}),)"),
                                "deviations: switches: no switch is called 'pool'"),
+    "condition that is a text": (package_of(deviations="(When('a', where='small'),)"),
+                                 "deviations: where: 'small' is not a function of a suite"),
     "condition on a norm": (package_of(deviations="(When('a', norm='batch'),)"),
                             "deviations: norm: unknown 'batch'; known: none, group"),
     "need of a part": (package_of(needs="(Need('teacher', 'fpn', scale=1.5),)"),
-                       "needs: scale: 1.5 is not 1 to 8; write one"),
+                       "needs: scale: 1.5 is neither 0.5 nor 1 to 8; write one"),
     "need of a number": (
         package_of(needs="(Need('teacher', 3),)"),
         "needs: method: 3 is not a text",

@@ -154,6 +154,41 @@ def test_a_row_whose_rule_fails_does_not_run(
     assert "error: small: methods: my_neck: its rule rule fails (KeyError: 'small')" in ran.err
 
 
+CONDITIONS = {
+    "raises": ("raise KeyError(suite.name)", "its condition few fails (KeyError: 'small')"),
+    "leaves": ("import sys; sys.exit(0)", "its condition few fails (SystemExit: 0)"),
+    "returns a number": ("return 1", "its condition few returns a int; let it return True or"),
+    "returns nothing": ("pass", "its condition few returns a NoneType; let it return True or F"),
+}
+
+
+@pytest.mark.parametrize("case", CONDITIONS)
+def test_a_condition_that_fails_is_the_fault_of_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, case: str
+) -> None:
+    code, words = CONDITIONS[case]
+    few = f"def few(suite):\n    {code}\n"
+    content = few + row(deviations="(When('noisy', where=few),)")
+    install(tmp_path, monkeypatch, {"my_package/__init__.py": content})
+    outcome = invoke(capsys, "plan", write_suite(methods=["my_neck", "fpn"]))
+    assert outcome.code == 0, outcome.err
+    assert f"my_neck seed 0: failed: {words}" in outcome.out
+
+
+def test_a_condition_on_the_suite_decides_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    few = "def batches_of_two(suite):\n    return suite.schedule.batch_size == 2\n"
+    content = few + row(deviations="(When('noisy', where=batches_of_two),)")
+    install(tmp_path, monkeypatch, {"my_package/__init__.py": content})
+    for size, printed in ((2, ("noisy",)), (3, ())):
+        schedule = {"batch_size": size}
+        (run,) = plan.plan(tiny_suite(schedule=schedule, methods=["my_neck"]))
+        assert run.deviations == printed
+    listed = invoke(capsys, "list", "methods").out
+    assert "my_neck deviates where batches of two: noisy" in listed
+
+
 def test_a_rule_may_still_refuse_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -29,15 +29,15 @@ def test_deviations_replace_values_of_the_suite(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("anchors", "deviations", "expected"),
     [
-        # anchors of a RetinaNet suite, beside `head: faster_rcnn` -> scale and octaves of the row
-        ({}, {}, (8.0, 1)),
-        ({"ratios": [1]}, {}, (8.0, 1)),
-        ({"scale": 3}, {}, (3.0, 1)),
-        ({"octaves": 2}, {}, (8.0, 2)),
-        ({"scale": 4, "octaves": 3}, {}, (8.0, 1)),  # RetinaNet's own, written out
-        ({}, {"anchors.scale": 4}, (4.0, 1)),
-        ({"scale": 3}, {"anchors.scale": 4, "anchors.octaves": 3}, (4.0, 3)),
-        ({}, {"anchors": {"octaves": 2}}, (8.0, 2)),
+        # anchors of a RetinaNet suite, beside `head: faster_rcnn` -> sizes and octaves of the row
+        ({}, {}, (32.0, 1)),
+        ({"ratios": [1]}, {}, (32.0, 1)),
+        ({"smallest": 3}, {}, (3.0, 1)),
+        ({"octaves": 2}, {}, (32.0, 2)),
+        ({"smallest": 4, "octaves": 3}, {}, (4.0, 1)),  # RetinaNet's octaves, written out
+        ({}, {"anchors.smallest": 4}, (4.0, 1)),
+        ({"smallest": 3}, {"anchors.smallest": 4, "anchors.octaves": 3}, (4.0, 3)),
+        ({}, {"anchors": {"octaves": 2}}, (32.0, 2)),
     ],
     ids=str,
 )
@@ -54,14 +54,14 @@ def test_anchors_follow_the_head_of_a_deviation(
         suite = load(path)
         plain, other = (with_deviations(suite, row, path) for row in suite.methods)
         assert plain is suite
-        assert (other.anchors.scale, other.anchors.octaves) == expected
+        assert (other.anchors.smallest, other.anchors.octaves) == expected
         assert other.anchors.ratios == suite.anchors.ratios
 
 
 def test_anchors_stay_with_the_head(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(
-        text_of(anchors={"scale": 3}, methods=fpn(**{"neck.channels": 8, "reason": "x"}))
+        text_of(anchors={"smallest": 3}, methods=fpn(**{"neck.channels": 8, "reason": "x"}))
     )
     suite = load(path)
     assert with_deviations(suite, suite.methods[0], path).anchors == suite.anchors

@@ -16,10 +16,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "augment": {"hflip": 0.25, "scale_jitter": [0.5, 2.0], "photometric": 0.5},
     "backbone": {"name": "resnet34", "norm": "frozen", "freeze": ["stem"]},
     "neck": {"channels": 24, "norm": "group", "tower_convs": 2},
-    "anchors": {"scale": 2.5, "octaves": 2, "ratios": [1.0]},
+    "anchors": {"smallest": 2.5, "octaves": 2, "ratios": [1.0]},
     "regions": {
         "pre_nms_top_n": 50, "nms": 0.6, "post_nms_top_n": 20, "batch_size_per_image": 16,
-        "channels": 16,
+        "channels": 16, "rpn_beta": 0.1, "box_beta": 1.0, "box_weight": 2.0,
     },
     "schedule": {
         "epochs": 4, "batch_size": 3, "optimizer": "adamw", "lr": 0.007, "momentum": 0.8,
@@ -48,8 +48,11 @@ def test_every_key_counts(section: str, key: str) -> None:
 def test_no_key_is_forgotten_above() -> None:
     suite = tiny_suite(head="faster_rcnn")
     for section, keys in CHANGES.items():
-        # Weights count by their content, `decay: cosine` needs a suite without milestones.
-        others = {"backbone": {"weights"}, "schedule": {"decay"}}.get(section, set())
+        # Weights count by their content; `decay: cosine` needs a suite without milestones, and
+        # `fit` one without sizes.
+        others = {"backbone": {"weights"}, "schedule": {"decay"}, "anchors": {"fit"}}.get(
+            section, set()
+        )
         assert set(keys) | others == set(type(getattr(suite, section)).model_fields)
 
 

@@ -55,6 +55,31 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         "distill_ftt has no effect with ftt: nearest, which learns nothing; leave it out, or",
     ),
     (
+        "efpn", "plain_sum_is_of_one_width", {"fusion": "plain"}, {},
+        "fusion: plain adds a map of resnet18 with 128 channels, and the suite has neck.channels: "
+        "16; write 128 there, or leave fusion out",
+    ),
+    (
+        "efpn", "extension_has_weights", {"fusion": "plain", "ftt": "nearest"},
+        {"neck": {"channels": 128}},
+        "ftt: nearest with fusion: plain has no weights that could be distilled into; leave one",
+    ),
+    (
+        "efpn", "switches_have_a_use", {"detect_from": "p3", "ftt_in": "out"},
+        {"head": "faster_rcnn"},
+        "ftt_in has no effect with detect_from: p3; leave it out",
+    ),
+    (
+        "efpn", "transferred_map_learns", {"detect_from": "p3_ftt", "ftt": "nearest"},
+        {"head": "faster_rcnn"},
+        "ftt: nearest makes no map of its own with detect_from: p3_ftt; write p3 instead",
+    ),
+    (
+        "efpn", "doubled_input_has_a_half", {"detect_from": "p2_2x"},
+        {"head": "faster_rcnn", "input": {"size": [64, 66]}, "eval_sizes": [[64, 65]]},
+        "eval_sizes: [64, 65] is not twice a size, as detect_from: p2_2x needs it; write even",
+    ),
+    (
         "mrae", "res5_is_of_a_resnet", {"box_head": "res5"},
         {"backbone": VGG16, "head": "faster_rcnn"},
         "box_head: res5 is the last stage of a ResNet, which vgg16 does not have; "

@@ -16,11 +16,12 @@ from sobench.suite.methods import get_method
 from sobench.suite.plan import Run
 from sobench.suite.reader import load
 from tests.suite.shipped import SHIPPED
+from tests.suite.trained_runs import write_run
 from tests.tiny_suite import CONTENT, tiny_suite
 
 DATA = "0123456789ab"
 BOTH = ["fpn", "ssd"]
-OTHER = Head("Another head", "", scale=4.0, octaves=3, sections=())
+OTHER = Head("Another head", "", octaves=3, sections=())
 VOC = {"format": "voc", "root": "/a", "train": "x", "val": "y"}
 
 
@@ -35,9 +36,13 @@ def run_of(row: str | dict[str, Any] = "fpn", **changes: Any) -> Run:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_suites_plan(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_suites_plan(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOBENCH_DATA", raising=False)
+    monkeypatch.setenv("SOBENCH_STARTS", str(tmp_path))
     suite = load(path)
+    for row in suite.methods if suite.init_from else ():
+        classes = tuple(suite.init_classes.values())
+        write_run(tmp_path / row.label, row.label.encode(), classes=classes)
     runs = plan.plan(suite, DATA)
     assert len(runs) == len(suite.methods) * len(suite.seeds)
     assert len({run.id for run in runs}) == len(runs)
@@ -111,11 +116,13 @@ def test_switches_change_the_id() -> None:
     assert run_of({"name": "fpn", "fuse": True}).id == run_of().id
 
 
-@pytest.mark.parametrize("changes", [{"scale": 2}, {"octaves": 2}, {"ratios": [1]}], ids=str)
-def test_anchors_change_only_methods_under_the_suites_head(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"smallest": 2}, {"octaves": 2}, {"ratios": [1]}, "fit"], ids=str
+)
+def test_anchors_change_every_method(changes: dict[str, Any] | str) -> None:
     before, after = ids(), ids(anchors=changes)
     assert after["fpn"] != before["fpn"]
-    assert after["ssd"] == before["ssd"]
+    assert after["ssd"] != before["ssd"]
 
 
 def test_head_changes_only_methods_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,18 +208,18 @@ def test_deviations_are_listed() -> None:
     runs = {run.entry.label: run for run in plan.plan(suite, DATA)}
     assert runs["fpn"].deviations == ()
     assert runs["fast"].deviations == ("schedule.lr: 0.5 (its paper does)",)
-    assert runs["ssd"].deviations == get_method("ssd").deviations != ()
+    expected = get_method("ssd").deviating(runs["ssd"].entry.switches, suite)
+    assert runs["ssd"].deviations == expected != ()
 
 
 def test_head_of_a_deviation_is_listed_with_its_anchors() -> None:
     row = {"name": "fpn", "deviations": {"head": "faster_rcnn", "reason": "two stages"}}
-    run = run_of(row, anchors={"scale": 1.5, "octaves": 3})
-    assert run.deviations == (
-        "head: faster_rcnn, with anchors of scale 1.5 and octaves 1 (two stages)",
-    )
-    assert run.settings["anchors"] == {"scale": 1.5, "octaves": 1, "ratios": [0.5, 1.0, 2.0]}
+    run = run_of(row, anchors={"smallest": 6, "octaves": 3})
+    assert run.deviations == ("head: faster_rcnn, with anchors of octaves 1 (two stages)",)
+    expected = {"smallest": 6, "octaves": 1, "ratios": [0.5, 1.0, 2.0], "fit": False}
+    assert run.settings["anchors"] == expected
     assert run.settings["regions"]["post_nms_top_n"] == 1000
-    config = run_of(head="faster_rcnn", anchors={"scale": 1.5})
+    config = run_of(head="faster_rcnn", anchors={"smallest": 6})
     assert run.settings == config.settings  # it is that training
 
 

@@ -41,8 +41,8 @@ def test_no_file(tmp_path: Path) -> None:
 def test_rows_are_spelt_out() -> None:
     rows = tiny_suite(methods=["fpn", {"name": "fpn", "label": "plain", "fuse": False}]).methods
     assert [(row.name, row.label, row.switches) for row in rows] == [
-        ("fpn", "fpn", {"fuse": True}),
-        ("fpn", "plain", {"fuse": False}),
+        ("fpn", "fpn", {"fuse": True, "first_level": 3}),
+        ("fpn", "plain", {"fuse": False, "first_level": 3}),
     ]
 
 

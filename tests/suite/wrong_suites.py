@@ -31,7 +31,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "inner key of a row": (
         text_of(methods=[{"name": "fpn", "switches": {}}]),
-        ": methods: fpn: unknown key 'switches'; known: fuse, label, init_from, deviations",
+        ": methods: fpn: unknown key 'switches'; known: fuse, first_level, label, init_from, dev",
     ),
     "unknown key in deviations": (
         text_of(methods=fpn(**{"schedule.epoch": 1, "reason": "it learns fast"})),

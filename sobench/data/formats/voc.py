@@ -32,6 +32,7 @@ CLASSES = (
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 DIFFICULT = "difficult objects, ignored for their class"
+TRAINED = "difficult objects, trained on like the others"
 
 
 def sources(root: Path, spec: VocData, split: Split) -> tuple[list[Path], list[Path]]:
@@ -64,7 +65,8 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
 
     Coordinates of the files are 1-based and inclusive, so a box is ``xmin - 1, ymin - 1, xmax,
     ymax``; one whose corners coincide in a direction counts as having no size. A difficult object
-    becomes an ignore region of its class. Images are needed only if the XML states no size.
+    becomes an ignore region of its class, but of the training images an object with ``difficult:
+    train``. Images are needed only if the XML states no size.
 
     Raises:
         DataError: a file is missing or malformed, or a class is unknown.
@@ -73,6 +75,7 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
     check_class_names(classes, "dataset.classes")
     labels = {name: label for label, name in enumerate(classes)}
     report = ReadReport()
+    is_trained = split == "train" and spec.difficult == "train"
     images: list[AnnotatedImage] = []
     paths: list[Path] = []
     for base, image_set in _image_sets(root, spec, split):
@@ -87,7 +90,7 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
             # The fingerprint covers the folder alone, unless images may be elsewhere.
             check_inside(name, folder, () if spec.outside_root else (folder,), f"{file}: filename")
             path = folder / name
-            boxes = _boxes(tree, labels, file, report)
+            boxes = _boxes(tree, labels, file, report, is_trained)
             size = _size(tree, file) or read_size(path)
             images.append(to_annotated_image(len(images) + 1, path.name, size, boxes, file, report))
             paths.append(path)
@@ -171,8 +174,13 @@ def _size(tree: ElementTree.Element, file: Path) -> Size | None:
 
 
 def _boxes(
-    tree: ElementTree.Element, labels: Mapping[str, int], file: Path, report: ReadReport
+    tree: ElementTree.Element,
+    labels: Mapping[str, int],
+    file: Path,
+    report: ReadReport,
+    is_trained: bool,
 ) -> list[AnnotatedBox]:
+    """The objects of a file; ``is_trained`` makes the difficult ones like the others."""
     boxes = []
     for number, element in enumerate(tree.findall("object"), start=1):
         where = f"object {number}"
@@ -187,8 +195,9 @@ def _boxes(
             continue
         difficult = _difficult(element, f"{file}, {where}")
         if difficult:
-            report.notes[DIFFICULT] += 1
-        boxes.append(AnnotatedBox(where, (xmin - 1, ymin - 1, xmax, ymax), label, difficult))
+            report.notes[TRAINED if is_trained else DIFFICULT] += 1
+        ignore = difficult and not is_trained
+        boxes.append(AnnotatedBox(where, (xmin - 1, ymin - 1, xmax, ymax), label, ignore))
     return boxes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput, refuse_options
-from sobench.models.parts.anchors import grid_anchors, retinanet_anchors
+from sobench.models.parts.anchors import AnchorLevel, anchor_levels, grid_anchors, suite_anchors
 from sobench.models.parts.boxes import decode, encode
 from sobench.models.parts.losses import smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
@@ -92,12 +93,13 @@ class FasterRCNNHead(nn.Module):
 
     First stage: an anchor is an object from an IoU of .7 and background below .3; an object also
     takes the anchors that it overlaps most, however little (MMDetection: from .3). 256 anchors of
-    an image, at most half of them objects, train with binary cross-entropy and L1.
+    an image, at most half of them objects, train with binary cross-entropy and smooth L1.
 
     Second stage: RoIAlign, two fully connected layers, softmax over a background (index 0) and the
     classes, and a box for each class. A region is an object from an IoU of .5 and background below.
-    At most a quarter of the sampled regions are objects; they train with cross-entropy and L1. The
-    objects of an image are among its regions.
+    At most a quarter of the sampled regions are objects; they train with cross-entropy and smooth
+    L1. The objects of an image are among its regions. The suite's ``regions`` hold the knee of
+    smooth L1 for each stage, by default 0 (plain L1), and the weight of both.
 
     All four losses are divided by the sampled anchors or regions of the batch, as in MMDetection.
     Proposals carry no gradient.
@@ -114,8 +116,8 @@ class FasterRCNNHead(nn.Module):
         self.config = config
         self.strides = strides
         self.pooled_strides = pooled_strides(strides)
-        self.anchor_spec = options.anchors or retinanet_anchors(config.anchors, strides)
-        self.box_loss = options.box_loss or smooth_l1
+        self.anchor_spec = options.anchors or suite_anchors(config.anchors, len(strides))
+        self.box_loss = options.box_loss or partial(smooth_l1, beta=config.regions.box_beta)
         self.sampler = options.sampler
         channels = options.channels or config.neck.channels
         self.rpn = RPNHead(channels, self.anchor_spec.num_anchors)
@@ -129,6 +131,11 @@ class FasterRCNNHead(nn.Module):
         """
         objectness, offsets = self.rpn(pyramid)
         return {"objectness": objectness, "offsets": offsets, "pyramid": pyramid}
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """The anchors of each level, finest first."""
+        return anchor_levels(self.strides, self.anchor_spec)
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
@@ -186,7 +193,8 @@ class FasterRCNNHead(nn.Module):
         objectness = F.binary_cross_entropy_with_logits(
             logits[sampled], positive[sampled].float(), reduction="sum"
         )
-        proposal = smooth_l1(offsets, encode(boxes, anchors, _RPN_STDS), positive)
+        settings, encoded = self.config.regions, encode(boxes, anchors, _RPN_STDS)
+        proposal = settings.box_weight * smooth_l1(offsets, encoded, positive, settings.rpn_beta)
         return {"objectness": objectness / num_sampled, "proposal": proposal / num_sampled}
 
     def region_loss(
@@ -198,7 +206,9 @@ class FasterRCNNHead(nn.Module):
         class_loss = F.cross_entropy(logits, samples.classes, reduction="sum")
         # Only the offsets of its object's class train on a region's box.
         predicted, positive = samples.class_offsets(offsets), samples.classes > 0
-        box_loss = self.box_loss(predicted, samples.offsets, positive)
+        box_loss = self.config.regions.box_weight * self.box_loss(
+            predicted, samples.offsets, positive
+        )
         num_samples = max(1, len(samples.classes))
         return {"class": class_loss / num_samples, "box": box_loss / num_samples}
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
-from sobench.models.parts.anchors import AnchorSpec, grid_anchors
+from sobench.models.parts.anchors import (
+    AnchorLevel,
+    AnchorSpec,
+    anchor_levels,
+    grid_anchors,
+    suite_anchors,
+)
 from sobench.models.parts.boxes import decode
+from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
 from sobench.models.parts.pyramid import init_xavier
@@ -26,9 +34,9 @@ _RATIOS = (1.0, 2.0, 0.5)
 class RefineDetHead(nn.Module):
     """The anchor refinement module (ARM) and the object detection module (ODM).
 
-    The ARM tells objects from background on the source maps and refines the tiled anchors (one side
-    of four strides per level, in three ratios). The ODM predicts classes and boxes on the maps of
-    the transfer connection blocks, starting from the refined anchors.
+    The ARM tells objects from background on the source maps and refines the tiled anchors. The ODM
+    predicts classes and boxes on the maps of the transfer connection blocks, starting from the
+    refined anchors.
 
     Args:
         strides: of the source maps, finest first.
@@ -38,6 +46,7 @@ class RefineDetHead(nn.Module):
             trained, as a second task and for the filter.
         tcb: false leaves out the ARM: classes and boxes are predicted on the source maps from the
             tiled anchors.
+        anchors: the suite's, or one side of four strides per level in three ratios (section 4).
         clip_anchors: true clips the tiled anchors to the borders of the input.
     """
 
@@ -50,26 +59,30 @@ class RefineDetHead(nn.Module):
         filter_negatives: bool = True,
         cascade: bool = True,
         tcb: bool = True,
+        anchors: Literal["suite", "paper"] = "suite",
         clip_anchors: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
         self.strides = strides
-        sides = tuple((float(_SCALE * stride),) for stride in strides)
-        self.anchor_spec = AnchorSpec(sides, _RATIOS, 0.5)
+        self.anchor_spec = suite_anchors(config.anchors, len(strides))
+        if anchors == "paper":
+            sides = tuple((float(_SCALE * stride),) for stride in strides)
+            self.anchor_spec = AnchorSpec(sides, _RATIOS, 0.5)
+        num_anchors = self.anchor_spec.num_anchors
         self.theta = THETA if filter_negatives else 1.0
         self.cascade = cascade
         self.clip_anchors = clip_anchors
         maps = [config.neck.channels] * len(strides) if tcb else sources
-        self.arm = Predictors(sources, 2) if tcb else None
-        self.odm = Predictors(maps, config.num_classes + 1)
+        self.arm = Predictors(sources, num_anchors, 2) if tcb else None
+        self.odm = Predictors(maps, num_anchors, config.num_classes + 1)
 
     def forward(self, pyramid: list[Tensor]) -> HeadOutput:
         """Source maps, then (with an ARM) the ODM's maps -> raw predictions.
 
         Returns:
-            ``logits`` ``[B, 3*(K+1), h, w]`` and ``offsets`` ``[B, 3*4, h, w]`` of the ODM;
-            ``arm_logits`` ``[B, 3*2, h, w]`` and ``arm_offsets`` of the ARM. Class 0 is the
+            ``logits`` ``[B, A*(K+1), h, w]`` and ``offsets`` ``[B, A*4, h, w]`` of the ODM;
+            ``arm_logits`` ``[B, A*2, h, w]`` and ``arm_offsets`` of the ARM. Class 0 is the
             background.
         """
         levels = len(self.strides)
@@ -82,6 +95,18 @@ class RefineDetHead(nn.Module):
     def canvas(self, output: HeadOutput) -> tuple[int, int]:
         """(height, width) of the network input."""
         return self.config.canvas(output["logits"][0], self.strides[0])
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """The anchors of each level, finest first."""
+        return anchor_levels(self.strides, self.anchor_spec)
+
+    def class_layers(self) -> dict[str, ClassLayer]:
+        """The layers that predict classes: those of the ODM, since the ARM knows none."""
+        return {
+            f"odm.class_logits.{level}": ClassLayer(count, background=True)
+            for level, count in enumerate(anchors_by_level(self.odm.box_offsets))
+        }
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""
@@ -144,12 +169,12 @@ class Predictors(nn.Module):
 
     Args:
         channels: of each map.
+        num_anchors: per cell.
         num_classes: including the background.
     """
 
-    def __init__(self, channels: Sequence[int], num_classes: int) -> None:
+    def __init__(self, channels: Sequence[int], num_anchors: int, num_classes: int) -> None:
         super().__init__()
-        num_anchors = len(_RATIOS)
         self.class_logits = nn.ModuleList(
             nn.Conv2d(c, num_anchors * num_classes, 3, padding=1) for c in channels
         )
@@ -159,7 +184,7 @@ class Predictors(nn.Module):
         init_xavier(self)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """``[B, C, h, w]`` -> logits ``[B, 3*num_classes, h, w]``, offsets ``[B, 3*4, h, w]``."""
+        """``[B, C, h, w]`` -> logits ``[B, A*num_classes, h, w]``, offsets ``[B, A*4, h, w]``."""
         logits = [conv(x) for conv, x in zip(self.class_logits, maps, strict=True)]
         offsets = [conv(x) for conv, x in zip(self.box_offsets, maps, strict=True)]
         return logits, offsets

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput, refuse_options
-from sobench.models.parts.anchors import grid_anchors, retinanet_anchors
+from sobench.models.parts.anchors import AnchorLevel, anchor_levels, grid_anchors, suite_anchors
 from sobench.models.parts.boxes import encode
+from sobench.models.parts.class_layers import ClassLayer
 from sobench.models.parts.losses import focal_loss, smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
 from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
@@ -48,7 +49,7 @@ class RetinaNetHead(nn.Module):
         refuse_options("RetinaNetHead", options, ("sampler", "box_head"))
         self.config = config
         self.strides = strides
-        self.anchor_spec = options.anchors or retinanet_anchors(config.anchors, strides)
+        self.anchor_spec = options.anchors or suite_anchors(config.anchors, len(strides))
         self.box_loss = options.box_loss or smooth_l1
         self.upsample = options.upsample
         num_anchors = self.anchor_spec.num_anchors
@@ -84,6 +85,10 @@ class RetinaNetHead(nn.Module):
             "box_tower": box_tower,
         }
 
+    def class_layers(self) -> dict[str, ClassLayer]:
+        """The layers that predict classes."""
+        return {"class_logits": ClassLayer(self.box_offsets.out_channels // 4)}
+
     def _at_strides(self, tower: list[Tensor]) -> list[Tensor]:
         """Enlarge the maps if ``upsample`` is on, and cut off cells that lie beyond the input."""
         if not self.upsample:
@@ -95,6 +100,11 @@ class RetinaNetHead(nn.Module):
             ]
             for x, stride in zip(tower, self.strides, strict=True)
         ]
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """The anchors of each level, finest first."""
+        return anchor_levels(self.strides, self.anchor_spec)
 
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""

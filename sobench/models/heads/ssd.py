@@ -9,6 +9,14 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOutput, all_predictions
+from sobench.models.parts.anchors import (
+    AnchorLevel,
+    AnchorSpec,
+    DefaultBoxes,
+    anchor_levels,
+    grid_anchors,
+)
+from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import Detections, flatten_predictions, level_topk_candidates, nms
 from sobench.models.parts.pyramid import init_xavier
@@ -20,27 +28,26 @@ class SSDHead(nn.Module):
     Training uses ``multibox_loss``.
 
     Args:
-        channels: of each source map.
-        num_anchors: default boxes per cell of each source map.
-        boxes: ``[A, 4]`` default boxes of all maps, in pixels of the input.
+        strides, channels: of each source map.
+        anchor_spec: the default boxes of a cell of each source map.
     """
-
-    boxes: Tensor
 
     def __init__(
         self,
         config: DetectorConfig,
+        strides: tuple[int, ...],
         channels: Sequence[int],
-        num_anchors: Sequence[int],
-        boxes: Tensor,
+        anchor_spec: AnchorSpec | DefaultBoxes,
     ) -> None:
         super().__init__()
         self.config = config
+        self.strides = strides
+        self.anchor_spec = anchor_spec
         width = config.num_classes + 1
-        pairs = list(zip(channels, num_anchors, strict=True))
+        counts = [len(shapes) for shapes in anchor_spec.shapes]
+        pairs = list(zip(channels, counts, strict=True))
         self.class_logits = nn.ModuleList(nn.Conv2d(c, a * width, 3, padding=1) for c, a in pairs)
         self.box_offsets = nn.ModuleList(nn.Conv2d(c, a * 4, 3, padding=1) for c, a in pairs)
-        self.register_buffer("boxes", boxes, persistent=False)
         init_xavier(self)
 
     def forward(self, sources: list[Tensor]) -> HeadOutput:
@@ -50,13 +57,29 @@ class SSDHead(nn.Module):
             "offsets": [conv(x) for conv, x in zip(self.box_offsets, sources, strict=True)],
         }
 
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """The anchors of each level, finest first."""
+        return anchor_levels(self.strides, self.anchor_spec)
+
+    def anchors(self, output: HeadOutput) -> Tensor:
+        """``[A, 4]`` default boxes of all maps, in the order of the flattened predictions."""
+        return grid_anchors(output["logits"], self.strides, self.anchor_spec)
+
+    def class_layers(self) -> dict[str, ClassLayer]:
+        """The layers that predict classes."""
+        return {
+            f"class_logits.{level}": ClassLayer(count, background=True)
+            for level, count in enumerate(anchors_by_level(self.box_offsets))
+        }
+
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``class`` and ``box`` loss, divided by the batch's positives."""
         logits = torch.cat(
             [flatten_predictions(x, self.config.num_classes + 1) for x in output["logits"]], dim=1
         )
         offsets = torch.cat([flatten_predictions(x, 4) for x in output["offsets"]], dim=1)
-        class_loss, box_loss = multibox_loss(logits, offsets, self.boxes, targets)
+        class_loss, box_loss = multibox_loss(logits, offsets, self.anchors(output), targets)
         return {"class": class_loss, "box": box_loss}
 
     def detect(self, output: HeadOutput) -> Detections:
@@ -64,8 +87,10 @@ class SSDHead(nn.Module):
         settings, width = self.config.detect, self.config.num_classes + 1
         scores = [flatten_predictions(x, width).softmax(dim=-1)[..., 1:] for x in output["logits"]]
         offsets = [flatten_predictions(x, 4) for x in output["offsets"]]
-        candidates = level_topk_candidates(scores, offsets, self.boxes, STDS, settings.top_k)
-        return nms(candidates, self.config.size, settings)
+        anchors = self.anchors(output)
+        candidates = level_topk_candidates(scores, offsets, anchors, STDS, settings.top_k)
+        canvas = self.config.canvas(output["logits"][0], self.strides[0])
+        return nms(candidates, canvas, settings)
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """All predictions."""

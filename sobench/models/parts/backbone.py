@@ -5,7 +5,8 @@ from __future__ import annotations
 import torchvision
 from torch import Tensor, nn
 
-from sobench.models.parts.pretrained import load_pretrained
+from sobench.models.parts.pretrained import State, load_pretrained
+from sobench.models.parts.vgg import FcWeights, subsampled_fc
 from sobench.suite.sections import Backbone as BackboneSettings
 
 
@@ -17,6 +18,8 @@ class Backbone(nn.Module):
 
     Attributes:
         channels, strides: of C2..C5, in order, without the stages removed by ``pop_last_stage``.
+        fc: fc6 and fc7 of VGG-16, if it was loaded with its classifier, for a neck that has them as
+            convolutions; they are no weights of the backbone.
     """
 
     strides: tuple[int, ...] = (4, 8, 16, 32)
@@ -35,6 +38,7 @@ class Backbone(nn.Module):
         self.channels = channels
         self.freeze = freeze
         self.norm = norm
+        self.fc: FcWeights | None = None
         for name in freeze:
             self.get_submodule(name).requires_grad_(False)
 
@@ -106,10 +110,13 @@ def build_backbone(settings: BackboneSettings, planned: str = "") -> Backbone:
             needed and where to put it.
     """
     full = torchvision.models.get_model(settings.name, weights=None)
+    classifier = {}
     if settings.weights != "none":
-        load_pretrained(full, settings, planned)
+        classifier = load_pretrained(full, settings, planned)
     if settings.name == "vgg16":
-        return _vgg(full, settings)
+        backbone = _vgg(full, settings)
+        backbone.fc = _fc(classifier)
+        return backbone
     channels = tuple(
         (layer[-1].bn3 if hasattr(layer[-1], "bn3") else layer[-1].bn2).num_features
         for layer in (full.layer1, full.layer2, full.layer3, full.layer4)
@@ -127,3 +134,20 @@ def _vgg(full: nn.Module, settings: BackboneSettings) -> Backbone:
     cut = [nn.Sequential(*features[a:b]) for a, b in ((0, 9), (9, 16), (16, 23), (23, 30))]
     layers = [*cut[1:], nn.Sequential(features[30])]
     return Backbone(cut[0], list(layers), (256, 512, 512, 512), settings.freeze, settings.norm)
+
+
+_FC_SHAPES = {
+    "classifier.0.weight": (4096, 512 * 7 * 7),
+    "classifier.0.bias": (4096,),
+    "classifier.3.weight": (4096, 4096),
+    "classifier.3.bias": (4096,),
+}
+"""fc6 and fc7 among the weights of torchvision's VGG-16."""
+
+
+def _fc(classifier: State) -> FcWeights | None:
+    """fc6 and fc7 for a detector, or ``None`` without a classifier of VGG-16's form."""
+    shapes = {name: tuple(getattr(classifier.get(name), "shape", ())) for name in _FC_SHAPES}
+    if shapes != _FC_SHAPES:
+        return None
+    return subsampled_fc(*(classifier[name] for name in _FC_SHAPES))

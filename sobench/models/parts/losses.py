@@ -46,13 +46,27 @@ def focal_loss(
     return total + torch.where(positive, as_object - as_background, 0.0).sum()
 
 
+def smooth_l1_of_boxes(prediction: Tensor, target: Tensor, beta: float = 0.0) -> Tensor:
+    """Smooth L1 of every box, summed over its offsets; ``beta`` 0 is plain L1. Fast R-CNN, Eq. 3.
+
+    A difference ``d`` costs ``d^2 / (2 beta)`` below ``beta`` and ``|d| - beta / 2`` from there on.
+
+    Args:
+        prediction, target: ``[..., 4]`` encoded boxes.
+
+    Returns:
+        ``[...]``.
+    """
+    return F.smooth_l1_loss(prediction, target, beta=beta, reduction="none").sum(dim=-1)
+
+
 def smooth_l1(prediction: Tensor, target: Tensor, positive: Tensor, beta: float = 0.0) -> Tensor:
-    """Smooth L1 over the positives, summed; ``beta`` 0 is plain L1. Fast R-CNN, Eq. 3.
+    """``smooth_l1_of_boxes``, summed over the positives.
 
     Args:
         prediction, target: ``[..., 4]``; positive: ``[...]`` bool.
     """
-    loss = F.smooth_l1_loss(prediction, target, beta=beta, reduction="none").sum(dim=-1)
+    loss = smooth_l1_of_boxes(prediction, target, beta)
     return torch.where(positive, loss, 0.0).sum()
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
+from sobench.models.parts.bipartite import bipartite_match
 from sobench.models.parts.boxes import box_ioa, box_iou
 
 NEGATIVE = -1
@@ -25,17 +26,18 @@ def match(
     anchors: Tensor,
     pos_iou: float,
     neg_iou: float,
-    low_quality: Literal["all", "one", "none"] = "all",
+    low_quality: Literal["all", "bipartite", "none"] = "all",
 ) -> Tensor:
     """Match every anchor to an object, to the background, or to neither.
 
     An anchor takes the object that it overlaps most if that IoU is at least ``pos_iou``; below
     ``neg_iou`` it is background. A low-quality match also gives an object the anchors that overlap
     it most, however little (but not those that do not overlap it): ``all`` of them, as in RetinaNet
-    and MMDetection, which are many if a small object lies inside anchors of one size, or only
-    ``one``, the first, as in SSD. If several objects claim one anchor, the last gets it, as in
-    MMDetection. Background anchors of which more than half lies in an ignore region take no part,
-    nor do those that lie wholly in the padding.
+    and MMDetection, which are many if a small object lies inside anchors of one size; if several
+    objects claim one anchor, the last gets it, as in MMDetection. With ``bipartite`` every object
+    gets one anchor of its own, as in SSD and RefineDet; see ``bipartite_match``. Background anchors
+    of which more than half lies in an ignore region take no part, nor do those that lie wholly in
+    the padding.
 
     Args:
         anchors: ``[A, 4]``, or ``[B, A, 4]`` if every image has anchors of its own.
@@ -59,15 +61,13 @@ def match(
         best_iou = torch.where(better, group_iou, best_iou)
         best_object = torch.where(better, index + start, best_object)
         # The best anchors of each object; of objects that share one the last.
-        if low_quality != "none":
+        if low_quality == "all":
             top = iou.amax(dim=2, keepdim=True)
-            if low_quality == "all":
-                closest = iou == top
-            else:
-                closest = torch.arange(count, device=iou.device) == iou.argmax(dim=2, keepdim=True)
             order = torch.arange(start, start + iou.shape[1], device=iou.device)
-            last = torch.where(closest & (top > 0), order[None, :, None], -1).amax(dim=1)
+            last = torch.where((iou == top) & (top > 0), order[None, :, None], -1).amax(dim=1)
             low_quality_object = torch.maximum(low_quality_object, last)
+    if low_quality == "bipartite":
+        low_quality_object = bipartite_match(targets, anchors)
     # Later lines win: background, then objects by IoU, then low-quality matches.
     matches = torch.where(best_iou < neg_iou, NEGATIVE, IGNORED)
     matches = torch.where(best_iou >= pos_iou, best_object, matches)

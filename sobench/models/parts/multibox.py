@@ -23,7 +23,7 @@ def multibox_loss(
 ) -> tuple[Tensor, Tensor]:
     """Class and box loss, each divided by the positives of the batch; SSD, Eq. 1 to 3.
 
-    An object takes the anchor that it overlaps most and all with an IoU of at least .5. The class
+    Every object takes an anchor of its own and all with an IoU of at least .5. The class
     loss is cross-entropy with three hard negatives per positive, the box loss smooth L1 with beta
     1. Both are 0 without positives.
 
@@ -32,7 +32,7 @@ def multibox_loss(
         anchors: ``[A, 4]`` or ``[B, A, 4]``.
         filtered: ``[B, A]`` bool, anchors that may not be negatives, though they may be positives.
     """
-    matches = match(targets, anchors, pos_iou=0.5, neg_iou=0.5, low_quality="one")
+    matches = match(targets, anchors, pos_iou=0.5, neg_iou=0.5, low_quality="bipartite")
     positive, negative = matches >= 0, matches == NEGATIVE
     if filtered is not None:
         negative = negative & ~filtered

@@ -20,14 +20,19 @@ VERSION = "IMAGENET1K_V1"
 0..255 minus their mean.)"""
 
 _CLASSIFIER = ("fc.", "classifier.")
-"""Prefixes of the classifier's weights, which a detector does not load."""
+"""Prefixes of the classifier's weights, which need not be there and need not fit."""
+
+State = dict[str, Tensor]
 
 
-def load_pretrained(model: nn.Module, settings: BackboneSettings, planned: str = "") -> None:
-    """Load the weights that the settings name into torchvision's ``model``.
+def load_pretrained(model: nn.Module, settings: BackboneSettings, planned: str = "") -> State:
+    """Load the weights that the settings name into torchvision's ``model``, but its classifier.
 
     Args:
         planned: digest of the file when the runs were planned; empty if any content will do.
+
+    Returns:
+        The weights of the classifier by their names, as far as there are any.
 
     Raises:
         RequestError: the weights cannot be fetched, are not those that were published or planned,
@@ -39,15 +44,17 @@ def load_pretrained(model: nn.Module, settings: BackboneSettings, planned: str =
     else:
         state = _weights_of_file(settings, planned)
         source = settings.weights
-    problem = _misfit(model, {k: v for k, v in state.items() if not k.startswith(_CLASSIFIER)})
+    classifier = {key: x for key, x in state.items() if key.startswith(_CLASSIFIER)}
+    problem = _misfit(model, {key: x for key, x in state.items() if key not in classifier})
     if problem:
         raise RequestError(
             f"backbone.weights: {source}: {problem}; "
             f"give a state dict of torchvision's {settings.name}"
         )
+    return classifier
 
 
-def _weights_of_file(settings: BackboneSettings, planned: str) -> dict[str, Tensor]:
+def _weights_of_file(settings: BackboneSettings, planned: str) -> State:
     try:
         content = weights_file(settings).read_bytes()
         if planned and content_digest(content) != planned:
@@ -66,7 +73,7 @@ def _weights_of_file(settings: BackboneSettings, planned: str) -> dict[str, Tens
         ) from None
 
 
-def _imagenet_weights(name: str) -> dict[str, Tensor]:
+def _imagenet_weights(name: str) -> State:
     """torchvision's weights, downloaded on first use; their digest is checked at every use."""
     url = torchvision.models.get_model_weights(name)[VERSION].url
     folder, published = Path(torch.hub.get_dir()) / "checkpoints", published_digest(name)
@@ -93,12 +100,12 @@ def _imagenet_weights(name: str) -> dict[str, Tensor]:
     return _state_dict(content)
 
 
-def _state_dict(content: bytes) -> dict[str, Tensor]:
+def _state_dict(content: bytes) -> State:
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return {str(key): value for key, value in state.items()}
 
 
-def _misfit(model: nn.Module, state: dict[str, Tensor]) -> str:
+def _misfit(model: nn.Module, state: State) -> str:
     """Load ``state`` and describe the first misfit, or return ``""``.
 
     Except for the classifier, every weight of the model and of ``state`` needs its counterpart.

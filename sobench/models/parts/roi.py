@@ -13,6 +13,7 @@ from torchvision.ops import batched_nms, roi_align
 from sobench.data.targets import Targets
 from sobench.models.detector import BoxHead
 from sobench.models.parts.boxes import box_iou
+from sobench.models.parts.class_layers import ClassLayer
 from sobench.models.parts.pyramid import TOP
 from sobench.suite.sections import Regions
 
@@ -191,6 +192,10 @@ class RoIClassifier(nn.Module):
         features = self.box_head(pooled)
         logits, offsets = self.class_logits(features), self.box_offsets(features)
         return logits.float(), offsets.float().view(-1, self.num_classes, 4)
+
+    def class_layers(self) -> dict[str, ClassLayer]:
+        """The layers that predict classes, or boxes for each of them."""
+        return {"class_logits": ClassLayer(background=True), "box_offsets": ClassLayer(values=4)}
 
     def forward_rois(
         self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Tensor

@@ -83,6 +83,19 @@ def test_difficult_objects_are_ignore_regions_of_their_class(tmp_path: Path) -> 
     assert dataset.notes == {voc.DIFFICULT: 1}
 
 
+def test_difficult_objects_may_be_trained_on_but_are_never_scored(tmp_path: Path) -> None:
+    write(tmp_path, {"a": voc_object("cat", extra="<difficult>1</difficult>") + voc_object("dog")})
+    spec = SPEC.model_copy(update={"difficult": "train", "train": "val"})
+    trained, scored = voc.read(tmp_path, spec, "train"), voc.read(tmp_path, spec, "val")
+    assert [trained.classes[label] for label in trained.images[0].labels] == ["cat", "dog"]
+    assert trained.images[0].ignore.shape == (0, 4)
+    assert trained.notes == {voc.TRAINED: 1}
+    assert [scored.classes[label] for label in scored.images[0].labels] == ["dog"]
+    assert scored.notes == {voc.DIFFICULT: 1}
+    by_default = voc.read(tmp_path, SPEC.model_copy(update={"train": "val"}), "train")
+    assert len(by_default.images[0].boxes) == 1
+
+
 def test_boxes_of_parts_are_not_objects(tmp_path: Path) -> None:
     part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax>"
     part += "<ymax>9</ymax></bndbox></part>"

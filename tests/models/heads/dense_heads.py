@@ -17,7 +17,7 @@ from tests.models.small_config import CLASSES, make_config
 
 def retinanet_head(octaves: int = 2) -> RetinaNetHead:
     """Over two maps of strides 8 and 16, with ``3 * octaves`` anchors per cell."""
-    anchors = sections.Anchors(scale=2, octaves=octaves, ratios=(0.25, 1, 4))
+    anchors = sections.Anchors(smallest=16, octaves=octaves, ratios=(0.25, 1, 4))
     return RetinaNetHead(make_config(anchors=anchors), (8, 16), HeadOptions())
 
 
@@ -34,9 +34,8 @@ def retinanet_output(batch: int = 1, logit: float = -12.0, octaves: int = 2) -> 
 
 
 def ssd_head() -> SSDHead:
-    """Over two maps of strides 32 and 64 by 48, with 4 and 6 default boxes per cell."""
-    boxes = default_boxes([(2, 3), (1, 2)], [(32, 32), (64, 48)], [16, 40, 90], (4, 6))
-    return SSDHead(make_config(), (8, 8), (4, 6), boxes)
+    """Over two maps of strides 32 and 64, with 4 and 6 default boxes per cell."""
+    return SSDHead(make_config(), (32, 64), (8, 8), default_boxes([16, 40, 90], (4, 6)))
 
 
 def ssd_output(batch: int = 1, background: float = 14.0) -> HeadOutput:

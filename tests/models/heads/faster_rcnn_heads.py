@@ -20,8 +20,8 @@ OBJECT: list[list[tuple[float, ...]]] = [[(36.0, 16.0, 60.0, 48.0)]]
 
 
 def make_config(size: tuple[int, int] = SIZE, **changes: Any) -> DetectorConfig:
-    """Few proposals, and one square anchor of two strides per cell."""
-    anchors = sections.Anchors(scale=2, octaves=1, ratios=(1,))
+    """Few proposals, and one square anchor per cell, of 32 px on the finest level."""
+    anchors = sections.Anchors(smallest=32, octaves=1, ratios=(1,))
     defaults: dict[str, Any] = {"head": "faster_rcnn", "anchors": anchors, "regions": SMALL}
     return small_config.make_config(size=size, **(defaults | changes))
 
@@ -61,7 +61,8 @@ def set_bias(layer: nn.Linear, values: list[float]) -> None:
 def full_head(**changes: Any) -> tuple[FasterRCNNHead, list[Tensor]]:
     """Over five levels, and random maps for two images."""
     torch.manual_seed(0)
-    head = build_head(make_config(**changes), (4, 8, 16, 32, 64))
+    anchors = sections.Anchors(smallest=8, octaves=1, ratios=(1,))
+    head = build_head(make_config(**{"anchors": anchors} | changes), (4, 8, 16, 32, 64))
     assert isinstance(head, FasterRCNNHead)
     sizes = ((16, 24), (8, 12), (4, 6), (2, 3), (1, 2))
     return head, [torch.randn(2, 8, *size).requires_grad_() for size in sizes]

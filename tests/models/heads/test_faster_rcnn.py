@@ -126,12 +126,12 @@ def build(size: tuple[int, int], num_classes: int) -> Detector:
     """Faster R-CNN with ResNet-50 and FPN on the meta device."""
     content: dict[str, Any] = {"name": "resnet50", "weights": "none", "norm": "frozen"}
     settings = sections.Backbone.model_construct(**content, freeze=("stem", "layer1"))
-    anchors = sections.Anchors(scale=8, octaves=1)
+    anchors = sections.Anchors(octaves=1)
     config = make_config(
         size, num_classes=num_classes, neck=sections.Neck(), anchors=anchors, regions=Regions()
     )
     with torch.device("meta"):
-        return fpn.build(build_backbone(settings), config, {"fuse": True})
+        return fpn.build(build_backbone(settings), config, {"fuse": True, "first_level": 3})
 
 
 @pytest.mark.parametrize(

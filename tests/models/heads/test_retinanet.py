@@ -22,7 +22,7 @@ from tests.models.heads.dense_heads import (
 )
 from tests.models.small_config import CLASSES, make_config, targets
 
-ANCHORS = sections.Anchors(scale=2, octaves=2, ratios=(0.25, 1, 4))
+ANCHORS = sections.Anchors(smallest=16, octaves=2, ratios=(0.25, 1, 4))
 
 
 def test_levels_and_strides() -> None:
@@ -104,7 +104,8 @@ def test_predictions_are_made_from_the_towers() -> None:
 def test_towers_are_enlarged_before_the_prediction() -> None:
     """An input of 60x92 has no cells beyond row 15 and column 23 at stride 4."""
     plain = RetinaNetHead(make_config(anchors=ANCHORS), (8, 16), HeadOptions())
-    config = make_config(size=(60, 92), anchors=ANCHORS)
+    anchors_of_head = sections.Anchors(smallest=8, octaves=2, ratios=(0.25, 1, 4))
+    config = make_config(size=(60, 92), anchors=anchors_of_head)
     head = RetinaNetHead(config, (4, 8), HeadOptions(upsample=True))
     head.load_state_dict(plain.state_dict())
     pyramid = [torch.randn(1, 8, 8, 12), torch.randn(1, 8, 4, 6)]
@@ -121,7 +122,7 @@ def test_towers_are_enlarged_before_the_prediction() -> None:
     assert len(anchors) == 6 * (15 * 23 + 8 * 12)
     last = (anchors[-6, :2] + anchors[-6, 2:]) / 2
     assert last.tolist() == pytest.approx([11 * 8, 7 * 8])
-    finest = anchors[2]  # the square: two strides of 4
+    finest = anchors[2]  # the square of 8 px
     assert finest.tolist() == pytest.approx([-4, -4, 4, 4])
 
 

@@ -11,6 +11,7 @@ import torch
 from sobench.models.detector import HeadOutput
 from sobench.models.heads import build_head
 from sobench.models.heads.faster_rcnn import FasterRCNNHead
+from sobench.suite.sections import Anchors
 from tests.models.heads.faster_rcnn_heads import (
     SMALL,
     bias_only_head,
@@ -68,7 +69,9 @@ def test_anchors_train_on_sampled_objects_and_background() -> None:
 
 def test_256_anchors_are_sampled_and_at_most_half_of_them_are_objects() -> None:
     torch.manual_seed(0)
-    head = build_head(make_config((320, 480)), (4,))
+    head = build_head(
+        make_config((320, 480), anchors=Anchors(smallest=8, octaves=1, ratios=(1,))), (4,)
+    )
     assert isinstance(head, FasterRCNNHead)
     output: HeadOutput = {
         "objectness": [torch.zeros(2, 1, 80, 120, requires_grad=True)],

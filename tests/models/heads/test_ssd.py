@@ -62,7 +62,7 @@ def test_ssd_detects_planted_boxes() -> None:
     # sqrt(16 * 40), moved right by a tenth of itself.
     set_values(output, "logits", 0, [((0, 1 * width + 3, 0, 1), 16.0)])
     set_values(output, "offsets", 0, [((0, 1 * 4, 0, 1), 1.0)])
-    # Image 1, level 1, column 1: centre (72, 32); default box 5 has ratio 1/3 of size 40.
+    # Image 1, level 1, column 1: centre (96, 32); default box 5 has ratio 1/3 of size 40.
     set_values(output, "logits", 1, [((1, 5 * width + 1, 0, 1), 18.0)])
     detections = head.detect(output)
     assert detections.labels.tolist() == [[2], [0]]
@@ -73,7 +73,7 @@ def test_ssd_detects_planted_boxes() -> None:
     )
     box_width, box_height = 40 / sqrt(3), 40 * sqrt(3)
     assert box_height > 64  # so it is clipped above and below
-    clipped = [72 - box_width / 2, 0, 72 + box_width / 2, 64]
+    clipped = [96 - box_width / 2, 0, 96, 64]
     assert detections.boxes[1, 0].tolist() == pytest.approx(clipped)
     others = 14 + log(1 + 2 * torch.tensor(-14.0).exp().item())
     assert detections.scores[0, 0].item() == pytest.approx(
@@ -86,7 +86,17 @@ def detector(size: tuple[int, int], backbone: str = "resnet18", boxes: str = "co
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "train"}
     settings = sections.Backbone.model_construct(**content, freeze=())
     with torch.device("meta"):
-        return ssd.build(build_backbone(settings), make_config(size=size), {"boxes": boxes})
+        return ssd.build(
+            build_backbone(settings), make_config(size=size), {"anchors": "paper", "boxes": boxes}
+        )
+
+
+def tiled(detector: Detector, size: tuple[int, int]) -> Tensor:
+    """``[A, 4]`` default boxes of an input."""
+    head = detector.head
+    assert isinstance(head, SSDHead)
+    maps = head(detector.pyramid(torch.zeros(1, 3, *size, device="meta")))["logits"]
+    return head.anchors({"logits": [torch.zeros(1, 1, *x.shape[-2:]) for x in maps]})
 
 
 def sizes(boxes: Tensor) -> list[tuple[float, float]]:
@@ -95,9 +105,7 @@ def sizes(boxes: Tensor) -> list[tuple[float, float]]:
 
 
 def test_first_cells_of_ssd300() -> None:
-    head = detector((300, 300), "vgg16").head
-    assert isinstance(head, SSDHead)
-    boxes = head.boxes
+    boxes = tiled(detector((300, 300), "vgg16"), (300, 300))
     # 21 px: a square, one of sqrt(21 * 45), and ratios 2 and 1/2; centred half a step of 8 in.
     assert sizes(boxes[:4]) == [(21, 21), (30.74, 30.74), (29.7, 14.85), (14.85, 29.7)]
     assert boxes[0].tolist() == [-6.5, -6.5, 14.5, 14.5]
@@ -119,9 +127,8 @@ def test_first_cells_of_ssd300() -> None:
 
 
 def test_voc_boxes_are_larger() -> None:
-    head = detector((300, 300), "vgg16", "voc").head
-    assert isinstance(head, SSDHead)
-    assert sizes(head.boxes[:2]) == [(30, 30), (42.43, 42.43)]
+    boxes = tiled(detector((300, 300), "vgg16", "voc"), (300, 300))
+    assert sizes(boxes[:2]) == [(30, 30), (42.43, 42.43)]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +139,7 @@ def test_uniform_ssd_has_a_default_box_for_every_prediction(size: tuple[int, int
     head = network.head
     assert isinstance(head, SSDHead)
     output = network.predict(torch.zeros(1, 3, *size, device="meta"))
-    boxes = head.boxes
+    boxes = tiled(network, size)
     assert len(boxes) == sum(x[0].numel() // 4 for x in output["offsets"])
     assert output["offsets"][-1].shape[-2:] == (1, 1)
     start = 0
@@ -151,8 +158,7 @@ def test_uniform_ssd_has_a_default_box_for_every_prediction(size: tuple[int, int
 
 
 def test_uniform_sizes_follow_the_papers_rule() -> None:
-    head = detector((256, 256)).head
-    assert isinstance(head, SSDHead)
+    boxes = tiled(detector((256, 256)), (256, 256))
     # .07, then .15 to .9 in even steps over the remaining levels, and one more step for the last.
-    assert sizes(head.boxes[:1]) == [(17.92, 17.92)]
-    assert sizes(head.boxes[-4:])[0] == (230.4, 230.4)
+    assert sizes(boxes[:1]) == [(17.92, 17.92)]
+    assert sizes(boxes[-4:])[0] == (230.4, 230.4)

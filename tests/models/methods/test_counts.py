@@ -39,8 +39,7 @@ def build(
     """A detector without storage; ``model_construct`` lets random layers be frozen."""
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "frozen"}
     settings = sections.Backbone.model_construct(**content, freeze=freeze)
-    row = HEADS[head]
-    anchors = sections.Anchors(scale=row.scale, octaves=row.octaves)
+    anchors = sections.Anchors(octaves=HEADS[head].octaves)
     config = DetectorConfig(classes, size, sections.Neck(), head, anchors, sections.Detect())
     name = method.__name__.rpartition(".")[0].rpartition(".")[2]
     defaults = {key: value.default for key, value in get_method(name).switches.items()}
@@ -237,10 +236,10 @@ def test_leaving_out_the_sum_costs_the_same() -> None:
     ],
 )
 def test_ssd_on_vgg16(side: int, classes: int, total: float, boxes: int) -> None:
-    detector = build(ssd, "vgg16", (side, side), classes, boxes="coco")
+    detector = build(ssd, "vgg16", (side, side), classes, anchors="paper")
     assert count_parameters(detector)[0] / 1e6 == pytest.approx(total, abs=6e-4)
     output = predict(detector, (side, side))[1]
     assert isinstance(detector.head, SSDHead)
-    assert detector.head.boxes.shape == (boxes, 4)
+    assert detector.head.anchors(output).shape == (boxes, 4)
     assert sum(x[0].numel() for x in output["offsets"]) == 4 * boxes
     assert sum(x[0].numel() for x in output["logits"]) == (classes + 1) * boxes

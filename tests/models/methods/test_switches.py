@@ -21,6 +21,7 @@ from sobench.models.methods.nas_fpn.model import GlobalPooling
 from sobench.models.methods.ta_fpn.model import DetailEnhancement
 from sobench.models.parts.losses import smooth_l1
 from sobench.models.parts.pyramid import FeaturePyramid
+from sobench.suite.conditions import FEW_IMAGES, WITHOUT_CROPS
 from sobench.suite.methods import methods
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
@@ -67,7 +68,7 @@ CASES: list[tuple[str, str, dict[str, Any], Callable[[Any], Any], Any]] = [
      lambda d: d.neck.refine.output.weight.abs().sum().item(), 0.0),
     ("retinanet", "libra", {}, lambda d: d.head.box_loss.keywords, {"beta": 0.11}),
     ("faster_rcnn", "libra", {}, lambda d: d.head.box_loss.keywords, {"beta": 1.0}),
-    ("faster_rcnn", "libra", {"balanced_l1": False}, lambda d: d.head.box_loss, smooth_l1),
+    ("faster_rcnn", "libra", {"balanced_l1": False}, lambda d: d.head.box_loss.func, smooth_l1),
     ("faster_rcnn", "libra", {}, lambda d: d.head.sampler.keywords, {"code_compat": False}),
     ("faster_rcnn", "libra", {"code_compat": True},
      lambda d: d.head.sampler.keywords, {"code_compat": True}),
@@ -150,7 +151,8 @@ def test_rows_say_which_switches_they_turn_and_what_follows() -> None:
     assert deviations(methods=[{"name": "fpn", "fuse": False}]) == [
         "switch fuse: false (default true)"
     ]
-    assert deviations(methods=["libra"]) == ["own box loss: balanced L1"]
+    (loss,) = deviations(methods=["libra"])
+    assert loss.startswith("own box loss: balanced L1")
     assert len(deviations(methods=["libra"], head="faster_rcnn")) == 2
     off = {"name": "libra", "balanced_l1": False}
     assert deviations(methods=[off]) == ["switch balanced_l1: false (default true)"]
@@ -159,11 +161,41 @@ def test_rows_say_which_switches_they_turn_and_what_follows() -> None:
 def test_norms_of_a_method_are_named_where_the_suite_has_none() -> None:
     said = "batch normalisation in the pyramid"
     group = {"channels": 16, "norm": "group"}
-    for name in ("nas_fpn", "ta_fpn"):
-        assert deviations(methods=[name]) == [said]
-        assert deviations(methods=[name], neck=group) == []
+    for name, others in (("nas_fpn", 0), ("ta_fpn", 1)):
+        assert deviations(methods=[name])[:2] == [said, FEW_IMAGES]
+        assert len(deviations(methods=[name], neck=group)) == others
     base = {"name": "ta_fpn", "tam": False, "sodem": False}
-    assert said not in deviations(methods=[base])
+    assert {said, FEW_IMAGES}.isdisjoint(deviations(methods=[base]))
+
+
+@pytest.mark.parametrize(("size", "said"), [(15, True), (16, False)])
+def test_batch_statistics_of_few_images_are_named(size: int, said: bool) -> None:
+    schedule = {"batch_size": size}
+    for name in ("nas_fpn", "ta_fpn"):
+        assert (FEW_IMAGES in deviations(methods=[name], schedule=schedule)) == said
+
+
+def test_the_missing_crops_of_single_shot_detectors_are_named() -> None:
+    for name in ("ssd", "refinedet"):
+        assert WITHOUT_CROPS in deviations(methods=[name])
+        jitter = {"scale_jitter": [0.5, 2.0]}
+        assert WITHOUT_CROPS not in deviations(methods=[name], augment=jitter)
+    assert WITHOUT_CROPS not in deviations(methods=["fpn"])
+
+
+def test_the_reading_of_ta_fpns_input_is_named() -> None:
+    def readings(**switches: Any) -> list[str]:
+        found = deviations(methods=[{"name": "ta_fpn"} | switches])
+        return [text for text in found if "lateral" in text and not text.startswith("switch")]
+
+    assert len(readings()) == 1
+    assert readings(tam_input="lateral") == readings(tam=False) == []
+
+
+def test_deviations_are_short() -> None:
+    for method in methods().values():
+        texts = [case if isinstance(case, str) else case.text for case in method.deviations]
+        assert max(map(len, texts), default=0) <= 90
 
 
 def test_every_condition_of_a_row_can_hold() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sobench.models.parts.anchors import pyramid_anchors, retinanet_anchors
+from sobench.models.parts.anchors import pyramid_anchors, suite_anchors
 from sobench.suite.sections import Anchors
 
 Boxes = list[tuple[float, float, float, float]]
@@ -22,12 +22,12 @@ def random_boxes(*shape: int, seed: int, extent: float = 200.0, side: float = 40
 def octave_anchors(
     sizes: tuple[tuple[int, int], ...],
     strides: tuple[int, ...],
-    scale: float,
+    smallest: float,
     octaves: int,
     ratios: tuple[float, ...],
 ) -> Tensor:
     """``[A, 4]`` anchors on the CPU, from the settings of a suite."""
-    settings = Anchors(scale=scale, octaves=octaves, ratios=ratios)
+    settings = Anchors(smallest=smallest, octaves=octaves, ratios=ratios)
     return pyramid_anchors(
-        sizes, strides, retinanet_anchors(settings, strides), torch.device("cpu")
+        sizes, strides, suite_anchors(settings, len(strides)), torch.device("cpu")
     )

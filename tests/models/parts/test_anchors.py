@@ -23,7 +23,7 @@ def test_anchors_may_be_centred_in_the_middle_of_their_cells() -> None:
 
 
 def test_anchors_of_one_cell_are_ratio_major_and_octave_minor() -> None:
-    anchors = octave_anchors(((1, 1),), (8,), 4.0, 2, (0.25, 1.0, 4.0))
+    anchors = octave_anchors(((1, 1),), (8,), 32.0, 2, (0.25, 1.0, 4.0))
     side, next_side = 32.0, 32.0 * sqrt(2)
     expected = [
         (2 * side, side / 2),
@@ -40,7 +40,7 @@ def test_anchors_of_one_cell_are_ratio_major_and_octave_minor() -> None:
 
 
 def test_anchors_run_row_by_row_and_level_by_level() -> None:
-    anchors = octave_anchors(((2, 3), (1, 2)), (8, 16), 4.0, 1, (1.0,))
+    anchors = octave_anchors(((2, 3), (1, 2)), (8, 16), 32.0, 1, (1.0,))
     centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).tolist()
     fine = [[0, 0], [8, 0], [16, 0], [0, 8], [8, 8], [16, 8]]
     assert centres == [*fine, [0, 0], [16, 0]]
@@ -49,7 +49,7 @@ def test_anchors_run_row_by_row_and_level_by_level() -> None:
 
 
 def test_all_ratios_of_an_octave_cover_the_same_area() -> None:
-    anchors = octave_anchors(((1, 1),), (16,), 3.0, 3, (0.5, 1.0, 2.0)).double()
+    anchors = octave_anchors(((1, 1),), (16,), 48.0, 3, (0.5, 1.0, 2.0)).double()
     area = (anchors[:, 2:] - anchors[:, :2]).prod(dim=1).reshape(3, 3)
     expected = (48 * 2 ** (torch.arange(3).double() / 3)) ** 2
     assert torch.allclose(area, expected.expand(3, 3), rtol=1e-5)

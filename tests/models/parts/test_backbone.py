@@ -14,6 +14,7 @@ from sobench.models.detector import IMAGENET_MEAN, IMAGENET_STD
 from sobench.models.parts.backbone import Backbone, build_backbone
 from sobench.models.parts.pretrained import VERSION
 from sobench.suite import sections
+from sobench.suite.methods import get_method
 from sobench.suite.sections import MethodEntry
 from tests.tiny_suite import tiny_suite
 
@@ -121,9 +122,8 @@ def test_with_frozen_norm_alone_every_weight_trains() -> None:
 
 
 def build(method: str, seed: int) -> State:
-    entry = MethodEntry(
-        name=method, switches={"boxes": "coco"} if method == "ssd" else {"fuse": True}
-    )
+    switches = {key: switch.default for key, switch in get_method(method).switches.items()}
+    entry = MethodEntry(name=method, switches=switches)
     return dict(build_detector(tiny_suite(), entry, 5, seed).state_dict())
 
 

@@ -18,7 +18,7 @@ from sobench.models.parts.matching import IGNORED, NEGATIVE, match, matched_targ
 from tests.models.parts.random_boxes import Boxes, octave_anchors, random_boxes
 from tests.models.small_config import no_padding
 
-LowQuality = Literal["all", "one", "none"]
+LowQuality = Literal["all", "bipartite", "none"]
 
 
 def targets(
@@ -84,17 +84,18 @@ def test_of_two_objects_that_claim_one_anchor_the_last_gets_it() -> None:
     assert matches_of(targets([[(0, 0, 3, 3), (0, 0, 10, 9)]]), anchor) == [[1]]
 
 
-def test_a_low_quality_match_may_give_an_object_only_its_first_best_anchor() -> None:
+def test_a_bipartite_match_gives_every_object_an_anchor_of_its_own() -> None:
     # Both objects lie inside the last three anchors and overlap these equally.
     target = targets([[(10, 10, 14, 14), (20, 20, 22, 22)]])
     anchors: Boxes = [(100, 100, 130, 130), (0, 0, 30, 30), (1, 1, 31, 31), (2, 2, 32, 32)]
     assert matches_of(target, anchors) == [[NEGATIVE, 1, 1, 1]]
-    assert matches_of(target, anchors, low_quality="one") == [[NEGATIVE, 1, NEGATIVE, NEGATIVE]]
-    # Now the first object overlaps another anchor most.
-    anchors[3] = (8, 8, 18, 18)
-    assert matches_of(target, anchors, low_quality="one") == [[NEGATIVE, 1, NEGATIVE, 0]]
+    assert matches_of(target, anchors, low_quality="bipartite") == [[NEGATIVE, 0, 1, NEGATIVE]]
     far = targets([[(300, 300, 310, 310)]])
-    assert matches_of(far, anchors, low_quality="one") == [[NEGATIVE] * 4]
+    assert matches_of(far, anchors, low_quality="bipartite") == [[NEGATIVE] * 4]
+    # An anchor of high IoU goes to the object that has no other.
+    assert matches_of(
+        targets([[(0, 0, 10, 10), (0, 0, 10, 9)]]), [(0, 0, 10, 10)], low_quality="bipartite"
+    ) == [[0]]
 
 
 def test_an_object_that_no_anchor_touches_has_no_low_quality_match() -> None:
@@ -147,7 +148,7 @@ def crowded() -> tuple[Targets, Tensor]:
         random_boxes(2, 40, seed=4, extent=256, side=25),
         no_padding(2),
     )
-    return target, octave_anchors(((8, 8), (4, 4)), (32, 64), 1.0, 1, (0.5, 1.0, 2.0))
+    return target, octave_anchors(((8, 8), (4, 4)), (32, 64), 32.0, 1, (0.5, 1.0, 2.0))
 
 
 @pytest.mark.parametrize(("max_pairs", "count"), [(1, 60), (2000, 900), (12_345, 900)])
@@ -192,7 +193,7 @@ def test_matching_is_torchvisions_matcher(low_quality: LowQuality) -> None:
     torchvision gives the anchor the object that it overlaps most, so that the other object may
     remain unmatched; here, as in MMDetection, it gets an object that has no better anchor.
     """
-    anchors = octave_anchors(((16, 16), (8, 8)), (16, 32), 1.5, 2, (0.5, 1.0, 2.0))
+    anchors = octave_anchors(((16, 16), (8, 8)), (16, 32), 24.0, 2, (0.5, 1.0, 2.0))
     boxes = random_boxes(1, 60, seed=5, extent=250, side=60)
     labels = torch.zeros(1, 60, dtype=torch.int64)
     target = Targets(boxes, labels, torch.zeros(1, 0, 4), no_padding(1))

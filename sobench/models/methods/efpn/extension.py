@@ -131,14 +131,28 @@ class Extension(nn.Module):
     Args:
         inputs: channels of ``C_f'``.
         transfer: makes ``P_f+1'`` from ``P_f+1`` and ``P_f``.
+        plain_sum: the sum of Eq. 1 as it is printed; otherwise, as in the authors' code, a 1x1
+            convolution of ``C_f'`` comes before it and a 3x3 one after it.
+
+    Raises:
+        ValueError: the sum is plain, and ``C_f'`` has not the channels of the pyramid.
     """
 
-    def __init__(self, inputs: int, settings: Neck, transfer: nn.Module) -> None:
+    def __init__(
+        self, inputs: int, settings: Neck, transfer: nn.Module, plain_sum: bool = False
+    ) -> None:
         super().__init__()
         channels, norm = settings.channels, settings.norm
+        if plain_sum and inputs != channels:
+            raise ValueError(f"a map of {inputs} channels cannot be added to one of {channels}")
         self.transfer = transfer
-        self.lateral = _without_bias(nn.Conv2d(inputs, channels, 1, bias=False), norm)
-        self.output = _without_bias(nn.Conv2d(channels, channels, 3, padding=1, bias=False), norm)
+        self.lateral: nn.Module = nn.Identity()
+        self.output: nn.Module = nn.Identity()
+        if not plain_sum:
+            lateral = nn.Conv2d(inputs, channels, 1, bias=False)
+            output = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+            self.lateral = _without_bias(lateral, norm)
+            self.output = _without_bias(output, norm)
         init_xavier(self)
 
     def forward(self, upper: Tensor, lower: Tensor, finer: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,8 @@ from sobench.data.targets import Targets
 from sobench.models.detector import Head, HeadOptions, HeadOutput
 from sobench.models.heads.faster_rcnn import ROI_POSITIVE_FRACTION, FasterRCNNHead
 from sobench.models.heads.retinanet import RetinaNetHead, match_anchors
+from sobench.models.parts.anchors import AnchorLevel, suite_anchors
+from sobench.models.parts.losses import smooth_l1_of_boxes
 from sobench.models.parts.nms import Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
 
@@ -44,10 +46,16 @@ class ExtendedFasterRcnn(nn.Module):
     def __init__(self, original: FasterRCNNHead, small_below: int, duplicate: bool) -> None:
         super().__init__()
         self.original = original
+        self.config = original.config
         self.small = deepcopy(original.classifier)
         self.stride = original.strides[0] // 2
         self.small_below = small_below
         self.duplicate = duplicate
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """Those of the proposals, which come from the original levels."""
+        return self.original.anchor_levels
 
     def copy_original(self) -> None:
         """Give the small head the weights of the original."""
@@ -65,9 +73,10 @@ class ExtendedFasterRcnn(nn.Module):
         logits, offsets = self.forward_rois(output, regions.boxes, samples.chosen)
         positive = samples.classes > 0
         class_loss = F.cross_entropy(logits, samples.classes, reduction="none")
-        distance = (samples.class_offsets(offsets) - samples.offsets).abs().sum(dim=-1)
-        box_loss = torch.where(positive, distance, 0.0)
-        most = int(self.original.config.regions.batch_size_per_image * _HARD_SHARE)
+        settings, predicted = self.original.config.regions, samples.class_offsets(offsets)
+        distance = smooth_l1_of_boxes(predicted, samples.offsets, settings.box_beta)
+        box_loss = settings.box_weight * torch.where(positive, distance, 0.0)
+        most = int(settings.batch_size_per_image * _HARD_SHARE)
         hard = hard_examples(class_loss, box_loss, positive, samples.chosen, most)
         count = hard.sum().clamp(min=1)
         losses = {"class": class_loss, "box": box_loss}
@@ -107,6 +116,48 @@ class ExtendedFasterRcnn(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """As ``second_stage`` of the original, but of the small head, from the finest level."""
         return self.small.forward_rois(output["finest"], (self.stride,), boxes, chosen)
+
+
+class SingleMapFasterRcnn(nn.Module):
+    """The suite's head as it is, but every region is pooled from the same map; it never trains.
+
+    Args:
+        original: the suite's head.
+        stride: of the map that regions are pooled from.
+    """
+
+    def __init__(self, original: FasterRCNNHead, stride: int) -> None:
+        super().__init__()
+        self.original = original
+        self.stride = stride
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """Those of the original head."""
+        return self.original.anchor_levels
+
+    def copy_original(self) -> None:
+        """There is no other head."""
+
+    def forward(self, pyramid: list[Tensor]) -> HeadOutput:
+        """The original's predictions, and ``single``, the ``[B, C, h, w]`` map of all regions."""
+        single, *levels = pyramid
+        return {**self.original(levels), "single": [single]}
+
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """Those of the original head for its own levels, whose weights have no gradients."""
+        return self.original.loss(output, targets)
+
+    def detect(self, output: HeadOutput) -> Detections:
+        """The best ``top_k`` pairs of region and class, decoded, clipped, and after NMS."""
+        head, proposals = self.original, self.original.proposals(output)
+        boxes, real = proposals.boxes, proposals.real
+        predicted = head.classifier.forward_rois(output["single"], (self.stride,), boxes, real)
+        return head.postprocess(*head.decode_boxes(boxes, real, *predicted))
+
+    def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
+        """Both stages; a region costs the same from every map."""
+        return [*self.original.flops_outputs(output), *output["single"]]
 
 
 @torch.no_grad()
@@ -158,12 +209,20 @@ class ExtendedRetinaNet(nn.Module):
     def __init__(self, original: RetinaNetHead, duplicate: bool) -> None:
         super().__init__()
         self.original = original
-        self.small = RetinaNetHead(original.config, (original.strides[0] // 2,), HeadOptions())
+        self.config = original.config
+        anchors = suite_anchors(original.config.anchors, levels=0, finer=1)
+        stride = original.strides[0] // 2
+        self.small = RetinaNetHead(original.config, (stride,), HeadOptions(anchors=anchors))
         self.duplicate = duplicate
         self.border = sqrt(
             min(original.anchor_spec.sides[0]) * max(self.small.anchor_spec.sides[0])
         )
         self.copy_original()
+
+    @property
+    def anchor_levels(self) -> tuple[AnchorLevel, ...]:
+        """Those of the finest level, then the original's."""
+        return self.small.anchor_levels + self.original.anchor_levels
 
     def copy_original(self) -> None:
         """Give the small head the weights of the original."""

@@ -11,13 +11,15 @@ with its balanced loss (Eq. 5 to 8); frozen layers; the new head and its OHEM (s
 and nearest neighbour instead of the transfer (Tables II and III). Regions below 56 pixels are small
 on Tsinghua-Tencent 100K, those below 112 on COCO.
 
-From the authors' code: the transfer reads the sums of the pyramid before their 3x3 convolutions
-(``ftt_in: out`` reads the levels after them), and its map is trained towards such a sum; the sum of
-Eq. 1 has a 1x1 convolution before it and a 3x3 one after it, both without bias; the loss takes
-means; the extension goes on training with the new head. In that code the proposals come from the
-frozen layers alone, although the paper names the region proposal network among the supervision of a
-level without distillation. The code lets small regions pass the old head as well
-(``duplicate_small``), the paper does not.
+From the authors' code: the transfer reads the sums of the pyramid before their 3x3 convolutions,
+and its map is trained towards such a sum; the sum of Eq. 1 has a 1x1 convolution before it and a
+3x3 one after it, both without bias; the loss takes means; the extension goes on training with the
+new head. The paper's own forms are switches: ``ftt_in: out`` reads ``P_2`` and ``P_3`` and trains
+towards ``P_3`` (Eq. 3 and 5), ``fusion: plain`` only adds (Eq. 1), and ``freeze_extension`` trains
+the new head alone at the end (section IV-A3). In that code the proposals come from the frozen
+layers alone, although the paper names the region proposal network among the supervision of a level
+without distillation. The code lets small regions pass the old head as well (``duplicate_small``),
+the paper does not.
 
 Ours, where both are silent: the lengths of the stages; the number of hard regions; a new head that
 starts as a copy of the old one, since P2' is trained to be like the level that the old one reads.
@@ -36,6 +38,9 @@ from torch import Tensor, nn
 from sobench.data.targets import Targets
 from sobench.models.detector import Detector, DetectorConfig, Stage
 from sobench.models.heads import build_head, head_levels
+from sobench.models.heads.faster_rcnn import FasterRCNNHead
+from sobench.models.methods.efpn.baseline import OnFinishedFpn
+from sobench.models.methods.efpn.controls import single_map, target_level
 from sobench.models.methods.efpn.extension import (
     AuthorsTransfer,
     Espcn,
@@ -43,7 +48,11 @@ from sobench.models.methods.efpn.extension import (
     FeatureTextureTransfer,
     Nearest,
 )
-from sobench.models.methods.efpn.heads import ExtendedHead, extended_head
+from sobench.models.methods.efpn.heads import (
+    ExtendedHead,
+    SingleMapFasterRcnn,
+    extended_head,
+)
 from sobench.models.methods.efpn.losses import covered_cells, foreground_balanced_l1
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import FeaturePyramid
@@ -62,68 +71,48 @@ class Distillation:
     transfer: bool
 
 
-class Efpn(Detector):
-    """FPN with a further level; ``load_required`` takes over the ``baseline`` that it extends.
+class Efpn(OnFinishedFpn):
+    """FPN with a further level.
 
     Args:
         level: the pyramid's lowest, ``f``.
-        reads_outputs: the transfer reads the pyramid's levels, not the sums before their 3x3.
+        reads_outputs: the transfer reads the pyramid's levels and learns from one, not from the
+            sums before their 3x3.
         distillation: of the first stage; ``None`` trains the head from the first step.
+        freeze_extension: the second stage trains the new head alone.
     """
 
-    backbone: Backbone
-    neck: FeaturePyramid
     head: ExtendedHead
 
     def __init__(
         self,
         backbone: Backbone,
         neck: FeaturePyramid,
-        head: ExtendedHead,
+        head: ExtendedHead | SingleMapFasterRcnn,
         extension: Extension,
         level: int,
         reads_outputs: bool,
         distillation: Distillation | None,
+        freeze_extension: bool = False,
     ) -> None:
         super().__init__(backbone, neck, head)
         self.extension = extension
         self.level = level
         self.reads_outputs = reads_outputs
         self.distillation = distillation
+        self.freeze_extension = freeze_extension
         self.distillation_of_stage: Distillation | None = None
         self.stages = (
             Stage("extension", 1.0, images_2x=distillation is not None),
             Stage("head", 0.5),
         )
-        # Without gradients their forward passes keep no graph either.
-        for part in self.shared:
-            part.requires_grad_(False)
-
-    @property
-    def shared(self) -> tuple[nn.Module, ...]:
-        """The modules that come from the baseline and never train."""
-        return self.backbone, self.neck, self.head.original
-
-    def train(self, mode: bool = True) -> Efpn:
-        """As in ``nn.Module``, but the shared modules stay in eval mode with their statistics."""
-        super().train(mode)
-        for part in self.shared:
-            part.eval()
-        return self
 
     def start_stage(self, stage: Stage) -> None:
         """With the images at twice the size only the extension trains, else the new head too."""
         self.distillation_of_stage = self.distillation if stage.images_2x else None
-        self.head.small.requires_grad_(self.distillation_of_stage is None)
-
-    def load_required(self, role: str, detector: Detector) -> None:
-        """The weights of the ``baseline`` become the shared ones and the start of the new head."""
-        if role != "baseline":
-            super().load_required(role, detector)
-            return
-        for part, name in zip(self.shared, ("backbone", "neck", "head"), strict=True):
-            part.load_state_dict(detector.get_submodule(name).state_dict())
-        self.head.copy_original()
+        trains_head = self.distillation_of_stage is None
+        self.head.small.requires_grad_(trains_head)
+        self.extension.requires_grad_(not (trains_head and self.freeze_extension))
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """The extended pyramid, finest level first."""
@@ -176,26 +165,71 @@ class Efpn(Detector):
         return losses
 
     def teacher_features(self, images_2x: Tensor | None) -> tuple[Tensor, Tensor]:
-        """``P_f``, and the sum that ``P_f+1`` is made from, of the images at twice their size."""
+        """``P_f`` of the images at twice their size, and ``P_f+1`` or the sum that it is made from.
+
+        The second is of the kind that the transfer reads.
+        """
         if images_2x is None:
             raise ValueError(
                 "efpn distils from the images at twice the size, which the batch does not have"
             )
         inner = self.neck.fused(self.backbone((images_2x - self.mean) / self.std))
-        return self.neck.output[0](inner[0]), inner[1]
+        finest: Tensor = self.neck.output[0](inner[0])
+        return finest, self.neck.output[1](inner[1]) if self.reads_outputs else inner[1]
+
+
+class SingleTransferredMap(Efpn):
+    """EFPN without its new head: all regions are pooled from the transfer's map; ``controls.py``.
+
+    Of the two stages of the training, there is only the first.
+    """
+
+    head: SingleMapFasterRcnn  # type: ignore[assignment]
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.stages = self.stages[:1]
+
+    def start_stage(self, stage: Stage) -> None:
+        """The only stage trains the extension."""
+        del stage
+        self.distillation_of_stage = self.distillation
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """``P_f+1'``, then the levels of the pyramid."""
+        features, finer, inner = self.base_maps(images)
+        pyramid = self.neck.levels(inner, features[-1])
+        _, transferred = self.extend(pyramid if self.reads_outputs else inner, finer)
+        return [transferred, *pyramid]
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone, pyramid and head of ``fpn``, then the extension and its head."""
     levels = head_levels(config.head)
+    detect_from, small_below = switches["detect_from"], switches["small_below"]
+    duplicate = switches["duplicate_small"]
+    if detect_from == "p2_2x":
+        return target_level(backbone, config, levels, small_below, duplicate)
+    if detect_from == "p3":
+        return single_map(backbone, config, levels)
     neck = FeaturePyramid(backbone, config.neck, levels)
     original = build_head(config, levels.strides)
     transfer = _transfer(config.neck.channels, switches)
-    extension = Extension(backbone.channels[levels.first - 2], config.neck, transfer)
-    head = extended_head(original, switches["small_below"], switches["duplicate_small"])
+    plain_sum = switches["fusion"] == "plain"
+    extension = Extension(backbone.channels[levels.first - 2], config.neck, transfer, plain_sum)
     reads_outputs = switches["ftt_in"] == "out"
     distillation = _distillation(switches) if switches["distill"] else None
-    return Efpn(backbone, neck, head, extension, levels.first, reads_outputs, distillation)
+    if detect_from == "p3_ftt":
+        assert isinstance(original, FasterRCNNHead)
+        single = SingleMapFasterRcnn(original, levels.strides[0])
+        return SingleTransferredMap(
+            backbone, neck, single, extension, levels.first, reads_outputs, distillation
+        )
+    head = extended_head(original, small_below, duplicate)
+    return Efpn(
+        backbone, neck, head, extension, levels.first, reads_outputs, distillation,
+        bool(switches["freeze_extension"]),
+    )  # fmt: skip
 
 
 def _transfer(channels: int, switches: Mapping[str, Any]) -> nn.Module:

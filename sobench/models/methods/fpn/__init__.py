@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sobench.suite.methods import Method, Switch
+from sobench.suite.methods import Method, Switch, When
 
 METHOD = Method(
     title="Feature Pyramid Network",
@@ -12,5 +12,12 @@ METHOD = Method(
         "fuse": Switch(
             True, (True, False), "false leaves out the top-down sum: laterals and 3x3 only"
         ),
+        "first_level": Switch(
+            3,
+            (3, 2),
+            "finest of the five levels; on level 2 the anchors keep the suite's sizes",
+            head="retinanet",
+        ),
     },
+    deviations=(When("pyramid levels 2 to 6 instead of 3 to 7", {"first_level": 2}),),
 )

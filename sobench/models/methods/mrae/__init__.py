@@ -32,10 +32,16 @@ METHOD = Method(
             2, (1, 2, 3), "level that the others are compared with", {"mode": "mrae"}
         ),
         "level": Switch(1, (1, 2, 3), "the only level that is used", {"mode": "hard"}),
+        "plain": Switch(
+            False,
+            (True, False),
+            "leave the only level at its own stride of 4, 8 or 16, neither lifted nor enlarged",
+            {"mode": "hard"},
+        ),
         "anchors": Switch(
-            "clustered",
-            ("clustered", "fixed", "suite"),
-            "k-means on the training boxes; 8, 16, 24 and 32 px; or the suite's",
+            "suite",
+            ("suite", "paper"),
+            "four sides that double from the suite's smallest; or k-means on the training boxes",
         ),
         "box_head": Switch(
             "fc",
@@ -45,17 +51,28 @@ METHOD = Method(
         ),
     },
     deviations=(
-        "one map of stride 4 instead of a pyramid",
+        When("one map of stride 4 instead of a pyramid", {"plain": False}),
+        *(
+            When(
+                f"one map of stride {4 * 2**index} instead of a pyramid",
+                {"plain": True, "level": index + 1},
+            )
+            for index in range(3)
+        ),
+        When(
+            "the level has the size and channels of MRAE's sum; the paper's baselines are plain",
+            {"mode": "hard", "plain": False},
+        ),
         When("no C5 of the backbone", {"mode": "mrae", "box_head": "fc"}),
         When("no C5 of the backbone", {"mode": "soft", "box_head": "fc"}),
         When("no C5 of the backbone", {"mode": "hard", "level": 3, "box_head": "fc"}),
         When("neither C4 nor C5 of the backbone", {"mode": "hard", "level": 2}),
         When("of the backbone only C2", {"mode": "hard", "level": 1}),
+        When("the suite's anchors in four sides, all on that map", {"anchors": "suite"}),
         When(
-            "own anchors, clustered from the training boxes: four scales, three ratios",
-            {"anchors": "clustered"},
+            "own anchors, clustered from the training boxes: four sides, three ratios",
+            {"anchors": "paper"},
         ),
-        When("own anchors: 8, 16, 24 and 32 px, three ratios", {"anchors": "fixed"}),
         When("own second stage: the backbone's res5", {"box_head": "res5"}, "faster_rcnn"),
     ),
     rules=(res5_is_of_a_resnet,),

@@ -4,13 +4,15 @@ Three maps of the backbone are summed into one map of stride 4, each with one we
 
 From the paper: the levels conv2_x, conv3_x and conv4_x of a ResNet; the 1x1 convolutions that lift
 the first two to the channels of the third; 2x and 4x upsampling; the weights of ``soft`` (section
-3.1) and of ``mrae`` (section 3.2); single levels as ``hard`` attention; anchors of four scales and
-three ratios from a clustering of the training boxes.
+3.1) and of ``mrae`` (section 3.2); single levels as ``hard`` attention; with ``anchors: paper``
+four scales and three ratios from a clustering of the training boxes.
 
 Ours, where the paper is silent: the attention reads the backbone's maps before they are lifted;
 16x16 cells and 128 values for the vectors of ``mrae``; nearest-neighbour upsampling; a ``hard``
-level is lifted and upsampled as it would be in the sum, and the backbone ends with it; k-means for
-the clustering (``clusters.py``). A 1x1 convolution to the suite's channels fits the map to the
+level is lifted and upsampled as it would be in the sum (``plain`` leaves it as it is, at its own
+stride, like the paper's baselines), and the backbone ends with it. Anchors are four sides that
+double from the suite's smallest; ``anchors: paper`` clusters them by k-means
+(``parts/clusters.py``). A 1x1 convolution to the suite's channels fits the map to the
 suite's head. ``box_head: res5`` has none: its map feeds the proposals and, as in C4-style Faster
 R-CNN, the backbone's last stage as second stage (``res5.py``), which is how we read the paper.
 """
@@ -27,16 +29,16 @@ from torch import Tensor, nn
 
 from sobench.models.detector import Detector, DetectorConfig, HeadOptions
 from sobench.models.heads import build_head
-from sobench.models.methods.mrae.clusters import cluster_anchors
 from sobench.models.methods.mrae.res5 import Res5
-from sobench.models.parts.anchors import AnchorSpec, retinanet_anchors
+from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import Backbone
+from sobench.models.parts.clusters import cluster_anchors
 from sobench.models.parts.pyramid import convolution, init_xavier, upsampled
+from sobench.suite.sections import Anchors
 
 _STRIDES = (4,)
-_FIXED = AnchorSpec(sides=((8.0, 16.0, 24.0, 32.0),), ratios=(0.5, 1.0, 2.0))
-"""The anchors of ``anchors: fixed``, and where there are no boxes to cluster. In pixels; objects of
-COCO's smallest size bin have these sides."""
+_NUM_SIDES = 4
+"""Anchor sizes of the paper, section 4; each is twice the one before where they are the suite's."""
 
 
 class SalientValues(nn.Module):
@@ -150,6 +152,27 @@ class AttentionExtractor(nn.Module):
         return [self.output(attended)]
 
 
+class PlainLevel(nn.Module):
+    """The backbone's last map at its own stride; the baselines of section 4, Table 2.
+
+    Args:
+        inputs: channels of the map.
+        outputs: channels for the head; a 1x1 convolution gives them, unless there are as many.
+        norm: the suite's, behind that convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: str) -> None:
+        super().__init__()
+        self.output: nn.Module = nn.Identity()
+        if inputs != outputs:
+            self.output = convolution(inputs, outputs, 1, norm)
+        init_xavier(self)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """The backbone's maps -> the last of them."""
+        return [self.output(features[-1])]
+
+
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """Backbone without its last stage, one attention map, and the head of the suite."""
     last_stage = _pop_last_stage(backbone)
@@ -162,6 +185,9 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     levels, attention = _attention(channels, switches)
     for _ in channels[levels[-1] + 1 :]:
         backbone.pop_last_stage()
+    if switches["plain"]:
+        plain = PlainLevel(backbone.channels[-1], output or channels[-1], config.neck.norm)
+        return Detector(backbone, plain, build_head(config, backbone.strides[-1:], options))
     neck = AttentionExtractor(channels, levels, attention, output, config.neck.norm)
     return Detector(backbone, neck, build_head(config, _STRIDES, options))
 
@@ -187,10 +213,14 @@ def _pop_last_stage(backbone: Backbone) -> Res5:
 
 
 def _anchors(config: DetectorConfig, kind: str) -> AnchorSpec:
-    """One level of anchors in pixels of the input: ``clustered``, ``fixed`` or the ``suite``'s."""
-    if kind == "suite":
-        return retinanet_anchors(config.anchors, _STRIDES)
-    if kind == "fixed" or config.box_wh is None:
-        return _FIXED
-    sides, ratios = cluster_anchors(config.box_wh)
+    """One level of anchors in pixels of the input: the ``suite``'s, or as in the ``paper``.
+
+    Without data at hand, the suite's stand in for those that have to be clustered.
+    """
+    sides = tuple(config.anchors.smallest * 2.0**number for number in range(_NUM_SIDES))
+    ratios = config.anchors.ratios
+    if kind == "paper" and config.box_wh is not None:
+        sides, ratios = cluster_anchors(config.box_wh, _NUM_SIDES)
+    elif kind == "paper":
+        ratios = Anchors().ratios  # as many as will be clustered
     return AnchorSpec((sides,), ratios)

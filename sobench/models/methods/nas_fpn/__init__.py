@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sobench.suite.conditions import FEW_IMAGES, batches_are_small
 from sobench.suite.methods import Method, Switch, SwitchValue, When
 from sobench.suite.sections import Suite
 
@@ -38,6 +39,7 @@ METHOD = Method(
     },
     deviations=(
         When("batch normalisation in the pyramid", norm="none"),
+        When(FEW_IMAGES, norm="none", where=batches_are_small),
         When("batch normalisation in the towers, for every level", {"separate_bn": True}),
     ),
     rules=(separate_norms_need_towers,),

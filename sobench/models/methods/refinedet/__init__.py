@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sobench.suite.conditions import WITHOUT_CROPS, training_images_are_not_cropped
 from sobench.suite.methods import Method, Switch, When
 
 METHOD = Method(
@@ -26,13 +27,19 @@ METHOD = Method(
             "transfer connection blocks; false leaves the anchor refinement out with them and "
             "detects from the sources, as SSD does",
         ),
+        "anchors": Switch(
+            "suite",
+            ("suite", "paper"),
+            "the suite's, or the paper's: one side of 4 strides, three ratios",
+        ),
         "clip_anchors": Switch(False, (True, False), "clip the tiled anchors to the input"),
     },
     deviations=(
         "own head: anchor refinement and object detection modules",
-        "own anchors: one scale of 4 strides, three ratios",
+        When("own anchors: one side of 4 strides, three ratios", {"anchors": "paper"}),
         "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
         "detect.top_k counts over the image, not over each level",
         When("batch normalisation in its new layers, on a ResNet", norm="none"),
+        When(WITHOUT_CROPS, where=training_images_are_not_cropped),
     ),
 )

@@ -1,18 +1,18 @@
 """RefineDet: single-shot refinement neural network, arXiv:1711.06897.
 
-From the paper: the four sources of strides 8 to 64, the transfer connection blocks (TCBs), anchors,
-matching, mining, both losses and the filter of negatives. On VGG-16 an L2 normalisation follows
-conv4_3 and conv5_3, fc6 (dilation 3) and fc7 are convolutions, and conv6_1 and conv6_2 are new. On
-a ResNet the new layer is the bottleneck res6, and its convolutions and those of the TCBs have batch
+From the paper: the four sources of strides 8 to 64, the transfer connection blocks (TCBs),
+matching, mining, both losses and the filter of negatives; its anchors with ``anchors: paper``. On
+VGG-16 an L2 normalisation follows conv4_3 and conv5_3, fc6 (dilation 3) and fc7 are convolutions
+that start from every fourth unit of the classifier's, and conv6_1 and conv6_2 are new. On a ResNet
+the new layer is the bottleneck res6, and its convolutions and those of the TCBs have batch
 normalisation, as in the authors' models.
 
-Ours: fc6 and fc7 start from Xavier weights, since a detector's VGG-16 weights come without its
-classifier; the TCBs are as wide as the suite's pyramid (256 in the paper); ``neck.norm: group``
-puts GroupNorm where a ResNet has batch normalisation in new layers, and into the TCBs of VGG-16;
-ResNets other than the paper's 101 take the same form; where a map's side is odd, the enlarged map
-above it is cropped to it; where one anchor is the best of two objects, the suite's matching gives
-it to one of them, and the other gets no second choice; candidates, overlap and number of detections
-are the suite's.
+Ours: fc6 and fc7 start from Xavier weights where ``backbone.weights`` has no classifier; the TCBs
+are as wide as the suite's pyramid (256 in the paper); ``neck.norm: group`` puts GroupNorm where a
+ResNet has batch normalisation in new layers, and into the TCBs of VGG-16; ResNets other than the
+paper's 101 take the same form; where a map's side is odd, the enlarged map above it is cropped to
+it; anchors are the suite's unless the paper's are asked for; candidates, overlap and number of
+detections are the suite's.
 """
 
 from __future__ import annotations
@@ -27,18 +27,22 @@ from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.heads.refinedet import RefineDetHead
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import batch_unless_group, convolution, norm_layer
-from sobench.models.parts.vgg import L2Norm, convolutional_fc
+from sobench.models.parts.vgg import FcWeights, L2Norm, convolutional_fc, load_fc
 
 STRIDES = (8, 16, 32, 64)
 """Of the sources, section 4, "Anchors Design and Matching"."""
 
 
 class VggSources(nn.Module):
-    """conv4_3, conv5_3, fc7 and conv6_2; section 4, "Backbone Network"."""
+    """conv4_3, conv5_3, fc7 and conv6_2; section 4, "Backbone Network".
+
+    Args:
+        fc: that fc6 and fc7 start from, instead of Xavier weights.
+    """
 
     channels = (512, 512, 1024, 512)
 
-    def __init__(self) -> None:
+    def __init__(self, fc: FcWeights | None = None) -> None:
         super().__init__()
         self.norms = nn.ModuleList([L2Norm(512, 10.0), L2Norm(512, 8.0)])
         self.fc = convolutional_fc(3)
@@ -49,6 +53,8 @@ class VggSources(nn.Module):
             nn.ReLU(inplace=True),
         )
         init(self)
+        if fc is not None:
+            load_fc(self.fc, fc)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C2..C5 of VGG-16 -> source maps, finest first."""
@@ -171,7 +177,7 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     """The paper's network on VGG-16 or on a ResNet."""
     settings = config.neck
     norm = batch_unless_group(settings.norm) if backbone.has_norm else settings.norm
-    sources = ResNetSources(backbone, norm) if backbone.has_norm else VggSources()
+    sources = ResNetSources(backbone, norm) if backbone.has_norm else VggSources(backbone.fc)
     neck = RefineDetNeck(sources, settings.channels, norm, switches["tcb"])
     head = RefineDetHead(config, STRIDES, sources.channels, **switches)
     return Detector(backbone, neck, head)

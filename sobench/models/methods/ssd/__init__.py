@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sobench.suite.methods import Method, Switch, SwitchValue
+from sobench.suite.conditions import WITHOUT_CROPS, training_images_are_not_cropped
+from sobench.suite.methods import Method, Switch, SwitchValue, When
 from sobench.suite.sections import Suite
 
 PAPER_SIZES = (300, 512)
@@ -35,14 +36,23 @@ METHOD = Method(
     title="Single Shot MultiBox Detector",
     paper="Liu et al., ECCV 2016, arXiv:1512.02325",
     switches={
+        "anchors": Switch(
+            "suite", ("suite", "paper"), "default boxes: the suite's anchors, or the paper's"
+        ),
         "boxes": Switch(
-            "coco", ("coco", "voc"), "default-box sizes of the paper's COCO or VOC models"
+            "coco",
+            ("coco", "voc"),
+            "default-box sizes of the paper's COCO or VOC models",
+            {"anchors": "paper"},
         ),
     },
     deviations=(
         "own head: one 3x3 convolution per level for classes and one for boxes",
-        "own default boxes instead of the suite's anchors",
+        When(
+            "own default boxes: shares of the input, as in the paper's models", {"anchors": "paper"}
+        ),
         "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
+        When(WITHOUT_CROPS, where=training_images_are_not_cropped),
     ),
     rules=(paper_sizes_on_vgg16,),
 )

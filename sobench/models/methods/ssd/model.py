@@ -2,32 +2,32 @@
 
 On VGG-16 the network is the paper's SSD300 or SSD512, and the input must be 300x300 or 512x512.
 conv4_3 has an L2 normalisation, fc6 and fc7 are convolutions, and four or five extra stages follow.
-fc6 and fc7 start from Xavier weights, since VGG-16 weights for detectors come without its
-classifier.
+fc6 and fc7 start from every fourth unit of those of the classifier, or from Xavier weights where
+``backbone.weights`` has none.
 
 On ResNets the form is ours, for comparisons under uniform conditions: the sources are C3, C4 and
 C5, then extra stages as in the paper halve the map until it is a single cell; ``neck.norm: group``
 puts GroupNorm behind their convolutions.
 
-Both keep the paper's default boxes, matching, mining and losses (an object whose best default box
-goes to another gets no second one, unlike in the authors' code); candidates, overlap and number of
-detections are the suite's.
+Both keep the paper's matching, mining and losses. Default boxes are the suite's anchors;
+``anchors: paper`` has those of the paper's models, whose sizes are shares of the input. Candidates,
+overlap and number of detections are the suite's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, sqrt
+from math import sqrt
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sobench.models.detector import Detector, DetectorConfig
 from sobench.models.heads.ssd import SSDHead
+from sobench.models.parts.anchors import AnchorSpec, DefaultBoxes, suite_anchors
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import convolution, init_xavier
-from sobench.models.parts.vgg import L2Norm, convolutional_fc
+from sobench.models.parts.vgg import FcWeights, L2Norm, convolutional_fc, load_fc
 
 # Default-box sizes in pixels of the papers' models; the last one only widens the last level.
 _SIZES = {
@@ -79,23 +79,30 @@ class ExtraStages(nn.ModuleList):
 
 
 class VggSources(nn.Module):
-    """conv4_3, fc7 and the extra stages of SSD300 or SSD512; the paper's section 3."""
+    """conv4_3, fc7 and the extra stages of SSD300 or SSD512; the paper's section 3.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: side of the input.
+        fc: that fc6 and fc7 start from, instead of Xavier weights.
+    """
+
+    def __init__(self, size: int, fc: FcWeights | None = None) -> None:
         super().__init__()
         self.norm = L2Norm(512, 20.0)
         self.fc = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), *convolutional_fc(6))
         stages: list[Stage] = [(256, 512, 3, 2, 1), (128, 256, 3, 2, 1)]
-        self.sides: tuple[int, ...]
+        self.strides: tuple[int, ...]
         if size == 300:
             stages += [(128, 256, 3, 1, 0), (128, 256, 3, 1, 0)]
-            self.sides = (38, 19, 10, 5, 3, 1)
+            self.strides = (8, 16, 32, 64, 100, 300)
         else:
             stages += [(128, 256, 3, 2, 1), (128, 256, 3, 2, 1), (128, 256, 4, 1, 1)]
-            self.sides = (64, 32, 16, 8, 4, 2, 1)
+            self.strides = (8, 16, 32, 64, 128, 256, 512)
         self.extra = ExtraStages(1024, stages)
         self.channels = (512, 1024, *(stage[1] for stage in stages))
         init_xavier(self)
+        if fc is not None:
+            load_fc(self.fc, fc)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """C2..C5 of VGG-16 -> source maps of strides 8, 16, ..."""
@@ -123,82 +130,47 @@ class ResNetSources(nn.Module):
         return [*features[1:], *self.extra(features[-1])]
 
 
-def default_boxes(
-    maps: Sequence[tuple[int, int]],
-    steps: Sequence[tuple[float, float]],
-    sizes: Sequence[float],
-    num_anchors: Sequence[int],
-) -> Tensor:
+def default_boxes(sizes: Sequence[float], counts: Sequence[int]) -> DefaultBoxes:
     """Default boxes of every map; the paper's section 2.2, "choosing scales and aspect ratios".
 
     Args:
-        maps: height and width of each map; steps: pixels from cell to cell, down and right.
         sizes: pixels, one more than maps: a square of ``s_k`` and one of ``sqrt(s_k * s_k+1)``.
-        num_anchors: 4 (ratios 2, 1/2) or 6 (also 3, 1/3) for each map.
-
-    Returns:
-        ``[A, 4]`` ``x1, y1, x2, y2`` in pixels, centred half a cell in.
+        counts: 4 (ratios 2, 1/2) or 6 (also 3, 1/3) for each map.
     """
     levels = []
-    for k, ((height, width), step) in enumerate(zip(maps, steps, strict=True)):
-        side, between = sizes[k], sqrt(sizes[k] * sizes[k + 1])
+    for side, after, count in zip(sizes[:-1], sizes[1:], counts, strict=True):
+        between = sqrt(side * after)
         shapes = [(side, side), (between, between)]
-        for ratio in (2, 3)[: num_anchors[k] // 2 - 1]:
+        for ratio in (2, 3)[: count // 2 - 1]:
             wide, high = side * sqrt(ratio), side / sqrt(ratio)
             shapes += [(wide, high), (high, wide)]
-        half = torch.tensor(shapes, dtype=torch.float64, device="cpu") / 2
-        y = (torch.arange(height, dtype=torch.float64, device="cpu") + 0.5) * step[0]
-        x = (torch.arange(width, dtype=torch.float64, device="cpu") + 0.5) * step[1]
-        y, x = torch.meshgrid(y, x, indexing="ij")
-        centre = torch.stack((x, y), dim=-1).reshape(-1, 1, 2)
-        levels.append(torch.cat((centre - half, centre + half), dim=-1).reshape(-1, 4))
-    return torch.cat(levels).float()
+        levels.append(tuple(shapes))
+    return DefaultBoxes(tuple(levels))
 
 
 def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any]) -> Detector:
     """The paper's network on VGG-16, the uniform form on a ResNet."""
-    build_form = _uniform_form if backbone.has_norm else _paper_form
-    neck, head = build_form(backbone, config, switches["boxes"])
-    return Detector(backbone, neck, head)
+    neck: VggSources | ResNetSources
+    if backbone.has_norm:
+        neck = ResNetSources(backbone, config.size, config.neck.norm)
+    else:
+        neck = VggSources(config.size[0], backbone.fc)
+    boxes: AnchorSpec | DefaultBoxes = suite_anchors(config.anchors, len(neck.strides))
+    if switches["anchors"] == "paper":
+        boxes = _paper_boxes(neck, config.size, switches["boxes"])
+    return Detector(backbone, neck, SSDHead(config, neck.strides, neck.channels, boxes))
 
 
-def _paper_form(
-    backbone: Backbone, config: DetectorConfig, boxes: str
-) -> tuple[VggSources, SSDHead]:
-    del backbone  # its channels are VGG-16's
-    size = config.size[0]
-    neck = VggSources(size)
-    num_anchors = (4, 6, 6, 6, 4, 4) if size == 300 else (4, 6, 6, 6, 6, 4, 4)
-    steps = (8, 16, 32, 64, 100, 300) if size == 300 else (8, 16, 32, 64, 128, 256, 512)
-    boxes_of_maps = default_boxes(
-        [(side, side) for side in neck.sides],
-        [(step, step) for step in steps],
-        _SIZES[size, boxes],
-        num_anchors,
-    )
-    return neck, SSDHead(config, neck.channels, num_anchors, boxes_of_maps)
-
-
-def _uniform_form(
-    backbone: Backbone, config: DetectorConfig, boxes: str
-) -> tuple[ResNetSources, SSDHead]:
-    height, width = config.size
-    neck = ResNetSources(backbone, config.size, config.neck.norm)
-    count = len(neck.strides)
-    num_anchors = (4, *(6,) * (count - 3), 4, 4)
-    boxes_of_maps = default_boxes(
-        [(ceil(height / stride), ceil(width / stride)) for stride in neck.strides],
-        [(stride, stride) for stride in neck.strides],
-        _uniform_sizes(config.size, boxes, count),
-        num_anchors,
-    )
-    return neck, SSDHead(config, neck.channels, num_anchors, boxes_of_maps)
-
-
-def _uniform_sizes(size: tuple[int, int], boxes: str, levels: int) -> list[float]:
-    """The paper's rule: a small first size, then even steps from the second to .9 of the input."""
-    shorter = min(size)
+def _paper_boxes(
+    neck: VggSources | ResNetSources, size: tuple[int, int], boxes: str
+) -> DefaultBoxes:
+    """Of the paper's models on VGG-16, and by their rule for the sources of a ResNet."""
+    if isinstance(neck, VggSources):
+        counts = (4, *(6,) * (len(neck.strides) - 3), 4, 4)
+        return default_boxes(_SIZES[size[0], boxes], counts)
+    levels, shorter = len(neck.strides), min(size)
+    # A small first size, then even steps from the second to .9 of the input.
     first, second = _SHARES["large" if shorter >= 512 else "small", boxes]
     step = (0.9 - second) / (levels - 2)
     shares = [first, *(second + step * k for k in range(levels))]
-    return [share * shorter for share in shares]
+    return default_boxes([share * shorter for share in shares], (4, *(6,) * (levels - 3), 4, 4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 
+from sobench.suite.conditions import FEW_IMAGES, batches_are_small
 from sobench.suite.methods import Method, Switch, SwitchValue, When
 from sobench.suite.sections import Suite
 
@@ -63,6 +64,12 @@ METHOD = Method(
     deviations=(
         When("batch normalisation in the pyramid", {"tam": True}, norm="none"),
         When("batch normalisation in the pyramid", {"sodem": True}, norm="none"),
+        When(FEW_IMAGES, {"tam": True}, norm="none", where=batches_are_small),
+        When(FEW_IMAGES, {"sodem": True}, norm="none", where=batches_are_small),
+        When(
+            "attention reads the enhanced map above; the paper can be read as the lateral there",
+            {"tam": True, "tam_input": "cascade"},
+        ),
     ),
     rules=(enhanced_levels_are_read,),
 )

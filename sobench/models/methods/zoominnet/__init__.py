@@ -68,6 +68,12 @@ METHOD = Method(
             "of those that are not zero, or .5",
             {"distill": True},
         ),
+        "distill_loss": Switch(
+            "pooled",
+            ("pooled", "by_map"),
+            "key positions and loss of all levels together, or of every map alone and then summed",
+            {"distill": True},
+        ),
     },
     deviations=(
         When("pyramid levels 2 to 6 instead of 3 to 7", {"align": "fa"}),
@@ -75,6 +81,10 @@ METHOD = Method(
         When("anchors of half the size, half as far apart", {"align": "la"}),
         When("towers of half the depth", {"thin": True}),
         When("distils from fpn trained at twice the input size", {"distill": True}),
+        When(
+            "one distillation loss over all levels; the paper's equations are for one map",
+            {"distill": True, "distill_loss": "pooled"},
+        ),
     ),
     needs=(Need("teacher", "fpn", scale=2, switches={"distill": True}),),
     rules=(differs_from_fpn, place_is_not_the_automatic_one, thin_towers_have_depth),

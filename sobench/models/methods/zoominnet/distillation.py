@@ -1,8 +1,10 @@
 """Distillation of feature maps where objects are: the key positions and their loss.
 
 ZoomInNet, Remote Sensing 2021, 13(6):1198, section 3.3. Its equations are for one map. For a
-pyramid, the mean, the deviation, each object's best IoU and the final sums here run over all levels
-together. The deviation is that of the population.
+pyramid there are two readings. Pooled, the mean, the deviation, each object's best IoU and the
+final sums run over all levels together, so that a level counts by its key positions. By map, each
+level has all of these alone and the losses of the levels are summed, so that every level counts
+alike. The deviation is that of the population.
 """
 
 from __future__ import annotations
@@ -63,6 +65,24 @@ def key_positions(
     return [level.view(batch, *size) for level, size in zip(levels, sizes, strict=True)]
 
 
+def key_positions_by_map(
+    targets: Targets,
+    anchors: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    num_anchors: int,
+    lambda_mode: LambdaMode = "literal",
+) -> list[Tensor]:
+    """``key_positions`` of each level as if there were no other.
+
+    An object has key positions on every level where an anchor overlaps it, however little.
+    """
+    counts = [height * width * num_anchors for height, width in sizes]
+    return [
+        key_positions(targets, level, [size], num_anchors, lambda_mode)[0]
+        for level, size in zip(torch.split(anchors, counts), sizes, strict=True)
+    ]
+
+
 def _moments(iou: Tensor, real: Tensor, only_nonzero: bool) -> Tensor:
     """Count, sum and sum of squares of each image's IoUs: ``[B, 3]``."""
     pairs = (1, 2)
@@ -82,7 +102,10 @@ def _lambda_thresh(moments: Tensor, mode: LambdaMode) -> Tensor:
 
 
 def position_aware_l2(
-    student: Sequence[Tensor], teacher: Sequence[Tensor], masks: Sequence[Tensor]
+    student: Sequence[Tensor],
+    teacher: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    by_map: bool = False,
 ) -> Tensor:
     """Squared difference of the channels of masked cells, over their number; Eq. 19 to 21.
 
@@ -91,6 +114,7 @@ def position_aware_l2(
     Args:
         student, teacher: ``[B, C, h, w]`` of each level; gradients go to the student's.
         masks: ``[B, h, w]`` bool of each level.
+        by_map: divide each level's sum by the number of its own cells, and add these up.
 
     Returns:
         Float32 scalar; 0 where no cell is masked.
@@ -107,5 +131,7 @@ def position_aware_l2(
             )
         squared = (t.float() - s.float()).square().sum(dim=1)
         distances.append(torch.where(mask, squared, 0.0).sum())
-    cells = torch.stack([mask.sum() for mask in masks]).sum()
-    return torch.stack(distances).sum() / cells.clamp(min=1)
+    sums, cells = torch.stack(distances), torch.stack([mask.sum() for mask in masks])
+    if by_map:
+        return (sums / cells.clamp(min=1)).sum()
+    return sums.sum() / cells.sum().clamp(min=1)

@@ -11,7 +11,7 @@ large as the student's of the same level, so ``align`` fits them (section 3.2):
 - ``none``: the student stays as it is, and the teacher's maps are subsampled.
 
 With ``distill`` the student's maps are trained towards the teacher's at the key positions
-(``distillation.py``; section 3.3).
+(``distillation.py``; section 3.3), of all levels together or of each alone (``distill_loss``).
 
 The levels of ``fa`` and the place of the upsampling of ``la`` follow from the paper's counts of
 multiply-adds (Table 3), which no other choice gives.
@@ -20,13 +20,14 @@ Ours, where the paper is silent: under ``la`` the towers' enlarged outputs are d
 and of boxes, each with a separate loss, since no map before them has the teacher's size; otherwise
 the outputs of the neck are distilled. The teacher is subsampled by every second cell.
 ``lambda_distill``, which appears both in Eq. 21 and in the sum of the losses, is applied once. The
-teacher works in evaluation mode. The anchors grow with the strides, so those of ``fa`` and ``la``
-have half the sides of the same suite's FPN.
+teacher works in evaluation mode. The anchors of ``fa`` and ``la`` have half the sides of the
+suite's, as in the paper, whose anchors are counted in strides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import torch
@@ -39,8 +40,10 @@ from sobench.models.methods.zoominnet import AUTO_PLACE
 from sobench.models.methods.zoominnet.distillation import (
     LambdaMode,
     key_positions,
+    key_positions_by_map,
     position_aware_l2,
 )
+from sobench.models.parts.anchors import suite_anchors
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import FeaturePyramid, Levels
 
@@ -60,6 +63,8 @@ class ZoomInNet(Detector):
             of the ``towers``.
         aligned: its maps have the size of the teacher's; otherwise the teacher's are subsampled.
         lambda_mode: see ``key_positions``.
+        by_map: whether every map has key positions and a loss of its own; otherwise the levels
+            share them.
     """
 
     stages = (Stage(images_2x=True),)
@@ -73,11 +78,13 @@ class ZoomInNet(Detector):
         place: Place,
         aligned: bool,
         lambda_mode: LambdaMode,
+        by_map: bool = False,
     ) -> None:
         super().__init__(backbone, neck, head)
         self.place: Place = place
         self.aligned = aligned
         self.lambda_mode: LambdaMode = lambda_mode
+        self.by_map = by_map
         # In a tuple, the teacher is not a submodule: not saved, not trained, never in train mode.
         self.teacher: tuple[Detector, ...] = ()
 
@@ -112,7 +119,7 @@ class ZoomInNet(Detector):
 
         Their share of all cells is logged as ``mask``.
         """
-        masks = key_positions(
+        masks = (key_positions_by_map if self.by_map else key_positions)(
             targets,
             self.head.anchors(output),
             [(x.shape[-2], x.shape[-1]) for x in output["logits"]],
@@ -122,7 +129,7 @@ class ZoomInNet(Detector):
         self.log_vars["mask"] = torch.cat([mask.flatten() for mask in masks]).float().mean()
         student_features = self.distilled_features(pyramid, output)
         pairs = zip(student_features, self.teacher_features(images_2x), strict=True)
-        distances = [position_aware_l2(student, teacher, masks) for student, teacher in pairs]
+        distances = [position_aware_l2(own, theirs, masks, self.by_map) for own, theirs in pairs]
         return _LAMBDA_DISTILL * torch.stack(distances).sum()
 
     @torch.no_grad()
@@ -156,9 +163,14 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     )
     neck = FeaturePyramid(backbone, config.neck, levels)
     strides = LEVELS.strides if align == "none" else _SHALLOW.strides
+    if align != "none":
+        # One level finer with sides of half: as many anchors as before lie on an object.
+        levels_above = len(strides) - 1
+        options = replace(options, anchors=suite_anchors(config.anchors, levels_above, finer=1))
     head = RetinaNetHead(config, strides, options)
     if not switches["distill"]:
         return Detector(backbone, neck, head)
     distill_on = switches["distill_on"]
     place = cast(Place, AUTO_PLACE[align] if distill_on == "auto" else distill_on)
-    return ZoomInNet(backbone, neck, head, place, align != "none", switches["lambda_mode"])
+    by_map = switches["distill_loss"] == "by_map"
+    return ZoomInNet(backbone, neck, head, place, align != "none", switches["lambda_mode"], by_map)

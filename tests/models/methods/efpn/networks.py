@@ -26,8 +26,10 @@ def suite_of(*rows: Any, **changes: Any) -> Suite:
 
 
 def network(head: str = "faster_rcnn", **changes: Any) -> Efpn:
-    """EFPN with switches; ``neck``, ``backbone`` and ``anchors`` are the suite's."""
-    of_suite = {k: changes.pop(k) for k in ("neck", "backbone", "anchors") if k in changes}
+    """EFPN with switches; ``neck``, ``backbone``, ``anchors`` and ``regions`` are the suite's."""
+    of_suite = {
+        k: changes.pop(k) for k in ("neck", "backbone", "anchors", "regions") if k in changes
+    }
     suite = suite_of({"name": "efpn", **changes}, head=head, **of_suite)
     detector = build_detector(suite, suite.methods[0], 5, 0)
     assert isinstance(detector, Efpn)

@@ -47,7 +47,7 @@ def blind(small_below: int = 56, duplicate: bool = False, **changes: Any) -> Ext
     content: dict[str, Any] = {
         "head": "faster_rcnn",
         "size": SIZE,
-        "anchors": sections.Anchors(scale=2, octaves=1, ratios=(1,)),
+        "anchors": sections.Anchors(smallest=32, octaves=1, ratios=(1,)),
         "regions": sections.Regions(
             pre_nms_top_n=50, post_nms_top_n=20, batch_size_per_image=8, channels=16
         ),
@@ -184,7 +184,7 @@ def test_what_is_counted_is_a_head_for_every_region() -> None:
 
 def retinanet(duplicate: bool = False) -> ExtendedRetinaNet:
     """Square anchors of 12 px on stride 8, and of 6 px on stride 4."""
-    anchors = sections.Anchors(scale=1.5, octaves=1, ratios=(1,))
+    anchors = sections.Anchors(smallest=12, octaves=1, ratios=(1,))
     original = build_head(planted.make_config(anchors=anchors), (8,))
     head = extended_head(original, 56, duplicate)
     assert isinstance(head, ExtendedRetinaNet)
@@ -204,7 +204,7 @@ def quiet(low: float = -12.0) -> HeadOutput:
 
 def test_the_border_lies_between_the_levels() -> None:
     assert retinanet().border == pytest.approx(12 / sqrt(2))
-    octaves = sections.Anchors(scale=4, octaves=3)
+    octaves = sections.Anchors(smallest=32, octaves=3)
     head = extended_head(build_head(planted.make_config(anchors=octaves), (8, 16)), 56, False)
     assert isinstance(head, ExtendedRetinaNet)
     assert head.border == pytest.approx(32 / 2 ** (1 / 6))

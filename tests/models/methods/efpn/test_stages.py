@@ -29,6 +29,7 @@ FORMS: list[dict[str, Any]] = [
     {"ftt": "espcn"},
     {"ftt": "nearest"},
     {"ftt_in": "out", "neck": {"norm": "group"}},
+    {"freeze_extension": True},
 ]
 
 
@@ -96,7 +97,7 @@ def test_every_batch_trains(head: str, precision: str, empty: bool) -> None:
 
 @pytest.mark.parametrize("head", HEADS)
 def test_both_stages_bring_their_losses_down(head: str) -> None:
-    anchors = {"scale": 2} if head == "retinanet" else {"scale": 2, "octaves": 1}
+    anchors = {"smallest": 16} if head == "retinanet" else {"smallest": 8, "octaves": 1}
     detector = network(head, neck={"channels": 16, "norm": "group"}, anchors=anchors)
     images, targets, images_2x = batch()
     for stage, fall in zip(detector.stages, (0.85, 0.6), strict=True):

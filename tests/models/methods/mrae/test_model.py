@@ -15,10 +15,10 @@ from sobench.data.fingerprint import fingerprint
 from sobench.data.resize import box_wh
 from sobench.models import build
 from sobench.models.detector import Detector
-from sobench.models.methods.mrae.clusters import cluster_anchors
 from sobench.models.methods.mrae.res5 import Res5
-from sobench.models.parts.anchors import AnchorSpec, retinanet_anchors
+from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import build_backbone
+from sobench.models.parts.clusters import cluster_anchors
 from sobench.runs import execute
 from sobench.suite import sections
 from sobench.suite.plan import plan
@@ -34,6 +34,11 @@ FORMS: list[dict[str, Any]] = [
     {"mode": "soft"},
     {"mode": "hard", "level": 1},
     {"mode": "hard", "level": 3},
+    {"mode": "hard", "level": 1, "plain": True},
+    {"mode": "hard", "level": 3, "plain": True, "neck": {"norm": "group"}},
+    {"head": "faster_rcnn", "mode": "hard", "level": 2, "plain": True},
+    {"head": "faster_rcnn", "mode": "hard", "level": 2, "plain": True, "box_head": "res5"},
+    {"head": "faster_rcnn", "mode": "hard", "level": 3, "plain": True, "box_head": "res5"},
     {"head": "faster_rcnn"},
     {"head": "faster_rcnn", "box_head": "res5"},
 ]
@@ -121,12 +126,11 @@ SIZES = np.array([[4.0, 4], [4, 4], [9, 9], [10, 40], [60, 15]])
 
 def test_anchors() -> None:
     sides, ratios = cluster_anchors(SIZES)
-    fixed = AnchorSpec(((8.0, 16.0, 24.0, 32.0),), (0.5, 1.0, 2.0))
+    plain, doubling = (0.5, 1.0, 2.0), (12.0, 24.0, 48.0, 96.0)
     cases: list[tuple[str, FloatArray | None, AnchorSpec]] = [
-        ("clustered", SIZES, AnchorSpec((sides,), ratios)),
-        ("clustered", None, fixed),
-        ("fixed", SIZES, fixed),
-        ("suite", SIZES, retinanet_anchors(tiny_suite().anchors, (4,))),
+        ("paper", SIZES, AnchorSpec((sides,), ratios)),
+        ("paper", None, AnchorSpec((doubling,), plain)),
+        ("suite", SIZES, AnchorSpec((doubling,), plain)),
     ]
     assert sides == pytest.approx((4, 9, 20, 30))
     assert ratios == pytest.approx((0.25, 1, 4))
@@ -155,7 +159,9 @@ def test_a_run_clusters_its_training_boxes(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("sobench.runs.weights.build_detector", keep)
     suite = tiny_suite(
-        input={"size": [128, 96]}, methods=["mrae"], schedule={"epochs": 1, "milestones": []}
+        input={"size": [128, 96]},
+        methods=[{"name": "mrae", "anchors": "paper"}],
+        schedule={"epochs": 1, "milestones": []},
     )
     (run,) = plan(suite, fingerprint(suite.dataset))
     outcome = execute.execute(run, tmp_path, CPU, Quiet())

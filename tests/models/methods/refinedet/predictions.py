@@ -25,6 +25,7 @@ STDS = (0.1, 0.1, 0.2, 0.2)
 
 
 SWITCHES = {name: switch.default for name, switch in methods()["refinedet"].switches.items()}
+SWITCHES |= {"anchors": "paper"}
 WITHOUT_TCB: dict[str, Any] = {"tcb": False}
 
 

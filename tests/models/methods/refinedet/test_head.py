@@ -243,7 +243,7 @@ def test_without_tcb_it_is_an_ssd() -> None:
     logits, offsets = torch.randn(1, ANCHORS, CLASSES + 1), torch.randn(1, ANCHORS, 4)
     output = make_output(logits=logits, offsets=offsets)
     losses = make_head(**WITHOUT_TCB).loss(output, make_targets([SQUARE]))
-    like = SSDHead(make_config(), (8, 8, 8, 8), (3, 3, 3, 3), tiled())
+    like = SSDHead(make_config(), (8, 16, 32, 64), (8, 8, 8, 8), make_head().anchor_spec)
     expected = like.loss(output, make_targets([SQUARE]))
     assert set(losses) == {"class", "box"}
     for name, value in losses.items():

@@ -15,6 +15,7 @@ from sobench.models.methods.zoominnet import distillation
 from sobench.models.methods.zoominnet.distillation import (
     LambdaMode,
     key_positions,
+    key_positions_by_map,
     position_aware_l2,
 )
 from sobench.models.parts.anchors import AnchorSpec, pyramid_anchors
@@ -156,6 +157,39 @@ def test_objects_in_small_groups_give_the_same(
     assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_key_positions_by_map_are_those_of_the_equations_for_one_map(mode: LambdaMode) -> None:
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.split(ANCHORS, [height * width * 4 for height, width in SIZES])
+    other = 0
+    for _ in range(20):
+        counts = [1, 5, 3]
+        truth = random_targets(generator, counts, 40.0)
+        masks = key_positions_by_map(truth, ANCHORS, SIZES, 4, mode)
+        assert [mask.shape[1:] for mask in masks] == SIZES
+        pooled = key_positions(truth, ANCHORS, SIZES, 4, mode)
+        other += sum(not torch.equal(a, b) for a, b in zip(masks, pooled, strict=True))
+        for level, mask, size in zip(levels, masks, SIZES, strict=True):
+            for image, count in enumerate(counts):
+                objects = truth.boxes[image, :count]
+                (expected,) = by_the_equations(objects, level, [size], 4, mode)
+                assert mask[image].tolist() == expected.tolist()
+    assert other
+
+
+def test_by_map_a_small_object_has_key_positions_on_coarse_maps_too() -> None:
+    """An anchor of 8 px is the object; those of 32 px, whose sixteenth it is, overlap it best."""
+    sizes = [(8, 8), (2, 2)]
+    anchors = pyramid_anchors(tuple(sizes), (8, 32), AnchorSpec(((8.0,), (32.0,)), (1.0,)), CPU)
+    truth = targets([[(20.0, 20.0, 28.0, 28.0)]], [[0]])
+    fine, coarse = key_positions(truth, anchors, sizes, 1, "fixed")
+    assert fine.nonzero().tolist() == [[0, 3, 3]]
+    assert not coarse.any()
+    fine, coarse = key_positions_by_map(truth, anchors, sizes, 1, "fixed")
+    assert fine.nonzero().tolist() == [[0, 3, 3]]
+    assert coarse.nonzero().tolist() == [[0, 1, 1]]
+
+
 # ------------------------------------------------------------------------ position-aware L2 loss
 
 
@@ -189,10 +223,38 @@ def test_position_aware_l2_by_hand() -> None:
     assert second.flatten().tolist() == pytest.approx([0, 1 / 3, 0, 0])
 
 
-def test_without_key_positions_there_is_no_loss_but_a_gradient() -> None:
+def test_position_aware_l2_by_map_by_hand() -> None:
+    student = [x.requires_grad_() for x in maps(STUDENT)]
+    loss = position_aware_l2(student, maps(TEACHER), maps(MASKS), by_map=True)
+    # Two cells of the first level, one of the second.
+    assert loss.item() == pytest.approx((5 + 9) / 2 + 0.25)
+    loss.backward()  # type: ignore[no-untyped-call]
+    first, second = (x.grad for x in student)
+    assert first is not None
+    assert second is not None
+    assert first[0].flatten().tolist() == pytest.approx([-2, 0, 1, 0])
+    assert second.flatten().tolist() == pytest.approx([0, 1, 0, 0])
+
+
+def test_equal_errors_weigh_once_a_map() -> None:
+    """512 pooled for an error of 2 ** .5 in 256 channels; five times as much by map."""
+    student = [torch.zeros(1, 256, side, side) for side in (16, 8, 4, 2, 1)]
+    teacher = [torch.full_like(x, 2**0.5) for x in student]
+    masks = [torch.ones(1, *x.shape[-2:], dtype=torch.bool) for x in student]
+    assert position_aware_l2(student, teacher, masks).item() == pytest.approx(512)
+    by_map = position_aware_l2(student, teacher, masks, by_map=True)
+    assert by_map.item() == pytest.approx(2560)
+    # A level without key positions has no loss, and the others keep theirs.
+    masks[-1] = masks[-1] & False
+    by_map = position_aware_l2(student, teacher, masks, by_map=True)
+    assert by_map.item() == pytest.approx(2048)
+
+
+@pytest.mark.parametrize("by_map", [True, False])
+def test_without_key_positions_there_is_no_loss_but_a_gradient(by_map: bool) -> None:
     student = [x.requires_grad_() for x in maps(STUDENT)]
     nowhere = [torch.zeros_like(mask) for mask in maps(MASKS)]
-    loss = position_aware_l2(student, maps(TEACHER), nowhere)
+    loss = position_aware_l2(student, maps(TEACHER), nowhere, by_map)
     assert loss.item() == 0
     loss.backward()  # type: ignore[no-untyped-call]
     for x in student:

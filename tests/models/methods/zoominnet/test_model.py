@@ -15,7 +15,7 @@ from sobench.data.targets import Targets
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector, Stage
 from sobench.models.heads.retinanet import RetinaNetHead
-from sobench.models.methods.zoominnet.distillation import key_positions
+from sobench.models.methods.zoominnet.distillation import key_positions, key_positions_by_map
 from sobench.models.methods.zoominnet.model import ZoomInNet
 from sobench.models.parts.anchors import AnchorSpec, pyramid_anchors
 from sobench.suite.methods import methods
@@ -30,6 +30,8 @@ FORMS: list[dict[str, Any]] = [
     {"align": "fa"},
     {"align": "fa", "distill_on": "towers"},
     {"align": "fa", "thin": True, "distill_on": "towers"},
+    {"align": "la", "distill_loss": "by_map"},
+    {"align": "fa", "distill_loss": "by_map"},
 ]
 
 
@@ -115,7 +117,7 @@ def expected_distance(
         for image, row, column in mask.nonzero().tolist():
             total += (t - s)[image, :, row, column].square().sum().item()
             cells += 1
-    return 0.01 * total / cells
+    return 0.01 * total / max(1, cells)
 
 
 @pytest.mark.parametrize("mode", ["literal", "nonzero", "fixed"])
@@ -138,8 +140,18 @@ def test_the_distillation_loss(switches: dict[str, Any], mode: str) -> None:
     if switches["align"] == "none":
         pairs = [(own, [x[:, :, ::2, ::2] for x in maps]) for own, maps in pairs]
     sizes = [(x.shape[-2], x.shape[-1]) for x in output["logits"]]
-    masks = key_positions(truth, detector.head.anchors(output), sizes, 9, mode)  # type: ignore[arg-type]
-    expected = sum(expected_distance(own, maps, masks) for own, maps in pairs)
+    by_map = switches.get("distill_loss") == "by_map"
+    chosen: Any = key_positions_by_map if by_map else key_positions
+    masks = chosen(truth, detector.head.anchors(output), sizes, 9, mode)
+    if by_map:
+        pairs = [([a], [b]) for own, theirs in pairs for a, b in zip(own, theirs, strict=True)]
+        masks_of = [[mask] for mask in masks] * (len(pairs) // len(masks))
+    else:
+        masks_of = [masks] * len(pairs)
+    expected = sum(
+        expected_distance(own, theirs, each)
+        for (own, theirs), each in zip(pairs, masks_of, strict=True)
+    )
     assert expected > 0
     assert losses["distill"].item() == pytest.approx(expected, rel=1e-4)
     on, cells = sum(mask.sum().item() for mask in masks), sum(mask.numel() for mask in masks)
@@ -268,7 +280,8 @@ def form(detector: Detector) -> tuple[Any, ...]:
     shape = (detector.head.strides[0], len(detector.head.class_tower.convs), detector.head.upsample)
     if not isinstance(detector, ZoomInNet):
         return shape
-    return (*shape, detector.place, detector.aligned, detector.lambda_mode)
+    by_map = ("by_map",) if detector.by_map else ()
+    return (*shape, detector.place, detector.aligned, detector.lambda_mode, *by_map)
 
 
 @pytest.mark.parametrize(
@@ -280,6 +293,7 @@ def form(detector: Detector) -> tuple[Any, ...]:
         ({"align": "none"}, (8, 4, False, "neck", False, "literal")),
         ({"align": "none", "distill_on": "towers"}, (8, 4, False, "towers", False, "literal")),
         ({"lambda_mode": "fixed"}, (4, 4, False, "neck", True, "fixed")),
+        ({"distill_loss": "by_map"}, (4, 4, False, "neck", True, "literal", "by_map")),
         ({"distill": False}, (4, 4, False)),
         ({"distill": False, "thin": True}, (4, 2, False)),
         ({"distill": False, "align": "la"}, (4, 4, True)),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sobench.data.dataset import FloatArray
-from sobench.models.methods.mrae.clusters import cluster_anchors, kmeans
+from sobench.models.parts.clusters import cluster_anchors, kmeans
 
 
 def boxes(*rows: tuple[int, float, float]) -> FloatArray:

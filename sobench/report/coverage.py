@@ -1,0 +1,63 @@
+"""The objects that each row's anchors can meet, on a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from sobench.data.dataset import Dataset
+from sobench.data.resize import box_wh, input_boxes
+from sobench.data.statistics import SIZE_BINS, by_side
+from sobench.errors import reason_of
+from sobench.report.terminal import print_table
+from sobench.suite.foreign import foreign_code
+from sobench.suite.reader import with_deviations
+from sobench.suite.sections import MethodEntry, Suite
+
+_NOTE = (
+    "Share of the training objects with an anchor of IoU .5 or more; sides in pixels of the input. "
+    "Where a\nrow's smallest anchor is not the suite's, the last column has all of its anchors "
+    "scaled so that it is:\nwhat is then left beyond fpn comes from finer strides, the rest from "
+    "sizes."
+)
+
+
+def print_coverage(suite: Suite, training: Dataset, console: Console) -> None:
+    """Print, for every row of the suite, the share of training objects that its anchors meet.
+
+    Args:
+        training: the training split.
+    """
+    table_rows = [[entry.label, *_shares(suite, entry, training)] for entry in suite.methods]
+    headings = ["method", "smallest anchor px", "all", *SIZE_BINS, "all, at the suite's sizes"]
+    print_table(console, headings, table_rows, title="objects that anchors meet")
+    console.print(_NOTE, soft_wrap=True)
+    console.print()
+
+
+def _shares(suite: Suite, entry: MethodEntry, training: Dataset) -> list[str]:
+    from sobench.models.build import build_without_storage  # torch takes seconds to import
+    from sobench.models.coverage import IOU, coverage
+    from sobench.models.parts.anchors import fitted_anchors
+
+    row_suite = with_deviations(suite, entry, Path(suite.name))
+    boxes, wh = input_boxes(training, row_suite.input), box_wh(training, row_suite.input)
+    smallest = fitted_anchors(row_suite.anchors, wh).smallest
+    try:
+        with foreign_code():
+            found = coverage(build_without_storage(row_suite, entry, wh), boxes, smallest)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a method of another package does
+        return ["-", reason_of(error), *("" for _ in SIZE_BINS), ""]
+    if found is None:
+        return ["-", "unknown", *("" for _ in SIZE_BINS), ""]
+    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    covered = found.own >= IOU
+    counts = by_side(sides, covered).values()
+    by_size = [f"{count / total:.2f}" if total else "-" for count, total in counts]
+    same = np.array_equal(found.own, found.resized)
+    resized = "" if same else f"{np.mean(found.resized >= IOU):.2f}"
+    return [f"{found.smallest:.1f}", f"{np.mean(covered):.2f}", *by_size, resized]
