@@ -153,7 +153,7 @@ class SingleMapFasterRcnn(nn.Module):
         head, proposals = self.original, self.original.proposals(output)
         boxes, real = proposals.boxes, proposals.real
         predicted = head.classifier.forward_rois(output["single"], (self.stride,), boxes, real)
-        return head.postprocess(*head.decode_boxes(boxes, real, *predicted))
+        return head.postprocess(output, *head.decode_boxes(boxes, real, *predicted))
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """Both stages; a region costs the same from every map."""
