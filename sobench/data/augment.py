@@ -22,47 +22,65 @@ _IN_PIXELS = ("size", "padding", "top", "left", "height", "width")
 
 
 class Augmentation:
-    """Flip, padding, scale jitter, crop back to the size of the input, photometric distortion.
+    """Flip, padding, scale jitter, crop back to the size before it, photometric distortion.
 
     A sample holds ``image`` ``[3, h, w]`` without its padding, ``boxes`` and ``ignore`` as bounding
-    boxes, and ``labels``. It may hold ``image_2x`` ``[3, 2h, 2w]``, the image at twice the size,
-    which gets the same draws with all pixel counts doubled: pixel ``2y, 2x`` of ``image_2x`` still
-    shows the same point as pixel ``y, x`` of ``image``. Its presence changes nothing else.
+    boxes, ``labels``, and ``visible``, the box of the image itself, whose surroundings are padding.
+    It may hold ``image_2x`` ``[3, 2h, 2w]``, the image at twice the size, which gets the same draws
+    with all pixel counts doubled: pixel ``2y, 2x`` of ``image_2x`` still shows the same point as
+    pixel ``y, x`` of ``image``. Its presence changes nothing else.
+
+    Args:
+        canvas: height and width in pixels that every image is padded to, also where jitter has made
+            it smaller; with ``None`` nothing is padded, and such an image stays smaller.
     """
 
-    def __init__(self, settings: Augment, size: Size) -> None:
-        """``size`` is the height and width of the network input in pixels."""
-        self.size = size
+    def __init__(self, settings: Augment, canvas: Size | None) -> None:
+        self.canvas = canvas
         self.flip = v2.RandomHorizontalFlip(settings.hflip)
-        self.scaling: list[v2.Transform] = []
-        self.cropping: list[v2.Transform] = []
-        if settings.scale_jitter is not None:
-            jitter = v2.ScaleJitter(size, scale_range=settings.scale_jitter, antialias=True)
-            self.scaling.append(jitter)
-            self.cropping.append(v2.RandomCrop(size, pad_if_needed=True, fill=FILL))
-        if settings.photometric:
-            self.cropping.append(v2.RandomPhotometricDistort(p=settings.photometric))
+        self.scale_jitter = settings.scale_jitter
+        self.distortion = v2.RandomPhotometricDistort(p=settings.photometric)
 
     def __call__(self, sample: dict[str, Any], seed: int) -> dict[str, Tensor]:
-        """The augmented sample as plain tensors, images at the size of the input.
+        """The augmented sample as plain tensors.
 
         A pure function of its arguments: the draws come from ``seed`` alone.
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
+            sample = self.flip(sample)
             # Padding is added after the flip, to lie right and below as it does in testing.
-            sample = _pad(self.flip(sample), self.size)
-            for transform in self.scaling:
-                sample = _transform(sample, transform)
+            if self.canvas is not None:
+                sample = _pad(sample, self.canvas)
+            size = _size(sample)
+            if self.scale_jitter is not None:
+                # torchvision sets the target's width against the image's height and the other way
+                # round, so a fixed canvas that is not square scales by less than is drawn.
+                target = size[::-1] if self.canvas is None else size
+                jitter = v2.ScaleJitter(target, scale_range=self.scale_jitter, antialias=True)
+                sample = _transform(sample, jitter)
             # Measured after scaling, so that only the crop can lower the visible share.
             areas_before_crop = _areas(sample["boxes"])
-            for transform in self.cropping:
-                sample = _transform(sample, transform)
+            if self.scale_jitter is not None:
+                sample = _transform(sample, self._crop(size, _size(sample)))
+            if self.distortion.p:
+                sample = _transform(sample, self.distortion)
         return _drop_hidden(sample, areas_before_crop)
+
+    def _crop(self, before: Size, scaled: Size) -> v2.Transform:
+        """Crop an image back to the size that it had before it was scaled."""
+        if self.canvas is not None:
+            return v2.RandomCrop(before, pad_if_needed=True, fill=FILL)
+        return v2.RandomCrop((min(before[0], scaled[0]), min(before[1], scaled[1])))
+
+
+def _size(sample: dict[str, Any]) -> Size:
+    height, width = sample["image"].shape[-2:]
+    return height, width
 
 
 def _pad(sample: dict[str, Any], size: Size) -> dict[str, Any]:
-    height, width = sample["image"].shape[-2:]
+    height, width = _size(sample)
     padding = [0, 0, size[1] - width, size[0] - height]
     return _apply(sample, _pad_one, {"padding": padding}) if any(padding) else sample
 
@@ -80,7 +98,8 @@ def _apply(
     sample: dict[str, Any], change: Callable[[Any, dict[str, Any]], Any], parameters: dict[str, Any]
 ) -> dict[str, Any]:
     """The sample with one change made to its images and boxes, in pixels of each image."""
-    changed = {key: change(sample[key], parameters) for key in ("image", "boxes", "ignore")}
+    keys = ("image", "boxes", "ignore", "visible")
+    changed = {key: change(sample[key], parameters) for key in keys}
     if "image_2x" in sample:
         parameters_2x = {
             k: np.multiply(v, 2).tolist() for k, v in parameters.items() if k in _IN_PIXELS
@@ -106,4 +125,5 @@ def _drop_hidden(sample: dict[str, Any], areas_before_crop: Tensor) -> dict[str,
         "boxes": boxes[visible],
         "labels": sample["labels"][visible],
         "ignore": torch.cat((ignore[_areas(ignore) > 0], boxes[mostly_hidden])),
+        "visible": sample["visible"].as_subclass(Tensor),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,15 @@ from torchvision.transforms import v2
 
 from sobench.data.augment import Augmentation
 from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray, Images, Size
-from sobench.data.resize import ResizeGeometry, at_double_size, input_shape, resize_geometry
+from sobench.data.grouping import inference_groups, training_groups
+from sobench.data.resize import (
+    FILL,
+    ResizeGeometry,
+    at_double_size,
+    batch_canvas,
+    has_one_canvas,
+    resize_geometry,
+)
 from sobench.data.targets import Batch, Targets
 from sobench.errors import DataError
 from sobench.suite.sections import Augment, Input
@@ -35,9 +44,9 @@ def training_batches(
 ) -> Iterator[Batch]:
     """The batches of one epoch from step ``start`` on; a pure function of its arguments.
 
-    The images that do not fill a last batch are left out of the epoch; the next one shuffles anew.
-    Each image draws its augmentation from its own seed, so neither workers nor a resumption change
-    anything.
+    ``training_groups`` says which images share a batch; those that do not fill one are left out of
+    the epoch, and the next one shuffles anew. Each image draws its augmentation from its own seed,
+    so neither workers nor a resumption change anything.
 
     Args:
         dataset: the training split.
@@ -57,15 +66,13 @@ def training_batches(
         DataError: an image is damaged in the cache.
     """
     # Planned ahead for the whole epoch, so that a resumed one can begin at any step.
-    order = np.random.default_rng((seed, epoch)).permutation(len(images))
-    length = min(batch_size, len(images))
-    steps = [order[i : i + length] for i in range(0, len(order) - length + 1, length)]
-    keys = [[(int(i), _image_seed(seed, epoch, int(i))) for i in step] for step in steps[start:]]
+    steps = training_groups(dataset.images[: len(images)], settings, batch_size, seed, epoch)
+    keys = [[(i, _image_seed(seed, epoch, i)) for i in step] for step in steps[start:]]
 
     for batch in DataLoader(
         _TrainingSamples(dataset, images, settings, augment, images_2x),
         batch_sampler=keys,
-        collate_fn=_collate,
+        collate_fn=partial(_collate, settings),
         num_workers=workers,
         pin_memory=workers > 0 and torch.cuda.is_available(),
         generator=torch.Generator(),  # else each epoch's loader would draw from the global one
@@ -80,10 +87,18 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
     return max(1, num_images // batch_size)
 
 
-def inference_batches(images: Images, batch_size: int) -> Iterator[Tensor]:
-    """``[B, 3, H, W]`` uint8 in the order of the dataset; the last batch may be smaller."""
-    for start in range(0, len(images), batch_size):
-        yield torch.from_numpy(np.array(images[start : start + batch_size])).permute(0, 3, 1, 2)
+def inference_batches(
+    dataset: Dataset, images: Images, settings: Input, batch_size: int
+) -> Iterator[tuple[list[int], Tensor]]:
+    """The indices of images, each once, and these images: ``[B, 3, H, W]`` uint8.
+
+    Where every batch has the same canvas the images come in the order of the dataset; otherwise
+    they are grouped by canvas, see ``inference_groups``.
+    """
+    groups = inference_groups(dataset.images[: len(images)], settings, batch_size)
+    for chosen, (height, width) in groups:
+        pixels = np.stack([images[index][:height, :width] for index in chosen])
+        yield chosen, torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 class _TrainingSamples(TorchDataset[Any]):
@@ -100,7 +115,8 @@ class _TrainingSamples(TorchDataset[Any]):
         self.dataset = dataset
         self.images = images
         self.settings = settings
-        self.augmentation = Augmentation(augment, input_shape(settings))
+        canvas = settings.size if has_one_canvas(settings) else None
+        self.augmentation = Augmentation(augment, canvas)
         self.images_2x = images_2x
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor] | DataError:
@@ -123,11 +139,15 @@ class _TrainingSamples(TorchDataset[Any]):
 def _sample(annotated: AnnotatedImage, pixels: ImageArray, settings: Input) -> dict[str, Any]:
     """The image without its padding, with boxes in its pixels."""
     geometry = resize_geometry(settings, annotated.size)
+    height, width = geometry.size
     return {
         "image": _without_padding(pixels, geometry.size),
         "boxes": _boxes(annotated.boxes, geometry),
         "ignore": _boxes(annotated.ignore, geometry),
         "labels": torch.from_numpy(annotated.labels.copy()),
+        "visible": tv_tensors.BoundingBoxes(
+            torch.tensor([[0.0, 0.0, width, height]]), format="XYXY", canvas_size=geometry.size
+        ),
     }
 
 
@@ -156,29 +176,46 @@ def _boxes(boxes: FloatArray, geometry: ResizeGeometry) -> tv_tensors.BoundingBo
     )
 
 
-def _collate(outcomes: list[dict[str, Tensor] | DataError]) -> Batch | DataError:
+def _collate(settings: Input, outcomes: list[dict[str, Tensor] | DataError]) -> Batch | DataError:
     samples: list[dict[str, Tensor]] = []
     for outcome in outcomes:
         if isinstance(outcome, DataError):
             return outcome
         samples.append(outcome)
+    images = [s["image"] for s in samples]
+    height, width = batch_canvas(settings, [(x.shape[1], x.shape[2]) for x in images])
     targets = Targets(
         _pad_and_stack([s["boxes"] for s in samples]),
         _pad_and_stack([s["labels"] for s in samples], value=-1),
         _pad_and_stack([s["ignore"] for s in samples], min_length=0),
+        _borders(torch.cat([s["visible"] for s in samples]), (height, width)),
     )
     images_2x = [s["image_2x"] for s in samples if "image_2x" in s]
     return Batch(
-        _channels_last([s["image"] for s in samples]),
+        _padded_images(images, (height, width)),
         targets,
-        _channels_last(images_2x) if images_2x else None,
+        _padded_images(images_2x, (2 * height, 2 * width)) if images_2x else None,
     )
 
 
-def _channels_last(images: list[Tensor]) -> Tensor:
-    """``[B, 3, H, W]``, channels-last in memory."""
-    # Most of the images have this order in memory already, so stacking in it copies rows whole.
-    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
+def _padded_images(images: list[Tensor], canvas: Size) -> Tensor:
+    """``[B, 3, H, W]``, padded right and below to the canvas, channels-last in memory."""
+    batch = torch.empty(len(images), *canvas, 3, dtype=torch.uint8)
+    if any(image.shape[1:] != canvas for image in images):
+        batch[:] = torch.tensor(FILL, dtype=torch.uint8)
+    # Most of the images have this order in memory already, so that rows are copied whole.
+    for pixels, image in zip(batch, images, strict=True):
+        pixels[: image.shape[1], : image.shape[2]] = image.permute(1, 2, 0)
+    return batch.permute(0, 3, 1, 2)
+
+
+def _borders(visible: Tensor, canvas: Size) -> Tensor:
+    """``Targets.borders`` of images of which ``[B, 4]`` boxes show something, on one canvas."""
+    low, high = visible[:, :2], visible[:, 2:]
+    end = high.new_tensor((canvas[1], canvas[0]))
+    # Scaled edges are not exact; what is left of a pixel is no padding.
+    low = torch.where(low < 0.5, -torch.inf, low)
+    return torch.cat((low, torch.where(high > end - 0.5, torch.inf, high)), dim=1)
 
 
 def _pad_and_stack(tensors: list[Tensor], value: int = 0, min_length: int = 1) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ from sobench.suite.sections import Input
 
 FILL = (124, 116, 104)
 """Colour of padding: ImageNet's mean, which normalisation turns into zero."""
+
+_MULTIPLE = 32
+"""Sides of canvases that vary are multiples of this: the stride of a backbone's last map."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,50 @@ class ResizeGeometry:
         return original
 
 
+def has_one_canvas(settings: Input) -> bool:
+    """Whether every batch has ``input_shape``; otherwise this is the largest that one can have."""
+    return settings.resize != "shorter_side"
+
+
 def input_shape(settings: Input) -> Size:
-    """Height and width of the network input, the same for every image of a suite."""
-    if settings.resize == "shorter_side":
-        side = -(-settings.size[1] // 32) * 32
-        return side, side
-    return settings.size
+    """Height and width of the network input, or of the largest one; any image fits in it."""
+    if has_one_canvas(settings):
+        return settings.size
+    side = _rounded_up(settings.size[1])
+    return side, side
+
+
+def batch_canvas(settings: Input, sizes: Iterable[Size]) -> Size:
+    """Height and width that images of these sizes, as resized, are padded to in one batch."""
+    if has_one_canvas(settings):
+        return settings.size
+    heights, widths = zip(*sizes, strict=True)
+    return _rounded_up(max(heights)), _rounded_up(max(widths))
+
+
+def typical_shape(settings: Input) -> Size:
+    """Height and width of the input at which costs are counted.
+
+    With ``shorter_side`` it is that of a wide image with exactly these sides: 800 x 1344 for
+    ``[800, 1333]``.
+    """
+    if has_one_canvas(settings):
+        return settings.size
+    shorter, longer = settings.size
+    return _rounded_up(shorter), _rounded_up(longer)
+
+
+def _rounded_up(side: int) -> int:
+    return -(-side // _MULTIPLE) * _MULTIPLE
 
 
 def at_double_size(settings: Input) -> Input:
     """The same kind of resizing, to twice the height and width.
 
     Up to the rounding of one pixel, an image becomes twice as large as without doubling. With
-    ``shorter_side`` the padded input itself may be smaller than twice the plain one, because its
-    side is rounded up once in either case: 130 gives 160 and 260 gives 288. Batches pad both to
-    twice the plain input.
+    ``shorter_side`` the largest input itself may be smaller than twice the plain one, because its
+    side is rounded up once in either case: 130 gives 160 and 260 gives 288. Batches pad the doubled
+    images to exactly twice the canvas of the plain ones.
     """
     height, width = settings.size
     return settings.model_copy(update={"size": (2 * height, 2 * width)})
@@ -98,7 +131,10 @@ def box_wh(dataset: Dataset, settings: Input) -> FloatArray | None:
 
 
 def resize(image: ImageArray, settings: Input) -> ImageArray:
-    """``[h, w, 3]`` -> the input ``[H, W, 3]``: antialiased bilinear, padded right and below."""
+    """``[h, w, 3]`` -> ``input_shape`` ``[H, W, 3]``: antialiased bilinear, padded right and below.
+
+    Where canvases vary, batches cut the padding off and add what they need.
+    """
     height, width = resize_geometry(settings, image.shape[:2]).size
     scaled = image
     if image.shape[:2] != (height, width):

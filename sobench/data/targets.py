@@ -17,11 +17,14 @@ class Targets:
         boxes: ``[B, G, 4]`` float ``x1, y1, x2, y2``; ``G`` is at least 1.
         labels: ``[B, G]`` int64 in ``0..K-1``, ``-1`` for padding.
         ignore: ``[B, I, 4]`` float regions that are neither object nor background; padding is 0.
+        borders: ``[B, 4]`` float ``x1, y1, x2, y2``, beyond which an image is only padding;
+            infinite on a side without any. Padding is no example of background.
     """
 
     boxes: Tensor
     labels: Tensor
     ignore: Tensor
+    borders: Tensor
 
     def to(self, device: torch.device) -> Targets:
         """The same targets on another device."""
@@ -32,7 +35,9 @@ class Targets:
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
-        return Targets(change(self.boxes), change(self.labels), change(self.ignore))
+        return Targets(
+            change(self.boxes), change(self.labels), change(self.ignore), change(self.borders)
+        )
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Batch:
     """Images and their targets.
 
     Attributes:
-        images: ``[B, 3, H, W]`` uint8 RGB, channels-last in memory.
+        images: ``[B, 3, H, W]`` uint8 RGB, channels-last in memory; the height and width may vary
+            from batch to batch.
         targets: in pixels of the network input.
         images_2x: ``[B, 3, 2H, 2W]`` uint8 RGB, the same images at twice the size; ``None`` unless
             a teacher needs them.

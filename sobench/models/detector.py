@@ -35,7 +35,7 @@ class DetectorConfig:
 
     Attributes:
         num_classes: without a background.
-        size: (height, width) of the network input.
+        size: (height, width) of the network input, or of the largest one if it varies.
         neck: channels and normalisation of the pyramid and of the head's towers.
         head: key of ``suite.heads.HEADS``.
         anchors: sizes and ratios of the anchors, in numbers even if the suite has them fitted.
@@ -53,6 +53,18 @@ class DetectorConfig:
     detect: Detect
     regions: Regions = field(default_factory=Regions)
     box_wh: FloatArray | None = field(default=None, compare=False)
+
+    def canvas(self, finest: Tensor, stride: int) -> tuple[int, int]:
+        """(height, width) of the input that a ``[B, C, h, w]`` map of this stride is made from.
+
+        It follows from the map, since an input that varies is a multiple of 32; one that does not
+        vary is ``size``, of which the map may have been rounded up.
+
+        Args:
+            stride: a divisor of 32.
+        """
+        height, width = (int(side) * stride for side in finest.shape[-2:])
+        return min(self.size[0], height), min(self.size[1], width)
 
 
 class BoxHead(Protocol):

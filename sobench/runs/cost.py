@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from sobench.data.dataset import Images
-from sobench.data.resize import input_shape
+from sobench.data.resize import typical_shape
 from sobench.device import autocast
 from sobench.metrics.cost import (
     count_gflops,
@@ -35,13 +35,15 @@ def measure_cost(
     """What the trained detector of a run costs, and what its training has cost.
 
     Args:
-        images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed.
+        images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed, at
+            ``typical_shape``: what does not fit is cut off, so that all take the same time.
         trained_on: number of training images, since a batch holds no more than there are.
     """
     device, suite = detector.mean.device, run.suite
     parameters, trainable = count_parameters(detector)
     peak = peak_memory_mb(device)  # before measuring allocates anything
-    sample = torch.from_numpy(images[:16].copy()).permute(0, 3, 1, 2)
+    height, width = typical_shape(suite.input)
+    sample = torch.from_numpy(images[:16][:, :height, :width].copy()).permute(0, 3, 1, 2)
     batch_size = min(suite.schedule.batch_size, trained_on)
     required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
     # Every method has one training: that of its baseline, if it goes on from one.
@@ -49,7 +51,7 @@ def measure_cost(
     return Cost(
         parameters=parameters,
         trainable=trainable,
-        gflops=count_gflops(detector, input_shape(suite.input)),
+        gflops=count_gflops(detector, (height, width)),
         latency_ms=measure_latency(detector, sample, autocast(suite.precision, device)),
         train_images_s=state.step * batch_size / state.seconds if state.seconds else None,
         train_s=state.seconds,

@@ -38,22 +38,20 @@ def detect(
     """
     detector.eval()
     device = detector.mean.device
-    detection_rows: list[DetectionRow] = []
-    done = 0
-    for batch in inference_batches(images, batch_size):
+    rows_by_image: dict[int, list[DetectionRow]] = {}
+    for chosen, batch in inference_batches(dataset, images, settings, batch_size):
         with autocast(precision, device):
             detections: Detections = detector(batch.to(device))
-        for index in range(len(batch)):
-            original = dataset.images[done]
+        for index, image in enumerate(chosen):
+            original = dataset.images[image]
             boxes = detections.boxes[index].double().cpu().numpy()
             boxes = resize_geometry(settings, original.size).to_original(boxes)
-            detection_rows += result_rows(
+            rows_by_image[image] = result_rows(
                 original, dataset, boxes, detections.scores[index], detections.labels[index]
             )
-            done += 1
         if on_images is not None:
-            on_images(done, len(images))
-    return detection_rows
+            on_images(len(rows_by_image), len(images))
+    return [row for image in range(len(images)) for row in rows_by_image[image]]
 
 
 def result_rows(

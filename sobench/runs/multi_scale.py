@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, Images
+from sobench.data.batches import inference_batches
+from sobench.data.dataset import Dataset, ImageArray, Images
 from sobench.data.resize import ResizeGeometry, resize_geometry
 from sobench.device import autocast
 from sobench.metrics.detections import DetectionRow
@@ -64,16 +64,16 @@ def detect_together(
     count = len(dataset.images)
     for start in range(0, count, batch_size):
         # All looks at the same images, so that their candidates are held for one batch alone.
-        originals = dataset.images[start : start + batch_size]
+        part = replace(dataset, images=dataset.images[start : start + batch_size])
         found = [
             _candidates(
-                look, look.images[start : start + batch_size], originals, precision,
+                look, look.images[start : start + batch_size], part, precision,
                 settings.score_threshold,
             )
             for look in looks
         ]  # fmt: skip
-        for original, of_image in zip(originals, zip(*found, strict=True), strict=True):
-            boxes, scores, labels = (torch.cat(part) for part in zip(*of_image, strict=True))
+        for original, of_image in zip(part.images, zip(*found, strict=True), strict=True):
+            boxes, scores, labels = (torch.cat(x) for x in zip(*of_image, strict=True))
             boxes, scores, labels = suppress(boxes, scores, labels, settings)
             detection_rows += result_rows(original, dataset, boxes.numpy(), scores, labels)
         if on_images is not None:
@@ -100,25 +100,24 @@ def mirrored_boxes(boxes: Tensor, geometry: ResizeGeometry) -> Tensor:
 def _candidates(
     look: Look,
     pixels: ImageArray,
-    originals: Sequence[AnnotatedImage],
+    dataset: Dataset,
     precision: str,
     lowest: float,
 ) -> list[Found]:
     """Of each of ``[B, H, W, 3]`` images the candidates above a score, on the CPU."""
-    batch = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
-    geometries = [resize_geometry(look.settings, image.size) for image in originals]
-    if look.flip:
-        batch = mirrored(batch, geometries)
     device = look.detector.mean.device
-    with autocast(precision, device):
-        levels = look.detector.candidates(batch.to(device))
-    boxes, scores, labels = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
-    found = []
-    for index, geometry in enumerate(geometries):
-        passed = scores[index] > lowest
-        of_image = boxes[index][passed].double().cpu()
-        if look.flip:
-            of_image = mirrored_boxes(of_image, geometry)
-        in_original = torch.from_numpy(geometry.to_original(of_image.numpy()))
-        found.append((in_original, scores[index][passed].cpu(), labels[index][passed].cpu()))
-    return found
+    found: dict[int, Found] = {}
+    for chosen, batch in inference_batches(dataset, pixels, look.settings, len(pixels)):
+        geometries = [resize_geometry(look.settings, dataset.images[i].size) for i in chosen]
+        seen = mirrored(batch, geometries) if look.flip else batch
+        with autocast(precision, device):
+            levels = look.detector.candidates(seen.to(device))
+        boxes, scores, labels = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
+        for place, (index, geometry) in enumerate(zip(chosen, geometries, strict=True)):
+            passed = scores[place] > lowest
+            of_image = boxes[place][passed].double().cpu()
+            if look.flip:
+                of_image = mirrored_boxes(of_image, geometry)
+            in_original = torch.from_numpy(geometry.to_original(of_image.numpy()))
+            found[index] = in_original, scores[place][passed].cpu(), labels[place][passed].cpu()
+    return [found[index] for index in range(len(pixels))]

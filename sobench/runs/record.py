@@ -32,8 +32,9 @@ class Cost(BaseModel):
 
     Attributes:
         parameters, trainable: numbers of weights.
-        gflops: multiply-adds of convolutions and matrix products at the suite's input, in 1e9.
-        latency_ms: median of single images, with suppression, in milliseconds; CPU or GPU as run.
+        gflops: multiply-adds of convolutions and matrix products, in 1e9, at ``typical_shape``.
+        latency_ms: median of single images of that size, with suppression, in milliseconds; CPU or
+            GPU as run.
         train_images_s: images a second while training, data loading included.
         train_s: seconds of training, all sessions of a resumed run added.
         required_s: of training the runs that this one required, and those that they required; not

@@ -37,11 +37,13 @@ class Input(Section):
 
     size: tuple[Side, Side]
     """Height and width in pixels. With ``resize: shorter_side`` the length of the shorter side and
-    the limit of the longer one; the input is then a square of that limit, rounded up to a multiple
-    of 32, so that upright and wide images fit in one batch."""
+    the limit of the longer one."""
     resize: Literal["stretch", "letterbox", "shorter_side"] = "stretch"
     """``stretch`` changes the aspect ratio to fill the input; the others keep it and pad right and
-    below."""
+    below: ``letterbox`` to the input's size, ``shorter_side`` to the largest height and width in
+    the batch, rounded up to multiples of 32. There a training batch holds tall images or others
+    (what is left of both may share the last one), and an image is tested on a canvas of its own.
+    Anchors and proposals wholly in the padding are not trained on as background."""
 
     @model_validator(mode="after")
     def _order(self) -> Self:
@@ -60,7 +62,8 @@ class Augment(Section):
     """Probability of a horizontal flip."""
     scale_jitter: tuple[float, float] | None = None
     """Lowest and highest factor by which an image is scaled before a crop of the input's size, with
-    padding where it is smaller. The default does not scale."""
+    padding where it is smaller. With ``resize: shorter_side`` the crop has at most the image's own
+    size, and nothing is padded before the batch is. The default does not scale."""
     photometric: float = Field(0.0, ge=0, le=1)
     """Probability of each change of brightness, contrast, saturation, hue and channel order. The
     default changes no colour."""

@@ -38,6 +38,7 @@ from sobench.suite.plan import Run
 from sobench.suite.reader import parse
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
+from tests.models.small_config import no_padding
 
 CLASSES = 10
 
@@ -65,7 +66,8 @@ def make_batch(size: int, batch: int, boxes: int, device: torch.device) -> Batch
     corner = torch.rand(batch, boxes, 2, generator=generator) * (size - 40)
     side = 8 + torch.rand(batch, boxes, 2, generator=generator) * 32
     labels = torch.randint(0, CLASSES, (batch, boxes), generator=generator)
-    targets = Targets(torch.cat((corner, corner + side), dim=2), labels, torch.zeros(batch, 0, 4))
+    corners, ignore = torch.cat((corner, corner + side), dim=2), torch.zeros(batch, 0, 4)
+    targets = Targets(corners, labels, ignore, no_padding(batch))
     images = images.to(device).contiguous(memory_format=torch.channels_last)
     return Batch(images, targets.to(device))
 

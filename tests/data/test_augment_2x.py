@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sobench.data.batches import training_batches
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
-from sobench.data.resize import FILL, at_double_size, input_shape, resize
+from sobench.data.resize import FILL, at_double_size, has_one_canvas, input_shape, resize
 from sobench.suite.sections import Augment, Input
 
 STRETCH = Input(size=(64, 96), resize="stretch")
@@ -67,9 +67,11 @@ def halved(image_2x: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [(320, 480), (251, 166), (170, 333)])
 def test_image_2x_shows_the_same(settings: Input, augment: Augment, size: tuple[int, int]) -> None:
     """A neighbouring pixel differs by some ten levels, so even half a pixel's shift shows."""
-    height, width = input_shape(settings)
     errors = []
     for image, image_2x, _ in pairs(settings, augment, waves(*size), (0, 0, 9, 9), count=10):
+        height, width = image.shape[1:]
+        if has_one_canvas(settings):
+            assert (height, width) == input_shape(settings)
         assert image_2x.shape == (3, 2 * height, 2 * width)
         errors.append(float((halved(image_2x) - image.float()).abs().mean()))
     assert max(errors) < 1.5
@@ -118,6 +120,9 @@ def test_corners_are_doubled(settings: Input, hflip: int, factor: float | None) 
     x1, x2 = (10, 26) if not hflip else (38, 54)
     if factor is None:
         assert boxes_seen == {(x1, 12, x2, 18)}
+    elif factor < 1 and not has_one_canvas(settings):  # it becomes a smaller image
+        x1, x2 = (5, 13) if not hflip else (19, 27)
+        assert boxes_seen == {(x1, 6, x2, 9)}
     else:
         assert len(boxes_seen) > 5  # as many places as the crop had
 

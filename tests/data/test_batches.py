@@ -10,7 +10,7 @@ from sobench.data.batches import inference_batches, steps_per_epoch
 from sobench.data.resize import FILL, resize
 from sobench.data.targets import Batch
 from sobench.suite.sections import Augment, Input
-from tests.data.training_images import RICH, SIDE, batches, dataset, grey, nine, same
+from tests.data.training_images import INPUT, RICH, SIDE, batches, dataset, grey, nine, same
 
 # --------------------------------------------------------------------------------- the contract
 
@@ -74,7 +74,9 @@ def test_a_flip_leaves_the_padding_right_and_below() -> None:
 
 
 def test_images_in_inference_come_in_order() -> None:
-    tensors = list(inference_batches(grey(5), 2))
+    found = list(inference_batches(dataset([[]] * 5), grey(5), INPUT, 2))
+    assert [chosen for chosen, _ in found] == [[0, 1], [2, 3], [4]]
+    tensors = [images for _, images in found]
     assert [len(images) for images in tensors] == [2, 2, 1]
     assert [int(image[0, 0, -1]) for images in tensors for image in images] == [0, 20, 40, 60, 80]
     assert tensors[0].shape == (2, 3, SIDE, SIDE)

@@ -36,8 +36,12 @@ def test_the_cache_gives_what_an_array_gives(workers: int) -> None:
     array = training_batches(DATA, right(), INPUT, Augment(), 2, 0, 0)
     assert all(map(same, epoch(workers), array))
     images = cached_images(DATA, "train", "f", INPUT)
-    pairs = zip(inference_batches(images, 2), inference_batches(right(), 2), strict=True)
-    assert all(np.array_equal(one.numpy(), other.numpy()) for one, other in pairs)
+    pairs = zip(
+        inference_batches(DATA, images, INPUT, 2),
+        inference_batches(DATA, right(), INPUT, 2),
+        strict=True,
+    )
+    assert all(np.array_equal(one.numpy(), other.numpy()) for (_, one), (_, other) in pairs)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sobench.data.dataset import FloatArray, ImageArray
-from sobench.data.resize import FILL, at_double_size, input_shape, resize, resize_geometry
+from sobench.data.resize import (
+    FILL,
+    at_double_size,
+    batch_canvas,
+    input_shape,
+    resize,
+    resize_geometry,
+    typical_shape,
+)
 from sobench.suite.sections import Input
 
 STRETCH = Input(size=(64, 96), resize="stretch")
@@ -23,6 +31,19 @@ def test_input_shape() -> None:
     # A square of the longer side, up to the next multiple of 32, for upright and wide images.
     assert input_shape(SHORTER) == (128, 128)
     assert input_shape(Input(size=(600, 1024), resize="shorter_side")) == (1024, 1024)
+
+
+def test_a_canvas_of_a_batch_holds_its_largest_sides() -> None:
+    sizes = [(100, 33), (64, 97)]
+    assert batch_canvas(STRETCH, sizes) == batch_canvas(LETTERBOX, sizes) == (64, 96)
+    assert batch_canvas(SHORTER, sizes) == (128, 128)
+    assert batch_canvas(SHORTER, sizes[:1]) == (128, 64)
+    assert batch_canvas(SHORTER, [(32, 64)]) == (32, 64)
+
+
+def test_costs_are_counted_at_the_shape_of_a_wide_image() -> None:
+    assert typical_shape(STRETCH) == typical_shape(LETTERBOX) == (64, 96)
+    assert typical_shape(Input(size=(800, 1333), resize="shorter_side")) == (800, 1344)
 
 
 def test_settings_at_double_size() -> None:

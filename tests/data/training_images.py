@@ -76,8 +76,8 @@ def batches(
 
 def same(a: Batch, b: Batch) -> bool:
     """Whether images and targets are equal; ``images_2x`` is not compared."""
-    pairs = [(a.images, b.images)]
-    pairs += [(getattr(a.targets, k), getattr(b.targets, k)) for k in ("boxes", "labels", "ignore")]
+    pairs, keys = [(a.images, b.images)], ("boxes", "labels", "ignore", "borders")
+    pairs += [(getattr(a.targets, k), getattr(b.targets, k)) for k in keys]
     return all(torch.equal(x, y) for x, y in pairs)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig
@@ -44,4 +45,10 @@ def targets(
         torch.tensor([[*image, *[(0.0,) * 4] * (longest - len(image))] for image in boxes]),
         torch.tensor([[*image, *[-1] * (longest - len(image))] for image in labels]),
         torch.tensor(ignore) if ignore else torch.zeros(len(boxes), 0, 4),
+        no_padding(len(boxes)),
     )
+
+
+def no_padding(count: int) -> Tensor:
+    """``Targets.borders`` of images that fill the input."""
+    return torch.tensor([[-torch.inf, -torch.inf, torch.inf, torch.inf]] * count)

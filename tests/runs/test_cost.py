@@ -57,7 +57,7 @@ def _cost(run: Run, results: Path, validation: int = 3, training: int = 9) -> Co
     network = nn.Linear(3, 4)
     network.bias.requires_grad_(False)
     network.register_buffer("mean", torch.zeros(1))
-    images = np.zeros((validation, 64, 96, 3), np.uint8)
+    images = np.zeros((validation, 128, 128, 3), np.uint8)
     return measure_cost(run, results, network, images, training, STATE)  # type: ignore[arg-type]
 
 
@@ -68,8 +68,8 @@ def test_the_networks_costs_are_those_at_the_suites_input_and_precision(
     changes: dict[str, Any] = {"size": [64, 100], "resize": "shorter_side"}
     (run,) = plan(tiny_suite(input=changes, precision=precision), "aaaa")
     cost = _cost(run, tmp_path, validation=20)
-    assert measured.size == (128, 128)  # the square that every image is padded to
-    assert measured.images == (16, 3, 64, 96)
+    assert measured.size == (64, 128)  # of a wide image, in multiples of 32
+    assert measured.images == (16, 3, 64, 128)
     assert measured.is_bf16 == (precision == "bf16")
     assert (cost.gflops, cost.latency_ms) == (1.5, 2.5)
     assert (cost.parameters, cost.trainable) == (16, 12)

@@ -35,12 +35,13 @@ class Oracle(nn.Module):
         self.batches: list[int] = []
         self.modes: set[bool] = set()
         self.in_bf16: set[bool] = set()
+        self.shapes: set[tuple[int, ...]] = set()
 
     def forward(self, images: Tensor) -> Detections:
         self.batches.append(len(images))
         self.modes.add(self.training or torch.is_grad_enabled())
         self.in_bf16.add(torch.is_autocast_enabled("cpu"))
-        assert images.shape[1:] == (3, 64, 64)
+        self.shapes |= {(int(image[0, 0, 0]), *image.shape[-2:]) for image in images}
         rows = [FOUND[int(image[0, 0, 0])] for image in images]
         longest = max(map(len, rows))
         boxes = torch.zeros(len(rows), longest, 4)
@@ -84,8 +85,17 @@ def test_ids_scores_and_order(resize: str) -> None:
     assert [row["image_id"] for row in detections] == [100, 100, 98, 97, 96, 96, 96]
     assert [row["category_id"] for row in detections] == [7, 3, 90, 3, 90, 7, 7]
     assert [row["score"] for row in detections] == [0.75, 0.5, 0.25, 0.125, 0.875, 0.625, 0.5]
-    assert oracle.batches == [2, 2, 1]
     assert oracle.modes == {False}  # neither training nor gradients
+    if resize != "shorter_side":
+        assert oracle.batches == [2, 2, 1]
+        assert oracle.shapes == {(i, 64, 64) for i in range(5)}
+
+
+def test_images_of_one_canvas_share_a_batch() -> None:
+    """Scaled to at most 64 pixels, and padded as if they were alone."""
+    _, oracle = detected("shorter_side")
+    assert oracle.batches == [2, 1, 1, 1]
+    assert oracle.shapes == {(0, 32, 64), (3, 32, 64), (4, 32, 64), (1, 64, 32), (2, 64, 64)}
 
 
 def test_boxes_of_stretched_images() -> None:

@@ -37,6 +37,12 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         "[600, 600]; write multi_scale: {} among the row's deviations or take a ResNet",
     ),
     (
+        "ssd", "paper_sizes_on_vgg16", {},
+        {"backbone": VGG16, "input": {"size": [512, 512], "resize": "shorter_side"}},
+        "input.resize: on vgg16 there are models for two sizes alone, and with shorter_side inputs "
+        "vary; write stretch or letterbox, or take a ResNet",
+    ),
+    (
         "nas_fpn", "separate_norms_need_towers", {"separate_bn": True},
         {"neck": {"tower_convs": 0}},
         "separate_bn: true concerns the head's towers, and the suite has neck.tower_convs: 0; ",
@@ -138,9 +144,10 @@ def test_no_rule_is_against_a_method_as_it_is(head: str) -> None:
     ("row", "sections"),
     [
         ({"name": "ssd"}, {"backbone": VGG16, "input": {"size": [300, 300]}}),
+        ({"name": "ssd"}, {"input": {"size": [480, 500], "resize": "shorter_side"}}),
         (
             {"name": "ssd"},
-            {"backbone": VGG16, "input": {"size": [480, 500], "resize": "shorter_side"}},
+            {"backbone": VGG16, "input": {"size": [512, 512], "resize": "letterbox"}},
         ),
         ({"name": "ssd"}, {"input": {"size": [320, 320]}}),
         ({"name": "nas_fpn"}, {"neck": {"tower_convs": 0}}),

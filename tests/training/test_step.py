@@ -10,6 +10,7 @@ from sobench.data.targets import Batch, Targets
 from sobench.suite.sections import Schedule
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
+from tests.models.small_config import no_padding
 
 START = (1.0, 2.0, 2.0)
 GRADIENT = (3.0, 0.0, 4.0)
@@ -37,7 +38,8 @@ def _trained(
     network = Line()
     optimizer = make_optimizer(network, settings)
     empty = torch.zeros(1, 1, 4)
-    batch = Batch(torch.zeros(1, 3, 2, 2), Targets(empty, torch.zeros(1, 1).long(), empty))
+    targets = Targets(empty, torch.zeros(1, 1).long(), empty, no_padding(1))
+    batch = Batch(torch.zeros(1, 3, 2, 2), targets)
     losses = [
         train_step(network, optimizer, batch, lr, clip_norm, "fp32")[0]  # type: ignore[arg-type]
         for lr in rates

@@ -147,6 +147,10 @@ class FasterRCNNHead(nn.Module):
         """``[A, 4]`` anchors of all levels, in the order of the flattened predictions."""
         return grid_anchors(output["objectness"], self.strides, self.anchor_spec)
 
+    def canvas(self, output: HeadOutput) -> tuple[int, int]:
+        """(height, width) of the network input."""
+        return self.config.canvas(output["objectness"][0], self.strides[0])
+
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``objectness`` and ``proposal`` loss of stage one, ``class`` and ``box`` of stage two."""
         regions = add_gt_proposals(self.proposals(output), targets)
@@ -154,7 +158,7 @@ class FasterRCNNHead(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The candidates, clipped to the input, and after NMS."""
-        return nms(self.candidates(output), self.config.size, self.config.detect)
+        return nms(self.candidates(output), self.canvas(output), self.config.detect)
 
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` pairs of region and class of the image, decoded."""
@@ -179,7 +183,7 @@ class FasterRCNNHead(nn.Module):
         )
         # Objectness is the only class, so labels say nothing.
         candidates = [(boxes, objectness) for boxes, objectness, _ in levels]
-        return filter_proposals(candidates, self.config.size, settings)
+        return filter_proposals(candidates, self.canvas(output), settings)
 
     def anchor_loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """``objectness`` and ``proposal`` loss, divided by the sampled anchors of the batch."""

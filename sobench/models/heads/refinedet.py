@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -97,6 +98,10 @@ class RefineDetHead(nn.Module):
             output["arm_logits"], output["arm_offsets"] = self.arm(pyramid[:levels])
         return output
 
+    def canvas(self, output: HeadOutput) -> tuple[int, int]:
+        """(height, width) of the network input."""
+        return self.config.canvas(output["logits"][0], self.strides[0])
+
     @property
     def anchor_levels(self) -> tuple[AnchorLevel, ...]:
         """The anchors of each level, finest first."""
@@ -114,7 +119,7 @@ class RefineDetHead(nn.Module):
         anchors = grid_anchors(output["logits"], self.strides, self.anchor_spec)
         if not self.clip_anchors:
             return anchors
-        height, width = self.config.size
+        height, width = self.canvas(output)
         x, y = anchors[:, 0::2].clamp(0, width), anchors[:, 1::2].clamp(0, height)
         return torch.stack((x, y), dim=-1).flatten(1)
 
@@ -140,7 +145,7 @@ class RefineDetHead(nn.Module):
         filtered = None
         if self.arm is not None:
             # To the ARM every object is of one class.
-            objects = Targets(targets.boxes, targets.labels.clamp(max=0), targets.ignore)
+            objects = replace(targets, labels=targets.labels.clamp(max=0))
             arm = multibox_loss(*_flattened(output, "arm_", 2), anchors, objects)
             losses = {"arm_class": arm[0], "arm_box": arm[1]}
             anchors, filtered = self.refine(output, anchors)
@@ -150,7 +155,7 @@ class RefineDetHead(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The candidates, clipped to the input, and after NMS."""
-        return nms(self.candidates(output), self.config.size, self.config.detect)
+        return nms(self.candidates(output), self.canvas(output), self.config.detect)
 
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` of the whole image, as in section 4, decoded."""

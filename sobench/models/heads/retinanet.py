@@ -99,7 +99,7 @@ class RetinaNetHead(nn.Module):
         """Enlarge the maps if ``upsample`` is on, and cut off cells that lie beyond the input."""
         if not self.upsample:
             return tower
-        height, width = self.config.size
+        height, width = self.config.canvas(tower[0], 2 * self.strides[0])
         return [
             F.interpolate(x, scale_factor=2, mode="nearest")[
                 ..., : ceil(height / stride), : ceil(width / stride)
@@ -142,7 +142,8 @@ class RetinaNetHead(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The candidates, clipped to the input, and after NMS."""
-        return nms(self.candidates(output), self.config.size, self.config.detect)
+        canvas = self.config.canvas(output["logits"][0], self.strides[0])
+        return nms(self.candidates(output), canvas, self.config.detect)
 
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` of each level, decoded."""

@@ -90,7 +90,8 @@ class SSDHead(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The candidates, clipped to the input, and after NMS."""
-        return nms(self.candidates(output), self.config.size, self.config.detect)
+        canvas = self.config.canvas(output["logits"][0], self.strides[0])
+        return nms(self.candidates(output), canvas, self.config.detect)
 
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` of each source map, decoded."""

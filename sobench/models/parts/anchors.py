@@ -109,7 +109,7 @@ def fitted_anchors(settings: Anchors, box_wh: FloatArray | None) -> Anchors:
     return settings.model_copy(update={"smallest": sides[0], "ratios": ratios})
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)  # of many sizes, if inputs vary, which must not fill the memory
 @torch.inference_mode(False)  # else training could not use the anchors that detection has cached
 def pyramid_anchors(
     sizes: tuple[tuple[int, int], ...],

@@ -36,7 +36,8 @@ def match(
     and MMDetection, which are many if a small object lies inside anchors of one size; if several
     objects claim one anchor, the last gets it, as in MMDetection. With ``bipartite`` every object
     gets one anchor of its own, as in SSD and RefineDet; see ``bipartite_match``. Background anchors
-    of which more than half lies in an ignore region take no part.
+    of which more than half lies in an ignore region take no part, nor do those that lie wholly in
+    the padding.
 
     Args:
         anchors: ``[A, 4]``, or ``[B, A, 4]`` if every image has anchors of its own.
@@ -76,7 +77,15 @@ def match(
         regions = targets.ignore[:, start : start + step]
         inside = box_ioa(regions, anchors).amax(dim=1) > 0.5
         matches = torch.where(inside & (matches == NEGATIVE), IGNORED, matches)
-    return matches
+    padding = in_padding(targets, anchors)
+    return torch.where(padding & (matches == NEGATIVE), IGNORED, matches)
+
+
+def in_padding(targets: Targets, anchors: Tensor) -> Tensor:
+    """``[B, A]`` bool, whether ``[A, 4]`` or ``[B, A, 4]`` anchors lie wholly in the padding."""
+    x1, y1, x2, y2 = targets.borders.unsqueeze(-1).unbind(dim=1)
+    beyond = (anchors[..., 0] >= x2) | (anchors[..., 1] >= y2)
+    return beyond | (anchors[..., 2] <= x1) | (anchors[..., 3] <= y1)
 
 
 def matched_targets(targets: Targets, matches: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 
 import pytest
@@ -86,3 +87,35 @@ def test_256_anchors_are_sampled_and_at_most_half_of_them_are_objects() -> None:
     assert (grad < 0).sum(dim=(1, 2, 3)).tolist() == [128, 3]
     assert (grad > 0).sum(dim=(1, 2, 3)).tolist() == [128, 253]
     assert grad.abs().max().item() == pytest.approx(0.5 / 512)
+
+
+def test_no_sampled_background_lies_in_the_padding() -> None:
+    """4 x 6 anchors of 32 x 32; the first image ends at 48 x 40 pixels, the second nowhere."""
+    head, output = bias_only_head(), bias_only_output(batch=2)
+    truth = targets([[(32.0, 16.0, 64.0, 48.0)]] * 2, [[1], [1]])
+    ends = torch.tensor([[-torch.inf, -torch.inf, 48, 40]])
+    truth = replace(truth, borders=torch.cat((ends, truth.borders[1:])))
+    head.anchor_loss(output, truth)["objectness"].backward()  # type: ignore[no-untyped-call]
+    grad = output["objectness"][0].grad
+    assert grad is not None
+    sampled = grad[:, 0] != 0
+    # Centres are 16 pixels apart: of those at 48 = 64 - 16 and 64 the second lies wholly outside.
+    assert not sampled[0, :, 4:].any()
+    assert sampled[0, :2, :2].all()
+    assert sampled[0].sum() == 4 * 4 - 3  # without the neighbours that overlap the object by 1/3
+    assert sampled[1].sum() == 4 * 6 - 4
+
+
+def test_proposals_end_at_the_canvas_of_the_batch() -> None:
+    """A head for inputs of up to 160 x 160 pixels, and a batch of 64 x 96."""
+    head = build_head(make_config(size=(160, 160)), (16,))
+    assert isinstance(head, FasterRCNNHead)
+    output = bias_only_output()
+    with torch.no_grad():
+        output["offsets"][0][:, 2:] = 3  # twenty times as wide and high
+    assert head.canvas(output) == (64, 96)
+    proposals = head.proposals(output)
+    assert proposals.boxes[0].amax(dim=0).tolist() == [0, 0, 96, 64]
+    fixed = build_head(make_config(size=(60, 90)), (16,))
+    assert isinstance(fixed, FasterRCNNHead)
+    assert fixed.canvas(output) == (60, 90)  # of which the map has been rounded up

@@ -11,13 +11,14 @@ from sobench.models.parts import bipartite
 from sobench.models.parts.bipartite import bipartite_match
 from sobench.models.parts.boxes import box_iou
 from tests.models.parts.random_boxes import random_boxes
+from tests.models.small_config import no_padding
 
 
 def padded(boxes: Tensor, real: int) -> Targets:
     """Targets of ``[B, G, 4]`` boxes, of which the first ``real`` of each image count."""
     labels = torch.zeros(boxes.shape[:2], dtype=torch.int64)
     labels[:, real:] = -1
-    return Targets(boxes, labels, boxes.new_zeros(len(boxes), 0, 4))
+    return Targets(boxes, labels, boxes.new_zeros(len(boxes), 0, 4), no_padding(len(boxes)))
 
 
 def by_pairs(boxes: Tensor, anchors: Tensor) -> list[int]:

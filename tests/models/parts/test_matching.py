@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -15,6 +16,7 @@ from sobench.models.parts import matching
 from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.matching import IGNORED, NEGATIVE, match, matched_targets
 from tests.models.parts.random_boxes import Boxes, octave_anchors, random_boxes
+from tests.models.small_config import no_padding
 
 LowQuality = Literal["all", "bipartite", "none"]
 
@@ -34,6 +36,7 @@ def targets(
         torch.tensor([[*image, *[(0.0,) * 4] * (most_regions - len(image))] for image in regions])
         .float()
         .reshape(len(boxes), most_regions, 4),
+        no_padding(len(boxes)),
     )
 
 
@@ -143,6 +146,7 @@ def crowded() -> tuple[Targets, Tensor]:
         random_boxes(2, 450, seed=3, extent=256).repeat(1, 2, 1),
         labels,
         random_boxes(2, 40, seed=4, extent=256, side=25),
+        no_padding(2),
     )
     return target, octave_anchors(((8, 8), (4, 4)), (32, 64), 32.0, 1, (0.5, 1.0, 2.0))
 
@@ -152,7 +156,7 @@ def test_groups_of_objects_change_nothing(
     max_pairs: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, anchors = crowded()
-    target = Targets(target.boxes[:, :count], target.labels[:, :count], target.ignore)
+    target = replace(target, boxes=target.boxes[:, :count], labels=target.labels[:, :count])
     whole = match(target, anchors, 0.5, 0.4)
     assert {NEGATIVE, IGNORED} < set(whole.flatten().tolist())
     largest = 0
@@ -176,7 +180,9 @@ def test_a_batch_is_matched_like_its_images() -> None:
     whole = match(target, anchors, 0.5, 0.4)
     for index in range(2):
         part = slice(index, index + 1)
-        alone = Targets(target.boxes[part], target.labels[part], target.ignore[part])
+        alone = Targets(
+            target.boxes[part], target.labels[part], target.ignore[part], target.borders[part]
+        )
         assert torch.equal(match(alone, anchors, 0.5, 0.4)[0], whole[index])
 
 
@@ -189,7 +195,8 @@ def test_matching_is_torchvisions_matcher(low_quality: LowQuality) -> None:
     """
     anchors = octave_anchors(((16, 16), (8, 8)), (16, 32), 24.0, 2, (0.5, 1.0, 2.0))
     boxes = random_boxes(1, 60, seed=5, extent=250, side=60)
-    target = Targets(boxes, torch.zeros(1, 60, dtype=torch.int64), torch.zeros(1, 0, 4))
+    labels = torch.zeros(1, 60, dtype=torch.int64)
+    target = Targets(boxes, labels, torch.zeros(1, 0, 4), no_padding(1))
     iou = ops.box_iou(boxes[0], anchors)
     theirs = Matcher(0.5, 0.4, allow_low_quality_matches=low_quality == "all")(iou)
     ours = match(target, anchors, 0.5, 0.4, low_quality)[0]
@@ -208,3 +215,37 @@ def test_matched_targets_are_box_and_label_of_each_anchors_object() -> None:
     assert boxes[1, 1].tolist() == [4, 4, 5, 5]
     assert labels[0].tolist() == [1, 0]
     assert labels[1, 1] == 0
+
+
+def test_anchors_wholly_in_the_padding_take_no_part() -> None:
+    """Of an image of 100 x 60 pixels; another one in the batch fills the canvas."""
+    target = targets([[(0, 0, 10, 10)], [(0, 0, 10, 10)]])
+    borders = torch.tensor([[-torch.inf, -torch.inf, 100, 60]])
+    target = replace(target, borders=torch.cat((borders, no_padding(1))))
+    anchors: Boxes = [
+        (0, 0, 10, 10), (99, 0, 109, 10), (100, 0, 110, 10), (0, 59, 10, 69), (0, 60, 10, 70),
+        (200, 200, 210, 210), (-20, -20, -10, -10),
+    ]  # fmt: skip
+    assert matches_of(target, anchors) == [
+        [0, NEGATIVE, IGNORED, NEGATIVE, IGNORED, IGNORED, NEGATIVE],
+        [0, *[NEGATIVE] * 6],
+    ]
+
+
+def test_padding_may_lie_left_and_above_and_anchors_be_of_each_image() -> None:
+    target = replace(targets([[], []]), borders=torch.tensor([[10.0, 20, 50, 60]] * 2))
+    anchors = torch.tensor([
+        [[0.0, 30, 10, 40], [0, 30, 11, 40], [20, 10, 30, 20], [20, 10, 30, 21]],
+        [[50.0, 30, 60, 40], [49, 30, 60, 40], [20, 60, 30, 70], [5, 5, 70, 70]],
+    ])  # fmt: skip
+    assert match(target, anchors, 0.5, 0.4).tolist() == [
+        [IGNORED, NEGATIVE, IGNORED, NEGATIVE],
+        [IGNORED, NEGATIVE, IGNORED, NEGATIVE],
+    ]
+
+
+def test_an_object_keeps_its_anchor_however_far_out() -> None:
+    """Boxes are clipped to the image, so this cannot come from a batch; but no match is lost."""
+    borders = torch.tensor([[-torch.inf, -torch.inf, 5, 5]])
+    target = replace(targets([[(20, 20, 30, 30)]]), borders=borders)
+    assert matches_of(target, [(20, 20, 30, 30), (40, 40, 50, 50)]) == [[0, IGNORED]]

@@ -84,8 +84,8 @@ class ExtendedFasterRcnn(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The candidates, clipped to the input, and after NMS."""
-        config = self.original.config
-        return nms(self.candidates(output), config.size, config.detect)
+        canvas = self.config.canvas(output["finest"][0], self.stride)
+        return nms(self.candidates(output), canvas, self.config.detect)
 
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` pairs of region and class of both second stages, decoded."""
@@ -155,7 +155,7 @@ class SingleMapFasterRcnn(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The candidates, clipped to the input, and after NMS."""
-        return nms(self.candidates(output), self.config.size, self.config.detect)
+        return nms(self.candidates(output), self.original.canvas(output), self.config.detect)
 
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` pairs of region and class, decoded."""
@@ -251,8 +251,8 @@ class ExtendedRetinaNet(nn.Module):
 
     def detect(self, output: HeadOutput) -> Detections:
         """The candidates, clipped to the input, and after NMS."""
-        config = self.original.config
-        return nms(self.candidates(output), config.size, config.detect)
+        canvas = self.config.canvas(output["logits"][0], self.small.strides[0])
+        return nms(self.candidates(output), canvas, self.config.detect)
 
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` of each level, decoded; those of a wrong side have a score of 0."""

@@ -15,20 +15,22 @@ PAPER_SIZES = (300, 512)
 def paper_sizes_on_vgg16(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
     """On VGG-16 there are only the paper's two models, in training and in tests."""
     del switches  # it holds for both kinds of default boxes
-    from sobench.data.resize import input_shape  # loads numpy, which a list of methods can spare
-
     if suite.backbone.name != "vgg16":
         return ""
+    if suite.input.resize == "shorter_side":
+        return (
+            "input.resize: on vgg16 there are models for two sizes alone, and with shorter_side "
+            "inputs vary; write stretch or letterbox, or take a ResNet"
+        )
     sizes = [("input.size", suite.input.size), *(("eval_sizes", x) for x in suite.eval_sizes)]
     sizes += [("multi_scale.scales", x) for x in suite.multi_scale.sizes(suite.input.size)]
     for key, size in sizes:
-        height, width = input_shape(suite.input.model_copy(update={"size": size}))
-        if height != width or height not in PAPER_SIZES:
+        if size[0] != size[1] or size[0] not in PAPER_SIZES:
             without = "multi_scale: {} among the row's deviations"
             instead = without if key == "multi_scale.scales" else "one of them"
             return (
                 f"{key}: on vgg16 there are models for [300, 300] and [512, 512], not "
-                f"{[height, width]}; write {instead} or take a ResNet"
+                f"{[*size]}; write {instead} or take a ResNet"
             )
     return ""
 

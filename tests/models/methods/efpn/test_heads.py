@@ -69,7 +69,11 @@ def filter_proposals(
     boxes = torch.tensor([rows])
     real = torch.tensor([[True] * (len(rows) - 1) + [False]])
     monkeypatch.setattr(head.original, "proposals", lambda _: Proposals(boxes, real))
-    return {"pyramid": [torch.zeros(1, 8, 8, 12)], "finest": [torch.zeros(1, 8, 16, 24)]}
+    return {
+        "objectness": [torch.zeros(1, 1, 8, 12)],
+        "pyramid": [torch.zeros(1, 8, 8, 12)],
+        "finest": [torch.zeros(1, 8, 16, 24)],
+    }
 
 
 LARGE = [60.0, 60, 116, 116]  # 56 x 56

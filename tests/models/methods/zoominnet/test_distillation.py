@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,10 +116,10 @@ def test_key_positions_are_those_of_the_equations(mode: LambdaMode) -> None:
 def test_padding_and_images_without_objects(mode: LambdaMode) -> None:
     """A padded row may hold anything; an image of nothing else has no key position."""
     truth = random_targets(torch.Generator().manual_seed(1), [4, 4], 40.0)
-    alone = Targets(truth.boxes[:1, :2], truth.labels[:1, :2], truth.ignore[:1])
+    alone = Targets(truth.boxes[:1, :2], truth.labels[:1, :2], truth.ignore[:1], truth.borders[:1])
     expected = key_positions(alone, ANCHORS, SIZES, 4, mode)
     labels = torch.tensor([[0, 0, -1, -1], [-1, -1, -1, -1]])
-    masks = key_positions(Targets(truth.boxes, labels, truth.ignore), ANCHORS, SIZES, 4, mode)
+    masks = key_positions(replace(truth, labels=labels), ANCHORS, SIZES, 4, mode)
     for with_padding, without in zip(masks, expected, strict=True):
         assert torch.equal(with_padding[:1], without)
         assert not with_padding[1].any()

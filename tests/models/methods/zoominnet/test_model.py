@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_masks_are_those_of_the_teachers_frame(align: str) -> None:
     images, truth, images_2x = scene()
     own, theirs = detector.predict(images), teacher.predict(images_2x)
     sizes = [(x.shape[-2], x.shape[-1]) for x in own["logits"]]
-    at_double_size = Targets(2 * truth.boxes, truth.labels, truth.ignore)
+    at_double_size = replace(truth, boxes=2 * truth.boxes)
     assert torch.equal(2 * detector.head.anchors(own), teacher.head.anchors(theirs))
     for mode in ("literal", "nonzero", "fixed"):
         masks = key_positions(truth, detector.head.anchors(own), sizes, 9, mode)
@@ -169,7 +170,7 @@ def test_a_student_that_is_like_its_teacher_has_nothing_to_learn() -> None:
 def test_without_objects_there_is_nothing_to_distil() -> None:
     detector = student()
     images, truth, images_2x = scene()
-    nothing = Targets(truth.boxes, torch.full_like(truth.labels, -1), truth.ignore)
+    nothing = replace(truth, labels=torch.full_like(truth.labels, -1))
     losses = detector(images, nothing, images_2x)
     assert losses["distill"].item() == 0
     assert detector.log_vars["mask"].item() == 0
@@ -311,8 +312,7 @@ def test_a_switch_reaches_the_network(switches: dict[str, Any], expected: tuple[
 
 def test_without_distillation_there_are_the_losses_of_the_head() -> None:
     images, truth, _images_2x = scene()
-    plain = Targets(truth.boxes, truth.labels, truth.ignore)
-    assert set(network("zoominnet", distill=False)(images, plain)) == {"class", "box"}
+    assert set(network("zoominnet", distill=False)(images, truth)) == {"class", "box"}
 
 
 def test_students_start_with_the_same_weights() -> None:
