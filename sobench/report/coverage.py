@@ -40,9 +40,6 @@ def print_coverage(suite: Suite, training: Dataset, console: Console) -> None:
 def _shares(suite: Suite, entry: MethodEntry, training: Dataset) -> list[str]:
     # torch takes seconds to import
     from sobench.models.build import build_without_storage, detector_config
-        build_without_storage,
-        detector_config,
-    )  # torch takes seconds to import
     from sobench.models.coverage import IOU, coverage
 
     row_suite = with_deviations(suite, entry, Path(suite.name))
