@@ -43,6 +43,19 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         "vary; write stretch or letterbox, or take a ResNet",
     ),
     (
+        "ssd", "papers_boxes_are_of_the_trained_input", {"anchors": "paper"},
+        {"input": {"size": [64, 64]}, "eval_sizes": [[64, 64], [48, 48]]},
+        "eval_sizes: with anchors: paper default boxes are shares of the input, so that a network "
+        "trained at [64, 64] has none for [48, 48]; write eval_sizes: [] among the row's "
+        "deviations or leave anchors out",
+    ),
+    (
+        "ssd", "papers_boxes_are_of_the_trained_input", {"anchors": "paper"},
+        {"input": {"size": [64, 64]}, "multi_scale": {"scales": [1, 0.75]}},
+        "multi_scale.scales: with anchors: paper default boxes are shares of the input, so that a "
+        "network trained at [64, 64] has none for [48, 48]; write multi_scale: {} among the",
+    ),
+    (
         "nas_fpn", "separate_norms_need_towers", {"separate_bn": True},
         {"neck": {"tower_convs": 0}},
         "separate_bn: true concerns the head's towers, and the suite has neck.tower_convs: 0; ",
@@ -150,6 +163,11 @@ def test_no_rule_is_against_a_method_as_it_is(head: str) -> None:
             {"backbone": VGG16, "input": {"size": [512, 512], "resize": "letterbox"}},
         ),
         ({"name": "ssd"}, {"input": {"size": [320, 320]}}),
+        (
+            {"name": "ssd", "anchors": "paper"},
+            {"eval_sizes": [[64, 64]], "multi_scale": {"scales": [1], "flip": True}},
+        ),
+        ({"name": "ssd"}, {"eval_sizes": [[48, 48]]}),
         ({"name": "nas_fpn"}, {"neck": {"tower_convs": 0}}),
         ({"name": "ta_fpn", "levels": "2"}, {"head": "faster_rcnn"}),
         ({"name": "ta_fpn", "levels": "2-3"}, {}),

@@ -16,8 +16,6 @@ Proposals are those of the finished FPN at once the size.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -26,6 +24,7 @@ from sobench.models.heads import build_head
 from sobench.models.heads.faster_rcnn import FasterRCNNHead
 from sobench.models.methods.efpn.baseline import OnFinishedFpn
 from sobench.models.methods.efpn.heads import ExtendedFasterRcnn, SingleMapFasterRcnn
+from sobench.models.parts.anchors import fitted_anchors, suite_anchors
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import FeaturePyramid, Levels
 
@@ -66,14 +65,13 @@ def target_level(
         small_below: of a region in pixels of the image at once its size.
     """
     neck = FeaturePyramid(backbone, config.neck, levels)
-    once = build_head(config, levels.strides)
-    assert isinstance(once, FasterRCNNHead)
-    # In pixels of twice the size, a level lies at twice its stride, with anchors of twice the side,
-    # which anchors that are fitted to boxes in these pixels have already.
+    # In pixels of twice the size, a level lies at twice its stride, with anchors of twice the side.
     strides = tuple(2 * stride for stride in levels.strides)
-    factor = 1 if config.anchors.fit else 2
-    sides = tuple(tuple(factor * side for side in of_level) for of_level in once.anchor_spec.sides)
-    anchors = replace(once.anchor_spec, sides=sides)
+    if config.anchors.fit:  # to boxes in these pixels, with the least side for these strides
+        settings = fitted_anchors(config.anchors, config.box_wh, strides[0])
+    else:
+        settings = config.anchors.model_copy(update={"smallest": 2 * config.anchors.smallest})
+    anchors = suite_anchors(settings, len(strides))
     original = build_head(config, strides, HeadOptions(anchors=anchors))
     assert isinstance(original, FasterRCNNHead)
     original.pooled_strides = strides[: len(neck.output)]

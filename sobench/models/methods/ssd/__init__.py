@@ -22,9 +22,7 @@ def paper_sizes_on_vgg16(switches: Mapping[str, SwitchValue], suite: Suite) -> s
             "input.resize: on vgg16 there are models for two sizes alone, and with shorter_side "
             "inputs vary; write stretch or letterbox, or take a ResNet"
         )
-    sizes = [("input.size", suite.input.size), *(("eval_sizes", x) for x in suite.eval_sizes)]
-    sizes += [("multi_scale.scales", x) for x in suite.multi_scale.sizes(suite.input.size)]
-    for key, size in sizes:
+    for key, size in [("input.size", suite.input.size), *_further_sizes(suite)]:
         if size[0] != size[1] or size[0] not in PAPER_SIZES:
             without = "multi_scale: {} among the row's deviations"
             instead = without if key == "multi_scale.scales" else "one of them"
@@ -33,6 +31,26 @@ def paper_sizes_on_vgg16(switches: Mapping[str, SwitchValue], suite: Suite) -> s
                 f"{[*size]}; write {instead} or take a ResNet"
             )
     return ""
+
+
+def papers_boxes_are_of_the_trained_input(switches: Mapping[str, SwitchValue], suite: Suite) -> str:
+    """At another size they would be other boxes than those that the network was trained for."""
+    for key, size in _further_sizes(suite):
+        if switches["anchors"] == "paper" and size != suite.input.size:
+            row_key, none = key.partition(".")[0], "{}" if key != "eval_sizes" else "[]"
+            return (
+                f"{key}: with anchors: paper default boxes are shares of the input, so that a "
+                f"network trained at {[*suite.input.size]} has none for {[*size]}; write "
+                f"{row_key}: {none} among the row's deviations or leave anchors out"
+            )
+    return ""
+
+
+def _further_sizes(suite: Suite) -> list[tuple[str, tuple[int, int]]]:
+    """The inputs that networks are tested at beside the suite's, with the key that asks for it."""
+    sizes = [("eval_sizes", size) for size in suite.eval_sizes]
+    scaled = suite.multi_scale.sizes(suite.input.size)
+    return sizes + [("multi_scale.scales", size) for size in scaled]
 
 
 METHOD = Method(
@@ -57,5 +75,5 @@ METHOD = Method(
         "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
         When(WITHOUT_CROPS, where=training_images_are_not_cropped),
     ),
-    rules=(paper_sizes_on_vgg16,),
+    rules=(paper_sizes_on_vgg16, papers_boxes_are_of_the_trained_input),
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torchvision.ops import roi_align
 
-from sobench.models.build import build_detector
+from sobench.models.build import build_detector, build_without_storage
 from sobench.models.check import check_detector
 from sobench.models.detector import Detector
 from sobench.models.methods.efpn.controls import SingleMap, TargetLevel
@@ -81,6 +82,21 @@ def test_small_regions_are_pooled_from_it_by_the_head_that_was_there() -> None:
         rois = torch.tensor([[0.0, 8, 8, 30, 40]])
         pooled = roi_align(finest, rois, 7, 0.25, sampling_ratio=2, aligned=True)
         assert torch.allclose(logits, original(pooled)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [2.0, 4.0, 20.0])
+def test_fitted_anchors_too_are_those_of_the_baseline_at_twice_the_scale(side: float) -> None:
+    """Also where objects are so small that the least side of anchors counts."""
+    wh = side * np.array([[1.0, 1], [1, 2], [2, 1], [3, 3], [6, 5], [12, 9]])
+    row = {"name": "efpn", "detect_from": "p2_2x"}
+    once = suite_of("fpn", head=HEAD, anchors="fit")
+    twice = suite_of(row, head=HEAD, anchors="fit", input={"size": [128, 128]})
+    plain = build_without_storage(once, once.methods[0], wh).head
+    head = build_without_storage(twice, twice.methods[0], 2 * wh).head
+    pairs = zip(head.anchor_levels, plain.anchor_levels, strict=True)  # type: ignore[attr-defined]
+    for own, other in pairs:
+        assert own.stride == 2 * other.stride
+        assert np.array(own.shapes) == pytest.approx(2 * np.array(other.shapes))
 
 
 def test_it_requires_the_baseline_of_half_its_input() -> None:
