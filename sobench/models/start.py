@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +58,11 @@ def read_weights(origin: Origin) -> TrainedWeights:
     except MemoryError:
         raise
     except Exception as error:  # torch raises many kinds for what it did not write
+        # torch's own words on it fill a screen and advise to run what the file holds.
+        strange = "it is no file of torch.save, or holds more than tensors, names and numbers"
+        reason = strange if isinstance(error, UnpicklingError) else reason_of(error)
         raise RequestError(
-            f"{place}: no weights could be read from it ({reason_of(error)}); "
+            f"{place}: no weights could be read from it ({reason}); "
             "name a file saved with torch.save"
         ) from None
     if content_digest(content) != origin.digest:

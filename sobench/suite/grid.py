@@ -76,17 +76,18 @@ def plan_trials(request: Request, grid: Grid, holdout: float, data: str) -> list
             request.methods, request.seeds, trial,
         )  # fmt: skip
         for run in planned:
-            values = {key: _value(run, key) for key in grid}
+            values = {key: _value(run, key, trial.choice.values[key]) for key in grid}
             runs.append(replace(run, choice=Choice(values, "--grid")))
     check_distinct(runs)
     return runs
 
 
-def _value(run: Run, key: str) -> Any:
-    """The value of a dotted key in the suite as a run executes it."""
+def _value(run: Run, key: str, written: Any) -> Any:
+    """The value of a dotted key in the suite as a run executes it; a section as it is written."""
     value: Any = run.suite.model_dump(mode="json")
     for name in key.split("."):
         if not isinstance(value, dict) or name not in value:
             raise RequestError(f"--grid: unknown key {quoted(key)}")
         value = value[name]
-    return value
+    # A section in full would print keys that nobody tries: ``anchors: fit`` has a ``smallest``.
+    return written if isinstance(value, dict) else value

@@ -354,6 +354,12 @@ def check_distinct(runs: Sequence[Run]) -> None:
     first: dict[str, Run] = {}
     for run in runs:
         other = first.setdefault(run.settings_id, run)
+        if other is not run and run.choice and run.holdout and run.entry == other.entry:
+            tried = " and ".join(r.choice.text for r in (other, run) if r.choice)
+            raise RequestError(
+                f"--grid: {run.entry.label}: {tried} are the same training; leave one out, or "
+                "leave out the key if it has no effect on this row"
+            )
         if other is not run:
             raise RequestError(
                 f"{run.suite.name}: methods: {quoted(other.row)} and "

@@ -31,13 +31,45 @@ def check_keys(content: Any, model: type[BaseModel], where: str, source: str) ->
         return
     for key, value in content.items():
         if key not in model.model_fields:
-            raise SuiteError(
-                f"{source}: unknown key {quoted(where + str(key))};"
-                f"{did_you_mean(key, model.model_fields)}"
-            )
+            name = f"{where}{key}"
+            way_out = _FORMER.get(name) or _elsewhere(key, model)
+            way_out = way_out or did_you_mean(key, model.model_fields)
+            raise SuiteError(f"{source}: unknown key {quoted(name)};{way_out}")
         section = _section_of(model.model_fields[key], value)
         if section is not None:
+            if section is model.model_fields[key].annotation and not isinstance(value, dict):
+                _refuse_plain(value, section, f"{where}{key}", source)
             check_keys(value, section, f"{where}{key}.", source)
+
+
+_FORMER = {
+    "anchors.scale": " write anchors.smallest, in pixels of the input: the scale times the stride "
+    "of the finest level (8 for retinanet, 4 for faster_rcnn)",
+}
+"""Key of an earlier version -> what takes its place."""
+
+
+def _elsewhere(key: object, model: type[BaseModel]) -> str:
+    """`` did you mean 'schedule.lr'?`` for ``lr``; empty if not exactly one section has it."""
+    sections = {name: field.annotation for name, field in model.model_fields.items()}
+    holders = [
+        name
+        for name, section in sections.items()
+        if isinstance(section, type) and key in getattr(section, "model_fields", ())
+    ]
+    return f" did you mean '{holders[0]}.{key}'?" if len(holders) == 1 else ""
+
+
+def _refuse_plain(value: Any, section: type[BaseModel], name: str, source: str) -> None:
+    """Refuse a section that is written as one value, naming its keys."""
+    if isinstance(value, bool) or (name == "anchors" and value == "fit"):
+        return  # said elsewhere; the one word that a section may be
+    keys = ", ".join(section.model_fields)
+    word = "fit, or " if name == "anchors" else ""
+    raise SuiteError(
+        f"{source}: {name}: {shown(value)} is wrong; write {word}keys and values below it, with "
+        f"the keys {keys}; or leave it out"
+    )
 
 
 def _section_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
@@ -91,6 +123,7 @@ _EXPECTED = {
     "finite_number": "write a finite number",
     "string_type": "write text; quote it if it looks like a number",
     "string_pattern_mismatch": "use letters, digits, '.', '_', '-'; begin with a letter or digit",
+    "dict_type": "write keys and values below it, such as {{key: value}}",
     "tuple_type": "write a list, such as [1, 2]",
     "string_too_short": "write some text",
     "string_too_long": "write at most {max_length} characters",

@@ -142,11 +142,13 @@ class Anchors(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        given = sorted({"smallest", "ratios"} & self.model_fields_set)
-        plain = {key: type(self).model_fields[key].default for key in given}
-        if self.fit and any(getattr(self, key) != value for key, value in plain.items()):
+        fields = type(self).model_fields
+        # Those of a row's deviations are laid over all values of the suite, defaults too.
+        given = [k for k in ("smallest", "ratios") if getattr(self, k) != fields[k].default]
+        if self.fit and given:
             raise ValueError(
-                f"fit: true finds {' and '.join(given)} itself; leave one of the two out"
+                f"fit: true finds {' and '.join(given)} itself; leave one of the two out, or "
+                "write anchors: fit for the whole section"
             )
         return self
 
@@ -263,7 +265,9 @@ class MultiScale(Section):
     @model_validator(mode="after")
     def _joins(self) -> Self:
         if self.flip and not self.scales:
-            raise ValueError("flip: has no effect without scales; write scales: [1]")
+            raise ValueError(
+                "flip: has no effect without scales; write scales: [1], or leave both out"
+            )
         if len(self.scales) == 1 and not self.flip:
             raise ValueError(
                 "scales: one joins nothing; write several, or flip: true, or use eval_sizes"
@@ -349,7 +353,8 @@ class Suite(Section):
     """Trained weights that rows start from: the folder of a finished run, a folder that holds one
     such folder, or the file of a checkpoint or state dict. ``{method}`` and ``{label}`` stand for
     those of the row; ``${VAR}`` and ``~`` work, and a relative path is relative to the suite file.
-    The content counts, not the place. By default rows start from the backbone's weights."""
+    The content counts, not the place. By default, and with ``none``, rows start from the backbone's
+    weights."""
     init_classes: dict[Label, Label] = Field(default_factory=dict)
     """Class of the data set -> class of the weights of ``init_from``, such as ``sofa: couch``, for
     those whose names differ. By default a class takes the weights of the one of its name."""
@@ -424,7 +429,7 @@ class Suite(Section):
     def _places(self) -> Self:
         """Places of weights have no unknown braces, and their classes have a use."""
         outside = [row.init_from for row in self.methods if self.starts_outside(row)]
-        if self.init_from and not is_place(self.init_from):
+        if self.init_from not in ("", NONE) and not is_place(self.init_from):
             raise ValueError(
                 f"init_from: {shown(self.init_from)} is not a path; write ./{self.init_from}, or "
                 "give a row its init_from if you mean a label"
@@ -458,7 +463,8 @@ class Suite(Section):
                 if current.init_from not in entries:
                     raise ValueError(
                         f"methods: {current.label}: init_from: no row is called "
-                        f"{quoted(current.init_from)};{did_you_mean(current.init_from, entries)}"
+                        f"{quoted(current.init_from)};{did_you_mean(current.init_from, entries)}; "
+                        f"a file or folder begins with ./"
                     )
                 if len(labels) > _LONGEST_CHAIN:
                     raise ValueError(

@@ -59,15 +59,22 @@ def test_wrong_grids_are_refused(texts: list[str], words: str) -> None:
         ("protocol=coco,tiny", "--grid: fpn: protocol must be the same for every row"),
         ("dataset.train=5", "--grid: fpn: dataset.train must be the same for every row"),
         ("tuned=none", "--grid: fpn: tuned must be the same for every row"),
+        ("lr=1", "--grid: fpn: unknown key 'lr'; did you mean 'schedule.lr'?"),
         ("schedule.lr=1,1.0", "are the same training"),
         # The head of this suite has no second stage, so that all trials would be the same.
-        ("regions.nms=0.5,0.6", "'fpn regions.nms=0.5' and 'fpn regions.nms=0.6' are the same"),
+        ("regions.nms=0.5,0.6", "--grid: fpn: regions.nms=0.5 and regions.nms=0.6 are"),
     ],
 )
 def test_keys_and_values_are_checked_as_deviations_are(grid: str, words: str) -> None:
     with pytest.raises(RequestError) as error:
         trials(grid)
     assert words in str(error.value)
+
+
+def test_a_section_is_printed_as_it_is_written() -> None:
+    (run,) = trials("anchors=fit", methods=["fpn"])
+    assert run.row == "fpn anchors=fit"
+    assert run.suite.anchors.fit
 
 
 def test_a_row_that_deviates_in_the_key_is_refused() -> None:

@@ -164,7 +164,46 @@ WRONG: dict[str, tuple[str, str]] = {
     "missing key": (text_of(schedule={"batch_size": 1, "lr": 1}), ": schedule.epochs is missing"),
     "section that is a number": (
         text_of(augment=3),
-        ": augment: 3 is wrong; write keys and values below it, such as {key: value}",
+        ": augment: 3 is wrong; write keys and values below it, with the keys hflip, scale_jitter",
+    ),
+    "section without keys": (text_of(multi_scale=None), ": multi_scale: null is wrong; write keys"),
+    "scales without their key": (
+        text_of(multi_scale=[0.5, 1]),
+        ": multi_scale: [0.5, 1] is wrong; write keys and values below it, with the keys scales, "
+        "flip; or leave it out",
+    ),
+    "anchors that are no word": (
+        text_of(anchors="paper"),
+        ": anchors: paper is wrong; write fit, or keys and values below it, with the keys smallest",
+    ),
+    "anchors of an earlier version": (
+        text_of(anchors={"scale": 3}),
+        ": unknown key 'anchors.scale'; write anchors.smallest, in pixels of the input: the scale",
+    ),
+    "anchors of an earlier version in deviations": (
+        text_of(methods=fpn(**{"anchors.scale": 3, "reason": "small objects"})),
+        ": methods: fpn: deviations: unknown key 'anchors.scale'; write anchors.smallest",
+    ),
+    "anchors that are fitted and pinned": (
+        text_of(
+            anchors={"smallest": 12}, methods=fpn(**{"anchors.fit": True, "reason": "to compare"})
+        ),
+        ": methods: fpn: deviations: anchors.fit: true finds smallest itself; leave one of the two "
+        "out, or write anchors: fit for the whole section",
+    ),
+    "key without its section": (text_of(lr=1), ": unknown key 'lr'; did you mean 'schedule.lr'?"),
+    "flip without scales": (
+        text_of(multi_scale__flip=True),
+        ": multi_scale.flip: has no effect without scales; write scales: [1], or leave both out",
+    ),
+    "file for a label": (
+        text_of(methods=[{"name": "fpn", "init_from": "coco.pt"}]),
+        ": methods: fpn: init_from: no row is called 'coco.pt'; known: fpn; a file or "
+        "folder begins with ./",
+    ),
+    "classes in a list": (
+        text_of(init_from="./weights", init_classes=["a"]),
+        ": init_classes: [a] is wrong; write keys and values below it",
     ),
     "words for a number": (text_of(schedule__lr="fast"), ": schedule.lr: fast is wrong; write a"),
     "broken number": (
