@@ -64,6 +64,16 @@ def test_sizes_are_the_suites_whatever_the_strides(
     assert sides(suite) == expected
 
 
+def test_fitted_anchors_are_not_halved_on_finer_levels() -> None:
+    (run, *_) = plan(tiny_suite(anchors="fit", methods=[{"name": "zoominnet", "distill": False}]))
+    wh = np.full((20, 2), 20.0)
+    levels = build_without_storage(run.suite, run.entry, wh).head.anchor_levels  # type: ignore[attr-defined]
+    least = [min(round((w * h) ** 0.5, 3) for w, h in level.shapes) for level in levels]
+    smallest = round(fitted_anchors(run.suite.anchors, wh, 8).smallest, 3)
+    assert least[:2] == [smallest, 2 * smallest]
+    assert "anchors half as far apart" in run.deviations
+
+
 def test_under_faster_rcnn_they_begin_on_the_finest_level_of_each_method() -> None:
     for row, levels in (("fpn", 5), ("ssd", 5), ("refinedet", 4)):
         suite = tiny_suite(

@@ -42,6 +42,16 @@ def thin_towers_have_depth(switches: Mapping[str, SwitchValue], suite: Suite) ->
     return ""
 
 
+def fitted(suite: Suite) -> bool:
+    """Whether anchors have the sizes of the objects, whatever the strides are."""
+    return suite.anchors.fit
+
+
+def not_fitted(suite: Suite) -> bool:
+    """Whether anchors are halved with the strides."""
+    return not suite.anchors.fit
+
+
 METHOD = Method(
     title="ZoomInNet: cross-scale knowledge distillation",
     paper="Liu et al., Remote Sensing 2021, 13(6):1198",
@@ -77,8 +87,14 @@ METHOD = Method(
     },
     deviations=(
         When("pyramid levels 2 to 6 instead of 3 to 7", {"align": "fa"}),
-        When("anchors of half the size, half as far apart", {"align": "fa"}),
-        When("anchors of half the size, half as far apart", {"align": "la"}),
+        *(
+            When("anchors of half the size, half as far apart", {"align": align}, where=not_fitted)
+            for align in ("fa", "la")
+        ),
+        *(
+            When("anchors half as far apart", {"align": align}, where=fitted)
+            for align in ("fa", "la")
+        ),
         When("towers of half the depth", {"thin": True}),
         When("distils from fpn trained at twice the input size", {"distill": True}),
         When(

@@ -21,7 +21,7 @@ and of boxes, each with a separate loss, since no map before them has the teache
 the outputs of the neck are distilled. The teacher is subsampled by every second cell.
 ``lambda_distill``, which appears both in Eq. 21 and in the sum of the losses, is applied once. The
 teacher works in evaluation mode. The anchors of ``fa`` and ``la`` have half the sides of the
-suite's, as in the paper, whose anchors are counted in strides.
+suite's, as in the paper, whose anchors are counted in strides; fitted ones are not halved.
 """
 
 from __future__ import annotations
@@ -164,9 +164,11 @@ def build(backbone: Backbone, config: DetectorConfig, switches: Mapping[str, Any
     neck = FeaturePyramid(backbone, config.neck, levels)
     strides = LEVELS.strides if align == "none" else _SHALLOW.strides
     if align != "none":
-        # One level finer with sides of half: as many anchors as before lie on an object.
-        levels_above = len(strides) - 1
-        options = replace(options, anchors=suite_anchors(config.anchors, levels_above, finer=1))
+        # One level finer with sides of half: as many anchors as before lie on an object. Anchors
+        # that are fitted to the objects need no halving, and then are those of the teacher.
+        finer = 0 if config.anchors.fit else 1
+        anchors = suite_anchors(config.anchors, len(strides) - finer, finer)
+        options = replace(options, anchors=anchors)
     head = RetinaNetHead(config, strides, options)
     if not switches["distill"]:
         return Detector(backbone, neck, head)
