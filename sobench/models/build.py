@@ -11,6 +11,7 @@ from sobench.data.dataset import FloatArray
 from sobench.data.resize import input_shape
 from sobench.errors import RequestError, reason_of
 from sobench.models.detector import Detector, DetectorConfig
+from sobench.models.heads import head_levels
 from sobench.models.parts.anchors import fitted_anchors
 from sobench.models.parts.backbone import build_backbone
 from sobench.suite.foreign import foreign_code
@@ -99,7 +100,7 @@ def detector_config(
         input_shape(suite.input),
         suite.neck,
         suite.head,
-        fitted_anchors(suite.anchors, box_wh),
+        fitted_anchors(suite.anchors, box_wh, head_levels(suite.head).strides[0]),
         suite.detect,
         suite.regions,
         box_wh,

@@ -38,13 +38,13 @@ def print_coverage(suite: Suite, training: Dataset, console: Console) -> None:
 
 
 def _shares(suite: Suite, entry: MethodEntry, training: Dataset) -> list[str]:
-    from sobench.models.build import build_without_storage  # torch takes seconds to import
+    # torch takes seconds to import
+    from sobench.models.build import build_without_storage, detector_config
     from sobench.models.coverage import IOU, coverage
-    from sobench.models.parts.anchors import fitted_anchors
 
     row_suite = with_deviations(suite, entry, Path(suite.name))
     boxes, wh = input_boxes(training, row_suite.input), box_wh(training, row_suite.input)
-    smallest = fitted_anchors(row_suite.anchors, wh).smallest
+    smallest = detector_config(row_suite, 1, wh).anchors.smallest
     try:
         with foreign_code():
             found = coverage(build_without_storage(row_suite, entry, wh), boxes, smallest)

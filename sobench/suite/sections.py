@@ -137,7 +137,8 @@ class Anchors(Section):
     """Height over width of the anchors; each size has all of them."""
     fit: bool = False
     """Whether ``smallest`` and ``ratios`` come from a clustering of the training boxes, for every
-    method by the same rule: the smallest of four clusters of sides, and three of ratios."""
+    method by the same rule: the smallest of four clusters of sides, but at least 1.5 strides of the
+    head's finest level, and three clusters of ratios."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

@@ -22,7 +22,7 @@ from tests.tiny_suite import tiny_suite
 CPU = torch.device("cpu")
 ROWS = [
     MethodEntry(name="fpn", switches={"fuse": True, "first_level": 3}),
-    MethodEntry(name="ssd", switches={"boxes": "coco"}),
+    MethodEntry(name="ssd", switches={"anchors": "suite", "boxes": "coco"}),
 ]
 
 

@@ -82,7 +82,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("retinanet", {"name": "refinedet", "tcb": False}),
     ("retinanet", {"name": "efpn"}),
     ("faster_rcnn", {"name": "efpn"}),
-    ("retinanet", {"name": "mrae", "anchors": "fixed"}),
+    ("retinanet", {"name": "mrae", "anchors": "paper"}),
     ("retinanet", {"name": "nas_fpn"}),
     ("retinanet", {"name": "zoominnet", "align": "la", "distill": False}),
 ]

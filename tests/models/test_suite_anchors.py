@@ -87,12 +87,13 @@ def test_fpn_on_finer_levels_has_finer_strides() -> None:
 
 def test_fitted_anchors_begin_with_the_smallest_cluster() -> None:
     boxes = np.array([[6.0, 6], [6, 6], [20, 5], [5, 20], [40, 40], [80, 80]])
-    fitted = fitted_anchors(Anchors(fit=True, octaves=1), boxes)
+    fitted = fitted_anchors(Anchors(fit=True, octaves=1), boxes, 4)
     assert fitted.smallest == pytest.approx(6)
     assert fitted.octaves == 1
     assert fitted.ratios == pytest.approx((0.25, 1, 4))
-    assert fitted_anchors(Anchors(smallest=7), boxes) == Anchors(smallest=7)
-    assert fitted_anchors(Anchors(fit=True), None).smallest == Anchors().smallest
+    assert fitted_anchors(Anchors(fit=True), boxes, 8).smallest == 12  # 1.5 strides
+    assert fitted_anchors(Anchors(smallest=7), boxes, 4) == Anchors(smallest=7)
+    assert fitted_anchors(Anchors(fit=True), None, 4).smallest == Anchors().smallest
 
 
 @pytest.mark.parametrize("row", ["fpn", "ssd", "refinedet", "efpn", "mrae"])
@@ -100,7 +101,7 @@ def test_every_method_has_the_fitted_ones(row: str) -> None:
     (run, *_) = plan(tiny_suite(anchors="fit", methods=[row]))
     wh = np.array([[5.0, 5], [9, 9], [17, 17], [33, 33], [10, 40], [40, 10]])
     head = build_without_storage(run.suite, run.entry, wh).head
-    smallest = fitted_anchors(run.suite.anchors, wh).smallest
+    smallest = fitted_anchors(run.suite.anchors, wh, 8).smallest
     found = {round((w * h) ** 0.5, 6) for level in head.anchor_levels for w, h in level.shapes}  # type: ignore[attr-defined]
     assert round(smallest, 6) in found
 

@@ -27,7 +27,7 @@ from tests.tiny_suite import tiny_suite
 
 def board_of(seeds: int, **changes: Any) -> Leaderboard:
     """Two methods that have all seeds, one that has none, one without scores."""
-    rows = ["fpn", {"name": "ssd", "label": "SSD | größer"}, {"name": "ssd", "boxes": "voc"}]
+    rows = ["fpn", {"name": "ssd", "label": "SSD | größer"}, {"name": "ssd", "anchors": "paper"}]
     labels = ["fpn", "SSD | größer", "ssd"]
     aps = dict(zip(labels, (1 / 3, 0.7, None), strict=True))
     suite = tiny_suite(**{"methods": rows, "seeds": list(range(seeds))} | changes)
@@ -162,7 +162,10 @@ def test_markdown_has_the_remarks_beneath() -> None:
     for line in remarks(board):
         assert f"\n- {line}\n".replace("|", r"\|") in text
     assert "\n- one seed: ranks are not tested, close ones may be chance\n" in text
-    assert "\n- ssd deviates: own default boxes instead of the suite's anchors\n" in text
+    assert (
+        "\n- ssd deviates: own default boxes: shares of the input, as in the paper's models\n"
+        in text
+    )
     assert "\n- ssd seed 0: failed: no luck\n" in text
     assert "\n- data: synthetic aaaa\n" in text
 

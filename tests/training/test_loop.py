@@ -252,7 +252,7 @@ def test_gradients_are_clipped_to_the_norm() -> None:
     detector, told = _one_step()
     plain = _gradient_norm(detector)
     assert plain > 0.02
-    assert told == pytest.approx(plain)
+    assert told == pytest.approx(plain, rel=2e-5)  # in float32, as the step adds it up
     for limit, left in ((0.01, 0.01), (2 * plain, plain)):
         clipped, before = _one_step(clip_norm=limit)
         assert _gradient_norm(clipped) == pytest.approx(left, rel=1e-3)
