@@ -171,8 +171,11 @@ def test_norms_of_a_method_are_named_where_the_suite_has_none() -> None:
 @pytest.mark.parametrize(("size", "said"), [(15, True), (16, False)])
 def test_batch_statistics_of_few_images_are_named(size: int, said: bool) -> None:
     schedule = {"batch_size": size}
-    for name in ("nas_fpn", "ta_fpn"):
+    for name in ("nas_fpn", "ta_fpn", "refinedet"):
         assert (FEW_IMAGES in deviations(methods=[name], schedule=schedule)) == said
+    vgg = {"name": "vgg16", "weights": "none"}
+    found = deviations(methods=["refinedet"], schedule=schedule, backbone=vgg)
+    assert not [text for text in found if "batch normalisation" in text]
 
 
 def test_the_missing_crops_of_single_shot_detectors_are_named() -> None:

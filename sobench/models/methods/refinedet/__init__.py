@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from sobench.suite.conditions import WITHOUT_CROPS, training_images_are_not_cropped
+from sobench.suite.conditions import (
+    FEW_IMAGES,
+    WITHOUT_CROPS,
+    batches_are_small,
+    training_images_are_not_cropped,
+)
 from sobench.suite.methods import Method, Switch, When
+from sobench.suite.sections import Suite
+
+
+def the_backbone_is_a_resnet(suite: Suite) -> bool:
+    """Only there have the new layers batch normalisation, as in the authors' models."""
+    return suite.backbone.name != "vgg16"
+
+
+def batches_on_a_resnet_are_small(suite: Suite) -> bool:
+    """Whether there is batch normalisation, with statistics of few images."""
+    return the_backbone_is_a_resnet(suite) and batches_are_small(suite)
+
 
 METHOD = Method(
     title="Single-Shot Refinement Neural Network",
@@ -39,7 +56,12 @@ METHOD = Method(
         When("own anchors: one side of 4 strides, three ratios", {"anchors": "paper"}),
         "own loss: softmax cross-entropy with 3:1 hard negatives, smooth L1",
         "detect.top_k counts over the image, not over each level",
-        When("batch normalisation in its new layers, on a ResNet", norm="none"),
+        When(
+            "batch normalisation in its new layers",
+            norm="none",
+            where=the_backbone_is_a_resnet,
+        ),
+        When(FEW_IMAGES, norm="none", where=batches_on_a_resnet_are_small),
         When(WITHOUT_CROPS, where=training_images_are_not_cropped),
     ),
 )
