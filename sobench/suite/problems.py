@@ -37,7 +37,8 @@ def check_keys(content: Any, model: type[BaseModel], where: str, source: str) ->
             raise SuiteError(f"{source}: unknown key {quoted(name)};{way_out}")
         section = _section_of(model.model_fields[key], value)
         if section is not None:
-            if section is model.model_fields[key].annotation and not isinstance(value, dict):
+            is_plain = section is model.model_fields[key].annotation
+            if is_plain and not isinstance(value, dict) and isinstance(section, type):
                 _refuse_plain(value, section, f"{where}{key}", source)
             check_keys(value, section, f"{where}{key}.", source)
 
