@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pickle import UnpicklingError
+from warnings import catch_warnings, simplefilter
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,9 @@ def read_weights(origin: Origin) -> TrainedWeights:
     place = f"init_from: {origin.place}"
     try:
         content = origin.path.read_bytes()
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with catch_warnings():
+            simplefilter("ignore")  # of a protocol that torch does not write; the error says more
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except MemoryError:
         raise
     except Exception as error:  # torch raises many kinds for what it did not write
