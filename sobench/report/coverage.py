@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sobench.data.dataset import Dataset
+from sobench.data.dataset import Dataset, FloatArray
 from sobench.data.resize import box_wh, input_boxes
 from sobench.data.statistics import SIZE_BINS, by_side
 from sobench.errors import reason_of
 from sobench.report.terminal import print_table
 from sobench.suite.foreign import foreign_code
 from sobench.suite.reader import with_deviations
-from sobench.suite.sections import MethodEntry, Suite
+from sobench.suite.sections import Input, MethodEntry, Suite
+
+Boxes = tuple[FloatArray, FloatArray | None]
+"""The objects in pixels of an input, and their widths and heights."""
 
 _NOTE = (
     "Share of the training objects with an anchor of IoU .5 or more; sides in pixels of the input. "
@@ -30,20 +33,27 @@ def print_coverage(suite: Suite, training: Dataset, console: Console) -> None:
     Args:
         training: the training split.
     """
-    table_rows = [[entry.label, *_shares(suite, entry, training)] for entry in suite.methods]
+    table_rows = []
+    boxes: dict[Input, Boxes] = {}  # most rows have the suite's input
+    for entry in suite.methods:
+        row_suite = with_deviations(suite, entry, Path(suite.name))
+        if row_suite.input not in boxes:
+            scaled = input_boxes(training, row_suite.input), box_wh(training, row_suite.input)
+            boxes[row_suite.input] = scaled
+        table_rows.append([entry.label, *_shares(row_suite, entry, *boxes[row_suite.input])])
     headings = ["method", "smallest anchor px", "all", *SIZE_BINS, "all, at the suite's sizes"]
     print_table(console, headings, table_rows, title="objects that anchors meet")
     console.print(_NOTE, soft_wrap=True)
     console.print()
 
 
-def _shares(suite: Suite, entry: MethodEntry, training: Dataset) -> list[str]:
+def _shares(
+    row_suite: Suite, entry: MethodEntry, boxes: FloatArray, wh: FloatArray | None
+) -> list[str]:
     # torch takes seconds to import
     from sobench.models.build import build_without_storage, detector_config
     from sobench.models.coverage import IOU, coverage
 
-    row_suite = with_deviations(suite, entry, Path(suite.name))
-    boxes, wh = input_boxes(training, row_suite.input), box_wh(training, row_suite.input)
     smallest = detector_config(row_suite, 1, wh).anchors.smallest
     try:
         with foreign_code():
