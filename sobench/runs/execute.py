@@ -200,6 +200,7 @@ def _finish(
         skipped={"train": len(train_split.dataset.skipped), "val": len(val_split.dataset.skipped)},
         detections=len(detections),
         last_loss=state.last,
+        first_losses=tuple(state.first),
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
         scores=earlier.scores | scores if earlier else scores,
         sizes=earlier.sizes if earlier else {},

@@ -85,6 +85,8 @@ class Record(BaseModel):
         scores: by ``Scores.name``, for each protocol and engine that was asked for; empty if the
             training did not end.
         sizes: the same of further tests, by their names.
+        first_losses: the total loss of each of the first 20 steps; empty in records of earlier
+            versions.
         digests: SHA-256 of the detections that were scored, by the file's name.
     """
 
@@ -108,6 +110,7 @@ class Record(BaseModel):
     skipped: dict[str, int] = {}
     detections: int = 0
     last_loss: dict[str, float] = {}
+    first_losses: tuple[float, ...] = ()
     history: tuple[Epoch, ...] = ()
     scores: dict[str, Scores] = {}
     sizes: dict[str, dict[str, Scores]] = {}

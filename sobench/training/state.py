@@ -19,6 +19,9 @@ from sobench.files import named_errors
 from sobench.models.detector import Detector
 from sobench.training import checkpoint
 
+FIRST_STEPS = 20
+"""Steps whose losses are kept one by one, to tell whether a training begins as another did."""
+
 
 @dataclass
 class TrainState:
@@ -31,6 +34,7 @@ class TrainState:
         sums: of the losses since the epoch began, over ``counted`` steps.
         norm_sum, norm_max: of the gradient's norms over the same steps.
         last: losses of the last step.
+        first: the total loss of each of the first steps.
         seconds: spent in training steps, over all sessions.
         log_bytes: length of the log that belongs to these steps.
     """
@@ -42,6 +46,7 @@ class TrainState:
     norm_sum: float = 0.0
     norm_max: float = 0.0
     last: dict[str, float] = field(default_factory=dict)
+    first: list[float] = field(default_factory=list)
     seconds: float = 0.0
     log_bytes: int = 0
 
@@ -57,6 +62,9 @@ class TrainState:
             raise Diverged(f"the loss is not finite at step {self.step}: {parts}")
         self.counted += 1
         self.last = losses
+        # A checkpoint of an earlier version may not have the steps before.
+        if len(self.first) == self.step - 1 < FIRST_STEPS:
+            self.first.append(losses["total"])
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.norm_sum += grad_norm

@@ -61,6 +61,7 @@ def _same(whole: Path, cut: Path) -> None:
     (reference, detections), (resumed, resumed_detections) = _outcome(whole), _outcome(cut)
     assert resumed.scores == reference.scores
     assert resumed.last_loss == reference.last_loss
+    assert resumed.first_losses == reference.first_losses
     assert resumed.history == reference.history
     assert resumed_detections == detections
 

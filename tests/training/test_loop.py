@@ -285,6 +285,16 @@ def test_the_norm_that_overflows_is_logged_as_null() -> None:
     assert (row["grad_norm"], row["grad_norm_max"]) == (2.5, 4.0)
 
 
+def test_the_losses_of_the_first_steps_are_kept_one_by_one() -> None:
+    state = TrainState()
+    for step in range(30):
+        state.add_step({"total": float(step)}, 1.0)
+    assert state.first == [float(step) for step in range(20)]
+    resumed_without = TrainState(step=7)  # from a checkpoint that did not have them yet
+    resumed_without.add_step({"total": 7.0}, 1.0)
+    assert resumed_without.first == []
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_network_computes_in_the_precision(
     monkeypatch: pytest.MonkeyPatch, precision: str
