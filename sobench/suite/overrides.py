@@ -26,7 +26,7 @@ class Request:
         suite: with the overrides.
         limit: images used of each split, or ``None`` for all.
         partial: the options that make a result another one than the suite's; empty if none does.
-        methods: rows to keep, by label or method name; empty keeps all.
+        methods: rows to keep, by label, or by method if no row has that label; empty keeps all.
         seeds: instead of the suite's; empty keeps these.
     """
 

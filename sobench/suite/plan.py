@@ -220,7 +220,7 @@ def plan(
             other readers of results do without.
         limit: number of images to use of each split, or ``None`` for all.
         partial: why results are not comparable with the suite as written.
-        methods: labels or method names to keep; empty keeps all.
+        methods: labels to keep, or names of methods whose rows have other labels; empty keeps all.
         seeds: replace the suite's seeds unless empty.
         trial: values that every row tries on held-out training images, instead of its own choice.
 
@@ -238,7 +238,9 @@ def plan(
             raise RequestError(f"--methods: suite {suite.name} has no row {quoted(name)};"
                                f"{did_you_mean(name, sorted(row_names))}")  # fmt: skip
     if methods:
-        entries = tuple(e for e in entries if e.label in methods or e.name in methods)
+        # A label means its row alone, also where it is the name of a method with further rows.
+        names = {*methods} - {entry.label for entry in entries}
+        entries = tuple(e for e in entries if e.label in methods or e.name in names)
     choices = read_choices(suite)
     holdout = 0.0
     if trial is not None:

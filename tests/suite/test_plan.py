@@ -227,15 +227,19 @@ def test_head_of_a_deviation_is_listed_with_its_anchors() -> None:
 
 
 def test_rows_by_label_or_name() -> None:
-    suite = tiny_suite(methods=["fpn", {"name": "fpn", "label": "plain", "fuse": False}, "ssd"])
+    both = [{"name": "ssd", "label": f"ssd {n}", "deviations": {"schedule.lr": n, "reason": "r"}}
+            for n in (1, 2)]  # fmt: skip
+    rows = ["fpn", {"name": "fpn", "label": "plain", "fuse": False}, *both]
+    suite = tiny_suite(methods=rows)
 
     def labels(*methods: str) -> list[str]:
         return [run.entry.label for run in plan.plan(suite, DATA, methods=methods)]
 
-    assert labels() == ["fpn", "plain", "ssd"]
+    assert labels() == ["fpn", "plain", "ssd 1", "ssd 2"]
     assert labels("plain") == ["plain"]
-    assert labels("fpn") == ["fpn", "plain"]  # a name takes all of its rows
-    assert labels("ssd", "plain") == ["plain", "ssd"]
+    assert labels("fpn") == ["fpn"]  # a label is one row
+    assert labels("ssd") == ["ssd 1", "ssd 2"]  # the name of a method that no row is called by
+    assert labels("ssd 2", "plain") == ["plain", "ssd 2"]
     with pytest.raises(RequestError, match="--methods: suite tiny has no row 'plane'; did you me"):
         labels("plane")
 
