@@ -12,10 +12,16 @@ from sobench.suite.plan import Run
 def load_split(run: Run, split: Split) -> Dataset:
     """The images of a run; the held-out training images stand for the val split of a trial.
 
+    What is trained on has ignore regions only if the suite leaves these out; what is scored on has
+    them in any case.
+
     Raises:
         DataError: the dataset is missing, broken or empty.
     """
-    return load_part(run.suite.dataset, split, run.limit, run.holdout)
+    dataset = load_part(run.suite.dataset, split, run.limit, run.holdout)
+    if split == "train" and not run.suite.ignore_regions:
+        return dataset.without_ignore_regions()
+    return dataset
 
 
 def cache_name(run: Run, split: Split) -> str:

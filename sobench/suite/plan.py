@@ -81,11 +81,17 @@ class Run:
         backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
+        # Keys that came later stand here only where they change something, so that runs of before
+        # stay valid.
+        later: dict[str, Any] = {"method_version": method.version} if method.version > 1 else {}
+        if not self.suite.ignore_regions:
+            later["ignore_regions"] = False
         origin = {"init_from": self.origin.settings} if self.origin else {}
         # A run changes with those that it requires.
         required = {role: run.settings_id for role, run in self.requires}
         return (
             settings
+            | later
             | source
             | origin
             | ({"requires": required} if required else {})
