@@ -6,6 +6,7 @@ from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset
 from sobench.data.fingerprint import BOTH, check_unchanged
 from sobench.data.holdout import load_part
+from sobench.data.subset import part_name
 from sobench.suite.plan import Run
 
 
@@ -26,7 +27,7 @@ def load_split(run: Run, split: Split) -> Dataset:
 
 def cache_name(run: Run, split: Split) -> str:
     """The name of these images in the image cache."""
-    return f"{split}-of-{run.holdout:g}" if run.holdout else split
+    return part_name(split, run.limit, run.holdout)
 
 
 def splits_read(run: Run) -> tuple[Split, ...]:
