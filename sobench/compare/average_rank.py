@@ -21,7 +21,7 @@ from sobench.errors import RequestError
 ALPHA = 0.05
 """The chance of an error that every test here allows."""
 
-ARRANGEMENTS = 100_000
+ARRANGEMENTS = 50_000
 """Arrangements of ranks that Friedman's p is counted over, at most."""
 
 _ROUNDING = 1e-9

@@ -108,7 +108,7 @@ def test_without_a_difference_over_all_rows_no_pair_is_told_apart() -> None:
 
 def test_two_data_sets_can_tell_no_pair_apart() -> None:
     for rows in (2, 3, 5, 10, 20):
-        assert not ranked(*[list(range(rows))] * 2).can_tell
+        assert not ranked(*[[float(i) for i in range(rows)]] * 2).can_tell
     assert ranked([3, 2, 1], [3, 2, 1], [3, 2, 1]).can_tell  # 1.913 of at most 2
     assert ranked([2, 1], [2, 1]).smallest_wilcoxon == 0.5
     assert ranked(*[[2.0, 1.0]] * 6).smallest_wilcoxon == pytest.approx(0.03125)
