@@ -7,19 +7,26 @@ least the score at which the F1 of the run is highest. So every run is read at i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sobench.suite.protocols import Protocol
+from sobench.errors import NothingToCompare
+from sobench.runs.search import choose_data, search
+from sobench.runs.state import read_states
+from sobench.suite.plan import Run
+from sobench.suite.protocols import PROTOCOLS, Protocol
 
 if TYPE_CHECKING:
     from sobench.metrics.matches import Matches
 
 BoolArray = NDArray[np.bool_]
+
+UNMATCHED = "how its detections met the objects is not kept; `sobench run` matches them in seconds"
 
 _ALL_AREAS, _IOU_50 = 0, 0
 """Positions in ``Matches.outcome``."""
@@ -92,6 +99,7 @@ class Found:
         scores: label -> seed -> the score from which on its detections count.
         pairs: in the order of the rows.
         missing: what cannot be compared, with the reason.
+        notes: cautions.
     """
 
     title: str
@@ -101,6 +109,46 @@ class Found:
     scores: dict[str, dict[int, BestScore]]
     pairs: tuple[FoundPair, ...]
     missing: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
+    """Who finds what, from the matches that lie beside the records of a plan.
+
+    Args:
+        results: folder of all results.
+        data: how the fingerprint of the data begins, as for ``leaderboard``.
+
+    Raises:
+        NothingToCompare: fewer than two rows have matches over the same objects.
+        RequestError: no state of the data is as asked for, or several have the most results.
+    """
+    from sobench.runs.matches import load_matches
+
+    suite = runs[0].suite
+    choice = choose_data(search(runs, results), data)
+    states = read_states(runs, results, choice.data)
+    rows: dict[str, dict[int, Matches]] = {}
+    missing = {}
+    for run in runs:
+        state = states[run.settings_id]
+        matches = load_matches(run, results, choice.data) if state.scores else None
+        if matches is not None:
+            rows.setdefault(run.entry.label, {})[run.seed] = matches
+        elif state.scores:
+            missing[run.name] = UNMATCHED
+        else:
+            missing[run.name] = ": ".join(filter(None, (state.name, state.reason)))
+    partial = sorted({reason for run in runs for reason in run.partial})
+    notes = (f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite",)
+    found = who_finds_what(suite.title or suite.name, PROTOCOLS[suite.protocol], rows, missing)
+    if not found.pairs:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in found.missing.items())
+        raise NothingToCompare(
+            f"{suite.name}: who finds what needs matches of two rows ({reasons})"
+        )
+    told = (choice.note,) if choice.note else ()
+    return replace(found, notes=told + (notes if partial else ()))
 
 
 def best_score(matches: Matches) -> BestScore:
@@ -165,12 +213,12 @@ def who_finds_what(
             problems[name] = "not the same objects"
         else:
             pairs.append(_pair(first, second, seeds, rows[first], found, protocol))
-    example = next(iter(next(iter(rows.values())).values()))
+    example = next((matches for of_row in rows.values() for matches in of_row.values()), None)
     return Found(
         title=title,
         protocol=f"{protocol.name} v{protocol.version}",
-        objects=len(example.object_image),
-        images=len(example.image_ids),
+        objects=len(example.object_image) if example else 0,
+        images=len(example.image_ids) if example else 0,
         scores=scores,
         pairs=tuple(pairs),
         missing=problems,
