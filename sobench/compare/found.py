@@ -6,6 +6,7 @@ least the score at which the F1 of the run is highest. So every run is read at i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sobench.compare.leaderboard import NOT_RUN
 from sobench.errors import NothingToCompare
 from sobench.runs.search import choose_data, search
 from sobench.runs.state import read_states
@@ -138,14 +140,18 @@ def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
         elif state.scores:
             missing[run.name] = UNMATCHED
         else:
-            missing[run.name] = ": ".join(filter(None, (state.name, state.reason)))
+            is_new = state.name == "missing" and not state.reason
+            name = NOT_RUN if is_new else state.name
+            missing[run.name] = ": ".join(filter(None, (name, state.reason)))
     partial = sorted({reason for run in runs for reason in run.partial})
     notes = (f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite",)
     found = who_finds_what(suite.title or suite.name, PROTOCOLS[suite.protocol], rows, missing)
     if not found.pairs:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in found.missing.items())
+        counts = Counter(found.missing.values())
+        reasons = "; ".join(f"{number} {reason}" for reason, number in counts.items())
+        where = "" if results.is_dir() else f"\n{results}: no such folder; see --results"
         raise NothingToCompare(
-            f"{suite.name}: who finds what needs matches of two rows ({reasons})"
+            f"{suite.name}: who finds what needs matches of two rows ({reasons}){where}"
         )
     told = (choice.note,) if choice.note else ()
     return replace(found, notes=told + (notes if partial else ()))

@@ -8,10 +8,14 @@ from sobench.compare.found import Counts, Found, FoundPair
 from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.sheet import Sheet, Table
 
+_MOST_ROWS = 6
+"""Rows whose pairs are listed; those of more stand in a table of rows against rows."""
+
 
 def found_sheet(found: Found) -> Sheet:
     """A table of all pairs, of a single pair also by size and by class, and of the scores."""
-    tables = [_pairs(found)]
+    is_large = len(found.scores) > _MOST_ROWS
+    tables = [_crosswise(found) if is_large else _pairs(found)]
     if len(found.pairs) == 1:
         tables += [
             _parts(found.pairs[0], "size", found.pairs[0].by_size),
@@ -21,7 +25,7 @@ def found_sheet(found: Found) -> Sheet:
     return Sheet(
         title=f"{found.title}: who finds what",
         tables=(*tables, _scores(found)),
-        lines=(*found.notes, *(f"{name}: {why}" for name, why in found.missing.items())),
+        lines=(*found.notes, *_missing(found)),
         csv=rows,
         json={
             "title": found.title,
@@ -37,21 +41,56 @@ def found_sheet(found: Found) -> Sheet:
     )
 
 
+def _missing(found: Found) -> list[str]:
+    """What is left out, reason by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in found.missing.items():
+        by_reason.setdefault(reason, []).append(name)
+    return [f"{reason}: {', '.join(names)}" for reason, names in by_reason.items()]
+
+
 def _pairs(found: Found) -> Table:
     headings = ("first", "second", "both", "only first", "only second", "neither", "seeds")
     rows = tuple(
         (pair.first, pair.second, *_cells(pair.total, pair), _seeds(pair)) for pair in found.pairs
     )
-    counted = (
+    title = "Objects found by both rows, by one of them alone, by neither"
+    return Table(title, headings, rows, tuple(_how_counted(found)), named=2)
+
+
+def _crosswise(found: Found) -> Table:
+    """Row against column: the objects that the row finds and the column does not."""
+    labels = list(found.scores)
+    only = {(pair.first, pair.second): pair.total.first for pair in found.pairs}
+    only |= {(pair.second, pair.first): pair.total.second for pair in found.pairs}
+    rows = tuple(
+        (
+            str(number),
+            label,
+            *(
+                "-" if (label, other) not in only else f"{only[label, other]:.0f}"
+                for other in labels
+            ),
+        )
+        for number, label in enumerate(labels, 1)
+    )
+    headings = ("#", "finds", *(str(number) for number in range(1, len(labels) + 1)))
+    lines = (
+        "each number is that of the objects which the row finds and the row of the column's number "
+        "does not; --methods A,B shows a pair by size and class, and csv and json have all",
+        *_how_counted(found),
+    )
+    return Table("Objects that a row finds and another misses", headings, rows, lines, named=2)
+
+
+def _how_counted(found: Found) -> list[str]:
+    lines = [
         f"counted: {found.objects} objects of {found.images} images ({found.protocol}); a row "
         "finds an object if a detection of its class takes it at IoU .5 or more"
-    )
-    averaged = [
-        "several seeds: runs are paired seed by seed, and the counts are means over these pairs"
     ]
-    is_averaged = any(len(pair.seeds) > 1 for pair in found.pairs)
-    lines = (counted, *(averaged if is_averaged else ()))
-    return Table("Objects found by both, by one alone, by neither", headings, rows, lines, named=2)
+    if any(len(pair.seeds) > 1 for pair in found.pairs):
+        lines.append("runs of two rows are paired seed by seed; counts are means over these pairs")
+    return lines
 
 
 def _parts(pair: FoundPair, kind: str, parts: dict[str, Counts]) -> Table:
