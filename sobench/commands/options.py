@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from sobench.report.terminal import PlainConsole
-from sobench.suite.sections import MAX_EPOCHS
+from sobench.suite.schedule import MAX_EPOCHS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
