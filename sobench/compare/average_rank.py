@@ -14,8 +14,8 @@ from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sobench.compare.intervals import FloatArray, holm
 from sobench.errors import RequestError
 
 ALPHA = 0.05
@@ -25,8 +25,6 @@ ARRANGEMENTS = 50_000
 """Arrangements of ranks that Friedman's p is counted over, at most."""
 
 _ROUNDING = 1e-9
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -229,16 +227,8 @@ def _groups(average: FloatArray, reach: float) -> list[tuple[int, int]]:
 
 def _pairs(names: Sequence[str], scores: FloatArray, average: FloatArray) -> tuple[RankedPair, ...]:
     pairs = list(combinations(range(len(names)), 2))
-    p_values = [wilcoxon(scores[:, a] - scores[:, b]) for a, b in pairs]
+    p_values = np.array([wilcoxon(scores[:, a] - scores[:, b]) for a, b in pairs])
     return tuple(
-        RankedPair(names[a], names[b], float(average[b] - average[a]), p, adjusted)
-        for (a, b), p, adjusted in zip(pairs, p_values, _holm(p_values), strict=True)
+        RankedPair(names[a], names[b], float(average[b] - average[a]), float(p), adjusted)
+        for (a, b), p, adjusted in zip(pairs, p_values, holm(p_values).tolist(), strict=True)
     )
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for done, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (len(p_values) - done) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
