@@ -49,7 +49,7 @@ from sobench.suite.protocols import PROTOCOLS
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write compare.FORMAT into.")
 @click.pass_context
 def command(
-    context: click.Context, a: Path, b: Path, suite: Path | None, results: Path,
+    context: click.Context, /, a: Path, b: Path, suite: Path | None, results: Path,
     results_b: Path | None, metrics: str, formats: str, out: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Compare the rows that two suites, or two folders of results, both have.
