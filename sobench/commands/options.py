@@ -50,6 +50,13 @@ def suite_options(command: Command) -> Command:
     return command
 
 
+def options_of_suites(command: Command) -> Command:
+    """The options of ``suite_options`` alone, for commands whose arguments are several suites."""
+    for option in reversed(_SUITE_OPTIONS[1:]):
+        command = option(command)
+    return command
+
+
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), envvar="SOBENCH_RESULTS",
     show_default=True, help="Folder of all results.",
