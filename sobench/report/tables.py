@@ -73,11 +73,11 @@ def remarks(board: Leaderboard) -> list[str]:
 
 def markdown(board: Leaderboard) -> str:
     """The tables with their headings and footnotes, and the remarks as a list."""
-    blocks = [f"## {_markdown(board.title)}", _pipes(*columns(board)), *footnotes(board)]
+    blocks = [f"## {escaped(board.title)}", pipes(*columns(board)), *footnotes(board)]
     if len(board.sizes):
-        blocks += ["Tested on other inputs:", _pipes(*size_columns(board))]
-    blocks += ["AP by class:", _pipes(*class_columns(board))]
-    blocks.append("\n".join(f"- {_markdown(line)}" for line in remarks(board)))
+        blocks += ["Tested on other inputs:", pipes(*size_columns(board))]
+    blocks += ["AP by class:", pipes(*class_columns(board))]
+    blocks.append("\n".join(f"- {escaped(line)}" for line in remarks(board)))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -116,10 +116,10 @@ FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
 }
 
 
-def _pipes(headings: list[str], rows: list[list[str]]) -> str:
+def pipes(headings: list[str], rows: list[list[str]]) -> str:
     """A Markdown table, in which a bar in a name must not begin a new cell."""
-    escaped = [[_markdown(cell) for cell in row] for row in (headings, *rows)]
-    return tabulate(escaped[1:], escaped[0], tablefmt="pipe", disable_numparse=True)
+    cells = [[escaped(cell) for cell in row] for row in (headings, *rows)]
+    return tabulate(cells[1:], cells[0], tablefmt="pipe", disable_numparse=True)
 
 
 _MARKED = str.maketrans({"&": "&amp;", "<": "&lt;"} | {mark: f"\\{mark}" for mark in "\\|`*["})
@@ -127,7 +127,7 @@ _MARKED = str.maketrans({"&": "&amp;", "<": "&lt;"} | {mark: f"\\{mark}" for mar
 within them."""
 
 
-def _markdown(text: str) -> str:
+def escaped(text: str) -> str:
     """A text that Markdown shows as it is, on one line."""
     return printable(text.translate(_MARKED))
 
