@@ -100,7 +100,7 @@ def _pinned(audit: Audit) -> dict[str, str]:
 
 
 def _verdict(audit: Audit) -> str:
-    own, number = sum(bool(told(row)) for row in audit.rows), len(audit.cautions)
+    own, number = sum(bool(told(row) or row.undeclared) for row in audit.rows), len(audit.cautions)
     declared = "not all of it declared" if audit.undeclared else "all of it declared"
     what = f"{own} of {len(audit.rows)} rows do something otherwise, {declared}"
     return f"{what if own else 'no row does anything otherwise'}; {number or 'no'} " + (
