@@ -335,7 +335,7 @@ class Suite(Section):
     """Where networks train; ``auto`` takes a GPU if there is one. Results stay valid elsewhere."""
     seeds: tuple[Seed, ...] = Field((0,), max_length=MAX_SEEDS)
     """Every row is trained once with each seed, which fixes order, augmentation and initial
-    weights. With one seed ranks are not tested."""
+    weights. With one seed the intervals hold no noise of training."""
     detect: Detect = Detect()
     """From predictions to detections."""
     protocol: str = "coco"

@@ -28,10 +28,10 @@ class World:
         seed_noise: how much the quality of a method varies from training to training.
     """
 
-    images: int = 150
+    images: int = 120
     objects: float = 8.0
     false: float = 12.0
-    classes: int = 3
+    classes: int = 2
     image_noise: float = 0.7
     taste: float = 0.4
     seed_noise: float = 0.0
