@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from sobench.report.terminal import PlainConsole
-from sobench.suite.sections import MAX_EPOCHS
+from sobench.suite.schedule import MAX_EPOCHS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,6 +41,13 @@ _SUITE_OPTIONS = [
 def suite_options(command: Command) -> Command:
     """The argument ``SUITE`` and the options that change it; arguments of ``read_request``."""
     for option in reversed(_SUITE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def options_of_suites(command: Command) -> Command:
+    """The options of ``suite_options`` alone, for commands whose arguments are several suites."""
+    for option in reversed(_SUITE_OPTIONS[1:]):
         command = option(command)
     return command
 

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, stdev
 
 import pandas as pd
 
 from sobench.compare import remarks
+from sobench.compare.costs import costs_of
 from sobench.compare.verdict import Verdict, judge, verdict
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
@@ -148,15 +149,7 @@ def _row(label: str, results: Sequence[Result], metrics: Sequence[str]) -> dict[
     """Means of the metrics over the seeds, and costs."""
     row: dict[str, object] = {"method": label, "seeds": len(results)}
     row |= _averaged([result.scores for result in results], metrics)
-    costs = [result.record.cost for result in results if result.record.cost]
-    if costs:
-        row["params_m"] = costs[0].parameters / 1e6
-        row["gflops"] = costs[0].gflops
-        row["latency_ms"] = _median([c.latency_ms for c in costs])
-        row["train_img_s"] = _median([c.train_images_s for c in costs])
-        row["train_min"] = _minutes([_sum(c.train_s, c.required_s) for c in costs])
-        row["extra_min"] = _minutes([c.extra_s for c in costs]) or None
-    return row
+    return row | costs_of([result.record for result in results])
 
 
 def _averaged(scores: Sequence[Scores], metrics: Sequence[str]) -> dict[str, object]:
@@ -190,15 +183,6 @@ def _size_rows(
     return size_rows
 
 
-def _sum(train_s: float | None, required_s: float | None) -> float | None:
-    return None if train_s is None or required_s is None else train_s + required_s
-
-
-def _minutes(seconds: Sequence[float | None]) -> float | None:
-    middle = _median(seconds)
-    return None if middle is None else middle / 60
-
-
 def _class_row(label: str, results: Sequence[Result]) -> dict[str, object]:
     values: dict[str, list[float]] = defaultdict(list)
     for result in results:
@@ -206,11 +190,6 @@ def _class_row(label: str, results: Sequence[Result]) -> dict[str, object]:
             ap = scores.get("AP")
             values[name] += [] if ap is None else [ap]
     return {"method": label} | {name: mean(v) if v else None for name, v in values.items()}
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return median(defined) if defined else None
 
 
 def _or_worst(value: object) -> float:

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from sobench.compare.intervals import Estimate
 from sobench.compare.leaderboard import Leaderboard
 from sobench.compare.tiers import tier_text
 from sobench.compare.verdict import Verdict
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
+from sobench.report.markup import as_markdown, csv_cell, pipes
 from sobench.suite.tuned import learning_rate_lines
-from sobench.text import printable
 
 INTERVAL = "95 % interval"
 """The heading of the interval of the metric that ranks."""
@@ -102,11 +101,11 @@ def remarks(board: Leaderboard) -> list[str]:
 
 def markdown(board: Leaderboard) -> str:
     """The tables with their headings and footnotes, and the remarks as a list."""
-    blocks = [f"## {_markdown(board.title)}", _pipes(*columns(board)), *footnotes(board)]
+    blocks = [f"## {as_markdown(board.title)}", pipes(*columns(board)), *footnotes(board)]
     if len(board.sizes):
-        blocks += ["Tested on other inputs:", _pipes(*size_columns(board))]
-    blocks += ["AP by class:", _pipes(*class_columns(board))]
-    blocks.append("\n".join(f"- {_markdown(line)}" for line in remarks(board)))
+        blocks += ["Tested on other inputs:", pipes(*size_columns(board))]
+    blocks += ["AP by class:", pipes(*class_columns(board))]
+    blocks.append("\n".join(f"- {as_markdown(line)}" for line in remarks(board)))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -124,7 +123,7 @@ def csv(board: Leaderboard) -> str:
     table["learning_rate"] = table["method"].map(board.learning_rates)
     for name, value in board.provenance.items():
         table[f"provenance:{name}"] = value
-    text: str = table.map(_csv_cell).rename(columns=_csv_cell).to_csv(index=False)
+    text: str = table.map(csv_cell).rename(columns=csv_cell).to_csv(index=False)
     return text
 
 
@@ -154,29 +153,6 @@ FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
     "csv": ("csv", csv),
     "json": ("json", as_json),
 }
-
-
-def _pipes(headings: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, in which a bar in a name must not begin a new cell."""
-    escaped = [[_markdown(cell) for cell in row] for row in (headings, *rows)]
-    return tabulate(escaped[1:], escaped[0], tablefmt="pipe", disable_numparse=True)
-
-
-_MARKED = str.maketrans({"&": "&amp;", "<": "&lt;"} | {mark: f"\\{mark}" for mark in "\\|`*["})
-"""What begins HTML, cells, code, emphasis, links and images. Words need ``_``, which does no harm
-within them."""
-
-
-def _markdown(text: str) -> str:
-    """A text that Markdown shows as it is, on one line."""
-    return printable(text.translate(_MARKED))
-
-
-def _csv_cell(value: Any) -> Any:
-    """A cell that a spreadsheet shows as it is: an apostrophe keeps it from running a formula."""
-    if not isinstance(value, str):
-        return value
-    return printable(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
 
 
 def _tested_columns(board: Leaderboard) -> dict[str, dict[str, float | None]]:
