@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sobench.compare.side_by_side import MetricPair, RowPair, SideBySide
+from sobench.compare.differences import MetricPair
+from sobench.compare.side_by_side import RowPair, SideBySide
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
 from sobench.report.sheet import Sheet, Table
 
