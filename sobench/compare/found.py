@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sobench.compare.leaderboard import NOT_RUN
+from sobench.compare.remarks import NOT_RUN
 from sobench.errors import NothingToCompare
 from sobench.runs.search import choose_data, search
 from sobench.runs.state import read_states

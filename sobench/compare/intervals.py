@@ -80,6 +80,10 @@ class Difference(Estimate):
     p: float
     adjusted: float = np.nan
 
+    def reversed(self) -> Difference:
+        """The second row minus the first."""
+        return replace(self, mean=-self.mean, low=-self.high, high=-self.low)
+
 
 @dataclass(frozen=True)
 class _Row:

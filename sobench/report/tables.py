@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
+from sobench.compare.intervals import Estimate
 from sobench.compare.leaderboard import Leaderboard
+from sobench.compare.tiers import tier_text
+from sobench.compare.verdict import Verdict
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
 from sobench.report.markup import as_markdown, csv_cell, pipes
 from sobench.suite.tuned import learning_rate_lines
 
+INTERVAL = "95 % interval"
+"""The heading of the interval of the metric that ranks."""
+
 
 def columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells as people read them: three decimals, the spread behind the mean."""
+    """Headings and cells as people read them: three decimals, the spread behind the mean.
+
+    The interval of the metric that ranks stands behind it, if there are any; the number of seeds
+    is told unless every row has one.
+    """
     costs = _shown_costs(board)
-    headings = ["#", "method", *board.metrics, *(cost.title for cost in costs)]
+    ranking, *others = board.metrics
+    seeds = ["seeds"] if board.table["seeds"].max() > 1 else []
+    interval = [INTERVAL] if board.verdict.labels else []
+    headings = ["tier", "method", *seeds, ranking, *interval, *others]
+    headings += [cost.title for cost in costs]
     table_rows = []
     for _, row in board.table.iterrows():
-        cells = [str(row["rank"]), str(row["method"])]
-        cells += [_score(row, name) for name in board.metrics]
+        label = str(row["method"])
+        cells = [tier_text(board.verdict.tiers.get(label, ())), label]
+        cells += [str(row[name]) for name in seeds]
+        cells.append(_score(row, ranking))
+        cells += [interval_text(board.verdict, label, ranking) for _ in interval]
+        cells += [_score(row, name) for name in others]
         cells += [_number(row[cost.name], cost.format) for cost in costs]
         table_rows.append(cells)
     return headings, table_rows
 
 
+def interval_text(verdict: Verdict, label: str, metric: str) -> str:
+    """The 95 % interval of a row's metric, such as ``[0.198, 0.246]``; ``-`` if it has none."""
+    found = verdict.estimates.get(label, {}).get(metric)
+    if found is None or pd.isna(found.low):
+        return "-"
+    return f"[{SCORE_FORMAT.format(found.low)}, {SCORE_FORMAT.format(found.high)}]"
+
+
 def footnotes(board: Leaderboard) -> list[str]:
-    """Explanations of the columns that need one, of those that the table shows."""
-    return [f"{cost.title}: {cost.footnote}" for cost in _shown_costs(board) if cost.footnote]
+    """The rule of tiers, and explanations of the columns that need one, of those that are shown."""
+    rule = list(board.verdict.rule)
+    return rule + [
+        f"{cost.title}: {cost.footnote}" for cost in _shown_costs(board) if cost.footnote
+    ]
 
 
 def _shown_costs(board: Leaderboard) -> list[Metric]:
@@ -81,9 +110,16 @@ def markdown(board: Leaderboard) -> str:
 
 
 def csv(board: Leaderboard) -> str:
-    """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<name>``."""
+    """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<name>``.
+
+    Tested rows have ``<metric>_low``, ``_high`` and ``_se``, those of ``AP:<class>`` too, and
+    against every row the difference in the metric that ranks and its adjusted p value,
+    ``difference:<method>`` and ``p:<method>``.
+    """
     by_class = board.per_class.set_index("method").add_prefix("AP:")
     table = board.table.join(by_class, on="method")
+    if board.verdict.labels:
+        table = table.join(pd.DataFrame(_tested_columns(board)).T, on="method")
     table["learning_rate"] = table["method"].map(board.learning_rates)
     for name, value in board.provenance.items():
         table[f"provenance:{name}"] = value
@@ -97,6 +133,10 @@ def as_json(board: Leaderboard) -> str:
         "title": board.title,
         "metrics": board.metrics,
         "rows": _records(board.table),
+        "intervals": _intervals(board.verdict),
+        "pairs": _pairs(board.verdict),
+        "tiers": board.verdict.tiers,
+        "rule": board.verdict.rule,
         "per_class_ap": _records(board.per_class),
         "sizes": _records(board.sizes),
         "deviations": board.deviations,
@@ -113,6 +153,54 @@ FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
     "csv": ("csv", csv),
     "json": ("json", as_json),
 }
+
+
+def _tested_columns(board: Leaderboard) -> dict[str, dict[str, float | None]]:
+    """Label -> the further columns of its row in CSV."""
+    verdict, ranking = board.verdict, board.metrics[0]
+    shown = [name for name in verdict.metrics if ":" not in name or name.startswith("AP:")]
+    table_rows: dict[str, dict[str, float | None]] = {}
+    for label in verdict.labels:
+        row: dict[str, float | None] = {}
+        for name in shown:
+            found = verdict.estimates[label][name]
+            row |= {f"{name}_{key}": getattr(found, key) for key in ("low", "high", "se")}
+        for other in verdict.labels:
+            against = None if other == label else verdict.difference(label, other, ranking)
+            row[f"difference:{other}"] = against.mean if against else None
+            row[f"p:{other}"] = against.adjusted if against else None
+        table_rows[label] = row
+    return table_rows
+
+
+def _intervals(verdict: Verdict) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Label -> metric -> what is known of its mean."""
+    return {
+        label: {
+            name: _values(found, ("mean", "low", "high", "se", "df", "std"))
+            for name, found in of_row.items()
+        }
+        for label, of_row in verdict.estimates.items()
+    }
+
+
+def _pairs(verdict: Verdict) -> list[dict[str, Any]]:
+    """Each pair of rows, the better one first, with all metrics of the first minus the second."""
+    keys = ("mean", "low", "high", "se", "df", "p", "adjusted")
+    return [
+        {
+            "first": first,
+            "second": second,
+            "metrics": {name: _values(found, keys) for name, found in of_pair.items()},
+        }
+        for (first, second), of_pair in verdict.pairs.items()
+    ]
+
+
+def _values(found: Estimate, keys: Sequence[str]) -> dict[str, float | None]:
+    """Attributes of an estimate, ``None`` where undefined."""
+    values = {key: getattr(found, key) for key in keys}
+    return {key: None if pd.isna(value) else value for key, value in values.items()}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
