@@ -32,7 +32,7 @@ from sobench.suite.protocols import Protocol
 RECALL_POINTS = 101
 
 # Positions in the engines' IoU axis, .50:.05:.95. "mean" is the mean over all ten.
-_IOU_SLICES: dict[IoU, slice] = {"0.50": slice(0, 1), "0.75": slice(5, 6), "mean": slice(None)}
+IOU_SLICES: dict[IoU, slice] = {"0.50": slice(0, 1), "0.75": slice(5, 6), "mean": slice(None)}
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _values(evaluation: _Evaluation, metric: ScoreMetric, protocol: Protocol) ->
     area = [ALL_AREAS, *protocol.bins].index(metric.area)
     limit = protocol.max_dets.index(metric.max_dets)
     values = evaluation.precision if metric.quantity == "AP" else evaluation.recall
-    return values[_IOU_SLICES[metric.iou], ..., area, limit]
+    return values[IOU_SLICES[metric.iou], ..., area, limit]
 
 
 def _metrics(evaluation: _Evaluation, protocol: Protocol) -> dict[str, float | None]:
@@ -236,7 +236,7 @@ def _curves(evaluation: _Evaluation, dataset: Dataset) -> dict[str, dict[str, li
             iou: _curve(precision[ious][:, :, labels])
             if has_objects[labels].any()
             else _undefined()
-            for iou, ious in _IOU_SLICES.items()
+            for iou, ious in IOU_SLICES.items()
         }
         for name, labels in labels_of.items()
     }

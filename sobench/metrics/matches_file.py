@@ -25,11 +25,11 @@ Arrays = dict[str, NDArray[Any]]
 _LAYOUT = 1
 """Version of the file's arrays."""
 
-# All that reading a damaged file may raise.
-_DAMAGE = (
+DAMAGE = (
     OSError, EOFError, ValueError, LookupError, TypeError, OverflowError, MemoryError,
     RecursionError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+"""All that reading a damaged file of arrays may raise."""
 
 
 def write_matches(path: Path, matches: Matches) -> None:
@@ -60,9 +60,7 @@ def write_matches(path: Path, matches: Matches) -> None:
         "object_label": _small(matches.object_label),
         "object_area": matches.object_area,
     }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_atomic(path, buffer.getvalue())
+    write_arrays(path, arrays)
 
 
 def read_matches(path: Path) -> Matches:
@@ -72,10 +70,10 @@ def read_matches(path: Path) -> Matches:
         DataError: the file is missing, damaged or of another version of the protocol.
     """
     try:
-        return _matches(_read(path))
+        return _matches(read_arrays(path))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; sobench run makes it") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise DataError(
             f"{path}: the matches are not readable ({reason}); "
@@ -86,16 +84,31 @@ def read_matches(path: Path) -> Matches:
 def is_of(path: Path, digest: str) -> bool:
     """Whether a file holds the matches of the detections with this SHA-256, undamaged."""
     try:
-        head = json.loads(_read(path, ("head",))["head"].tobytes())
+        head = json.loads(read_arrays(path, ("head",))["head"].tobytes())
         protocol = PROTOCOLS[head["protocol"]]
         written = (head["layout"], head["protocol_version"], head["detections"])
         return bool(written == (_LAYOUT, protocol.version, digest))
-    except _DAMAGE:
+    except DAMAGE:
         return False
 
 
-def _read(path: Path, names: tuple[str, ...] = ()) -> Arrays:
-    """The arrays of these names, or all, of a file whose members all fit their checksums."""
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Write an ``.npz`` without pickled code, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_atomic(path, buffer.getvalue())
+
+
+def read_arrays(path: Path, names: tuple[str, ...] = ()) -> Arrays:
+    """The arrays of these names, or all, of a file whose members all fit their checksums.
+
+    Raises:
+        Exception: one of ``DAMAGE``.
+    """
     with zipfile.ZipFile(path) as file:
         if damaged := file.testzip():
             raise ValueError(f"{damaged} does not fit its checksum")

@@ -60,6 +60,10 @@ class RunFolder:
         """How the detections at the suite's input met the objects, under a protocol."""
         return self.path / f"matches-{protocol.name}-v{protocol.version}.npz"
 
+    def bootstrap(self, protocol: Protocol) -> Path:
+        """The metrics of resampled images that were computed from the matches."""
+        return self.path / f"bootstrap-{protocol.name}-v{protocol.version}.npz"
+
     def further_detections(self) -> Iterator[Path]:
         """The detections of further tests that exist."""
         return self.path.glob("detections-*.json.gz")
