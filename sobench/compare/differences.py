@@ -10,8 +10,9 @@ from statistics import fmean
 import numpy as np
 
 from sobench.compare import intervals
-from sobench.compare.bootstrap import draw_weights, resample
+from sobench.compare.bootstrap import Resampled, draw_weights, resample
 from sobench.compare.intervals import Difference, Sample
+from sobench.compare.resampled import resampled_of
 from sobench.compare.sides import Outcome
 
 Pair = tuple[Mapping[int, Outcome], Mapping[int, Outcome]]
@@ -44,13 +45,24 @@ def are_paired(a: Mapping[int, Outcome], b: Mapping[int, Outcome]) -> bool | Non
     )
 
 
+def are_same(a: Mapping[int, Outcome], b: Mapping[int, Outcome]) -> bool:
+    """Whether both hold the same numbers, seed by seed."""
+    return a.keys() == b.keys() and all(
+        a[seed].scores.metrics == b[seed].scores.metrics for seed in a
+    )
+
+
 def differences_of(
     shared: Sequence[Pair],
     paired: Sequence[bool | None],
     metrics: Sequence[str],
 ) -> list[dict[str, MetricPair]]:
     """B - A of each row and metric, with Holm's correction over the rows of a metric."""
-    drawn = [i for i, is_paired in enumerate(paired) if is_paired is not None]
+    drawn = [
+        i
+        for i, is_paired in enumerate(paired)
+        if is_paired is not None and not are_same(*shared[i])
+    ]
     samples = []
     for i in drawn:
         a, b = shared[i]
@@ -76,6 +88,8 @@ def _without_interval(
     """The means of a metric, and their difference alone."""
     first, second = _mean(a, metric), _mean(b, metric)
     nan, seeds = float("nan"), min(len(a), len(b))
+    if are_same(a, b):
+        return MetricPair(first, second, Difference(0.0, None, 0.0, nan, 0.0, 0.0, seeds, 1.0))
     return MetricPair(
         first, second, Difference(second - first, None, nan, nan, nan, nan, seeds, nan)
     )
@@ -91,19 +105,27 @@ def _samples(
     outcomes: Mapping[int, Outcome], metrics: Sequence[str], draws: int
 ) -> dict[str, Sample]:
     """Each metric of a row, over its seeds and over images that the seed ``draws`` resamples."""
-    every = [outcome.matches for outcome in outcomes.values() if outcome.matches is not None]
-    images = len(every[0].image_ids)
-    weights = draw_weights(images, seed=draws)
-    resampled = [resample(matches, weights).metrics for matches in every]
+    resampled = [_resampled(outcome, draws) for outcome in outcomes.values()]
+    first = next(iter(outcomes.values())).matches
+    images = 0 if first is None else len(first.image_ids)
     scores = [outcome.scores.metrics for outcome in outcomes.values()]
     return {
         metric: Sample(
             np.array([_or_nan(of_run.get(metric)) for of_run in scores]),
-            np.array([of_run[metric] for of_run in resampled]),
+            np.array([of_run.metrics[metric] for of_run in resampled]),
             images,
         )
         for metric in metrics
     }
+
+
+def _resampled(outcome: Outcome, draws: int) -> Resampled:
+    """The metrics of a run in each resample; those of the usual draws are kept beside it."""
+    kept = None if draws else resampled_of(outcome.run, outcome.folder, outcome.record)
+    if kept is not None:
+        return kept
+    assert outcome.matches is not None
+    return resample(outcome.matches, draw_weights(len(outcome.matches.image_ids), seed=draws))
 
 
 def _or_nan(value: float | None) -> float:

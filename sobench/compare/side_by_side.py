@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sobench.compare.costs import costs_of
-from sobench.compare.differences import MetricPair, Pair, are_paired, differences_of
+from sobench.compare.differences import (
+    MetricPair,
+    Pair,
+    are_paired,
+    are_same,
+    differences_of,
+)
 from sobench.compare.differing import (
     Differing,
     differing,
@@ -126,7 +132,7 @@ def _row_pairs(
             costs=_costs(rows_a, rows_b),
             settings={key: v for key, v in settings[label].items() if key not in common},
             is_paired=is_paired,
-            is_same=_are_same(rows_a, rows_b),
+            is_same=are_same(rows_a, rows_b),
         )
         for (label, (rows_a, rows_b)), of_row, is_paired in zip(
             shared.items(), differences, paired, strict=True
@@ -160,12 +166,6 @@ def _why_empty(a: Side, b: Side, only_a: Mapping[str, str], only_b: Mapping[str,
         return f"only {side.name} has {', '.join(only)}"
 
     return f"no row has results in both: {told(a, only_a)}; {told(b, only_b)}"
-
-
-def _are_same(a: Mapping[int, Outcome], b: Mapping[int, Outcome]) -> bool:
-    return a.keys() == b.keys() and all(
-        a[seed].scores.metrics == b[seed].scores.metrics for seed in a
-    )
 
 
 def _costs(

@@ -34,7 +34,7 @@ def _metric_table(compared: SideBySide, metric: str) -> Table:
     rows = tuple(
         (row.label, *_metric_cells(row, row.metrics[metric])) for row in compared.rows
     )  # fmt: skip
-    headings = ("row", "A", "B", "B - A", "95 % interval", "p")
+    headings = ("row", "A", "B", "B - A", "95 % interval", "p (Holm)")
     return Table(f"{metric}: B - A with its 95 % interval", headings, rows)
 
 
