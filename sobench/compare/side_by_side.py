@@ -194,7 +194,8 @@ def _notes(a: Side, b: Side, rows: Sequence[RowPair]) -> tuple[str, ...]:
         notes.append(
             f"A and B have other seeds, and means are over each side's: {', '.join(unlike)}"
         )
-    if any(min(map(len, row.seeds)) < 2 for row in rows):
+    tested = [row for row in rows if row.is_paired is not None and not row.is_same]
+    if any(min(map(len, row.seeds)) < 2 for row in tested):
         notes.append("rows with one seed: intervals are over images, and training noise is not in "
                      "them unless other rows have several seeds")  # fmt: skip
     return tuple(notes)
