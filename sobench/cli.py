@@ -39,6 +39,7 @@ COMMANDS = {
     "report": "Print the leaderboard of a suite from the results so far.",
     "compare": "Compare two suites, or two folders of results, row by row.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",
+    "audit": "Show what every row shares, what each does otherwise, and where to be careful.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",
     "list": "Show methods, heads, datasets, protocols, suites, or the keys of a suite.",
     "doctor": "Say what this machine can do, what is missing, and how to fix it.",

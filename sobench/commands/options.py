@@ -33,6 +33,11 @@ _SUITE_OPTIONS = [
         "--limit", type=click.IntRange(min=1, max=_MOST_IMAGES),
         help="Use the first N images of each split.",
     ),
+    click.option(
+        "--smoke", type=click.IntRange(min=1, max=_MOST_IMAGES), metavar="N",
+        help="Try everything in minutes: N images of each split that show all classes, 2 epochs, "
+        "fp32, 1 seed.",
+    ),
     click.option("--methods", metavar="A,B", default="", help="Only these rows."),
     click.option("--seeds", metavar="0,1", default="", help="These seeds, not the suite's."),
 ]  # fmt: skip

@@ -124,7 +124,8 @@ def _found(
     shape = (len(outcome), len(weights))
     per_image = csr_array((np.ones(len(which)), (threshold, image[which])), shape=shape)
     per_image.sum_duplicates()
-    return np.asarray(per_image @ weights)
+    found: FloatArray = per_image @ weights
+    return found
 
 
 def _mean(values: FloatArray) -> FloatArray:
@@ -132,4 +133,6 @@ def _mean(values: FloatArray) -> FloatArray:
     defined = ~np.isnan(values)
     count = defined.sum(axis=0)
     total = np.where(defined, values, 0).sum(axis=0)
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    mean = np.full(len(count), np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean

@@ -150,7 +150,7 @@ def _matches(arrays: Arrays) -> Matches:
         and objects == len(matches.object_label) == len(matches.object_area)
         and not (true & ignored).any()
         and all(
-            values.min(initial=0) >= low and values.max(initial=low) < high
+            values.min(initial=0) >= low and values.max(initial=-1) < high
             for values, low, high in (
                 (image, 0, images), (matches.object_image, 0, images),
                 (matches.object_label, 0, classes), (found, -1, objects),

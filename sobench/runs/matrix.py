@@ -185,9 +185,12 @@ def _work_off(
             if task.refusal is not None:
                 return record_failure(run, results, device, callback, task.refusal), True
             return execute(run, results, device, callback, checkpoint_seconds), True
-    except OSError as error:  # the folder itself cannot be used
+    except (OSError, RunLocked) as error:  # the folder itself cannot be used
         if task.is_settled and task.found.record is not None:  # but read
+            callback.on_run_start(run, number, total)
             return task.found.record, False
+        if isinstance(error, RunLocked):
+            raise
         callback.on_run_start(run, number, total)
         return failure(run, device, RunError(reason_of(error))), True
 

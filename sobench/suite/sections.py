@@ -88,6 +88,11 @@ class Suite(Section):
     seeds: tuple[Seed, ...] = Field((0,), max_length=MAX_SEEDS)
     """Every row is trained once with each seed, which fixes order, augmentation and initial
     weights. With one seed ranks are not tested."""
+    ignore_regions: bool = True
+    """Whether training leaves out the ignore regions of the data set: an anchor, a proposal or a
+    cell of a distilled map of which more than half lies in one is then no background, for every
+    method alike. With ``false`` they are background like all else; where the data set has no such
+    regions, this has no effect. Scoring follows the protocol in both cases."""
     detect: Detect = Detect()
     """From predictions to detections."""
     protocol: str = "coco"

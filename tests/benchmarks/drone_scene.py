@@ -1,4 +1,4 @@
-"""A set like VisDrone val, and detections as a trained network makes them; both drawn from a seed."""
+"""A set like VisDrone val, and detections as of a trained network, both drawn from a seed."""
 
 from __future__ import annotations
 
