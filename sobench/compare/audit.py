@@ -19,9 +19,10 @@ from sobench.data.dataset import Dataset, FloatArray
 from sobench.data.resize import box_wh, input_boxes, typical_shape
 from sobench.errors import RequestError
 from sobench.runs.record import Record
+from sobench.suite.input import Input
 from sobench.suite.method import BASELINE
 from sobench.suite.plan import Run
-from sobench.suite.sections import Input, Suite
+from sobench.suite.sections import Suite
 
 if TYPE_CHECKING:
     from sobench.models.network import Network

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.sections import Schedule, Suite
+from sobench.suite.schedule import Schedule
+from sobench.suite.sections import Suite
 
 
 def pinned(suite: Suite, images: dict[str, int], num_classes: int | None) -> dict[str, str]:

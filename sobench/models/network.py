@@ -22,7 +22,8 @@ from sobench.models.parts.anchors import AnchorLevel
 from sobench.models.parts.backbone import build_backbone
 from sobench.suite.foreign import foreign_code
 from sobench.suite.methods import get_method
-from sobench.suite.sections import Anchors, MethodEntry, Suite
+from sobench.suite.network import Anchors
+from sobench.suite.sections import MethodEntry, Suite
 
 State = dict[str, Tensor]
 Flags = Mapping[str, bool]

@@ -13,7 +13,7 @@ from rich.text import Text
 from sobench.compare.audit import SIZES, Audit, AuditRow
 from sobench.compare.cautions import named
 from sobench.compare.pinned import pinned
-from sobench.report.tables import escaped, pipes
+from sobench.report.markup import as_markdown, pipes
 from sobench.report.terminal import print_table
 
 _NOTE = (
@@ -153,22 +153,22 @@ def _grid(lines: Sequence[tuple[str, str | Text]], style: str = "") -> Table:
 def markdown(audit: Audit) -> str:
     """The same as Markdown."""
     blocks = [
-        f"## {escaped(_heading(audit))}",
+        f"## {as_markdown(_heading(audit))}",
         _list([f"{topic}: {text}" for topic, text in _pinned(audit).items()]),
         pipes(*columns(audit)),
-        escaped(_NOTE),
+        as_markdown(_NOTE),
         _list([
             f"{_letter(number)}: {text} ({named(labels, _NAMED)})"
             for number, (text, labels) in enumerate(legend(audit).items())
         ]),
         _list([f"{kind}: {text}" for kind, text in _remarks(audit)]),
-        escaped(_verdict(audit)),
+        as_markdown(_verdict(audit)),
     ]  # fmt: skip
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {escaped(line)}" for line in lines)
+    return "\n".join(f"- {as_markdown(line)}" for line in lines)
 
 
 def as_json(audit: Audit) -> str:

@@ -13,8 +13,9 @@ from sobench.data.statistics import SIZE_BINS
 from sobench.errors import reason_of
 from sobench.report.terminal import print_table
 from sobench.suite.foreign import foreign_code
+from sobench.suite.input import Input
 from sobench.suite.reader import with_deviations
-from sobench.suite.sections import Input, MethodEntry, Suite
+from sobench.suite.sections import MethodEntry, Suite
 
 Boxes = tuple[FloatArray, FloatArray | None]
 """The objects in pixels of an input, and their widths and heights."""
