@@ -85,6 +85,12 @@ def _audit(request: Request, results: Path, data: Data | None, fingerprint: str,
     if num_classes is None:
         unchecked.append("the number of classes: parameters and GFLOPs are those of one class")
     return Audit(
-        suite, rows, num_classes, images, cautions(suite, rows, data, images), tuple(unchecked),
-        request.partial,
-    )  # fmt: skip
+        suite=suite,
+        rows=rows,
+        num_classes=num_classes,
+        images=images,
+        ignored=data.ignored if data else None,
+        cautions=cautions(suite, rows, data, images),
+        unchecked=tuple(unchecked),
+        partial=request.partial,
+    )

@@ -11,8 +11,9 @@ import numpy as np
 from sobench.compare.audit import AuditRow, Data
 from sobench.runs.record import Record
 from sobench.suite.conditions import batches_are_small
+from sobench.suite.input import Input
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.sections import Input, Suite
+from sobench.suite.sections import Suite
 
 _WARMUP_SHARE = 0.1
 _USUAL_THRESHOLD = 0.05
