@@ -37,6 +37,7 @@ COMMANDS = {
     "run": "Train and score what is missing, then print the leaderboard.",
     "plan": "Show the runs of a suite and how far each has come.",
     "report": "Print the leaderboard of a suite from the results so far.",
+    "check": "Fail if results are worse than the suite's recorded baseline, for CI.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",
     "list": "Show methods, heads, datasets, protocols, suites, or the keys of a suite.",

@@ -1,0 +1,106 @@
+"""How much worse than a baseline a result may be before training noise no longer explains it.
+
+The mean over ``n_c`` new seeds differs from the mean over ``n_b`` recorded ones, with nothing
+changed, by a normal deviation of ``sigma * sqrt(1 / n_b + 1 / n_c)``. ``sigma`` is known from few
+seeds of each row, so the rows help each other: the spread of a row is its own or the pooled one of
+all rows, whichever is greater. Taking the greater one and pooling unequal rows both bend the
+distribution; half of the pooled degrees of freedom for Student's t make up for it
+(``python -m tests.benchmarks.gate simulate`` counts false alarms).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, variance
+
+FALSE_ALARMS = 0.01
+"""Probability that a check of an unchanged tree fails at all, over all rows and metrics."""
+
+POWER = 0.9
+"""Share of the checks that find the detectable difference."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What is known of the training noise.
+
+    Attributes:
+        pooled: standard deviation over seeds, as the root of the rows' mean variance.
+        df: degrees of freedom for Student's t.
+    """
+
+    pooled: float
+    df: float
+
+    def of(self, values: Sequence[float]) -> float:
+        """The standard deviation of a row with these values, one for each recorded seed."""
+        own = math.sqrt(variance(values)) if len(values) > 1 else 0.0
+        return max(own, self.pooled)
+
+
+def spread_of(rows: Mapping[str, Sequence[float]]) -> Spread | None:
+    """The training noise of a suite, from the values of each row; ``None`` if no row has two."""
+    repeated = [values for values in rows.values() if len(values) > 1]
+    if not repeated:
+        return None
+    degrees = [len(values) - 1 for values in repeated]
+    total = sum(variance(values) * n for values, n in zip(repeated, degrees, strict=True))
+    return Spread(math.sqrt(total / sum(degrees)), max(1.0, sum(degrees) / 2))
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a mean may be from the baseline's, on the scale of the values.
+
+    Attributes:
+        allowed: the largest difference that passes.
+        error: standard deviation of the difference, with nothing changed.
+    """
+
+    allowed: float
+    error: float
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true difference that is found with probability ``POWER``."""
+        from scipy.special import ndtri
+
+        return self.allowed + float(ndtri(POWER)) * self.error
+
+
+def tolerance(error: float, df: float, tests: float, floor: float) -> Tolerance:
+    """The tolerance of one of several one-sided tests, by Bonferroni's correction.
+
+    Args:
+        error: standard deviation of the difference of the means.
+        df: degrees of freedom of its estimate.
+        tests: number of tests that share ``FALSE_ALARMS``; a two-sided one counts twice.
+        floor: differences up to this pass in any case.
+    """
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(df, 1 - FALSE_ALARMS / max(tests, 1.0)))
+    return Tolerance(max(floor, quantile * error), error)
+
+
+def row_error(sigma: float, recorded: int, new: int) -> float:
+    """Standard deviation of the difference between means of so many seeds."""
+    return sigma * math.sqrt(1 / recorded + 1 / new)
+
+
+def mean_error(spread: Spread, recorded: Sequence[Sequence[float]], new: Sequence[int]) -> float:
+    """The same for the mean over rows, whose seeds may go up and down together.
+
+    Args:
+        recorded: the values of each row, seed by seed.
+        new: the number of new seeds of each row.
+    """
+    rows = len(recorded)
+    errors = [row_error(spread.of(v), len(v), n) for v, n in zip(recorded, new, strict=True)]
+    independent = math.sqrt(sum(error**2 for error in errors)) / rows
+    if len({len(values) for values in recorded}) > 1 or len(recorded[0]) < 2:
+        return independent
+    together = math.sqrt(variance([mean(of_seed) for of_seed in zip(*recorded, strict=True)]))
+    return max(independent, row_error(together, len(recorded[0]), min(new)))
