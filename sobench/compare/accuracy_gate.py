@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean
+from statistics import fmean
 from typing import Literal
 
 from sobench.compare.baseline import SeedResult
@@ -90,7 +90,7 @@ def _fraction(name: str) -> Quantity:
 
 
 def _first_loss(result: SeedResult) -> float | None:
-    return mean(result.first_losses) if result.first_losses else None
+    return fmean(result.first_losses) if result.first_losses else None
 
 
 def accuracy_findings(baseline: Results, now: Results, protocol: str) -> list[Finding]:
@@ -173,14 +173,14 @@ def _trial(
     of_rows = [recorded[label] for label in rows]
     if spread is None or not all(of_rows):
         return None
-    before = after = mean(map(mean, of_rows))
+    before = after = fmean(map(fmean, of_rows))
     if isinstance(now, int):
         counts = [now] * len(rows)
     else:
         new = [quantity.on_scale(now[label]) for label in rows]
         if not all(new):
             return None
-        counts, after = [len(values) for values in new], mean(map(mean, new))
+        counts, after = [len(values) for values in new], fmean(map(fmean, new))
     error = _error(spread, of_rows, counts)
     allowed = tolerance(error, spread.df, tests, quantity.floor).allowed
     return _Trial(
