@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from sobench.report.terminal import PlainConsole
-from sobench.suite.sections import MAX_EPOCHS
+from sobench.suite.schedule import MAX_EPOCHS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,6 +33,11 @@ _SUITE_OPTIONS = [
         "--limit", type=click.IntRange(min=1, max=_MOST_IMAGES),
         help="Use the first N images of each split.",
     ),
+    click.option(
+        "--smoke", type=click.IntRange(min=1, max=_MOST_IMAGES), metavar="N",
+        help="Try everything in minutes: N images of each split that show all classes, 2 epochs, "
+        "fp32, 1 seed.",
+    ),
     click.option("--methods", metavar="A,B", default="", help="Only these rows."),
     click.option("--seeds", metavar="0,1", default="", help="These seeds, not the suite's."),
 ]  # fmt: skip
@@ -41,6 +46,13 @@ _SUITE_OPTIONS = [
 def suite_options(command: Command) -> Command:
     """The argument ``SUITE`` and the options that change it; arguments of ``read_request``."""
     for option in reversed(_SUITE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def options_of_suites(command: Command) -> Command:
+    """The options of ``suite_options`` alone, for commands whose arguments are several suites."""
+    for option in reversed(_SUITE_OPTIONS[1:]):
         command = option(command)
     return command
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sobench.commands.options import results_option, stdout, suite_options
-from sobench.compare.leaderboard import leaderboard
-from sobench.errors import RequestError, did_you_mean
-from sobench.files import write_atomic
+from sobench.commands.options import options_of_suites, results_option
+from sobench.commands.output import Output, format_names, sheet_output, write_outputs
+from sobench.compare.found import found_in
+from sobench.compare.leaderboard import Leaderboard, leaderboard
+from sobench.compare.several import check_metric, common_rows, rank_suites
+from sobench.errors import RequestError
+from sobench.report.average_rank import average_rank_sheet
+from sobench.report.found import found_sheet
 from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_leaderboard
 from sobench.suite.overrides import Request, read_request
-from sobench.text import printable
-
-_NAMES = ("terminal", *FORMATS)
+from sobench.suite.plan import Run
+from sobench.text import quoted
 
 _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background")
 """Keys of a suite that decide what a table shows, and no result."""
 
 
 @click.command()
-@suite_options
+@click.argument(
+    "suites", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SUITE..."
+)
+@options_of_suites
 @results_option
 @click.option(
     "--format", "formats", default="terminal", show_default=True, metavar="terminal|md|csv|json",
@@ -35,26 +41,92 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
     "--data", metavar="FINGERPRINT", default="",
     help="The state of the data, if there are results on several; its first digits are enough.",
 )  # fmt: skip
-def command(results: Path, formats: str, out: Path | None, data: str, **options: Any) -> None:
-    """Print the leaderboard of a suite from the results so far."""
-    names = _format_names(formats, out)
-    request = read_request(**options)
-    board = leaderboard(request.runs(""), results, data)
-    stem = _stem(request, options["settings"], data)
-    for name in names:
-        if name == "terminal":
-            print_leaderboard(board, stdout())
+@click.option(
+    "--metric", "metrics", metavar="A,B", default="",
+    help="By what several suites rank their common rows, such as AP,AP_S.  [default: AP]",
+)  # fmt: skip
+@click.option(
+    "--found", is_flag=True,
+    help="Instead, for each pair of rows, the objects that both find, one finds, or neither.",
+)  # fmt: skip
+def command(
+    suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
+    metrics: str, found: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Print the leaderboard of a suite from the results so far.
+
+    Of several suites, print each leaderboard, and the average ranks of the rows that all have.
+    """
+    names = format_names(formats, out, list(FORMATS), len(suites))
+    _check_options(len(suites), data, metrics, found)
+    requests = [read_request(suite=suite, **options) for suite in suites]
+    _check_distinct(suites, requests)
+    plans = [request.runs("") for request in requests]
+    stems = [_stem(r.suite.name, r, options["settings"], data) for r in requests]
+    if found:
+        outputs = [
+            sheet_output(f"{stem}.found", found_sheet(found_in(runs, results, data)))
+            for stem, runs in zip(stems, plans, strict=True)
+        ]
+    elif len(plans) == 1:
+        outputs = [_output(stems[0], leaderboard(plans[0], results, data))]
+    else:
+        by = [name.strip() for name in metrics.split(",") if name.strip()]
+        stem = _stem("average_rank", requests[0], options["settings"], data)
+        outputs = _together(plans, results, by, (*stems, stem))
+    write_outputs(outputs, names, out)
+
+
+def _together(
+    plans: Sequence[Sequence[Run]], results: Path, metrics: Sequence[str], stems: Sequence[str]
+) -> list[Output]:
+    """The leaderboard of each suite, and their average ranks; ``stems`` are of both."""
+    # What is wrong with the request is told before anything is missing.
+    common_rows(plans)
+    for name in metrics:
+        check_metric(name, [runs[0].suite for runs in plans])
+    boards = [leaderboard(runs, results) for runs in plans]
+    ranks = average_rank_sheet(rank_suites(plans, boards, metrics))
+    *of_suites, of_ranks = stems
+    outputs = [_output(stem, board) for stem, board in zip(of_suites, boards, strict=True)]
+    return [*outputs, sheet_output(of_ranks, ranks)]
+
+
+def _output(stem: str, board: Leaderboard) -> Output:
+    def form(render: Callable[[Leaderboard], str]) -> Callable[[], str]:
+        return lambda: render(board)
+
+    forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
+    return Output(stem, lambda console: print_leaderboard(board, console), forms)
+
+
+def _check_options(suites: int, data: str, metrics: str, found: bool) -> None:
+    """Refuse options that would have no effect."""
+    if data and suites > 1:
+        raise RequestError("--data: a fingerprint is of one data set; give one suite with it")
+    if metrics and (suites == 1 or found):
+        why = "with --found" if found else "of one suite"
+        raise RequestError(f"--metric: has no effect on a report {why}; leave it out")
+
+
+def _check_distinct(files: Sequence[Path], requests: Sequence[Request]) -> None:
+    """Refuse a suite that is given twice, and two of one name, whose results are in one folder."""
+    first: dict[str, tuple[Path, Request]] = {}
+    for file, request in zip(files, requests, strict=True):
+        name = request.suite.name
+        if name not in first:
+            first[name] = (file, request)
             continue
-        suffix, render = FORMATS[name]
-        if out is None:
-            click.echo(render(board), nl=False)
-        else:
-            path = out / f"{stem}.{suffix}"
-            write_atomic(path, render(board).encode())
-            click.echo(printable(str(path)))
+        other, other_request = first[name]
+        if request.suite == other_request.suite:
+            raise RequestError(f"{file}: the same suite as {other}; give every suite once")
+        raise RequestError(
+            f"{other} and {file}: both suites are named {quoted(name)} and differ; give each "
+            "a name of its own"
+        )
 
 
-def _stem(request: Request, settings: Sequence[str], data: str) -> str:
+def _stem(name: str, request: Request, settings: Sequence[str], data: str) -> str:
     """The name of the files: that of the suite, with what sets this table apart from its own.
 
     So a table of other numbers, or of fewer, does not take the place of the suite's.
@@ -62,17 +134,5 @@ def _stem(request: Request, settings: Sequence[str], data: str) -> str:
     changed = {text.partition("=")[0].partition(".")[0].strip() for text in settings}
     scoring = [str(getattr(request.suite, key)) for key in ("protocol", "engine") if key in changed]
     narrowed = request.partial or request.methods or request.seeds or changed & {*_NARROWING}
-    parts = (request.suite.name, *scoring, data, "partial" if narrowed else "")
+    parts = (name, *scoring, data, "partial" if narrowed else "")
     return ".".join(filter(None, parts))
-
-
-def _format_names(formats: str, out: Path | None) -> list[str]:
-    names = [name.strip() for name in formats.split(",") if name.strip()]
-    for name in names:
-        if name not in _NAMES:
-            raise RequestError(f"--format: unknown {name!r};{did_you_mean(name, _NAMES)}")
-    if not names:
-        raise RequestError(f"--format: names none; known: {', '.join(_NAMES)}")
-    if len(names) > 1 and out is None:
-        raise RequestError("--format: several formats need --out FOLDER")
-    return names

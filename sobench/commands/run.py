@@ -62,7 +62,7 @@ def command(
     by_id = {outcome.settings_id: outcome for outcome in outcomes}
     states = {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
     if any(state.result for state in states.values()):
-        print_leaderboard(leaderboard.build(runs, states), stdout())
+        print_leaderboard(leaderboard.build(runs, states, results), stdout())
     has_failed = any(outcome.status in ("failed", "diverged") for outcome in outcomes)
     is_done = all(state.name == "done" for state in states.values())
     context.exit(0 if is_done and not has_failed else 1)

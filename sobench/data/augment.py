@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from sobench.data.dataset import Size
 from sobench.data.resize import FILL
-from sobench.suite.sections import Augment
+from sobench.suite.input import Augment
 
 _LEAST_VISIBLE = 0.25
 """An object becomes an ignore region if a crop leaves less than this share of its area."""

@@ -27,7 +27,7 @@ from sobench.data.resize import (
 )
 from sobench.data.targets import Batch, Targets
 from sobench.errors import DataError
-from sobench.suite.sections import Augment, Input
+from sobench.suite.input import Augment, Input
 
 
 def training_batches(

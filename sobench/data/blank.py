@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sobench.data.dataset import Dataset, FloatArray, ImageArray, Images
 from sobench.data.resize import FILL, resize_geometry
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 
 class BlankedImages:

@@ -24,7 +24,7 @@ from sobench.data.resize import input_shape, resize
 from sobench.errors import DataError, DiskFull, RunLocked
 from sobench.files import atomic_path, remove_orphans, temporary_names
 from sobench.locks import locked
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 _VERSION = 2
 _MAGIC = b"sobench images\n\0"

@@ -15,6 +15,7 @@ from sobench.data.images import ImageFiles, count_deep
 from sobench.data.load import expand_root, without_boxes
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
+from sobench.suite.limit import Limit
 from sobench.text import plain
 
 SPLITS: tuple[Split, Split] = ("train", "val")
@@ -27,7 +28,7 @@ _NAMED = 3
 
 
 def checked_splits(
-    spec: DataSpec, limit: int | None, holdout: float = 0.0
+    spec: DataSpec, limit: Limit, holdout: float = 0.0
 ) -> tuple[Mapping[Split, Dataset], Sequence[str]]:
     """Both splits, fit for training and scoring, and warnings about them.
 
@@ -36,7 +37,7 @@ def checked_splits(
 
     Args:
         spec: the ``dataset`` section of a suite.
-        limit: use only the first images of each split, or ``None`` for all.
+        limit: the images of each split that are used, or ``None`` for all.
         holdout: share of the training images that stands for the val split; see ``load_part``.
 
     Raises:

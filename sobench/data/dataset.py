@@ -105,6 +105,12 @@ class Dataset:
             return self
         return replace(self, images=self.images[:limit])
 
+    def without_ignore_regions(self) -> Dataset:
+        """The same images, in which what were ignore regions is background."""
+        no_boxes, no_labels = as_boxes([]), as_labels([])
+        images = (replace(x, ignore=no_boxes, ignore_labels=no_labels) for x in self.images)
+        return replace(self, images=tuple(images))
+
 
 def as_boxes(boxes: list[tuple[float, float, float, float]]) -> FloatArray:
     """``[N, 4]`` from a possibly empty list of boxes."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from sobench.data.dataset import AnnotatedImage, Size
 from sobench.data.resize import batch_canvas, has_one_canvas, resize_geometry
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 
 def training_groups(

@@ -13,6 +13,7 @@ from sobench.data.image_lists import SUFFIXES, is_image_name
 from sobench.data.images import ImageFiles
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
+from sobench.suite.limit import Limit, option
 from sobench.suite.paths import expanded
 from sobench.text import printable
 
@@ -54,12 +55,13 @@ def load(spec: DataSpec, split: Split) -> Dataset:
     return dataset
 
 
-def without_boxes(dataset: Dataset, name: Split, limit: int | None = None) -> str:
-    """The message about a split, or the first images of one, in which there is no object."""
+def without_boxes(dataset: Dataset, name: Split, limit: Limit = None) -> str:
+    """The message about a split, or the images of one that are used, in which is no object."""
     left_out = f" ({len(dataset.skipped)} rows were left out)" if dataset.skipped else ""
     if limit is not None:
-        which = f"the first {len(dataset.images)} images of the {name} split"
-        return f"{dataset.title}: {which} have no boxes at all{left_out}; raise --limit"
+        chosen = "first" if isinstance(limit, int) else "chosen"
+        which = f"the {chosen} {len(dataset.images)} images of the {name} split"
+        return f"{dataset.title}: {which} have no boxes at all{left_out}; raise {option(limit)}"
     return (
         f"{dataset.title}: the {name} split has no boxes at all{left_out}; "
         f"check dataset.{name} and its annotations"

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from sobench.data.dataset import Dataset, FloatArray, ImageArray, Size
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 FILL = (124, 116, 104)
 """Colour of padding: ImageNet's mean, which normalisation turns into zero."""

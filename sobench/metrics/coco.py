@@ -21,30 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sobench.data.annotations import check_class_names
-from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, FloatArray, IntArray
-from sobench.errors import DataError, RequestError
+from sobench.data.dataset import Dataset, FloatArray
+from sobench.errors import RequestError
 from sobench.metrics.detections import DetectionRow, DetectionTable, tabulate
+from sobench.metrics.ground_truth import GroundTruth, area_ranges, check_ids, ground_truth
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import ALL_AREAS, IoU, ScoreMetric, score_metrics
-from sobench.suite.protocols import INFINITE_AREA, Protocol
+from sobench.suite.protocols import Protocol
 
 RECALL_POINTS = 101
 
 # Positions in the engines' IoU axis, .50:.05:.95. "mean" is the mean over all ten.
-_IOU_SLICES: dict[IoU, slice] = {"0.50": slice(0, 1), "0.75": slice(5, 6), "mean": slice(None)}
-# Turns x2 - x1 back into the width that the annotation file held, to the bit.
-_TRUTH_DECIMALS = 6
-
-
-@dataclass(frozen=True)
-class _GroundTruth:
-    """Annotations as columns: ``[N]`` each, boxes ``[N, 4]`` ``x, y, w, h``; crowd is 0 or 1."""
-
-    image_ids: IntArray
-    category_ids: IntArray
-    boxes: FloatArray
-    areas: FloatArray
-    crowd: IntArray
+IOU_SLICES: dict[IoU, slice] = {"0.50": slice(0, 1), "0.75": slice(5, 6), "mean": slice(None)}
 
 
 @dataclass(frozen=True)
@@ -91,8 +79,8 @@ def score(
             "the last is the limit for AP"
         )
     table = tabulate(detections, "detections")
-    _check_ids(table, dataset)
-    truth = _ground_truth(dataset, protocol)
+    check_ids(table, dataset)
+    truth = ground_truth(dataset, protocol)
     evaluate = {"hotcoco": _evaluate_hotcoco, "pycocotools": _evaluate_pycocotools}[engine]
     evaluation = evaluate(dataset, truth, table, protocol)
     return Scores(
@@ -103,67 +91,6 @@ def score(
         per_class=_per_class(evaluation, dataset, truth, protocol),
         curves=_curves(evaluation, dataset),
     )
-
-
-def _check_ids(table: DetectionTable, dataset: Dataset) -> None:
-    """Refuse rows about images or classes that the dataset does not have."""
-    image_ids = [image.id for image in dataset.images]
-    for ids, valid_ids, key, noun in (
-        (table.image_ids, image_ids, "image_id", "an image"),
-        (table.category_ids, list(dataset.category_ids), "category_id", "a class"),
-    ):
-        unknown = ~np.isin(ids, np.array(valid_ids, dtype=np.int64))
-        if unknown.any():
-            index = int(np.argmax(unknown))
-            few = ", ".join(map(str, valid_ids[:10])) + (", ..." if valid_ids[10:] else "")
-            raise DataError(
-                f"detections, row {index + 1} of {len(ids)}: {key} {ids[index]} is not {noun} of "
-                f"{dataset.title} (known: {few}); score against the split they were made on"
-            )
-
-
-def _ground_truth(dataset: Dataset, protocol: Protocol) -> _GroundTruth:
-    """Objects and the ignore regions that the protocol keeps, in the order of the images."""
-    per_image = [_image_truth(image, len(dataset.classes), protocol) for image in dataset.images]
-    # The empty arrays are for datasets without images.
-    boxes = np.concatenate([np.empty((0, 4)), *(columns[0] for columns in per_image)])
-    labels = np.concatenate([np.empty(0, np.int64), *(columns[1] for columns in per_image)])
-    sizes = np.round(boxes[:, 2:] - boxes[:, :2], _TRUTH_DECIMALS)
-    return _GroundTruth(
-        image_ids=np.repeat(
-            np.array([image.id for image in dataset.images], dtype=np.int64),
-            np.array([len(columns[1]) for columns in per_image], dtype=np.int64),
-        ),
-        category_ids=np.array(dataset.category_ids, dtype=np.int64)[labels],
-        boxes=np.concatenate([boxes[:, :2], sizes], axis=1),
-        areas=np.concatenate([np.empty(0), *(columns[2] for columns in per_image)]),
-        crowd=np.concatenate([np.empty(0, np.int64), *(columns[3] for columns in per_image)]),
-    )
-
-
-def _image_truth(
-    image: AnnotatedImage, num_classes: int, protocol: Protocol
-) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
-    """Boxes ``[N, 4]`` ``x1, y1, x2, y2``, labels, areas and crowd flags ``[N]`` of one image."""
-    shared = image.ignore_labels == EVERY_CLASS
-    # A region of every class becomes a crowd region of each, box by box.
-    regions = image.ignore[shared] if protocol.ignore_regions == "crowd" else np.empty((0, 4))
-    crowds = np.concatenate([image.ignore[~shared], np.repeat(regions, num_classes, axis=0)])
-    crowd_labels = np.concatenate(
-        [image.ignore_labels[~shared], np.tile(np.arange(num_classes), len(regions))]
-    )
-    crowd_areas = np.prod(crowds[:, 2:] - crowds[:, :2], axis=1)
-    return (
-        np.concatenate([image.boxes, crowds]),
-        np.concatenate([image.labels, crowd_labels]),
-        np.concatenate([image.areas, crowd_areas]),
-        np.repeat(np.array([0, 1], np.int64), [len(image.boxes), len(crowds)]),
-    )
-
-
-def _area_ranges(protocol: Protocol) -> list[list[float]]:
-    """The range of all areas, then those of the protocol's bins."""
-    return [[0.0, INFINITE_AREA], *([low, high] for low, high in protocol.bins.values())]
 
 
 def _tables(
@@ -181,7 +108,7 @@ def _in_dataset_order(dataset: Dataset, arrays: dict[str, Any]) -> _Evaluation:
 
 
 def _evaluate_hotcoco(
-    dataset: Dataset, truth: _GroundTruth, detections: DetectionTable, protocol: Protocol
+    dataset: Dataset, truth: GroundTruth, detections: DetectionTable, protocol: Protocol
 ) -> _Evaluation:
     """Evaluate with the ranks of the ids in their place, which sort alike.
 
@@ -207,7 +134,7 @@ def _evaluate_hotcoco(
     )
     evaluator = COCOeval(references, references.load_res(np.column_stack(columns)), "bbox")
     evaluator.params.max_dets = list(protocol.max_dets)
-    evaluator.params.area_rng = _area_ranges(protocol)
+    evaluator.params.area_rng = area_ranges(protocol)
     evaluator.params.area_rng_lbl = [ALL_AREAS, *protocol.bins]
     evaluator.evaluate()
     evaluator.accumulate()
@@ -215,7 +142,7 @@ def _evaluate_hotcoco(
 
 
 def _evaluate_pycocotools(
-    dataset: Dataset, truth: _GroundTruth, detections: DetectionTable, protocol: Protocol
+    dataset: Dataset, truth: GroundTruth, detections: DetectionTable, protocol: Protocol
 ) -> _Evaluation:
     from pycocotools.cocoeval import COCOeval
 
@@ -228,7 +155,7 @@ def _evaluate_pycocotools(
             _index(dataset, annotated), _index(dataset, detected, detections.scores), "bbox"
         )
         evaluator.params.maxDets = list(protocol.max_dets)
-        evaluator.params.areaRng = _area_ranges(protocol)
+        evaluator.params.areaRng = area_ranges(protocol)
         evaluator.params.areaRngLbl = [ALL_AREAS, *protocol.bins]
         evaluator.evaluate()
         evaluator.accumulate()
@@ -270,7 +197,7 @@ def _values(evaluation: _Evaluation, metric: ScoreMetric, protocol: Protocol) ->
     area = [ALL_AREAS, *protocol.bins].index(metric.area)
     limit = protocol.max_dets.index(metric.max_dets)
     values = evaluation.precision if metric.quantity == "AP" else evaluation.recall
-    return values[_IOU_SLICES[metric.iou], ..., area, limit]
+    return values[IOU_SLICES[metric.iou], ..., area, limit]
 
 
 def _metrics(evaluation: _Evaluation, protocol: Protocol) -> dict[str, float | None]:
@@ -281,7 +208,7 @@ def _metrics(evaluation: _Evaluation, protocol: Protocol) -> dict[str, float | N
 
 
 def _per_class(
-    evaluation: _Evaluation, dataset: Dataset, truth: _GroundTruth, protocol: Protocol
+    evaluation: _Evaluation, dataset: Dataset, truth: GroundTruth, protocol: Protocol
 ) -> dict[str, dict[str, float | None]]:
     """The metrics over all areas at the last limit, with ``AR`` for ``AR@<n>``."""
     values = {
@@ -309,7 +236,7 @@ def _curves(evaluation: _Evaluation, dataset: Dataset) -> dict[str, dict[str, li
             iou: _curve(precision[ious][:, :, labels])
             if has_objects[labels].any()
             else _undefined()
-            for iou, ious in _IOU_SLICES.items()
+            for iou, ious in IOU_SLICES.items()
         }
         for name, labels in labels_of.items()
     }

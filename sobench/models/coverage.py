@@ -9,6 +9,7 @@ from math import ceil, sqrt
 import numpy as np
 
 from sobench.data.dataset import FloatArray
+from sobench.data.statistics import by_side
 from sobench.models.detector import Detector
 from sobench.models.parts.anchors import AnchorLevel
 
@@ -30,6 +31,15 @@ class Coverage:
     smallest: float
     own: FloatArray
     resized: FloatArray
+
+    def by_side(self, boxes: FloatArray) -> dict[str, tuple[int, int]]:
+        """Name in ``SIZE_BINS`` -> objects that the row's anchors meet, and all of its size.
+
+        Args:
+            boxes: those of ``coverage``.
+        """
+        sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+        return by_side(sides, self.own >= IOU)
 
 
 def coverage(detector: Detector, boxes: FloatArray, smallest: float) -> Coverage | None:

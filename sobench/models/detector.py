@@ -15,7 +15,8 @@ from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.losses import BoxLoss
 from sobench.models.parts.nms import Candidates, Detections
 from sobench.models.parts.sampling import Sampler
-from sobench.suite.sections import Anchors, Detect, Neck, Regions
+from sobench.suite.detect import Detect
+from sobench.suite.network import Anchors, Neck, Regions
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from sobench.data.dataset import Dataset, FloatArray
 from sobench.data.resize import box_wh, input_boxes
-from sobench.data.statistics import SIZE_BINS, by_side
+from sobench.data.statistics import SIZE_BINS
 from sobench.errors import reason_of
 from sobench.report.terminal import print_table
 from sobench.suite.foreign import foreign_code
+from sobench.suite.input import Input
 from sobench.suite.reader import with_deviations
-from sobench.suite.sections import Input, MethodEntry, Suite
+from sobench.suite.sections import MethodEntry, Suite
 
 Boxes = tuple[FloatArray, FloatArray | None]
 """The objects in pixels of an input, and their widths and heights."""
@@ -64,10 +65,8 @@ def _shares(
         return ["-", reason_of(error), *("" for _ in SIZE_BINS), ""]
     if found is None:
         return ["-", "unknown", *("" for _ in SIZE_BINS), ""]
-    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
-    covered = found.own >= IOU
-    counts = by_side(sides, covered).values()
+    counts = found.by_side(boxes).values()
     by_size = [f"{count / total:.2f}" if total else "-" for count, total in counts]
     same = np.array_equal(found.own, found.resized)
     resized = "" if same else f"{np.mean(found.resized >= IOU):.2f}"
-    return [f"{found.smallest:.1f}", f"{np.mean(covered):.2f}", *by_size, resized]
+    return [f"{found.smallest:.1f}", f"{np.mean(found.own >= IOU):.2f}", *by_size, resized]

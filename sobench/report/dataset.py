@@ -15,9 +15,11 @@ from sobench.data.check import WARNED, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
 from sobench.data.fingerprint import check_unchanged
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
+from sobench.data.subset import part_name
 from sobench.report.coverage import print_coverage
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.terminal import PlainConsole, print_table
+from sobench.suite.limit import Limit
 from sobench.suite.sections import Suite
 
 _SHOWN = 5
@@ -26,7 +28,7 @@ _SHOWN = 5
 
 def print_dataset(
     suite: Suite,
-    limit: int | None,
+    limit: Limit,
     console: Console,
     build_cache: bool,
     trust_mtime: bool = False,
@@ -34,7 +36,7 @@ def print_dataset(
     """Print statistics of both splits; with ``build_cache``, decode and cache every image.
 
     Args:
-        limit: use only the first images of each split, or ``None`` for all.
+        limit: the images of each split that are used, or ``None`` for all.
         trust_mtime: believe remembered digests of files by size and modification time alone.
 
     Raises:
@@ -56,15 +58,15 @@ def print_dataset(
         _print_warning(f"warning: {text}", console)
     if build_cache:
         for name, dataset in splits.items():
-            images = _cached(suite, name, dataset, identity)
+            images = _cached(suite, part_name(name, limit), dataset, identity)
             size = images.nbytes / 2**20
             console.print(f"{name}: {len(images)} images readable, cache {size:.0f} MiB")
     # All that was printed is of one state of the data.
     check_unchanged(suite.dataset, identity)
 
 
-def _cached(suite: Suite, name: Split, dataset: Dataset, identity: str) -> CachedImages:
-    """The images of a split in the cache, every one of them sound, with progress on stderr."""
+def _cached(suite: Suite, name: str, dataset: Dataset, identity: str) -> CachedImages:
+    """Images in the cache under a name, every one of them sound, with progress on stderr."""
     stderr = PlainConsole(stderr=True)
     check = partial(check_unchanged, suite.dataset, identity)
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:

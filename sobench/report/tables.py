@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
+from sobench.compare.intervals import Estimate
 from sobench.compare.leaderboard import Leaderboard
+from sobench.compare.tiers import tier_text
+from sobench.compare.verdict import Verdict
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
+from sobench.report.markup import as_markdown, csv_cell, pipes
 from sobench.suite.tuned import learning_rate_lines
-from sobench.text import printable
+
+INTERVAL = "95 % interval"
+"""The heading of the interval of the metric that ranks."""
 
 
 def columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells as people read them: three decimals, the spread behind the mean."""
+    """Headings and cells as people read them: three decimals, the spread behind the mean.
+
+    The interval of the metric that ranks stands behind it, if there are any; the number of seeds
+    is told unless every row has one.
+    """
     costs = _shown_costs(board)
-    headings = ["#", "method", *board.metrics, *(cost.title for cost in costs)]
+    ranking, *others = board.metrics
+    seeds = ["seeds"] if board.table["seeds"].max() > 1 else []
+    interval = [INTERVAL] if board.verdict.labels else []
+    headings = ["tier", "method", *seeds, ranking, *interval, *others]
+    headings += [cost.title for cost in costs]
     table_rows = []
     for _, row in board.table.iterrows():
-        cells = [str(row["rank"]), str(row["method"])]
-        cells += [_score(row, name) for name in board.metrics]
+        label = str(row["method"])
+        cells = [tier_text(board.verdict.tiers.get(label, ())), label]
+        cells += [str(row[name]) for name in seeds]
+        cells.append(_score(row, ranking))
+        cells += [interval_text(board.verdict, label, ranking) for _ in interval]
+        cells += [_score(row, name) for name in others]
         cells += [_number(row[cost.name], cost.format) for cost in costs]
         table_rows.append(cells)
     return headings, table_rows
 
 
+def interval_text(verdict: Verdict, label: str, metric: str) -> str:
+    """The 95 % interval of a row's metric, such as ``[0.198, 0.246]``; ``-`` if it has none."""
+    found = verdict.estimates.get(label, {}).get(metric)
+    if found is None or pd.isna(found.low):
+        return "-"
+    return f"[{SCORE_FORMAT.format(found.low)}, {SCORE_FORMAT.format(found.high)}]"
+
+
 def footnotes(board: Leaderboard) -> list[str]:
-    """Explanations of the columns that need one, of those that the table shows."""
-    return [f"{cost.title}: {cost.footnote}" for cost in _shown_costs(board) if cost.footnote]
+    """The rule of tiers, and explanations of the columns that need one, of those that are shown."""
+    rule = list(board.verdict.rule)
+    return rule + [
+        f"{cost.title}: {cost.footnote}" for cost in _shown_costs(board) if cost.footnote
+    ]
 
 
 def _shown_costs(board: Leaderboard) -> list[Metric]:
@@ -73,22 +101,29 @@ def remarks(board: Leaderboard) -> list[str]:
 
 def markdown(board: Leaderboard) -> str:
     """The tables with their headings and footnotes, and the remarks as a list."""
-    blocks = [f"## {_markdown(board.title)}", _pipes(*columns(board)), *footnotes(board)]
+    blocks = [f"## {as_markdown(board.title)}", pipes(*columns(board)), *footnotes(board)]
     if len(board.sizes):
-        blocks += ["Tested on other inputs:", _pipes(*size_columns(board))]
-    blocks += ["AP by class:", _pipes(*class_columns(board))]
-    blocks.append("\n".join(f"- {_markdown(line)}" for line in remarks(board)))
+        blocks += ["Tested on other inputs:", pipes(*size_columns(board))]
+    blocks += ["AP by class:", pipes(*class_columns(board))]
+    blocks.append("\n".join(f"- {as_markdown(line)}" for line in remarks(board)))
     return "\n\n".join(blocks) + "\n"
 
 
 def csv(board: Leaderboard) -> str:
-    """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<name>``."""
+    """The table with all digits, the spreads, ``AP:<class>`` and ``provenance:<name>``.
+
+    Tested rows have ``<metric>_low``, ``_high`` and ``_se``, those of ``AP:<class>`` too, and
+    against every row the difference in the metric that ranks and its adjusted p value,
+    ``difference:<method>`` and ``p:<method>``.
+    """
     by_class = board.per_class.set_index("method").add_prefix("AP:")
     table = board.table.join(by_class, on="method")
+    if board.verdict.labels:
+        table = table.join(pd.DataFrame(_tested_columns(board)).T, on="method")
     table["learning_rate"] = table["method"].map(board.learning_rates)
     for name, value in board.provenance.items():
         table[f"provenance:{name}"] = value
-    text: str = table.map(_csv_cell).rename(columns=_csv_cell).to_csv(index=False)
+    text: str = table.map(csv_cell).rename(columns=csv_cell).to_csv(index=False)
     return text
 
 
@@ -98,6 +133,10 @@ def as_json(board: Leaderboard) -> str:
         "title": board.title,
         "metrics": board.metrics,
         "rows": _records(board.table),
+        "intervals": _intervals(board.verdict),
+        "pairs": _pairs(board.verdict),
+        "tiers": board.verdict.tiers,
+        "rule": board.verdict.rule,
         "per_class_ap": _records(board.per_class),
         "sizes": _records(board.sizes),
         "deviations": board.deviations,
@@ -116,27 +155,52 @@ FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
 }
 
 
-def _pipes(headings: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, in which a bar in a name must not begin a new cell."""
-    escaped = [[_markdown(cell) for cell in row] for row in (headings, *rows)]
-    return tabulate(escaped[1:], escaped[0], tablefmt="pipe", disable_numparse=True)
+def _tested_columns(board: Leaderboard) -> dict[str, dict[str, float | None]]:
+    """Label -> the further columns of its row in CSV."""
+    verdict, ranking = board.verdict, board.metrics[0]
+    shown = [name for name in verdict.metrics if ":" not in name or name.startswith("AP:")]
+    table_rows: dict[str, dict[str, float | None]] = {}
+    for label in verdict.labels:
+        row: dict[str, float | None] = {}
+        for name in shown:
+            found = verdict.estimates[label][name]
+            row |= {f"{name}_{key}": getattr(found, key) for key in ("low", "high", "se")}
+        for other in verdict.labels:
+            against = None if other == label else verdict.difference(label, other, ranking)
+            row[f"difference:{other}"] = against.mean if against else None
+            row[f"p:{other}"] = against.adjusted if against else None
+        table_rows[label] = row
+    return table_rows
 
 
-_MARKED = str.maketrans({"&": "&amp;", "<": "&lt;"} | {mark: f"\\{mark}" for mark in "\\|`*["})
-"""What begins HTML, cells, code, emphasis, links and images. Words need ``_``, which does no harm
-within them."""
+def _intervals(verdict: Verdict) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Label -> metric -> what is known of its mean."""
+    return {
+        label: {
+            name: _values(found, ("mean", "low", "high", "se", "df", "std"))
+            for name, found in of_row.items()
+        }
+        for label, of_row in verdict.estimates.items()
+    }
 
 
-def _markdown(text: str) -> str:
-    """A text that Markdown shows as it is, on one line."""
-    return printable(text.translate(_MARKED))
+def _pairs(verdict: Verdict) -> list[dict[str, Any]]:
+    """Each pair of rows, the better one first, with all metrics of the first minus the second."""
+    keys = ("mean", "low", "high", "se", "df", "p", "adjusted")
+    return [
+        {
+            "first": first,
+            "second": second,
+            "metrics": {name: _values(found, keys) for name, found in of_pair.items()},
+        }
+        for (first, second), of_pair in verdict.pairs.items()
+    ]
 
 
-def _csv_cell(value: Any) -> Any:
-    """A cell that a spreadsheet shows as it is: an apostrophe keeps it from running a formula."""
-    if not isinstance(value, str):
-        return value
-    return printable(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
+def _values(found: Estimate, keys: Sequence[str]) -> dict[str, float | None]:
+    """Attributes of an estimate, ``None`` where undefined."""
+    values = {key: getattr(found, key) for key in keys}
+    return {key: None if pd.isna(value) else value for key, value in values.items()}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
     from sobench.report import tables  # here, because it needs pandas and `sobench list` does not
 
     headings, rows = tables.columns(board)
-    _print_blocks(console, headings, rows, board.title, repeated=2)
+    print_blocks(console, headings, rows, board.title, repeated=2)
     footnotes = tables.footnotes(board)
     for line in footnotes:
         console.print(Text(line, style="dim"), soft_wrap=True)
@@ -49,14 +49,14 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
         console.print()
     headings, rows = tables.size_columns(board)
     if rows:
-        _print_blocks(console, headings, rows, "Tested on other inputs", repeated=2)
+        print_blocks(console, headings, rows, "Tested on other inputs", repeated=2)
     headings, rows = tables.class_columns(board)
-    _print_blocks(console, headings, rows, "AP by class", repeated=1)
+    print_blocks(console, headings, rows, "AP by class", repeated=1)
     for line in tables.remarks(board):
         console.print(Text(line, style="dim"), soft_wrap=True)
 
 
-def _print_blocks(
+def print_blocks(
     console: Console,
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],

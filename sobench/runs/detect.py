@@ -15,7 +15,7 @@ from sobench.device import autocast
 from sobench.metrics.detections import DetectionRow
 from sobench.models.detector import Detector
 from sobench.models.parts.nms import Detections
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 
 @torch.inference_mode()

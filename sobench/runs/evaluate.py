@@ -12,13 +12,13 @@ from torch import Tensor
 from sobench.data.blank import BlankedImages
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, Images
-from sobench.errors import DataError, RunError
 from sobench.metrics import coco
-from sobench.metrics.detections import DetectionRow, read_rows, write_rows
+from sobench.metrics.detections import DetectionRow, write_rows
 from sobench.metrics.scores import Scores
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.detect import detect
 from sobench.runs.folder import RunFolder
+from sobench.runs.matches import stored_rows
 from sobench.runs.multi_scale import Look, detect_together
 from sobench.runs.record import Record
 from sobench.runs.splits import cache_name, check_data_unchanged, load_split
@@ -35,10 +35,7 @@ def score_stored(run: Run, dataset: Dataset, stored: Path, digest: str) -> dict[
     Raises:
         RunError: the file is not the one that was written.
     """
-    try:
-        rows = read_rows(stored, digest)
-    except DataError as error:
-        raise RunError(str(error)) from None  # which concerns this run only
+    rows = stored_rows(stored, digest)
     scores = coco.score(dataset, rows, PROTOCOLS[run.suite.protocol], run.suite.engine)
     return {scores.name: scores}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +17,7 @@ from sobench.data.dataset import Dataset, Images
 from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
 from sobench.environment import describe
-from sobench.errors import DiskFull, Diverged, RequestError, SobenchError, reason_of
-from sobench.files import write_atomic
+from sobench.errors import DiskFull, RequestError, reason_of
 from sobench.metrics import coco
 from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import DetectionRow, write_rows
@@ -30,7 +28,9 @@ from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.cost import measure_cost
 from sobench.runs.detect import detect
 from sobench.runs.evaluate import delete_further_detections, run_further_tests, score_stored
+from sobench.runs.failures import record_failure
 from sobench.runs.folder import RunFolder
+from sobench.runs.matches import keep_matches
 from sobench.runs.record import Epoch, Record
 from sobench.runs.splits import cache_name, check_data_unchanged, load_split
 from sobench.runs.weights import build_network, trained_network
@@ -96,7 +96,9 @@ def rescore(
             dataset = load_split(run, "val")
             check_data_unchanged(run)
             stored = folder.detections()
-            scores = score_stored(run, dataset, stored, outcome.digests[stored.name])
+            digest = outcome.digests[stored.name]
+            scores = score_stored(run, dataset, stored, digest)
+            keep_matches(run, folder, dataset, digest, callback)
             outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
             record.write(outcome, folder.path)
     except (KeyboardInterrupt, DiskFull):
@@ -112,43 +114,6 @@ def tidy(folder: RunFolder) -> None:
     with suppress(OSError):  # which harms nothing, and the next command tries again
         keep_newest(folder.path)
         folder.error.unlink(missing_ok=True)
-
-
-def record_failure(
-    run: Run,
-    results: Path,
-    device: torch.device,
-    callback: ProgressCallback,
-    error: BaseException,
-) -> Record:
-    """Leave the reason and the traceback of a failure in the run's folder, which the caller holds.
-
-    An earlier result, with other weights, still counts: its record stays.
-    """
-    folder, outcome = RunFolder.of(run, results), failure(run, device, error)
-    trace = "".join(traceback.format_exception(error))
-    try:
-        write_atomic(folder.error, trace.encode(errors="backslashreplace"))
-        earlier = record.read_sound(folder.path)
-        if earlier is None or not earlier.scores:
-            record.write(outcome, folder.path)
-    except OSError as problem:
-        callback.warn(f"{run.name}: the failure could not be recorded: {reason_of(problem)}")
-    return outcome
-
-
-def failure(run: Run, device: torch.device, error: BaseException) -> Record:
-    """The record of a run that an error has ended; it is not written."""
-    reason = reason_of(error)
-    if not isinstance(error, SobenchError):
-        reason = f"{reason} (the traceback is in error.txt of the run's folder)"
-    return Record(
-        **record.identity(run),
-        status="diverged" if isinstance(error, Diverged) else "failed",
-        reason=reason,
-        environment=describe(device_name(device), torch.get_num_threads()),
-        finished=_now(),
-    )
 
 
 def _finish(
@@ -190,6 +155,7 @@ def _finish(
     # Scored from the file, so that scoring it again later gives the same numbers.
     callback.on_stage("score")
     scores = score_stored(run, val_split.dataset, stored, digests[stored.name])
+    keep_matches(run, folder, val_split.dataset, digests[stored.name], callback)
     callback.on_stage("measure cost")
     return Record(
         **record.identity(run),
@@ -207,7 +173,7 @@ def _finish(
         digests=earlier.digests if earlier else digests,
         cost=measure_cost(run, results, detector, val_split.images, len(train_split.images), state),
         environment=environment,
-        finished=_now(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
@@ -297,7 +263,3 @@ def _interim_scores(run: Run, detector: Detector, split: LoadedSplit) -> dict[st
     protocol = PROTOCOLS[run.suite.protocol]
     metrics = coco.score(split.dataset, detections, protocol, run.suite.engine).metrics
     return {"ap": metrics["AP"], "ap50": metrics["AP50"]}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -10,6 +10,7 @@ from pathlib import Path
 from sobench.locks import is_locked, locked
 from sobench.suite.further_tests import size_name
 from sobench.suite.plan import Run
+from sobench.suite.protocols import Protocol
 from sobench.training.checkpoint_files import list_checkpoints, step_of
 
 
@@ -54,6 +55,14 @@ class RunFolder:
         is_own = self.input_size is not None and test == size_name(self.input_size)
         suffix = f"-{test}" if test and not is_own else ""
         return self.path / f"detections{suffix}.json.gz"
+
+    def matches(self, protocol: Protocol) -> Path:
+        """How the detections at the suite's input met the objects, under a protocol."""
+        return self.path / f"matches-{protocol.name}-v{protocol.version}.npz"
+
+    def bootstrap(self, protocol: Protocol) -> Path:
+        """The metrics of resampled images that were computed from the matches."""
+        return self.path / f"bootstrap-{protocol.name}-v{protocol.version}.npz"
 
     def further_detections(self) -> Iterator[Path]:
         """The detections of further tests that exist."""

@@ -15,8 +15,10 @@ from sobench.errors import RequestError, RunError, RunLocked, reason_of
 from sobench.files import remove_orphans
 from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
-from sobench.runs.execute import execute, failure, record_failure, rescore, tidy
+from sobench.runs.execute import execute, rescore, tidy
+from sobench.runs.failures import failure, record_failure
 from sobench.runs.folder import RunFolder
+from sobench.runs.matches import match_again
 from sobench.runs.record import Record
 from sobench.runs.refusals import is_refused, refused_rows
 from sobench.runs.state import RunState, States, read_states
@@ -45,6 +47,11 @@ class Task:
     @property
     def is_done(self) -> bool:
         """Whether nothing is to be done, so that its folder need not be held."""
+        return self.is_settled and not self.found.is_unmatched
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to be done but to match what it has detected."""
         return self.found.name in ("done", "diverged") and not self.is_trained
 
 
@@ -167,6 +174,8 @@ def _work_off(
             # Another process may have come further with it since the states were read.
             state = read_states([run], results)[run.settings_id]
             if _is_settled(task, state) and state.record is not None:
+                if state.is_unmatched:
+                    match_again(run, results, state.record, callback)
                 return state.record, False
             if not _is_to_train(state, task.is_trained) and state.record is not None:
                 if task.refusal is not None:
@@ -176,7 +185,12 @@ def _work_off(
             if task.refusal is not None:
                 return record_failure(run, results, device, callback, task.refusal), True
             return execute(run, results, device, callback, checkpoint_seconds), True
-    except OSError as error:  # the folder itself cannot be used
+    except (OSError, RunLocked) as error:  # the folder itself cannot be used
+        if task.is_settled and task.found.record is not None:  # but read
+            callback.on_run_start(run, number, total)
+            return task.found.record, False
+        if isinstance(error, RunLocked):
+            raise
         callback.on_run_start(run, number, total)
         return failure(run, device, RunError(reason_of(error))), True
 

@@ -16,7 +16,8 @@ from sobench.metrics.detections import DetectionRow
 from sobench.models.detector import Detector
 from sobench.models.parts.nms import suppress
 from sobench.runs.detect import result_rows
-from sobench.suite.sections import Detect, Input
+from sobench.suite.detect import Detect
+from sobench.suite.input import Input
 
 Found = tuple[Tensor, Tensor, Tensor]
 """Candidates of one image: boxes ``[N, 4]`` in pixels of the original, scores and labels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def other_settings(runs: Sequence[Run], found: Found) -> str:
         return ""
     path = found.others[0]
     run = next(run for run in runs if run.entry.name == path.parent.name)
-    there, here = _leaves(_settings(path)), _leaves(run.settings)
+    there, here = leaves(_settings(path)), leaves(run.settings)
     differences = [
         f"{key}: {there[key]} there, {value} here"
         for key, value in here.items()
@@ -165,15 +165,15 @@ def _has_scores(path: Path) -> bool:
     return outcome is not None and bool(outcome.scores)
 
 
-def _leaves(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Dotted key -> value as text."""
-    leaves: dict[str, str] = {}
+    found: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            leaves |= _leaves(value, f"{prefix}{key}.")
+            found |= leaves(value, f"{prefix}{key}.")
         else:
-            leaves[f"{prefix}{key}"] = json.dumps(value)
-    return leaves
+            found[f"{prefix}{key}"] = json.dumps(value)
+    return found
 
 
 def _runs(number: int) -> str:

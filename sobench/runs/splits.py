@@ -6,21 +6,28 @@ from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset
 from sobench.data.fingerprint import BOTH, check_unchanged
 from sobench.data.holdout import load_part
+from sobench.data.subset import part_name
 from sobench.suite.plan import Run
 
 
 def load_split(run: Run, split: Split) -> Dataset:
     """The images of a run; the held-out training images stand for the val split of a trial.
 
+    What is trained on has ignore regions only if the suite leaves these out; what is scored on has
+    them in any case.
+
     Raises:
         DataError: the dataset is missing, broken or empty.
     """
-    return load_part(run.suite.dataset, split, run.limit, run.holdout)
+    dataset = load_part(run.suite.dataset, split, run.limit, run.holdout)
+    if split == "train" and not run.suite.ignore_regions:
+        return dataset.without_ignore_regions()
+    return dataset
 
 
 def cache_name(run: Run, split: Split) -> str:
     """The name of these images in the image cache."""
-    return f"{split}-of-{run.holdout:g}" if run.holdout else split
+    return part_name(split, run.limit, run.holdout)
 
 
 def splits_read(run: Run) -> tuple[Split, ...]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from sobench.errors import RecordError
 from sobench.metrics.detections import file_digest
+from sobench.metrics.matches_file import is_of
 from sobench.metrics.scores import Scores
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
@@ -16,6 +17,7 @@ from sobench.runs.record import Record, scoring_name
 from sobench.runs.search import choose_data, folder_of, search
 from sobench.suite.further_tests import FurtherTest, further_tests
 from sobench.suite.plan import Run
+from sobench.suite.protocols import PROTOCOLS
 
 StateName = Literal[
     "done", "to score", "to test", "resumable", "missing", "failed", "diverged", "locked"
@@ -42,6 +44,9 @@ class RunState:
         scores: by the suite's present protocol and engine, whatever else is still to do.
         tested: the same of the suite's further tests.
         has_weights: the trained weights of a finished run are there, to build on or to test.
+        is_unmatched: the run is scored, but how its detections met the objects is not kept, as of
+            runs by earlier versions; they are there, so that the next ``sobench run`` can match
+            them in seconds. Scores count without it.
     """
 
     name: StateName
@@ -52,6 +57,7 @@ class RunState:
     scores: Scores | None = None
     tested: Mapping[FurtherTest, Scores] = field(default_factory=dict)
     has_weights: bool = False
+    is_unmatched: bool = False
 
     @property
     def result(self) -> Record | None:
@@ -142,6 +148,7 @@ def _read_state(run: Run, path: Path) -> RunState:
         weights = folder.checkpoints_of(outcome.last_step)
         state = replace(state, has_weights=bool(weights))
         state = _with_lost_files(folder, outcome, state)
+        state = replace(state, is_unmatched=_is_unmatched(run, folder, outcome, state))
     # A checkpoint counts even after a finished training: the rest is done from there.
     step = folder.last_step() if state.name == "missing" else None
     if step is not None:
@@ -152,6 +159,15 @@ def _read_state(run: Run, path: Path) -> RunState:
     if state.needs_training and folder.is_locked():
         state = replace(state, name="locked", reason="another process is training it")
     return state
+
+
+def _is_unmatched(run: Run, folder: RunFolder, outcome: Record, state: RunState) -> bool:
+    """Whether the detections of a scored run wait to be matched."""
+    if state.scores is None:
+        return False
+    matches = folder.matches(PROTOCOLS[run.suite.protocol])
+    digest = outcome.digests.get(folder.detections().name)
+    return not is_of(matches, digest or "") and has_detections(folder, outcome)
 
 
 def _with_lost_files(folder: RunFolder, outcome: Record, state: RunState) -> RunState:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sobench.suite.sections import MultiScale, Suite
+from sobench.suite.detect import MultiScale
+from sobench.suite.sections import Suite
 
 
 @dataclass(frozen=True)

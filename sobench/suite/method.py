@@ -91,6 +91,8 @@ class Method:
         switches: its options by name.
         deviations: its differences from the suite, printed with its results.
         needs: runs that must be done before.
+        version: raised when a change of the method alone changes its results, so that old ones are
+            not taken for new; the runs of other methods keep theirs.
         rules: refuse impossible combinations of switches and suite when the suite is read.
         source: the package, with its version, that brings the method; empty for a built-in one.
             Filled in by ``get_method``, as are the next two.
@@ -106,6 +108,7 @@ class Method:
     deviations: tuple[str | When, ...] = ()
     needs: tuple[Need, ...] = ()
     rules: tuple[Rule, ...] = ()
+    version: int = 1
     source: str = ""
     package: str = ""
     broken: str = ""

@@ -42,6 +42,8 @@ def _mistakes(row: Method) -> Iterator[str]:
         value = getattr(row, key)
         if type(value) is not str or value:
             yield f"{key}: is filled in by sobench; leave it out"
+    if type(row.version) is not int or not 1 <= row.version <= _LARGEST_NUMBER:
+        yield f"version: {_as_python(row.version)} is not a whole number from 1; count up from 1"
     for key in ("heads", "deviations", "needs", "rules"):
         value = getattr(row, key)
         if not isinstance(value, tuple):

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import RequestError, SuiteError
+from sobench.suite.limit import Limit, Representative
 from sobench.suite.plan import Run, plan
 from sobench.suite.reader import load
 from sobench.suite.sections import MAX_SEEDS, Suite
+from sobench.suite.smoke import smoke_overrides, with_short_rows
 from sobench.text import quoted, shortened
 from sobench.yaml_text import UnreadableYaml, read_yaml
 
@@ -24,14 +26,14 @@ class Request:
 
     Attributes:
         suite: with the overrides.
-        limit: images used of each split, or ``None`` for all.
+        limit: the images used of each split, or ``None`` for all.
         partial: the options that make a result another one than the suite's; empty if none does.
         methods: rows to keep, by label, or by method if no row has that label; empty keeps all.
         seeds: instead of the suite's; empty keeps these.
     """
 
     suite: Suite
-    limit: int | None = None
+    limit: Limit = None
     partial: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -48,18 +50,26 @@ def read_request(
     limit: int | None = None,
     methods: str = "",
     seeds: str = "",
+    smoke: int | None = None,
 ) -> Request:
     """Read a suite file and lay the options of a command line over it.
 
     Args:
         settings: ``KEY=VALUE`` of ``--set``; the key is dotted, the value is YAML.
         epochs: ``--epochs``; milestones that are not set as well move in proportion.
+        limit: ``--limit``, the number of first images of each split.
         methods, seeds: of ``--methods`` and ``--seeds``, separated by commas.
+        smoke: ``--smoke``, the number of images of each split that stand for all; the schedule is
+            short, see ``smoke_overrides``.
 
     Raises:
         SuiteError: the file, or the suite with its overrides, is wrong.
         RequestError: an option is wrong.
     """
+    if smoke is not None and limit is not None:
+        raise RequestError(
+            "--smoke: chooses the images itself, so --limit has no meaning beside it; leave one out"
+        )
     overrides = dict(_key_and_value(text) for text in settings)
     plain = _as_written(suite, overrides)
     # Shorter trainings keep the form of their schedule.
@@ -70,13 +80,18 @@ def read_request(
         milestones = [milestone * share for milestone in schedule.milestones]
         overrides.setdefault("schedule.milestones", milestones)
     changed = load(suite, overrides) if overrides or plain is None else plain
+    if smoke is not None:
+        full = changed if plain is None else plain
+        overrides |= smoke_overrides(changed, smoke, overrides, has_seeds=bool(_seeds(seeds)))
+        changed = with_short_rows(load(suite, overrides), full, smoke)
     options = [f"--set {text}" for text in settings]
     options += [f"--epochs {epochs}"] if epochs is not None else []
     options += [f"--limit {limit}"] if limit is not None else []
-    is_whole = limit is None and (not overrides or _same_results(plain, changed))
+    options += [f"--smoke {smoke}"] if smoke is not None else []
+    is_whole = limit is None and smoke is None and (not overrides or _same_results(plain, changed))
     return Request(
         changed,
-        limit,
+        limit if smoke is None else Representative(smoke),
         () if is_whole else tuple(options),
         tuple(name.strip() for name in methods.split(",") if name.strip()),
         _seeds(seeds),

@@ -13,6 +13,7 @@ from typing import Any
 from sobench.errors import RequestError, did_you_mean
 from sobench.suite.further_tests import without_further_tests
 from sobench.suite.heads import HEADS
+from sobench.suite.limit import Limit, as_setting
 from sobench.suite.methods import Need, get_method
 from sobench.suite.origin import Origin, origin_of
 from sobench.suite.paths import NONE
@@ -47,7 +48,7 @@ class Run:
         entry: the row of the suite.
         data: fingerprint of the dataset, which results of runs to come depend on; leaderboards and
             other readers of results do without.
-        limit: number of images used of each split, or ``None`` for all.
+        limit: the images used of each split, or ``None`` for all.
         partial: why the result is not comparable with the suite as written; empty if it is.
         holdout: share of the training images that a trial of ``sobench tune`` is scored on, and
             does not train on; 0 for every other run.
@@ -60,7 +61,7 @@ class Run:
     entry: MethodEntry
     seed: int
     data: str
-    limit: int | None = None
+    limit: Limit = None
     partial: tuple[str, ...] = ()
     requires: tuple[tuple[str, Run], ...] = ()
     holdout: float = 0.0
@@ -81,11 +82,17 @@ class Run:
         backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
+        # Keys that came later stand here only where they change something, so that runs of before
+        # stay valid.
+        later: dict[str, Any] = {"method_version": method.version} if method.version > 1 else {}
+        if not self.suite.ignore_regions:
+            later["ignore_regions"] = False
         origin = {"init_from": self.origin.settings} if self.origin else {}
         # A run changes with those that it requires.
         required = {role: run.settings_id for role, run in self.requires}
         return (
             settings
+            | later
             | source
             | origin
             | ({"requires": required} if required else {})
@@ -95,7 +102,7 @@ class Run:
                 "method": self.entry.name,
                 "switches": self.entry.switches,
                 "seed": self.seed,
-                "limit": self.limit,
+                "limit": as_setting(self.limit),
                 "dataset": dataset,
                 "backbone": backbone,
             }
@@ -205,7 +212,7 @@ class Run:
 def plan(
     suite: Suite,
     data: str = "",
-    limit: int | None = None,
+    limit: Limit = None,
     partial: Sequence[str] = (),
     methods: Sequence[str] = (),
     seeds: Sequence[int] = (),
@@ -218,7 +225,7 @@ def plan(
     Args:
         data: fingerprint of the dataset, which results of runs to come depend on; leaderboards and
             other readers of results do without.
-        limit: number of images to use of each split, or ``None`` for all.
+        limit: the images to use of each split, or ``None`` for all.
         partial: why results are not comparable with the suite as written.
         methods: labels to keep, or names of methods whose rows have other labels; empty keeps all.
         seeds: replace the suite's seeds unless empty.
@@ -286,7 +293,7 @@ class _Conditions:
 
     seed: int
     data: str
-    limit: int | None
+    limit: Limit
     partial: tuple[str, ...]
     holdout: float
     choices: Mapping[str, Choice]

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from sobench.errors import SuiteError
+from sobench.suite.network import Backbone
 from sobench.suite.paths import expanded
-from sobench.suite.sections import Backbone
 
 IMAGENET = {
     "resnet18": "resnet18-f37072fd.pth",

@@ -16,7 +16,8 @@ from sobench.data.dataset import Dataset, Images
 from sobench.data.targets import Batch
 from sobench.device import autocast
 from sobench.models.detector import Detector, Stage
-from sobench.suite.sections import Augment, Input, Schedule
+from sobench.suite.input import Augment, Input
+from sobench.suite.schedule import Schedule
 from sobench.training.optimizer import learning_rate, make_optimizer
 from sobench.training.progress import TrainProgress
 from sobench.training.stages import StageSchedule, stage_schedules

@@ -7,7 +7,7 @@ import math
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from sobench.suite.sections import Schedule
+from sobench.suite.schedule import Schedule
 
 
 def make_optimizer(network: nn.Module, schedule: Schedule) -> Optimizer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sobench.data.batches import steps_per_epoch
 from sobench.models.detector import Stage
-from sobench.suite.sections import Schedule
+from sobench.suite.schedule import Schedule
 
 
 @dataclass(frozen=True)

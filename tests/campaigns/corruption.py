@@ -245,7 +245,7 @@ def _rows(board: Mapping[str, Any], table: str, *without: str) -> dict[str, dict
     """The rows of a table by their methods and sizes; their ranks move when one is left out."""
     return {
         f"{row['method']} {row.get('input', '')}": {
-            key: value for key, value in row.items() if key not in ("rank", *without)
+            key: value for key, value in row.items() if key not in ("tier", *without)
         }
         for row in board[table]
     }

@@ -10,7 +10,7 @@ from sobench.data.cache import CachedImages, cached_images
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
 from sobench.data.resize import resize
 from sobench.errors import DataError
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 INPUT = Input(size=(32, 48))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sobench.data.resize import FILL
-from sobench.suite.sections import Augment
+from sobench.suite.input import Augment
 from tests.data.training_images import SIDE, batches, dataset, grey, rectangle
 
 

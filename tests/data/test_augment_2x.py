@@ -12,7 +12,7 @@ from torch import Tensor
 from sobench.data.batches import training_batches
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
 from sobench.data.resize import FILL, at_double_size, has_one_canvas, input_shape, resize
-from sobench.suite.sections import Augment, Input
+from sobench.suite.input import Augment, Input
 
 STRETCH = Input(size=(64, 96), resize="stretch")
 LETTERBOX = Input(size=(64, 96), resize="letterbox")

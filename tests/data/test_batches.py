@@ -9,7 +9,7 @@ import torch
 from sobench.data.batches import inference_batches, steps_per_epoch
 from sobench.data.resize import FILL, resize
 from sobench.data.targets import Batch
-from sobench.suite.sections import Augment, Input
+from sobench.suite.input import Augment, Input
 from tests.data.training_images import INPUT, RICH, SIDE, batches, dataset, grey, nine, same
 
 # --------------------------------------------------------------------------------- the contract

@@ -9,7 +9,7 @@ import torch
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.resize import FILL, at_double_size, resize
 from sobench.data.targets import Batch
-from sobench.suite.sections import Augment, Input
+from sobench.suite.input import Augment, Input
 from tests.data.training_images import INPUT, PLAIN, RICH, SIDE, BoxList, batches, dataset, same
 
 WIDE = Input(size=(SIDE, 96), resize="letterbox")

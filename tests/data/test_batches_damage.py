@@ -12,7 +12,7 @@ from sobench.data.batches import inference_batches, training_batches
 from sobench.data.cache import cached_images
 from sobench.data.targets import Batch
 from sobench.errors import DataError
-from sobench.suite.sections import Augment
+from sobench.suite.input import Augment
 from tests.data.cached_pictures import INPUT, Images, dataset, right
 from tests.data.training_images import same
 

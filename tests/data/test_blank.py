@@ -8,7 +8,7 @@ import pytest
 from sobench.data.blank import BlankedImages
 from sobench.data.dataset import AnnotatedImage, Dataset, as_boxes, as_labels
 from sobench.data.resize import FILL
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 Box = tuple[float, float, float, float]
 

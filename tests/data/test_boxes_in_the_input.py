@@ -9,7 +9,7 @@ import torch
 from sobench.data.dataset import Dataset
 from sobench.data.resize import FILL, box_wh
 from sobench.models.detector import IMAGENET_MEAN, IMAGENET_STD
-from sobench.suite.sections import Augment, Input
+from sobench.suite.input import Augment, Input
 from tests.data.training_images import SIDE, batches, dataset, rectangle
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from sobench.data.cache import cache_folder, cache_lock, cached_images
 from sobench.errors import DataError, DiskFull
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 from tests.data.cached_pictures import INPUT, Images, build, dataset, files, right
 
 

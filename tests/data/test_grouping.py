@@ -12,7 +12,7 @@ import pytest
 from sobench.data.batches import steps_per_epoch
 from sobench.data.dataset import AnnotatedImage, Size, as_boxes, as_labels
 from sobench.data.grouping import inference_groups, training_groups
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 SHORTER = Input(size=(64, 96), resize="shorter_side")
 FIXED = [Input(size=(64, 96), resize="stretch"), Input(size=(64, 96), resize="letterbox")]

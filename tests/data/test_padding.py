@@ -14,7 +14,7 @@ from torch import Tensor
 from sobench.data.dataset import Dataset, ImageArray, Size
 from sobench.data.resize import FILL, at_double_size, resize, resize_geometry
 from sobench.data.targets import Batch
-from sobench.suite.sections import Augment, Input
+from sobench.suite.input import Augment, Input
 from tests.data.training_images import PLAIN, RICH, batches, dataset, same
 
 SHORTER = Input(size=(64, 96), resize="shorter_side")

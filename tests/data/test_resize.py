@@ -17,7 +17,7 @@ from sobench.data.resize import (
     resize_geometry,
     typical_shape,
 )
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 STRETCH = Input(size=(64, 96), resize="stretch")
 LETTERBOX = Input(size=(64, 96), resize="letterbox")

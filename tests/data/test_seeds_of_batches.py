@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sobench.data.batches import training_batches
 from sobench.data.dataset import ImageArray
-from sobench.suite.sections import Augment, Input
+from sobench.suite.input import Augment, Input
 from tests.data.training_images import RICH, SIDE, batches, dataset, grey
 
 PLAIN = Augment(hflip=0)

@@ -11,7 +11,7 @@ import torch
 from sobench.data.batches import training_batches
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, Size, as_boxes, as_labels
 from sobench.data.targets import Batch
-from sobench.suite.sections import Augment, Input
+from sobench.suite.input import Augment, Input
 
 SIDE = 64
 INPUT = Input(size=(SIDE, SIDE))

@@ -82,7 +82,7 @@ def test_a_leaderboard_has_every_metric_and_cost() -> None:
     expected = [*NAMES["tiny"], *(cost.name for cost in COST_METRICS)]
     assert table[expected].notna().all(axis=None)
     spreads = {f"{name}_std" for name in NAMES["tiny"]}
-    assert set(table.columns) == {"rank", "method", "seeds", *expected, *spreads}
+    assert set(table.columns) == {"tier", "method", "seeds", *expected, *spreads}
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig
-from sobench.suite import sections
+from sobench.suite.detect import Detect
+from sobench.suite.network import Anchors, Neck
 
 CLASSES = 3
 SIZE = (64, 96)
@@ -21,10 +22,10 @@ def make_config(**changes: Any) -> DetectorConfig:
     defaults: dict[str, Any] = {
         "num_classes": CLASSES,
         "size": SIZE,
-        "neck": sections.Neck(channels=8),
+        "neck": Neck(channels=8),
         "head": "retinanet",
-        "anchors": sections.Anchors(),
-        "detect": sections.Detect(),
+        "anchors": Anchors(),
+        "detect": Detect(),
     }
     return DetectorConfig(**(defaults | changes))
 

@@ -20,10 +20,11 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs.detect import detect
 from sobench.suite.datasets import SyntheticData
+from sobench.suite.input import Input
 from sobench.suite.methods import methods
 from sobench.suite.plan import Run, plan
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.sections import Input, Suite
+from sobench.suite.sections import Suite
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
 from tests.tiny_suite import tiny_suite

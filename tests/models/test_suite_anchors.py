@@ -20,8 +20,9 @@ from sobench.models.parts.anchors import (
     suite_anchors,
 )
 from sobench.models.parts.boxes import box_iou
+from sobench.suite.network import Anchors
 from sobench.suite.plan import plan
-from sobench.suite.sections import Anchors, Suite
+from sobench.suite.sections import Suite
 from tests.models.parts.random_boxes import random_boxes
 from tests.tiny_suite import tiny_suite
 

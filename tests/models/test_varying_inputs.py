@@ -19,8 +19,8 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs.detect import detect
 from sobench.suite.datasets import SyntheticData
+from sobench.suite.input import Input
 from sobench.suite.methods import methods
-from sobench.suite.sections import Input
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
 from tests.data.test_padding import pictures

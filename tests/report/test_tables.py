@@ -56,11 +56,11 @@ def markdown_table(text: str, number: int) -> pd.DataFrame:
 def test_columns() -> None:
     board = board_of(2)
     headings, rows = columns(board)
-    assert headings[:4] == ["#", "method", "AP", "AP50"]
+    assert headings[:5] == ["tier", "method", "seeds", "AP", "AP50"]
     assert headings[-5:] == ["params M", "GFLOPs", "ms", "img/s", "train min"]
-    assert [row[:3] for row in rows] == [
-        ["1", "SSD | größer", "0.771 ±0.101"],
-        ["2", "fpn", "0.405 ±0.101"],
+    assert [row[:4] for row in rows] == [
+        ["-", "SSD | größer", "2", "0.771 ±0.101"],
+        ["-", "fpn", "2", "0.405 ±0.101"],
     ]
     assert rows[0][-5:] == ["2.50", "1.25", "12.5", "40.0", "1.5"]
 
@@ -69,8 +69,8 @@ def test_undefined_values_are_dashes() -> None:
     runs = plan(tiny_suite(), "aaaa")
     board = leaderboard.build(runs, states_of(runs, [record_of(runs[0], None, cost=None)]))
     headings, rows = columns(board)
-    assert headings == ["#", "method", *board.metrics]
-    assert rows == [["1", "fpn", *["-"] * len(board.metrics)]]
+    assert headings == ["tier", "method", *board.metrics]
+    assert rows == [["-", "fpn", *["-"] * len(board.metrics)]]
     assert class_columns(board) == (["method", "car", "bus", "tram"], [["fpn", "-", "-", "-"]])
 
 
@@ -161,7 +161,6 @@ def test_markdown_has_the_remarks_beneath() -> None:
     assert text.endswith("\n")
     for line in remarks(board):
         assert f"\n- {line}\n".replace("|", r"\|") in text
-    assert "\n- one seed: ranks are not tested, close ones may be chance\n" in text
     assert (
         "\n- ssd deviates: own default boxes: shares of the input, as in the paper's models\n"
         in text
@@ -174,7 +173,7 @@ def test_markdown_has_the_remarks_beneath() -> None:
 def test_csv_reads_back(seeds: int) -> None:
     board = board_of(seeds)
     table = pd.read_csv(io.StringIO(csv(board)))
-    for name in ("rank", "method", "seeds", "AP", "AP_std", "AP_S", "AR@100", "params_m"):
+    for name in ("method", "seeds", "AP", "AP_std", "AP_S", "AR@100", "params_m"):
         built = board.table[name].astype(table[name].dtype)
         pd.testing.assert_series_equal(table[name], built, rtol=1e-12)
     assert table["AP:car"].tolist() == pytest.approx(board.per_class["car"].tolist())
@@ -192,7 +191,7 @@ def test_json_reads_back(seeds: int) -> None:
     assert [row["method"] for row in content["rows"]] == ["SSD | größer", "fpn"]
     for read, (_, built) in zip(content["rows"], board.table.iterrows(), strict=True):
         assert read.keys() == set(board.table.columns)
-        assert (read["rank"], read["seeds"]) == (built["rank"], seeds)
+        assert (read["tier"], read["seeds"]) == (built["tier"], seeds)
         assert read["AP"] == built["AP"]
         assert read["AP_std"] == (None if seeds == 1 else built["AP_std"])
     assert content["per_class_ap"][0]["tram"] is None

@@ -12,10 +12,13 @@ from sobench.data.fingerprint import fingerprint
 from sobench.metrics.detections import DetectionRow, file_digest, write_rows
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.matches import keep_matches
 from sobench.runs.record import Epoch
+from sobench.runs.splits import load_split
 from sobench.suite.plan import Run, plan
 from sobench.suite.reader import load
 from tests.records import failed_record, record_of, scored
+from tests.runs.matrices import Recorder
 from tests.tiny_suite import CONTENT
 
 RESULTS = Path("results")
@@ -78,7 +81,16 @@ def done(run: Run, folder: RunFolder) -> None:
     missing(run, folder)
     write_checkpoint(folder)
     write_rows(folder.detections(), [])
+    keep_matches(
+        run, folder, load_split(run, "val"), file_digest(folder.detections()) or "", Recorder()
+    )
     write_outcome(run, folder)
+
+
+def unmatched(run: Run, folder: RunFolder) -> None:
+    done(run, folder)
+    (matches,) = folder.path.glob("matches-*.npz")
+    matches.unlink()
 
 
 def scored_by_coco(run: Run, folder: RunFolder) -> None:
@@ -145,6 +157,7 @@ CASES: dict[str, Case] = {
     "failed": (failed, {}, "failed", "out of memory"),
     "diverged": (diverged, {}, "diverged", "the loss is not finite"),
     "done": (done, {}, "done", ""),
+    "done, without matches": (unmatched, {}, "done", ""),
     "other protocol": (
         scored_by_coco, {"protocol": "tiny"}, "to score",
         "scored by coco v1 hotcoco, not by tiny v1 hotcoco",

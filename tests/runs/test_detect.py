@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, as_boxes, as_labels
 from sobench.models.parts.nms import Detections
 from sobench.runs.detect import detect
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 
 SIZES = ((128, 64), (32, 64), (64, 64), (640, 320), (64, 16))  # width, height
 

@@ -15,7 +15,7 @@ from sobench.metrics.detections import read_rows, write_rows
 from sobench.models.build import build_detector
 from sobench.runs import record
 from sobench.runs.detect import detect
-from sobench.suite.sections import Input
+from sobench.suite.input import Input
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.runs.matrices import board_of, matrix, planned, small

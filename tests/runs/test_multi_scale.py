@@ -15,7 +15,8 @@ from sobench.models.build import build_detector
 from sobench.models.parts.nms import Candidates
 from sobench.runs.detect import detect
 from sobench.runs.multi_scale import Look, detect_together, mirrored, mirrored_boxes
-from sobench.suite.sections import Detect, Input
+from sobench.suite.detect import Detect
+from sobench.suite.input import Input
 from tests.tiny_suite import tiny_suite
 
 RED = (255, 0, 0)

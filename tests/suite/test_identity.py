@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sobench.suite import plan
 from sobench.suite.heads import HEADS
+from sobench.suite.methods import get_method
+from sobench.suite.reader import load
 from tests.tiny_suite import tiny_suite
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -34,7 +37,11 @@ CHANGES: dict[str, dict[str, Any]] = {
 def _id(**changes: Any) -> str:
     # A file's weights would have to be read; frozen statistics need some.
     base = {"backbone": {"weights": "imagenet"}, "head": "faster_rcnn", "regions": {}}
-    suite = tiny_suite(**base | {k: base.get(k, {}) | v for k, v in changes.items()})
+    laid_over = {
+        k: base.get(k, {}) | v if isinstance(v, dict) else v  # type: ignore[operator]
+        for k, v in changes.items()
+    }
+    suite = tiny_suite(**base | laid_over)
     return plan.plan(suite, "aaaa")[0].id
 
 
@@ -80,3 +87,35 @@ def test_the_head_counts_where_it_reads_what_another_reads(monkeypatch: pytest.M
     (run,) = plan.plan(tiny_suite(), "aaaa")
     other = replace(run, suite=run.suite.model_copy(update={"head": "other"}))
     assert other.settings_id != run.settings_id
+
+
+SETTINGS_IDS = {
+    "fpn 0": "058af7ff095f", "pafpn 0": "c9965b9d5483", "ta_fpn 0": "c0534ce1beb9",
+    "ssd 0": "12ebc814c0c9", "mrae 0": "272e2ef13263", "fpn 2": "d06a5281d5eb",
+    "pafpn 2": "92f0db0dfb70", "ta_fpn 2": "ef09d40becba", "ssd 2": "1937c0a6e1c6",
+    "mrae 2": "60257aba83bf",
+}  # fmt: skip
+"""Of rows of ``deeppcb_mini`` and their seeds, before the keys that only stand where they count."""
+
+
+def test_keys_that_came_later_leave_the_runs_of_before_as_they_were() -> None:
+    suite = load(Path(__file__).parents[2] / "suites" / "deeppcb_mini.yaml")
+    rows = ("fpn", "pafpn", "ta_fpn", "ssd", "mrae")
+    runs = plan.plan(suite, methods=rows, seeds=[0, 2])
+    assert {f"{run.row} {run.seed}": run.settings_id for run in runs} == SETTINGS_IDS
+
+
+def test_regions_that_are_background_count() -> None:
+    assert _id(ignore_regions=False) != _id()
+    assert _id(ignore_regions=True) == _id()
+
+
+def test_a_version_of_a_method_counts_from_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    def settings(version: int) -> dict[str, Any]:
+        row = replace(get_method("fpn"), version=version)
+        monkeypatch.setattr(plan, "get_method", lambda _: row)
+        return plan.plan(tiny_suite(), "aaaa")[0].settings
+
+    first, second = settings(1), settings(2)
+    assert "method_version" not in first
+    assert second == first | {"method_version": 2}

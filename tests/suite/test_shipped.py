@@ -11,8 +11,8 @@ import yaml
 
 from sobench.data.resize import input_shape
 from sobench.models.build import build_detector
+from sobench.suite.network import Backbone
 from sobench.suite.reader import load, with_deviations
-from sobench.suite.sections import Backbone
 from tests.suite.shipped import SHIPPED
 
 

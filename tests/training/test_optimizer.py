@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sobench.models.build import build_detector
-from sobench.suite.sections import Schedule, Warmup
+from sobench.suite.schedule import Schedule, Warmup
 from sobench.training.optimizer import learning_rate, make_optimizer
 from tests.tiny_suite import tiny_run
 

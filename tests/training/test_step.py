@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sobench.data.targets import Batch, Targets
-from sobench.suite.sections import Schedule
+from sobench.suite.schedule import Schedule
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
 from tests.models.small_config import no_padding

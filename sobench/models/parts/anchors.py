@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sobench.data.dataset import FloatArray
 from sobench.models.parts.clusters import cluster_anchors
-from sobench.suite.sections import Anchors
+from sobench.suite.network import Anchors
 
 Shape = tuple[float, float]
 """Width and height of an anchor in pixels of the input."""

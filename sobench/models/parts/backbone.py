@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sobench.models.parts.pretrained import State, load_pretrained
 from sobench.models.parts.vgg import FcWeights, subsampled_fc
-from sobench.suite.sections import Backbone as BackboneSettings
+from sobench.suite.network import Backbone as BackboneSettings
 
 
 class Backbone(nn.Module):

@@ -72,13 +72,27 @@ def match(
     matches = torch.where(best_iou < neg_iou, NEGATIVE, IGNORED)
     matches = torch.where(best_iou >= pos_iou, best_object, matches)
     matches = torch.where(low_quality_object >= 0, low_quality_object, matches)
-    # An ignore region may hide objects, so that its cells are not known to be background.
+    # An ignore region may hide objects, so that what lies in it is not known to be background.
+    left_out = in_ignored(targets, anchors) | in_padding(targets, anchors)
+    return torch.where(left_out & (matches == NEGATIVE), IGNORED, matches)
+
+
+def in_ignored(targets: Targets, boxes: Tensor) -> Tensor:
+    """``[B, A]`` bool, whether more than half of the area of a box lies in one ignore region.
+
+    The one rule by which anchors, proposals and cells of a map take no part as background.
+
+    Args:
+        boxes: ``[A, 4]``, or ``[B, A, 4]`` if every image has boxes of its own.
+    """
+    batch, count = targets.labels.shape[0], boxes.shape[-2]
+    inside = torch.zeros(batch, count, dtype=torch.bool, device=boxes.device)
+    step = max(1, MAX_PAIRS // max(1, batch * count))
+    # Regions in groups, as objects are while matching.
     for start in range(0, targets.ignore.shape[1], step):
         regions = targets.ignore[:, start : start + step]
-        inside = box_ioa(regions, anchors).amax(dim=1) > 0.5
-        matches = torch.where(inside & (matches == NEGATIVE), IGNORED, matches)
-    padding = in_padding(targets, anchors)
-    return torch.where(padding & (matches == NEGATIVE), IGNORED, matches)
+        inside |= box_ioa(regions, boxes).amax(dim=1) > 0.5
+    return inside
 
 
 def in_padding(targets: Targets, anchors: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from sobench.models.parts.boxes import decode
-from sobench.suite.sections import Detect
+from sobench.suite.detect import Detect
 
 Candidates = list[tuple[Tensor, Tensor, Tensor]]
 """What goes into a suppression: of each level boxes ``[B, N, 4]``, scores ``[B, N]`` in 0..1 and

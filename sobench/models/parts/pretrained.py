@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from sobench.errors import RequestError, reason_of
-from sobench.suite.sections import Backbone as BackboneSettings
+from sobench.suite.network import Backbone as BackboneSettings
 from sobench.suite.weights import content_digest, published_digest, weights_file
 
 VERSION = "IMAGENET1K_V1"

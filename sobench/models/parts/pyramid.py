@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.models.parts.backbone import Backbone
-from sobench.suite.sections import Neck
+from sobench.suite.network import Neck
 
 TOP = 5
 """The backbone's last level; the levels above it are extra ones."""

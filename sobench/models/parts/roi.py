@@ -15,7 +15,7 @@ from sobench.models.detector import BoxHead
 from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.class_layers import ClassLayer
 from sobench.models.parts.pyramid import TOP
-from sobench.suite.sections import Regions
+from sobench.suite.network import Regions
 
 _CANONICAL = 224
 """Side in pixels of a region that is pooled from level 4; FPN, Eq. 1."""

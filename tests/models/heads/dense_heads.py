@@ -11,13 +11,13 @@ from sobench.models.detector import HeadOptions, HeadOutput
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.heads.ssd import SSDHead
 from sobench.models.methods.ssd.model import default_boxes
-from sobench.suite import sections
+from sobench.suite.network import Anchors
 from tests.models.small_config import CLASSES, make_config
 
 
 def retinanet_head(octaves: int = 2) -> RetinaNetHead:
     """Over two maps of strides 8 and 16, with ``3 * octaves`` anchors per cell."""
-    anchors = sections.Anchors(smallest=16, octaves=octaves, ratios=(0.25, 1, 4))
+    anchors = Anchors(smallest=16, octaves=octaves, ratios=(0.25, 1, 4))
     return RetinaNetHead(make_config(anchors=anchors), (8, 16), HeadOptions())
 
 

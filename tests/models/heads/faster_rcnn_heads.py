@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput
 from sobench.models.heads import build_head
 from sobench.models.heads.faster_rcnn import FasterRCNNHead
-from sobench.suite import sections
-from sobench.suite.sections import Regions
+from sobench.suite.network import Anchors, Regions
 from tests.models import small_config
 from tests.models.small_config import SIZE
 
@@ -21,7 +20,7 @@ OBJECT: list[list[tuple[float, ...]]] = [[(36.0, 16.0, 60.0, 48.0)]]
 
 def make_config(size: tuple[int, int] = SIZE, **changes: Any) -> DetectorConfig:
     """Few proposals, and one square anchor per cell, of 32 px on the finest level."""
-    anchors = sections.Anchors(smallest=32, octaves=1, ratios=(1,))
+    anchors = Anchors(smallest=32, octaves=1, ratios=(1,))
     defaults: dict[str, Any] = {"head": "faster_rcnn", "anchors": anchors, "regions": SMALL}
     return small_config.make_config(size=size, **(defaults | changes))
 
@@ -61,7 +60,7 @@ def set_bias(layer: nn.Linear, values: list[float]) -> None:
 def full_head(**changes: Any) -> tuple[FasterRCNNHead, list[Tensor]]:
     """Over five levels, and random maps for two images."""
     torch.manual_seed(0)
-    anchors = sections.Anchors(smallest=8, octaves=1, ratios=(1,))
+    anchors = Anchors(smallest=8, octaves=1, ratios=(1,))
     head = build_head(make_config(**{"anchors": anchors} | changes), (4, 8, 16, 32, 64))
     assert isinstance(head, FasterRCNNHead)
     sizes = ((16, 24), (8, 12), (4, 6), (2, 3), (1, 2))

@@ -15,7 +15,7 @@ from sobench.models.heads.faster_rcnn import FasterRCNNHead
 from sobench.models.methods.libra.loss import balanced_l1
 from sobench.models.parts.losses import smooth_l1, smooth_l1_of_boxes
 from sobench.models.parts.roi import Proposals
-from sobench.suite.sections import Regions
+from sobench.suite.network import Regions
 from tests.models.heads.faster_rcnn_heads import (
     OBJECT,
     SMALL,

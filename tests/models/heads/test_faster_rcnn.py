@@ -23,10 +23,9 @@ from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import build_backbone
 from sobench.models.parts.roi import TwoMLPHead
 from sobench.runs.detect import detect
-from sobench.suite import sections
 from sobench.suite.datasets import SyntheticData
+from sobench.suite.network import Anchors, Backbone, Neck, Regions
 from sobench.suite.protocols import PROTOCOLS
-from sobench.suite.sections import Regions
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
 from tests.models.heads.faster_rcnn_heads import OBJECT, bias_only_output, full_head, make_config
@@ -38,7 +37,7 @@ CPU = torch.device("cpu")
 
 def test_levels_widths_and_initial_weights() -> None:
     assert head_levels("faster_rcnn").strides == (4, 8, 16, 32, 64)
-    head = build_head(make_config(neck=sections.Neck(channels=520)), (4, 8))
+    head = build_head(make_config(neck=Neck(channels=520)), (4, 8))
     assert isinstance(head, FasterRCNNHead)
     rpn = head.rpn
     assert rpn.hidden.weight.shape == (512, 520, 3, 3)
@@ -125,10 +124,10 @@ def test_bfloat16_runs_on_any_pyramid(strides: tuple[int, ...]) -> None:
 def build(size: tuple[int, int], num_classes: int) -> Detector:
     """Faster R-CNN with ResNet-50 and FPN on the meta device."""
     content: dict[str, Any] = {"name": "resnet50", "weights": "none", "norm": "frozen"}
-    settings = sections.Backbone.model_construct(**content, freeze=("stem", "layer1"))
-    anchors = sections.Anchors(octaves=1)
+    settings = Backbone.model_construct(**content, freeze=("stem", "layer1"))
+    anchors = Anchors(octaves=1)
     config = make_config(
-        size, num_classes=num_classes, neck=sections.Neck(), anchors=anchors, regions=Regions()
+        size, num_classes=num_classes, neck=Neck(), anchors=anchors, regions=Regions()
     )
     with torch.device("meta"):
         return fpn.build(build_backbone(settings), config, {"fuse": True, "first_level": 3})
@@ -207,7 +206,7 @@ def test_the_head_overfits_two_scenes() -> None:
     pixels = np.stack([dataset.read_image(i) for i in range(2)])
     torch.manual_seed(0)
     settings = Regions(pre_nms_top_n=100, post_nms_top_n=50, batch_size_per_image=32, channels=256)
-    config = make_config((64, 64), num_classes=5, neck=sections.Neck(channels=32), regions=settings)
+    config = make_config((64, 64), num_classes=5, neck=Neck(channels=32), regions=settings)
     options = HeadOptions(anchors=AnchorSpec(((8.0, 14.0, 24.0),), (1.0,), 0.5))
     detector = Detector(OneMap(32), nn.Identity(), build_head(config, (4,), options)).train()
     optimizer = make_optimizer(detector, suite.schedule)

@@ -13,7 +13,7 @@ from sobench.models.heads import build_head, head_levels
 from sobench.models.heads.retinanet import RetinaNetHead
 from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.pyramid import Levels
-from sobench.suite import sections
+from sobench.suite.network import Anchors, Neck
 from tests.models.heads.dense_heads import (
     anchors_with_gradient,
     retinanet_head,
@@ -22,7 +22,7 @@ from tests.models.heads.dense_heads import (
 )
 from tests.models.small_config import CLASSES, make_config, targets
 
-ANCHORS = sections.Anchors(smallest=16, octaves=2, ratios=(0.25, 1, 4))
+ANCHORS = Anchors(smallest=16, octaves=2, ratios=(0.25, 1, 4))
 
 
 def test_levels_and_strides() -> None:
@@ -34,7 +34,7 @@ def test_levels_and_strides() -> None:
 
 
 def test_towers_with_the_suites_norm() -> None:
-    group = sections.Neck(channels=16, norm="group")
+    group = Neck(channels=16, norm="group")
     head = RetinaNetHead(make_config(neck=group, anchors=ANCHORS), (8, 16), HeadOptions())
     norms = [m for m in head.modules() if isinstance(m, nn.GroupNorm)]
     assert len(norms) == 4 + 4
@@ -79,7 +79,7 @@ def test_options_replace_anchors_loss_and_width() -> None:
 
 
 def test_towers_of_another_depth() -> None:
-    config = make_config(neck=sections.Neck(channels=8, tower_convs=3), anchors=ANCHORS)
+    config = make_config(neck=Neck(channels=8, tower_convs=3), anchors=ANCHORS)
     for tower_convs, depth in ((None, 3), (1, 1), (0, 0)):
         head = RetinaNetHead(config, (8, 16), HeadOptions(tower_convs=tower_convs))
         assert len(head.class_tower.convs) == len(head.box_tower.convs) == depth
@@ -104,7 +104,7 @@ def test_predictions_are_made_from_the_towers() -> None:
 def test_towers_are_enlarged_before_the_prediction() -> None:
     """An input of 60x92 has no cells beyond row 15 and column 23 at stride 4."""
     plain = RetinaNetHead(make_config(anchors=ANCHORS), (8, 16), HeadOptions())
-    anchors_of_head = sections.Anchors(smallest=8, octaves=2, ratios=(0.25, 1, 4))
+    anchors_of_head = Anchors(smallest=8, octaves=2, ratios=(0.25, 1, 4))
     config = make_config(size=(60, 92), anchors=anchors_of_head)
     head = RetinaNetHead(config, (4, 8), HeadOptions(upsample=True))
     head.load_state_dict(plain.state_dict())

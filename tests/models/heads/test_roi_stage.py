@@ -13,7 +13,7 @@ from sobench.models.heads import build_head
 from sobench.models.heads.faster_rcnn import FasterRCNNHead
 from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.roi import Proposals
-from sobench.suite import sections
+from sobench.suite.detect import Detect
 from tests.models.heads.faster_rcnn_heads import (
     OBJECT,
     Constant,
@@ -78,7 +78,7 @@ def test_options_of_a_method_are_used() -> None:
 
 
 def test_padding_is_never_detected() -> None:
-    head = bias_only_head(detect=sections.Detect(score_threshold=0, nms=1))
+    head = bias_only_head(detect=Detect(score_threshold=0, nms=1))
     set_bias(head.classifier.class_logits, [-9.0, 5.0, 5.0, 5.0])
     set_bias(head.classifier.box_offsets, [0.0, 0, 30, 30] * CLASSES)
     output = bias_only_output(batch=2)
@@ -108,6 +108,6 @@ def test_detections_are_the_boxes_of_their_class() -> None:
     assert detections.boxes[0, 1].tolist() == pytest.approx([0, 16, 96, 48])
     total = exp(2) + exp(-9) + exp(3) + exp(1)
     assert detections.scores[0].tolist() == pytest.approx([exp(3) / total, exp(1) / total])
-    best_pair = bias_only_head(detect=sections.Detect(top_k=1))
+    best_pair = bias_only_head(detect=Detect(top_k=1))
     best_pair.load_state_dict(head.state_dict())
     assert best_pair.detect(output).labels.tolist() == [[1]]

@@ -11,7 +11,7 @@ import torch
 from sobench.models.detector import HeadOutput
 from sobench.models.heads import build_head
 from sobench.models.heads.faster_rcnn import FasterRCNNHead
-from sobench.suite.sections import Anchors
+from sobench.suite.network import Anchors
 from tests.models.heads.faster_rcnn_heads import (
     SMALL,
     bias_only_head,

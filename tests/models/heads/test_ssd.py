@@ -13,7 +13,7 @@ from sobench.models.detector import Detector
 from sobench.models.heads.ssd import SSDHead
 from sobench.models.methods.ssd import model as ssd
 from sobench.models.parts.backbone import build_backbone
-from sobench.suite import sections
+from sobench.suite.network import Backbone
 from tests.models.heads.dense_heads import (
     anchors_with_gradient,
     set_values,
@@ -84,7 +84,7 @@ def test_ssd_detects_planted_boxes() -> None:
 def detector(size: tuple[int, int], backbone: str = "resnet18", boxes: str = "coco") -> Detector:
     """SSD on the meta device."""
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "train"}
-    settings = sections.Backbone.model_construct(**content, freeze=())
+    settings = Backbone.model_construct(**content, freeze=())
     with torch.device("meta"):
         return ssd.build(
             build_backbone(settings), make_config(size=size), {"anchors": "paper", "boxes": boxes}

@@ -22,9 +22,10 @@ from sobench.models.methods.ssd import model as ssd
 from sobench.models.methods.ta_fpn import model as ta_fpn
 from sobench.models.methods.zoominnet import model as zoominnet
 from sobench.models.parts.backbone import build_backbone
-from sobench.suite import sections
+from sobench.suite.detect import Detect
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import get_method
+from sobench.suite.network import Anchors, Backbone, Neck
 
 
 def build(
@@ -38,9 +39,9 @@ def build(
 ) -> Detector:
     """A detector without storage; ``model_construct`` lets random layers be frozen."""
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "frozen"}
-    settings = sections.Backbone.model_construct(**content, freeze=freeze)
-    anchors = sections.Anchors(octaves=HEADS[head].octaves)
-    config = DetectorConfig(classes, size, sections.Neck(), head, anchors, sections.Detect())
+    settings = Backbone.model_construct(**content, freeze=freeze)
+    anchors = Anchors(octaves=HEADS[head].octaves)
+    config = DetectorConfig(classes, size, Neck(), head, anchors, Detect())
     name = method.__name__.rpartition(".")[0].rpartition(".")[2]
     defaults = {key: value.default for key, value in get_method(name).switches.items()}
     with torch.device("meta"):

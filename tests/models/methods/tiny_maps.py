@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sobench.models.parts.pyramid import Levels
-from sobench.suite import sections
+from sobench.suite.network import Neck
 
 RETINANET = Levels(3, 7, "convolution")
 
@@ -16,7 +16,7 @@ RETINANET = Levels(3, 7, "convolution")
 FASTER_RCNN = Levels(2, 6, "subsample")
 
 
-ONE_CHANNEL = sections.Neck.model_construct(channels=1, norm="none")
+ONE_CHANNEL = Neck.model_construct(channels=1, norm="none")
 
 
 class FourMaps(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sobench.models.parts.anchors import pyramid_anchors, suite_anchors
-from sobench.suite.sections import Anchors
+from sobench.suite.network import Anchors
 
 Boxes = list[tuple[float, float, float, float]]
 

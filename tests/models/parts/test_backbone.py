@@ -13,12 +13,12 @@ from sobench.models.build import build_detector
 from sobench.models.detector import IMAGENET_MEAN, IMAGENET_STD
 from sobench.models.parts.backbone import Backbone, build_backbone
 from sobench.models.parts.pretrained import VERSION
-from sobench.suite import sections
 from sobench.suite.methods import get_method
+from sobench.suite.network import Backbone as BackboneSettings
 from sobench.suite.sections import MethodEntry
 from tests.tiny_suite import tiny_suite
 
-NAMES = get_args(sections.Backbone.model_fields["name"].annotation)
+NAMES = get_args(BackboneSettings.model_fields["name"].annotation)
 CHANNELS = {
     "resnet18": (64, 128, 256, 512),
     "resnet34": (64, 128, 256, 512),
@@ -31,10 +31,10 @@ CHANNELS = {
 State = dict[str, Tensor]
 
 
-def settings(name: str = "resnet18", **changes: Any) -> sections.Backbone:
+def settings(name: str = "resnet18", **changes: Any) -> BackboneSettings:
     """Settings without their checks, since a suite refuses to freeze random layers."""
     defaults: dict[str, Any] = {"name": name, "weights": "none", "freeze": (), "norm": "train"}
-    return sections.Backbone.model_construct(**(defaults | changes))
+    return BackboneSettings.model_construct(**(defaults | changes))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision import ops
 
 from sobench.models.parts.nms import Detections, flatten_predictions, nms, topk_candidates
-from sobench.suite.sections import Detect
+from sobench.suite.detect import Detect
 from tests.models.parts.random_boxes import Boxes, random_boxes
 
 Candidates = tuple[Tensor, Tensor, Tensor]

@@ -18,16 +18,16 @@ from torch import Tensor
 from sobench.errors import RequestError
 from sobench.models.parts.backbone import Backbone, build_backbone
 from sobench.models.parts.pretrained import VERSION
-from sobench.suite import sections
+from sobench.suite.network import Backbone as BackboneSettings
 from sobench.suite.weights import IMAGENET, weights_id
 
 State = dict[str, Tensor]
 
 
-def settings(name: str = "resnet18", **changes: Any) -> sections.Backbone:
+def settings(name: str = "resnet18", **changes: Any) -> BackboneSettings:
     """Settings without their checks, since a suite refuses to freeze random layers."""
     defaults: dict[str, Any] = {"name": name, "weights": "none", "freeze": (), "norm": "train"}
-    return sections.Backbone.model_construct(**(defaults | changes))
+    return BackboneSettings.model_construct(**(defaults | changes))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sobench.models.parts.pyramid import FeaturePyramid, Levels
-from sobench.suite import sections
+from sobench.suite.network import Neck
 
 RETINANET = Levels(3, 7, "convolution")
 FASTER_RCNN = Levels(2, 6, "subsample")
@@ -20,7 +20,7 @@ class FourMaps(nn.Module):
 
 def pyramid(fuse: bool = True) -> FeaturePyramid:
     """One channel; laterals, outputs and extra levels pass their inputs on unchanged."""
-    settings = sections.Neck.model_construct(channels=1, norm="none")
+    settings = Neck.model_construct(channels=1, norm="none")
     neck = FeaturePyramid(FourMaps(), settings, RETINANET, fuse)  # type: ignore[arg-type]
     for conv in neck.modules():
         if isinstance(conv, nn.Conv2d):
@@ -78,7 +78,7 @@ def test_without_the_sum_levels_do_not_mix() -> None:
 
 
 def test_a_subsampled_level_is_every_second_cell_of_the_one_below() -> None:
-    settings = sections.Neck.model_construct(channels=1, norm="none")
+    settings = Neck.model_construct(channels=1, norm="none")
     neck = FeaturePyramid(FourMaps(), settings, FASTER_RCNN)  # type: ignore[arg-type]
     assert FASTER_RCNN.strides == (4, 8, 16, 32, 64)
     assert len(neck.lateral) == len(neck.output) == 4
@@ -91,7 +91,7 @@ def test_a_subsampled_level_is_every_second_cell_of_the_one_below() -> None:
 
 
 def test_group_norm_replaces_biases() -> None:
-    settings = sections.Neck(channels=16, norm="group")
+    settings = Neck(channels=16, norm="group")
     neck = FeaturePyramid(FourMaps(), settings, RETINANET)  # type: ignore[arg-type]
     norms = [m for m in neck.modules() if isinstance(m, nn.GroupNorm)]
     assert len(norms) == 3 + 3 + 2

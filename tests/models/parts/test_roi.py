@@ -14,7 +14,7 @@ from sobench.models.parts.roi import (
     pooled_strides,
     roi_levels,
 )
-from sobench.suite.sections import Regions
+from sobench.suite.network import Regions
 from tests.models.small_config import SIZE, targets
 
 SETTINGS = Regions(pre_nms_top_n=50, post_nms_top_n=20, batch_size_per_image=8, channels=16)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sobench.models.parts.pyramid import init_xavier, norm_layer, upsampled
-from sobench.suite.sections import Neck
+from sobench.suite.network import Neck
 
 
 def _conv3(inputs: int, outputs: int) -> nn.Conv2d:

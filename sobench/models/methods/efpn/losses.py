@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
+from sobench.models.parts.matching import in_ignored
 
 
 def foreground_balanced_l1(
-    student: Tensor, target: Tensor, covered: Tensor, weight: float
+    student: Tensor, target: Tensor, covered: Tensor, weight: float, left_out: Tensor | None = None
 ) -> Tensor:
     """Mean L1 of a map, and once more over objects; EFPN, arXiv:2003.07021, Eq. 6 to 8.
 
@@ -19,13 +20,17 @@ def foreground_balanced_l1(
     Args:
         student, target: ``[B, C, h, w]``.
         covered: ``[B, h, w]`` bool, the cells of ``L_pos``, which is 0 without any.
+        left_out: ``[B, h, w]`` bool, cells that take no part in ``L_glob``; ``None`` for none.
 
     Returns:
         Float32 scalar.
     """
     distance = (student.float() - target.float()).abs().mean(dim=1)
     positive = torch.where(covered, distance, 0.0).sum() / covered.sum().clamp(min=1)
-    return distance.mean() + weight * positive
+    if left_out is None:
+        return distance.mean() + weight * positive
+    whole = torch.where(left_out, 0.0, distance).sum() / (~left_out).sum().clamp(min=1)
+    return whole + weight * positive
 
 
 @torch.no_grad()
@@ -48,3 +53,26 @@ def covered_cells(targets: Targets, stride: float, size: tuple[int, int]) -> Ten
         return (after & before & (targets.labels >= 0).unsqueeze(-1)).float()
 
     return inside(1).transpose(1, 2) @ inside(0) > 0
+
+
+@torch.no_grad()
+def ignored_cells(
+    targets: Targets, stride: float, size: tuple[int, int], covered: Tensor
+) -> Tensor | None:
+    """Cells in ignore regions, by the rule for anchors (``in_ignored``), that no object touches.
+
+    Args:
+        stride: of the map, in pixels of the boxes.
+        size: height and width of the map.
+        covered: ``[B, h, w]`` bool, from ``covered_cells``.
+
+    Returns:
+        ``[B, h, w]`` bool; ``None`` if the images have no ignore regions.
+    """
+    if not targets.ignore.shape[1]:
+        return None
+    device = targets.ignore.device
+    rows, columns = (torch.arange(side, dtype=torch.float, device=device) for side in size)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    cells = torch.stack((x, y, x + 1, y + 1), dim=-1).view(-1, 4) * stride
+    return in_ignored(targets, cells).view(covered.shape) & ~covered

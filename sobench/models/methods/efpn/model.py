@@ -21,10 +21,11 @@ layers alone, although the paper names the region proposal network among the sup
 without distillation. The code lets small regions pass the old head as well (``duplicate_small``),
 the paper does not.
 
-Ours, where both are silent: the lengths of the stages; the number of hard regions; a new head that
-starts as a copy of the old one, since P2' is trained to be like the level that the old one reads.
-RetinaNet, which the paper does not treat, gets everything a level higher: C3' of stride 4 extends
-P3.
+Ours, where both are silent: cells in ignore regions count for the distillation only where an
+object touches them, as anchors there count only if they match one; the lengths of the stages; the
+number of hard regions; a new head that starts as a copy of the old one, since P2' is trained to be
+like the level that the old one reads. RetinaNet, which the paper does not treat, gets everything a
+level higher: C3' of stride 4 extends P3.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ from sobench.models.methods.efpn.heads import (
     SingleMapFasterRcnn,
     extended_head,
 )
-from sobench.models.methods.efpn.losses import covered_cells, foreground_balanced_l1
+from sobench.models.methods.efpn.losses import (
+    covered_cells,
+    foreground_balanced_l1,
+    ignored_cells,
+)
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import FeaturePyramid
 
@@ -155,8 +160,10 @@ class Efpn(OnFinishedFpn):
         finest_target, transferred_target = self.teacher_features(images_2x)
 
         def balanced(student: Tensor, target: Tensor, stride: float) -> Tensor:
-            covered = covered_cells(targets, stride, (student.shape[-2], student.shape[-1]))
-            return foreground_balanced_l1(student, target, covered, settings.weight)
+            size = (student.shape[-2], student.shape[-1])
+            covered = covered_cells(targets, stride, size)
+            left_out = ignored_cells(targets, stride, size, covered)
+            return foreground_balanced_l1(student, target, covered, settings.weight, left_out)
 
         stride = 2**self.level
         losses = {"distill": balanced(finest, finest_target, stride / 2)}

@@ -26,7 +26,7 @@ from sobench.models.methods.libra.loss import balanced_l1
 from sobench.models.methods.libra.sampler import iou_balanced_sample
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import FeaturePyramid, convolution, init_xavier
-from sobench.suite.sections import Neck
+from sobench.suite.network import Neck
 
 _MEAN_STRIDE = 16
 _BETA = {"retinanet": 0.11, "faster_rcnn": 1.0}

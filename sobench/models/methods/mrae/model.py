@@ -34,7 +34,7 @@ from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.clusters import cluster_anchors
 from sobench.models.parts.pyramid import convolution, init_xavier, upsampled
-from sobench.suite.sections import Anchors
+from sobench.suite.network import Anchors
 
 _STRIDES = (4,)
 _NUM_SIDES = 4

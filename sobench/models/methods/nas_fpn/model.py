@@ -31,7 +31,7 @@ from sobench.models.parts.pyramid import (
     convolution,
     init_xavier,
 )
-from sobench.suite.sections import Neck
+from sobench.suite.network import Neck
 
 
 def resized(x: Tensor, like: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from sobench.models.parts.pyramid import (
     convolution,
     init_xavier,
 )
-from sobench.suite.sections import Neck
+from sobench.suite.network import Neck
 
 
 class PathAggregation(nn.Module):

@@ -35,7 +35,7 @@ from sobench.models.parts.pyramid import (
     init_xavier,
     upsampled,
 )
-from sobench.suite.sections import Neck
+from sobench.suite.network import Neck
 
 
 def _two_convolutions(channels: int, kernel: int, norm: str, reduction: int = 1) -> nn.Sequential:

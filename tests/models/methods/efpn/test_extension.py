@@ -16,7 +16,7 @@ from sobench.models.methods.efpn.extension import (
     ResidualBlock,
     SubPixel,
 )
-from sobench.suite.sections import Neck
+from sobench.suite.network import Neck
 from tests.models.methods.efpn.networks import (
     FixedTransfer,
     fill,

@@ -21,7 +21,8 @@ from sobench.models.methods.efpn.heads import (
     hard_examples,
 )
 from sobench.models.parts.roi import Proposals
-from sobench.suite import sections
+from sobench.suite.detect import Detect
+from sobench.suite.network import Anchors, Regions
 from tests.models import small_config as planted
 from tests.models.methods.efpn.networks import (
     network,
@@ -47,8 +48,8 @@ def blind(small_below: int = 56, duplicate: bool = False, **changes: Any) -> Ext
     content: dict[str, Any] = {
         "head": "faster_rcnn",
         "size": SIZE,
-        "anchors": sections.Anchors(smallest=32, octaves=1, ratios=(1,)),
-        "regions": sections.Regions(
+        "anchors": Anchors(smallest=32, octaves=1, ratios=(1,)),
+        "regions": Regions(
             pre_nms_top_n=50, post_nms_top_n=20, batch_size_per_image=8, channels=16
         ),
     }
@@ -103,7 +104,7 @@ def test_which_head_sees_which_region(
     duplicate: bool,
     expected: set[tuple[int, int]],
 ) -> None:
-    settings = sections.Detect(score_threshold=0.5)
+    settings = Detect(score_threshold=0.5)
     head = blind(small_below, duplicate, detect=settings)
     output = filter_proposals(monkeypatch, head, [LARGE, FLAT, SMALL, PADDING])
     detections = head.detect(output)
@@ -171,9 +172,7 @@ def test_the_loss_is_of_small_hard_regions(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_is_counted_is_a_head_for_every_region() -> None:
     config = planted.make_config(
         head="faster_rcnn",
-        regions=sections.Regions(
-            pre_nms_top_n=50, post_nms_top_n=20, batch_size_per_image=8, channels=16
-        ),
+        regions=Regions(pre_nms_top_n=50, post_nms_top_n=20, batch_size_per_image=8, channels=16),
     )
     pyramid = [torch.zeros(1, 8, 32, 48), torch.zeros(1, 8, 16, 24), torch.zeros(1, 8, 8, 12)]
     for duplicate, parts in ((False, 2), (True, 4)):
@@ -184,7 +183,7 @@ def test_what_is_counted_is_a_head_for_every_region() -> None:
 
 def retinanet(duplicate: bool = False) -> ExtendedRetinaNet:
     """Square anchors of 12 px on stride 8, and of 6 px on stride 4."""
-    anchors = sections.Anchors(smallest=12, octaves=1, ratios=(1,))
+    anchors = Anchors(smallest=12, octaves=1, ratios=(1,))
     original = build_head(planted.make_config(anchors=anchors), (8,))
     head = extended_head(original, 56, duplicate)
     assert isinstance(head, ExtendedRetinaNet)
@@ -204,7 +203,7 @@ def quiet(low: float = -12.0) -> HeadOutput:
 
 def test_the_border_lies_between_the_levels() -> None:
     assert retinanet().border == pytest.approx(12 / sqrt(2))
-    octaves = sections.Anchors(smallest=32, octaves=3)
+    octaves = Anchors(smallest=32, octaves=3)
     head = extended_head(build_head(planted.make_config(anchors=octaves), (8, 16)), 56, False)
     assert isinstance(head, ExtendedRetinaNet)
     assert head.border == pytest.approx(32 / 2 ** (1 / 6))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sobench.models.methods.efpn.losses import covered_cells, foreground_balanced_l1
+from sobench.models.methods.efpn.losses import (
+    covered_cells,
+    foreground_balanced_l1,
+    ignored_cells,
+)
 from tests.models.small_config import targets
 
 
@@ -62,3 +66,34 @@ def test_cells_that_objects_touch() -> None:
     truth.labels[1] = -1
     assert not covered_cells(truth, 4, (3, 4))[1].any()
     assert covered_cells(truth, 2.0, (6, 8))[0].sum().item() == 2 * 4 + 4 * 1 - 1
+
+
+def test_cells_in_ignore_regions_count_only_where_an_object_touches_them() -> None:
+    """The global part of EFPN, Eq. 6, over the cells that are left."""
+    # In cells of stride 4, rows first: (0, 0) and (0, 1) whole, of (1, 1) more than half, of (1, 0)
+    # just half.
+    regions: list[list[tuple[float, ...]]] = [[(0, 0, 8, 4), (2, 4, 7, 8)], [(0, 0, 0, 0)] * 2]
+    truth = targets([[(5, 1, 7, 3)], []], [[0], []], regions)
+    covered = covered_cells(truth, 4, (2, 3))
+    left_out = ignored_cells(truth, 4, (2, 3), covered)
+    assert left_out is not None
+    assert left_out.int().tolist() == [[[1, 0, 0], [0, 1, 0]], [[0, 0, 0], [0, 0, 0]]]
+    student = torch.zeros(2, 1, 2, 3, requires_grad=True)
+    target = torch.arange(12.0).view(2, 1, 2, 3)
+    loss = foreground_balanced_l1(student, target, covered, 2.0, left_out)
+    assert loss.item() == pytest.approx((66 - 0 - 4) / 10 + 2.0 * 1)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert student.grad is not None
+    assert not student.grad[:, 0][left_out].any()
+
+
+def test_images_without_ignore_regions_are_compared_everywhere() -> None:
+    truth = targets([[(5, 1, 7, 3)]], [[0]])
+    covered = covered_cells(truth, 4, (2, 3))
+    assert ignored_cells(truth, 4, (2, 3), covered) is None
+
+
+def test_with_nothing_left_the_distance_is_zero() -> None:
+    everything = torch.ones(1, 2, 3, dtype=torch.bool)
+    maps = torch.zeros(1, 1, 2, 3), torch.ones(1, 1, 2, 3)
+    assert foreground_balanced_l1(*maps, ~everything, 1.0, everything).item() == 0

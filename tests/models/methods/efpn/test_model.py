@@ -12,7 +12,7 @@ from sobench.models.build import build_detector
 from sobench.models.check import check_detector
 from sobench.models.methods.efpn.model import Distillation
 from sobench.models.parts.backbone import build_backbone
-from sobench.suite import sections
+from sobench.suite.network import Backbone
 from tests.models import small_config as planted
 from tests.models.methods.efpn.networks import (
     HEADS,
@@ -28,7 +28,7 @@ from tests.models.methods.efpn.networks import (
 
 @pytest.mark.parametrize("level", [2, 3])
 def test_the_finer_map_is_of_the_same_layers(level: int) -> None:
-    settings = sections.Backbone(name="resnet18", weights="none", norm="train")
+    settings = Backbone(name="resnet18", weights="none", norm="train")
     backbone = build_backbone(settings).eval()
     images = torch.rand(1, 3, 70, 90)
     stem = list(backbone.stem.children())

@@ -12,8 +12,8 @@ from sobench.models.methods.efpn import channels_of_finer_map
 from sobench.models.methods.efpn.extension import Extension, Nearest
 from sobench.models.methods.efpn.model import Efpn
 from sobench.models.parts.backbone import build_backbone
+from sobench.suite.network import Backbone, Neck
 from sobench.suite.plan import plan
-from sobench.suite.sections import Backbone, Neck
 from tests.models.methods.efpn.networks import (
     HEADS,
     baseline,

@@ -20,7 +20,7 @@ from sobench.models.parts.anchors import AnchorSpec
 from sobench.models.parts.backbone import build_backbone
 from sobench.models.parts.clusters import cluster_anchors
 from sobench.runs import execute
-from sobench.suite import sections
+from sobench.suite.network import Backbone
 from sobench.suite.plan import plan
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
@@ -90,7 +90,7 @@ def test_res5_stays_as_frozen_as_it_was() -> None:
         content: dict[str, Any] = {"name": "resnet18", "weights": "none", "norm": "train"}
         content |= {"freeze": ()} | changes
         suite = tiny_suite(head="faster_rcnn", methods=[{"name": "mrae", "box_head": "res5"}])
-        backbone = build_backbone(sections.Backbone.model_construct(**content))
+        backbone = build_backbone(Backbone.model_construct(**content))
         network = mrae.build(backbone, build.detector_config(suite, 5), suite.methods[0].switches)
         stage = network.train().head.classifier.box_head  # type: ignore[attr-defined]
         assert isinstance(stage, Res5)
@@ -110,7 +110,7 @@ def test_a_backbone_without_its_last_stages(name: str) -> None:
     content: dict[str, Any] = {"name": name, "weights": "none", "norm": "frozen"}
     content |= {"freeze": ("stem", "layer4")}
     with torch.device("meta"):
-        backbone = build_backbone(sections.Backbone.model_construct(**content))
+        backbone = build_backbone(Backbone.model_construct(**content))
         channels, image = backbone.channels, torch.zeros(1, 3, 64, 64)
         stages = [backbone.get_submodule(f"layer{n}") for n in (4, 3)]
         assert [backbone.pop_last_stage() for _ in stages] == stages

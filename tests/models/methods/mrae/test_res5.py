@@ -8,12 +8,12 @@ from torch import nn
 
 from sobench.models.methods.mrae.res5 import Res5
 from sobench.models.parts.backbone import build_backbone
-from sobench.suite import sections
+from sobench.suite.network import Backbone
 
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_the_last_stage_of_a_resnet_as_box_head(frozen: bool) -> None:
-    settings = sections.Backbone(name="resnet18", weights="none", norm="train")
+    settings = Backbone(name="resnet18", weights="none", norm="train")
     stage = build_backbone(settings).layer4
     head = Res5(stage, 512, frozen).train()
     assert head.resolution == 14

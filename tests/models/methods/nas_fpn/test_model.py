@@ -14,7 +14,7 @@ from sobench.models.methods.nas_fpn.model import (
     resized,
 )
 from sobench.models.parts.pyramid import Levels
-from sobench.suite import sections
+from sobench.suite.network import Neck
 from tests.models.methods.tiny_maps import (
     FASTER_RCNN,
     RETINANET,
@@ -96,14 +96,14 @@ def test_every_output_reaches_as_far_as_the_graph_says() -> None:
 @pytest.mark.parametrize(("levels", "sides"), [(RETINANET, (18, 9, 5, 3, 2)),
                                                (FASTER_RCNN, (36, 18, 9, 5, 3))])  # fmt: skip
 def test_maps_that_do_not_halve_keep_their_sizes(levels: Levels, sides: tuple[int, ...]) -> None:
-    settings = sections.Neck(channels=8)
+    settings = Neck(channels=8)
     neck = SearchedPyramid(FourMaps(), settings, levels, 2, "mean")  # type: ignore[arg-type]
     features = [torch.randn(2, 1, side, side) for side in (36, 18, 9, 5)]
     assert [x.shape[-1] for x in neck(features)] == list(sides)
 
 
 def test_group_norm_takes_the_place_of_batch_norm() -> None:
-    settings = sections.Neck(channels=16, norm="group")
+    settings = Neck(channels=16, norm="group")
     neck = SearchedPyramid(FourMaps(), settings, RETINANET, 7, "mean")  # type: ignore[arg-type]
     assert not [m for m in neck.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len([m for m in neck.modules() if isinstance(m, nn.GroupNorm)]) == 3 + 2 + 7 * 7

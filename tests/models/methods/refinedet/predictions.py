@@ -14,8 +14,9 @@ from sobench.models.methods.refinedet import model as refinedet
 from sobench.models.parts.backbone import build_backbone
 from sobench.models.parts.boxes import encode
 from sobench.models.parts.matching import match
-from sobench.suite import sections
+from sobench.suite.detect import Detect
 from sobench.suite.methods import methods
+from sobench.suite.network import Backbone
 from tests.models.small_config import CLASSES, make_config, targets
 
 MAPS = ((8, 12), (4, 6), (2, 3), (1, 2))
@@ -32,13 +33,13 @@ WITHOUT_TCB: dict[str, Any] = {"tcb": False}
 def shapes_only(backbone: str, config: DetectorConfig, **switches: Any) -> Detector:
     """A detector without storage."""
     content: dict[str, Any] = {"name": backbone, "weights": "none", "norm": "frozen"}
-    settings = sections.Backbone.model_construct(**content, freeze=())
+    settings = Backbone.model_construct(**content, freeze=())
     with torch.device("meta"):
         return refinedet.build(build_backbone(settings), config, SWITCHES | switches)
 
 
-def make_head(detect: sections.Detect | None = None, **switches: Any) -> RefineDetHead:
-    config = make_config(detect=detect or sections.Detect())
+def make_head(detect: Detect | None = None, **switches: Any) -> RefineDetHead:
+    config = make_config(detect=detect or Detect())
     return RefineDetHead(config, (8, 16, 32, 64), (8, 8, 8, 8), **(SWITCHES | switches))
 
 

@@ -13,7 +13,7 @@ from sobench.models.detector import HeadOutput
 from sobench.models.heads.refinedet import RefineDetHead
 from sobench.models.heads.ssd import SSDHead
 from sobench.models.parts.boxes import encode
-from sobench.suite import sections
+from sobench.suite.detect import Detect
 from tests.models.methods.refinedet.predictions import (
     ANCHORS,
     MAPS,
@@ -226,7 +226,7 @@ def test_candidates_are_those_of_the_whole_image() -> None:
     logits[0, index_of(2, 1, 2, 0), 2] = 18
     output = make_output(logits=logits)
     assert make_head().detect(output).labels.tolist() == [[1, 0]]
-    assert make_head(sections.Detect(top_k=1)).detect(output).labels.tolist() == [[1]]
+    assert make_head(Detect(top_k=1)).detect(output).labels.tolist() == [[1]]
 
 
 def test_without_tcb_it_is_an_ssd() -> None:

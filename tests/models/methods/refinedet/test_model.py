@@ -18,8 +18,8 @@ from sobench.models.detector import Detector
 from sobench.models.heads.refinedet import RefineDetHead
 from sobench.models.methods.refinedet.model import RefineDetNeck, TransferConnection, VggSources
 from sobench.models.parts.vgg import L2Norm
-from sobench.suite import sections
 from sobench.suite.datasets import SyntheticData
+from sobench.suite.network import Neck
 from tests.models.methods.refinedet.predictions import (
     MAPS,
     WITHOUT_TCB,
@@ -67,7 +67,7 @@ def test_counts(
     backbone: str, side: int, boxes: int, total: tuple[float, ...], gmacs: tuple[float, ...]
 ) -> None:
     for classes, millions, billions in zip((10, 20, 80), total, gmacs, strict=True):
-        config = make_config(num_classes=classes, size=(side, side), neck=sections.Neck())
+        config = make_config(num_classes=classes, size=(side, side), neck=Neck())
         detector = shapes_only(backbone, config)
         weights = sum(p.numel() for p in detector.parameters())
         assert weights / 1e6 == pytest.approx(millions, abs=6e-4)
@@ -172,7 +172,7 @@ def kinds(module: nn.Module) -> dict[type, int]:
     ],
 )
 def test_norms(backbone: str, norm: Any, expected: dict[type, int]) -> None:
-    neck = sections.Neck(channels=16, norm=norm)
+    neck = Neck(channels=16, norm=norm)
     assert kinds(shapes_only(backbone, make_config(neck=neck)).neck) == expected
 
 

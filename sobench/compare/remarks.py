@@ -1,0 +1,111 @@
+"""What stands beneath a leaderboard: provenance, cautions, and why results are missing."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from sobench.runs.state import States
+from sobench.suite.plan import Run
+from sobench.suite.protocols import PROTOCOLS
+
+NOT_RUN = "not run yet"
+
+
+def missing(runs: Sequence[Run], states: States) -> dict[str, str]:
+    """Why runs have no result, or not all of it, and how to get it."""
+    reasons: dict[str, str] = {}
+    for run in runs:
+        state, name = states[run.settings_id], f"{run.entry.label} seed {run.seed}"
+        match state.name:
+            case "done":
+                continue
+            case "missing" if not state.reason:
+                reasons[name] = NOT_RUN
+            case "to score":
+                reasons[name] = f"{state.reason}; `sobench run` scores it again, without training"
+            case "to test":
+                reasons[name] = f"{state.reason}; `sobench run` tests it with the stored weights"
+            case _:
+                reasons[name] = f"{state.name}: {state.reason}"
+    return reasons
+
+
+def why_empty(runs: Sequence[Run], states: States) -> str:
+    """Why there is no result: each state with its number of runs, and the first reason."""
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for run in runs:
+        state = states[run.settings_id]
+        name = NOT_RUN if state.name == "missing" and not state.reason else state.name
+        example = f" ({run.entry.label} seed {run.seed}: {state.reason})" if state.reason else ""
+        first.setdefault(name, example)
+        counts[name] += 1
+    reasons = "; ".join(f"{number} {name}{first[name]}" for name, number in counts.items())
+    return f"{runs[0].suite.name}: no result to show: {reasons}; `sobench run` goes on"
+
+
+def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
+    """What the numbers of a table were made with, line by line."""
+    suite = runs[0].suite
+    found = [states[run.settings_id] for run in runs]
+    records = [state.record for state in found if state.record and state.scores]
+    scores = [state.scores for state in found if state.record and state.scores]
+    protocol = PROTOCOLS[suite.protocol]
+    environments = [r.environment for r in records if r.environment]
+    libraries = [f"torch {e.packages.get('torch', '?')}" for e in environments]
+    return {
+        "protocol": f"{suite.protocol} v{protocol.version} ({protocol.title})",
+        "engine": _several([scored.engine for scored in scores]),
+        "data": _several([f"{suite.dataset.format} {r.data}" for r in records]),
+        "images": _several(
+            [f"{r.images['train']} train, {r.images['val']} val" for r in records if r.images]
+        ),
+        "seeds": ", ".join(map(str, sorted({r.seed for r in records}))),
+        "code": _several([f"sobench {e.code}" for e in environments]),
+        "libraries": _several(libraries),
+        "device": _several([e.device for e in environments]),
+    }
+
+
+def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
+    """What to bear in mind when reading a table."""
+    notes = []
+    partial = sorted({reason for run in runs for reason in run.partial})
+    if partial:
+        notes.append(f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite")
+    damaged = [
+        f"{run.entry.label} seed {run.seed}" for run in runs if states[run.settings_id].damage
+    ]
+    if damaged:
+        notes.append(f"left out, because their records do not count: {', '.join(damaged)}")
+    trials = {run.entry.label: run.choice.trials if run.choice else 0 for run in runs}
+    if len({*trials.values()}) > 1:
+        numbers = ", ".join(f"{label} {number}" for label, number in trials.items())
+        notes.append(f"rows were tuned with different numbers of trials: {numbers}")
+    notes += _remarks_on_tests(runs, states)
+    records = [record for run in runs if (record := states[run.settings_id].result) is not None]
+    environments = [r.environment for r in records if r.environment]
+    if len({environment.device for environment in environments}) > 1:
+        notes.append("several devices: latency and speed do not compare")
+    if len({environment.code for environment in environments}) > 1:
+        notes.append("several versions of the code: see provenance")
+    return tuple(notes)
+
+
+def _remarks_on_tests(runs: Sequence[Run], states: States) -> list[str]:
+    """What the further tests of the table are, with the rows' names where rows differ in it."""
+    labels: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        for test in states[run.settings_id].tested:
+            if test.remark:
+                labels[test.key][test.remark].append(run.entry.label)
+    return [
+        f"{remark} ({_several(of_rows)})" if len(remarks) > 1 else remark
+        for remarks in labels.values()
+        for remark, of_rows in remarks.items()
+    ]
+
+
+def _several(values: Sequence[str]) -> str:
+    return " / ".join(dict.fromkeys(values))

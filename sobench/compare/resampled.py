@@ -1,0 +1,94 @@
+"""The resampled metrics of a run, computed once from its matches and kept beside them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sobench.compare.bootstrap import RESAMPLES, Resampled, draw_weights, resample
+from sobench.data.dataset import FloatArray
+from sobench.metrics.matches import Matches
+from sobench.metrics.matches_file import DAMAGE, Arrays, read_arrays, write_arrays
+from sobench.metrics.table import score_metrics
+from sobench.runs import record
+from sobench.runs.folder import RunFolder
+from sobench.runs.matches import matches_of
+from sobench.runs.search import folder_of
+from sobench.suite.plan import Run
+from sobench.suite.protocols import PROTOCOLS, Protocol
+
+_LAYOUT = 1
+"""Version of the file; raised whenever a value could change."""
+
+
+def load_resampled(
+    run: Run, results: Path, resamples: int = RESAMPLES, seed: int = 0, data: str = ""
+) -> Resampled | None:
+    """The metrics of a finished run in each resample of the images.
+
+    The same images are drawn for every run on them, so that resample ``b`` of one run is resample
+    ``b`` of another. What is computed is kept, if the run's folder can be written.
+
+    Args:
+        run: planned with or without its data.
+        resamples: how many.
+        seed: of the draws.
+        data: fingerprint of the data, for a run that was planned without it.
+
+    Returns:
+        ``None`` if the run has no matches of the detections in its record.
+    """
+    folder = RunFolder(folder_of(run, results, data))
+    outcome = record.read_sound(folder.path)
+    digest = outcome.digests.get(folder.detections().name) if outcome else None
+    if outcome is None or digest is None:
+        return None
+    protocol = PROTOCOLS[run.suite.protocol]
+    path, images = folder.bootstrap(protocol), outcome.images.get("val")
+    key = {"layout": _LAYOUT, "detections": digest, "resamples": resamples, "seed": seed}
+    kept = _read(path, key | {"images": images}, protocol)
+    if kept is not None:
+        return kept
+    matches = matches_of(run, folder, outcome)
+    if matches is None:
+        return None
+    return _made(path, matches, key, resamples, seed)
+
+
+def _made(
+    path: Path, matches: Matches, key: dict[str, Any], resamples: int, seed: int
+) -> Resampled:
+    """Resample, and keep the values if that can be."""
+    images = len(matches.image_ids)
+    made = resample(matches, draw_weights(images, resamples, seed))
+    head = json.dumps(key | {"images": images})
+    arrays: Arrays = {"head": np.frombuffer(head.encode(), np.uint8)}
+    arrays |= {f"metric {name}": values for name, values in made.metrics.items()}
+    arrays |= {f"class {name}": values for name, values in made.per_class.items()}
+    with suppress(OSError):  # it is computed again next time
+        write_arrays(path, arrays)
+    return made
+
+
+def _read(path: Path, key: dict[str, Any], protocol: Protocol) -> Resampled | None:
+    """The values in a file, if they are those that are asked for, and undamaged."""
+    try:
+        arrays = read_arrays(path)
+        if json.loads(arrays["head"].tobytes()) != key:
+            return None
+        metrics: dict[str, FloatArray] = {
+            metric.name: arrays[f"metric {metric.name}"] for metric in score_metrics(protocol)
+        }
+        per_class: dict[str, FloatArray] = {
+            name: arrays[f"class {name}"] for name in ("AP", "AP50", "AP75", "AR")
+        }
+    except DAMAGE:
+        return None
+    fits = all(values.shape == (key["resamples"],) for values in metrics.values()) and all(
+        len(values) == key["resamples"] for values in per_class.values()
+    )
+    return Resampled(metrics, per_class) if fits else None

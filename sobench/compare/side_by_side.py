@@ -1,0 +1,307 @@
+"""Two suites, folders or versions -> the same rows side by side, and the settings that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import fmean
+
+import numpy as np
+
+from sobench.compare import intervals
+from sobench.compare.bootstrap import draw_weights, resample
+from sobench.compare.costs import costs_of
+from sobench.compare.differing import (
+    Differing,
+    differing,
+    differing_suites,
+    provenance_of,
+    settings_of,
+)
+from sobench.compare.intervals import Difference, Sample
+from sobench.compare.sides import Outcome, Side
+from sobench.errors import NothingToCompare, RequestError
+from sobench.suite.protocols import PROTOCOLS
+
+Pair = tuple[Mapping[int, Outcome], Mapping[int, Outcome]]
+"""A row of A and B: seed -> outcome."""
+
+
+@dataclass(frozen=True)
+class MetricPair:
+    """One metric of one row.
+
+    Attributes:
+        a, b: means over the seeds of each side; NaN if undefined.
+        difference: B - A; its interval is NaN if matches are not kept.
+    """
+
+    a: float
+    b: float
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class RowPair:
+    """A row that both sides have.
+
+    Attributes:
+        seeds: of A and of B.
+        metrics: by name.
+        costs: name of ``COST_METRICS`` -> value in A and in B.
+        settings: those that differ in this row alone.
+        is_paired: whether both are tested on the same images, so that the interval is that of
+            paired differences; ``None`` without an interval.
+        is_same: both hold the same numbers, seed by seed.
+    """
+
+    label: str
+    seeds: tuple[tuple[int, ...], tuple[int, ...]]
+    metrics: dict[str, MetricPair]
+    costs: dict[str, tuple[float | None, float | None]]
+    settings: Differing
+    is_paired: bool | None
+    is_same: bool
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Two sides, row by row.
+
+    Attributes:
+        names: of A and B.
+        protocol: name and version.
+        rows: that both have.
+        settings: those that differ in the same way in all rows, or between the suites.
+        only_a, only_b: labels that the other side lacks, with the reason.
+        provenance: line -> A and B.
+        notes: cautions.
+    """
+
+    names: tuple[str, str]
+    protocol: str
+    rows: tuple[RowPair, ...]
+    settings: Differing
+    only_a: dict[str, str]
+    only_b: dict[str, str]
+    provenance: dict[str, tuple[str, str]]
+    notes: tuple[str, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both hold the same numbers in every row that both have."""
+        return all(row.is_same for row in self.rows)
+
+
+def side_by_side(a: Side, b: Side, metrics: Sequence[str]) -> SideBySide:
+    """Compare two sides.
+
+    Args:
+        metrics: names, of the protocol of both.
+
+    Raises:
+        RequestError: the sides are scored by different protocols.
+        NothingToCompare: no row has results on both sides.
+    """
+    first, second = a.runs[0].suite, b.runs[0].suite
+    if first.protocol != second.protocol:
+        raise RequestError(
+            f"{a.name} is scored by {first.protocol} and {b.name} by {second.protocol}: their "
+            "numbers do not compare; give both one with --set protocol=NAME"
+        )
+    only_a, only_b = _only(a, b), _only(b, a)
+    shared = {label: (a.rows[label], b.rows[label]) for label in a.rows if label in b.rows}
+    if not shared:
+        raise NothingToCompare(_why_empty(a, b, only_a, only_b))
+    settings = {
+        label: differing(settings_of(rows_a), settings_of(rows_b))
+        for label, (rows_a, rows_b) in shared.items()
+    }
+    common = _common(list(settings.values()))
+    rows = _row_pairs(shared, settings, common, metrics)
+    return SideBySide(
+        names=(a.name, b.name),
+        protocol=f"{first.protocol} v{PROTOCOLS[first.protocol].version}",
+        rows=rows,
+        settings=common | differing_suites(a.runs, b.runs, common),
+        only_a=only_a,
+        only_b=only_b,
+        provenance=provenance_of(list(shared.values())),
+        notes=_notes(a, b, rows),
+    )
+
+
+def _row_pairs(
+    shared: Mapping[str, Pair],
+    settings: Mapping[str, Differing],
+    common: Differing,
+    metrics: Sequence[str],
+) -> tuple[RowPair, ...]:
+    """Every row that both have; of its settings those that differ in it alone."""
+    paired = [_are_paired(*pair) for pair in shared.values()]
+    differences = _differences(list(shared.values()), paired, metrics)
+    return tuple(
+        RowPair(
+            label=label,
+            seeds=(tuple(rows_a), tuple(rows_b)),
+            metrics=of_row,
+            costs=_costs(rows_a, rows_b),
+            settings={key: v for key, v in settings[label].items() if key not in common},
+            is_paired=is_paired,
+            is_same=_are_same(rows_a, rows_b),
+        )
+        for (label, (rows_a, rows_b)), of_row, is_paired in zip(
+            shared.items(), differences, paired, strict=True
+        )
+    )
+
+
+def _common(settings: Sequence[Differing]) -> Differing:
+    """The settings that differ in the same way in every row."""
+    return {
+        key: values
+        for key, values in settings[0].items()
+        if all(of_row.get(key) == values for of_row in settings)
+    }
+
+
+def _only(side: Side, other: Side) -> dict[str, str]:
+    """Rows with a result on one side that the other lacks, and why it does."""
+    planned = {run.entry.label for run in other.runs}
+    return {
+        label: other.missing.get(label, "") if label in planned else "not a row of it"
+        for label in side.rows
+        if label not in other.rows
+    }
+
+
+def _why_empty(a: Side, b: Side, only_a: Mapping[str, str], only_b: Mapping[str, str]) -> str:
+    def told(side: Side, only: Mapping[str, str]) -> str:
+        if not side.rows:
+            return f"{side.name} has no result"
+        return f"only {side.name} has {', '.join(only)}"
+
+    return f"no row has results in both: {told(a, only_a)}; {told(b, only_b)}"
+
+
+# --- metrics -----------------------------------------------------------------------------------
+
+
+def _are_paired(a: Mapping[int, Outcome], b: Mapping[int, Outcome]) -> bool | None:
+    """Whether both are tested on the same images, by their ids and the data's fingerprint."""
+    outcomes = [*a.values(), *b.values()]
+    matches = [outcome.matches for outcome in outcomes if outcome.matches is not None]
+    if len(matches) < len(outcomes):
+        return None
+    ids = matches[0].image_ids
+    return len({outcome.record.data for outcome in outcomes}) == 1 and all(
+        np.array_equal(of_run.image_ids, ids) for of_run in matches
+    )
+
+
+def _differences(
+    shared: Sequence[Pair],
+    paired: Sequence[bool | None],
+    metrics: Sequence[str],
+) -> list[dict[str, MetricPair]]:
+    """B - A of each row and metric, with Holm's correction over the rows of a metric."""
+    drawn = [i for i, is_paired in enumerate(paired) if is_paired is not None]
+    samples = []
+    for i in drawn:
+        a, b = shared[i]
+        # A difference is that of the first and the second. Other draws of B make the two
+        # independent.
+        samples += [_samples(b, metrics, 0 if paired[i] else 1), _samples(a, metrics, 0)]
+    rows = [{metric: _without_interval(*pair, metric) for metric in metrics} for pair in shared]
+    for metric in metrics:
+        # The noise of seeds is learnt from all rows together.
+        of_metric = [of_row[metric] for of_row in samples]
+        every = intervals.compare(of_metric)[1] if samples else []
+        places = dict(zip(combinations(range(len(samples)), 2), every, strict=True))
+        own = [places[2 * n, 2 * n + 1] for n in range(len(drawn))]
+        adjusted = intervals.holm(np.array([found.p for found in own]))
+        for i, found, p in zip(drawn, own, adjusted.tolist(), strict=True):
+            rows[i][metric] = replace(rows[i][metric], difference=replace(found, adjusted=p))
+    return rows
+
+
+def _without_interval(
+    a: Mapping[int, Outcome], b: Mapping[int, Outcome], metric: str
+) -> MetricPair:
+    """The means of a metric, and their difference alone."""
+    first, second = _mean(a, metric), _mean(b, metric)
+    nan, seeds = float("nan"), min(len(a), len(b))
+    return MetricPair(
+        first, second, Difference(second - first, None, nan, nan, nan, nan, seeds, nan)
+    )
+
+
+def _mean(outcomes: Mapping[int, Outcome], metric: str) -> float:
+    values = [outcome.scores.metrics.get(metric) for outcome in outcomes.values()]
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined else float("nan")
+
+
+def _samples(
+    outcomes: Mapping[int, Outcome], metrics: Sequence[str], draws: int
+) -> dict[str, Sample]:
+    """Each metric of a row, over its seeds and over images that the seed ``draws`` resamples."""
+    every = [outcome.matches for outcome in outcomes.values() if outcome.matches is not None]
+    images = len(every[0].image_ids)
+    weights = draw_weights(images, seed=draws)
+    resampled = [resample(matches, weights).metrics for matches in every]
+    scores = [outcome.scores.metrics for outcome in outcomes.values()]
+    return {
+        metric: Sample(
+            np.array([_or_nan(of_run.get(metric)) for of_run in scores]),
+            np.array([of_run[metric] for of_run in resampled]),
+            images,
+        )
+        for metric in metrics
+    }
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _are_same(a: Mapping[int, Outcome], b: Mapping[int, Outcome]) -> bool:
+    return a.keys() == b.keys() and all(
+        a[seed].scores.metrics == b[seed].scores.metrics for seed in a
+    )
+
+
+def _costs(
+    a: Mapping[int, Outcome], b: Mapping[int, Outcome]
+) -> dict[str, tuple[float | None, float | None]]:
+    of_a, of_b = (costs_of([outcome.record for outcome in side.values()]) for side in (a, b))
+    return {name: (of_a.get(name), of_b.get(name)) for name in of_a | of_b}
+
+
+# --- remarks -----------------------------------------------------------------------------------
+
+
+def _notes(a: Side, b: Side, rows: Sequence[RowPair]) -> tuple[str, ...]:
+    notes = [f"{side.name}: {note}" for side in (a, b) for note in side.notes]
+    unpaired = [row.label for row in rows if row.is_paired is False]
+    if unpaired:
+        notes.append(
+            f"not the same images, so that intervals are wider, of unpaired differences: "
+            f"{', '.join(unpaired)}"
+        )
+    unknown = [row.label for row in rows if row.is_paired is None and not row.is_same]
+    if unknown:
+        notes.append(
+            f"no interval, since how their detections met the objects is not kept (`sobench run` "
+            f"matches them in seconds): {', '.join(unknown)}"
+        )
+    unlike = [row.label for row in rows if row.seeds[0] != row.seeds[1]]
+    if unlike:
+        notes.append(
+            f"A and B have other seeds, and means are over each side's: {', '.join(unlike)}"
+        )
+    if any(min(map(len, row.seeds)) < 2 for row in rows):
+        notes.append("rows with one seed: intervals are over images, and training noise is not in "
+                     "them unless other rows have several seeds")  # fmt: skip
+    return tuple(notes)

@@ -1,0 +1,166 @@
+"""Do the intervals hold, and what do tiers tell apart? Simulated detectors of known quality.
+
+Run with ``python -m tests.benchmarks.coverage [--trials 200]``. In each trial a data set and ten
+methods of equal expected quality are drawn, each method is trained with one seed or three, and the
+verdict is taken as for a leaderboard. Printed is how often the 95 % interval of a difference
+contains zero, over all pairs and trials; beside it the same for the naive bootstrap, which draws
+images and seeds with replacement and takes percentiles; and how often tiers split the ten. Then,
+five of the ten are made better step by step: how often does every better one stand apart from
+every other?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import click
+import numpy as np
+
+from sobench.compare.bootstrap import draw_weights, resample
+from sobench.compare.intervals import FloatArray, Sample
+from sobench.compare.tiers import ALPHA
+from sobench.compare.verdict import Verdict, judge
+from tests.benchmarks.simulated import World, draw_scenes, draw_taste, draw_training
+
+METRICS = ("AP", "AP50", "AP_S")
+METHODS = 10
+NAMES = tuple(f"method {number}" for number in range(METHODS))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The verdict on ten methods, and the samples that it was made from."""
+
+    verdict: Verdict
+    samples: dict[str, dict[str, Sample]]
+
+
+def draw_trial(
+    world: World, seeds: int, better: float, resamples: int, random: np.random.Generator
+) -> Trial:
+    """Ten methods on one drawn data set; those of an even number are better by ``better``."""
+    scenes = draw_scenes(world, random)
+    weights = draw_weights(world.images, resamples, int(random.integers(2**31)))
+    whole = np.hstack([np.ones((world.images, 1)), weights])
+    samples: dict[str, dict[str, Sample]] = {}
+    for number, name in enumerate(NAMES):
+        taste = draw_taste(world, random)
+        quality = better if number % 2 == 0 else 0.0
+        trainings = [
+            resample(draw_training(world, scenes, taste, quality, random), whole).metrics
+            for _ in range(seeds)
+        ]
+        samples[name] = {
+            metric: _sample(np.stack([of_seed[metric] for of_seed in trainings]), world.images)
+            for metric in METRICS
+        }
+    return Trial(judge(samples), samples)
+
+
+def _sample(values: FloatArray, images: int) -> Sample:
+    """A sample from ``[S, 1 + B]``, the whole split first."""
+    return Sample(values[:, 0], values[:, 1:], images)
+
+
+def covered(trial: Trial, metric: str) -> float:
+    """The share of pairs whose interval contains zero."""
+    found = [of_pair[metric] for of_pair in trial.verdict.pairs.values()]
+    return float(np.mean([one.low <= 0 <= one.high for one in found]))
+
+
+def covered_naively(trial: Trial, metric: str, random: np.random.Generator) -> float:
+    """The same of percentiles over resamples of images, each with seeds drawn with replacement."""
+    means = []
+    for of_row in trial.samples.values():
+        draws = of_row[metric].draws
+        chosen = random.integers(0, len(draws), draws.shape)
+        means.append(np.take_along_axis(draws, chosen, axis=0).mean(axis=0))
+    ends = [np.nanquantile(a - b, (0.025, 0.975)) for a, b in combinations(means, 2)]
+    return float(np.mean([low <= 0 <= high for low, high in ends]))
+
+
+def is_split(trial: Trial) -> bool:
+    """Whether the ten are in more than one tier."""
+    return len({*trial.verdict.tiers.values()}) > 1
+
+
+def told_apart(trial: Trial) -> float:
+    """The share of pairs of a better and another method that are told apart."""
+    pairs = [
+        of_pair["AP"].adjusted < ALPHA
+        for (a, b), of_pair in trial.verdict.pairs.items()
+        if NAMES.index(a) % 2 != NAMES.index(b) % 2
+    ]
+    return float(np.mean(pairs))
+
+
+def gap(trial: Trial) -> float:
+    """Mean AP of the better methods less that of the others."""
+    means = [of_row["AP"].values.mean() for of_row in trial.samples.values()]
+    return float(np.mean(means[::2]) - np.mean(means[1::2]))
+
+
+def trials(
+    world: World, seeds: int, number: int, resamples: int, better: float = 0.0, start: int = 0
+) -> Iterator[Trial]:
+    """Trials of one kind, each with a random state of its own."""
+    for index in range(number):
+        yield draw_trial(world, seeds, better, resamples, np.random.default_rng([start, index]))
+
+
+def coverage_lines(world: World, seeds: int, number: int, resamples: int) -> Iterator[str]:
+    """Coverage of ten equal methods, and how often tiers split them."""
+    ours: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    naive: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    splits, spread, random = [], [], np.random.default_rng(0)
+    for trial in trials(world, seeds, number, resamples):
+        for metric in METRICS:
+            ours[metric].append(covered(trial, metric))
+            naive[metric].append(covered_naively(trial, metric, random))
+        splits.append(is_split(trial))
+        spread += [
+            of_row["AP"].values.std(ddof=1) for of_row in trial.samples.values() if seeds > 1
+        ]
+    title = f"{seeds} seed{'s' * (seeds > 1)}, seed noise {world.seed_noise}"
+    if spread:
+        title += f" (AP over seeds +-{np.sqrt(np.mean(np.square(spread))):.4f})"
+    yield title
+    for metric in METRICS:
+        yield (
+            f"  {metric:5s} zero in the interval: {100 * np.mean(ours[metric]):.1f} % of pairs; "
+            f"naive bootstrap {100 * np.mean(naive[metric]):.1f} %"
+        )
+    yield f"  ten equal methods are split in {100 * np.mean(splits):.1f} % of {number} trials"
+
+
+def power_lines(world: World, seeds: int, number: int, resamples: int) -> Iterator[str]:
+    """How often a better method is told apart from another, step by step."""
+    yield f"{seeds} seed{'s' * (seeds > 1)}, seed noise {world.seed_noise}: told apart"
+    for better in (0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
+        found = list(trials(world, seeds, number, resamples, better, start=1))
+        gaps, shares = [gap(trial) for trial in found], [told_apart(trial) for trial in found]
+        yield f"  AP better by {np.mean(gaps):.3f}: {100 * np.mean(shares):.0f} % of pairs"
+
+
+@click.command()
+@click.option("--trials", "number", default=200, show_default=True)
+@click.option("--power-trials", default=20, show_default=True)
+@click.option("--resamples", default=400, show_default=True)
+@click.option("--images", default=120, show_default=True)
+@click.option("--noise", default=0.1, show_default=True, help="Of seeds, on the scale of logits.")
+def main(number: int, power_trials: int, resamples: int, images: int, noise: float) -> None:
+    """Measure coverage, the rate of false splits, and power."""
+    quiet = World(images=images)
+    noisy = replace(quiet, seed_noise=noise)
+    for world, seeds in ((quiet, 1), (quiet, 3), (noisy, 3)):
+        for line in coverage_lines(world, seeds, number, resamples):
+            click.echo(line)
+    for world, seeds in ((quiet, 1), (noisy, 3)):
+        for line in power_lines(world, seeds, power_trials, resamples):
+            click.echo(line)
+
+
+if __name__ == "__main__":
+    main()

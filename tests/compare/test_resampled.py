@@ -1,0 +1,115 @@
+"""Resampled metrics beside the matches: computed once, and never those of something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sobench.compare.bootstrap import Resampled, resample
+from sobench.compare.resampled import load_resampled
+from sobench.data.dataset import FloatArray
+from sobench.metrics.detections import write_rows
+from sobench.metrics.matches import Matches, match
+from sobench.metrics.matches_file import write_matches
+from sobench.runs import record
+from sobench.runs.folder import RunFolder
+from sobench.suite.plan import Run
+from sobench.suite.protocols import PROTOCOLS
+from tests.metrics.scoring_cases import COCO, random_case
+from tests.records import record_of
+from tests.tiny_suite import tiny_run
+
+
+def matched(run: Run, results: Path, case: int = 0) -> Path:
+    """A run with detections and matches; its folder."""
+    dataset, rows = random_case(case)
+    folder = RunFolder.of(run, results)
+    path = folder.detections()
+    digest = write_rows(path, rows)
+    write_matches(folder.matches(COCO), match(dataset, rows, COCO, digest))
+    images = {"train": 1, "val": len(dataset.images)}
+    record.write(record_of(run, digests={path.name: digest}, images=images), folder.path)
+    return folder.path
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of resamples that were computed."""
+    calls: list[int] = []
+
+    def counted(matches: Matches, weights: FloatArray) -> Resampled:
+        calls.append(weights.shape[1])
+        return resample(matches, weights)
+
+    monkeypatch.setattr("sobench.compare.resampled.resample", counted)
+    return calls
+
+
+def assert_equal(one: Resampled | None, other: Resampled | None) -> None:
+    assert one is not None
+    assert other is not None
+    for a, b in ((one.metrics, other.metrics), (one.per_class, other.per_class)):
+        assert list(a) == list(b)
+        for name, values in a.items():
+            np.testing.assert_array_equal(values, b[name])
+
+
+def test_they_are_computed_once(tmp_path: Path, computed: list[int]) -> None:
+    run = tiny_run()
+    matched(run, tmp_path)
+    first = load_resampled(run, tmp_path, 20)
+    assert_equal(load_resampled(run, tmp_path, 20), first)
+    assert computed == [20]
+    assert first is not None
+    assert first.metrics["AP"].shape == (20,)
+    assert first.per_class["AP"].shape == (20, 4)
+
+
+def test_another_number_seed_or_outcome_is_computed_anew(
+    tmp_path: Path, computed: list[int]
+) -> None:
+    run = tiny_run()
+    matched(run, tmp_path)
+    first = load_resampled(run, tmp_path, 20)
+    more = load_resampled(run, tmp_path, 30)
+    assert more is not None
+    assert first is not None
+    np.testing.assert_array_equal(more.metrics["AP"][:20], first.metrics["AP"])
+    load_resampled(run, tmp_path, 30, seed=1)
+    matched(run, tmp_path, case=1)
+    load_resampled(run, tmp_path, 30, seed=1)
+    assert computed == [20, 30, 30, 30]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", None])
+def test_a_damaged_file_is_computed_anew(
+    tmp_path: Path, computed: list[int], content: bytes | None
+) -> None:
+    run = tiny_run()
+    path = RunFolder(matched(run, tmp_path)).bootstrap(PROTOCOLS["coco"])
+    first = load_resampled(run, tmp_path, 20)
+    path.write_bytes(path.read_bytes()[:-40] if content is None else content)
+    assert_equal(load_resampled(run, tmp_path, 20), first)
+    assert computed == [20, 20]
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    run = tiny_run()
+    matched(run, tmp_path)
+    monkeypatch.setattr("sobench.compare.resampled.write_arrays", refuse)
+    assert_equal(load_resampled(run, tmp_path, 20), load_resampled(run, tmp_path, 20))
+    assert computed == [20, 20]
+
+
+def test_without_matches_or_record_there_are_none(tmp_path: Path) -> None:
+    run = tiny_run()
+    assert load_resampled(run, tmp_path) is None
+    RunFolder(matched(run, tmp_path)).matches(COCO).unlink()
+    assert load_resampled(run, tmp_path) is None
