@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sobench.compare.bootstrap import RESAMPLES, Resampled, draw_weights, resample
+from sobench.compare.bootstrap import Resampled
 from sobench.compare.intervals import FloatArray, Sample
+from sobench.compare.resampled import resample_once
 from sobench.metrics.matches import Matches
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import score_metrics
@@ -33,7 +34,7 @@ def collect(
     runs: Sequence[Run], states: States, results: Path
 ) -> tuple[dict[str, dict[str, Sample]], dict[str, str]]:
     """Label -> metric -> sample of the rows that can be tested, and why the others cannot."""
-    found: defaultdict[str, list[tuple[Scores, Matches]]] = defaultdict(list)
+    found: defaultdict[str, list[tuple[Scores, Matches, RunFolder]]] = defaultdict(list)
     untested: dict[str, str] = {}
     for run in runs:
         state, label = states[run.settings_id], run.entry.label
@@ -44,23 +45,22 @@ def collect(
         if matches is None:
             untested[label] = UNMATCHED
             continue
-        found[label].append((state.scores, matches))
+        found[label].append((state.scores, matches, folder))
     images = Counter(
         tuple(matches.image_ids.tolist())
         for label, of_row in found.items()
-        for _, matches in of_row
+        for _, matches, _ in of_row
         if label not in untested
     )
     usual = images.most_common(1)[0][0] if images else ()
-    weights = draw_weights(len(usual), RESAMPLES)
     samples: dict[str, dict[str, Sample]] = {}
     for label, of_row in found.items():
-        if any(tuple(matches.image_ids.tolist()) != usual for _, matches in of_row):
+        if any(tuple(matches.image_ids.tolist()) != usual for _, matches, _ in of_row):
             untested.setdefault(label, OTHER_IMAGES)
         if label not in untested:
             names = [metric.name for metric in score_metrics(PROTOCOLS[of_row[0][1].protocol])]
-            resampled = [resample(matches, weights) for _, matches in of_row]
-            scores = [scored for scored, _ in of_row]
+            resampled = [resample_once(folder, matches) for _, matches, folder in of_row]
+            scores = [scored for scored, _, _ in of_row]
             samples[label] = _samples(names, of_row[0][1].classes, scores, resampled, len(usual))
     return samples, untested
 
