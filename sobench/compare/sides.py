@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sobench.compare.remarks import NOT_RUN
 from sobench.errors import RequestError
 from sobench.metrics.matches import Matches
 from sobench.metrics.scores import Scores
@@ -64,10 +65,11 @@ class Side:
     notes: tuple[str, ...] = ()
 
 
-def read_side(name: str, runs: Sequence[Run], results: Path, any_version: bool) -> Side:
+def read_side(title: str, runs: Sequence[Run], results: Path, any_version: bool) -> Side:
     """The results of a plan in a folder.
 
     Args:
+        title: as people call this side.
         any_version: take also runs of the same settings that another version of the code, or of a
             method's package, has made.
 
@@ -94,12 +96,14 @@ def read_side(name: str, runs: Sequence[Run], results: Path, any_version: bool) 
             rows[run.entry.label][run.seed] = outcomes[run.settings_id]
         else:
             state = states[run.settings_id]
-            missing[run.entry.label] = ": ".join(filter(None, (state.name, state.reason)))
+            is_new = state.name == "missing" and not state.reason
+            name = NOT_RUN if is_new else state.name
+            missing[run.entry.label] = ": ".join(filter(None, (name, state.reason)))
     missing = {label: reason for label, reason in missing.items() if label not in rows}
     notes = [choice.note] if choice.note else []
     partial = sorted({reason for run in runs for reason in run.partial})
     notes += [f"PARTIAL RESULT ({'; '.join(partial)})"] if partial else []
-    return Side(name, tuple(runs), dict(rows), missing, tuple(notes))
+    return Side(title, tuple(runs), dict(rows), missing, tuple(notes))
 
 
 def same_but_version(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
