@@ -117,8 +117,6 @@ def same_but_version(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
         return False
     old, new = _comparable(there), _comparable(here)
     is_other_version = any(there.get(key) != here.get(key) for key in _OF_VERSIONS)
-    if there.get("version") == here.get("version") and old.keys() != new.keys():
-        return False
     return is_other_version and all(old[key] == new[key] for key in old.keys() & new.keys())
 
 
