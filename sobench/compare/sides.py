@@ -20,8 +20,8 @@ from sobench.runs.search import choose_data, folder_of, leaves, search
 from sobench.runs.state import read_states
 from sobench.suite.plan import Run
 
-_OF_VERSIONS = ("version", "source")
-"""Settings that say which version of the code or of a package made a result."""
+_OF_VERSIONS = ("version", "method_version", "source")
+"""Settings that say which version of the code, of a method or of a package made a result."""
 
 _DECISIVE = ("init_from", "holdout", "limit")
 """Settings that are left out where they are not used, and make another run where they are."""

@@ -22,6 +22,7 @@ HERE: dict[str, Any] = {
     [
         {"version": 3},
         {"source": "package 1.0"},
+        {"method_version": 2},
         {"version": 3, "requires": {"teacher": "bbbb"}},  # whose hash has the version in it
         {"version": 3, "switches": {"depth": 2}},  # a switch that version 3 did not know
         {"version": 5, "schedule": {"lr": 0.1, "epochs": 3, "later": 1}},
