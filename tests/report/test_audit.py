@@ -23,7 +23,7 @@ def audit_of(*methods: object, **values: object) -> Audit:
 def test_each_deviation_is_told_once_with_its_rows() -> None:
     texts = legend(audit_of("ssd", "fpn", "refinedet"))
     assert texts[SHARED] == ["ssd", "refinedet"]
-    assert list(texts)[0].startswith("own head: one 3x3")
+    assert next(iter(texts)).startswith("own head: one 3x3")
     assert all("fpn" not in labels for labels in texts.values())
 
 
