@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo install docs lint format test test-slow campaigns benchmark clean
+.PHONY: demo install docs lint format test gate baselines test-slow campaigns benchmark clean
 
 demo: .venv/installed  ## install, train every method on drawn scenes, show the leaderboard
 	$(BIN)/sobench run suites/smoke.yaml
@@ -32,6 +32,16 @@ format: .venv/installed-dev
 
 test: lint
 	$(BIN)/pytest -n 2
+	$(MAKE) gate
+
+gate: .venv/installed-dev  ## train all methods for two minutes; fail if one is worse than recorded
+	rm -rf build/gate
+	$(BIN)/sobench check suites/gate.yaml --results build/gate
+
+baselines: .venv/installed-dev  ## record what gate and smoke are held to, anew: half an hour
+	rm -rf build/baselines
+	$(BIN)/sobench check suites/gate.yaml --record --seeds 0,1,2,3,4 --results build/baselines
+	$(BIN)/sobench check suites/smoke.yaml --record --seeds 0,1,2 --results build/baselines
 
 test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume: minutes
 	$(BIN)/pytest -m slow -n 2

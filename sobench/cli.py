@@ -37,6 +37,7 @@ COMMANDS = {
     "run": "Train and score what is missing, then print the leaderboard.",
     "plan": "Show the runs of a suite and how far each has come.",
     "report": "Print the leaderboard of a suite from the results so far.",
+    "check": "Fail if results are worse than the suite's recorded baseline, for CI.",
     "compare": "Compare two suites, or two folders of results, row by row.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",
     "audit": "Show what every row shares, what each does otherwise, and where to be careful.",

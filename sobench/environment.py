@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class Environment(BaseModel):
         host: network name of the machine.
         device: name of the device that a run trained on.
         threads: number of CPU threads that torch used.
+        processor: digest of the processor's model, stepping and instructions, since its name does
+            not tell which of them a virtual machine has; empty where that is not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +39,7 @@ class Environment(BaseModel):
     host: str
     device: str
     threads: int
+    processor: str = ""
 
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "hotcoco", "pycocotools", "fvcore")
@@ -51,6 +55,7 @@ def describe(device: str, threads: int) -> Environment:
         host=platform.node(),
         device=device,
         threads=threads,
+        processor=processor_digest(),
     )
 
 
@@ -88,6 +93,18 @@ def cpu_name() -> str:
                 name = line.partition(":")[2].strip()
                 break
     return f"{name}, {usable_cores()} cores"
+
+
+@cache
+def processor_digest() -> str:
+    """12 hexadecimal digits, equal for processors that calculate alike; empty if not on Linux."""
+    keys = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU part")
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return ""
+    told = sorted(line for line in lines if line.partition("\t")[0].strip(" :") in keys)
+    return sha256("\n".join(told).encode()).hexdigest()[:12] if told else ""
 
 
 def usable_cores() -> int:

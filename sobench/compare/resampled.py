@@ -14,8 +14,10 @@ from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import DAMAGE, Arrays, read_arrays, write_arrays
 from sobench.metrics.table import score_metrics
+from sobench.runs import record
 from sobench.runs.folder import RunFolder
-from sobench.runs.matches import load_matches
+from sobench.runs.matches import matches_of
+from sobench.runs.record import Record
 from sobench.runs.search import folder_of
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS, Protocol
@@ -29,6 +31,9 @@ def load_resampled(
 ) -> Resampled | None:
     """The metrics of a finished run in each resample of the images.
 
+    The same images are drawn for every run on them, so that resample ``b`` of one run is resample
+    ``b`` of another. What is computed is kept, if the run's folder can be written.
+
     Args:
         run: planned with or without its data.
         resamples: how many.
@@ -39,30 +44,37 @@ def load_resampled(
         ``None`` if the run has no matches of the detections in its record.
     """
     folder = RunFolder(folder_of(run, results, data))
-    matches = load_matches(run, results, data)
-    return None if matches is None else resample_once(folder, matches, resamples, seed)
+    outcome = record.read_sound(folder.path)
+    return None if outcome is None else resampled_of(run, folder, outcome, resamples, seed)
 
 
-def resample_once(
-    folder: RunFolder, matches: Matches, resamples: int = RESAMPLES, seed: int = 0
-) -> Resampled:
-    """The metrics in resamples of the images, from the run's folder if they were computed before.
-
-    Images are drawn by their number, the resamples and the seed alone, so that resample ``b`` of
-    one run is resample ``b`` of every other on the same images. What is computed is kept, if the
-    folder can be written.
-    """
-    protocol, images = PROTOCOLS[matches.protocol], len(matches.image_ids)
-    key = {
-        "layout": _LAYOUT, "detections": matches.detections, "resamples": resamples, "seed": seed,
-        "images": images, "classes": list(matches.classes),
-    }  # fmt: skip
-    path = folder.bootstrap(protocol)
-    kept = _read(path, key, protocol)
+def resampled_of(
+    run: Run, folder: RunFolder, outcome: Record, resamples: int = RESAMPLES, seed: int = 0
+) -> Resampled | None:
+    """The same of a run whose folder and record are known."""
+    digest = outcome.digests.get(folder.detections().name)
+    if digest is None:
+        return None
+    protocol = PROTOCOLS[run.suite.protocol]
+    path, images = folder.bootstrap(protocol), outcome.images.get("val")
+    key = {"layout": _LAYOUT, "detections": digest, "resamples": resamples, "seed": seed}
+    kept = _read(path, key | {"images": images}, protocol)
     if kept is not None:
         return kept
+    matches = matches_of(run, folder, outcome)
+    if matches is None:
+        return None
+    return _made(path, matches, key, resamples, seed)
+
+
+def _made(
+    path: Path, matches: Matches, key: dict[str, Any], resamples: int, seed: int
+) -> Resampled:
+    """Resample, and keep the values if that can be."""
+    images = len(matches.image_ids)
     made = resample(matches, draw_weights(images, resamples, seed))
-    arrays: Arrays = {"head": np.frombuffer(json.dumps(key).encode(), np.uint8)}
+    head = json.dumps(key | {"images": images})
+    arrays: Arrays = {"head": np.frombuffer(head.encode(), np.uint8)}
     arrays |= {f"metric {name}": values for name, values in made.metrics.items()}
     arrays |= {f"class {name}": values for name, values in made.per_class.items()}
     with suppress(OSError):  # it is computed again next time
@@ -85,6 +97,6 @@ def _read(path: Path, key: dict[str, Any], protocol: Protocol) -> Resampled | No
     except DAMAGE:
         return None
     fits = all(values.shape == (key["resamples"],) for values in metrics.values()) and all(
-        values.shape == (key["resamples"], len(key["classes"])) for values in per_class.values()
+        len(values) == key["resamples"] for values in per_class.values()
     )
     return Resampled(metrics, per_class) if fits else None

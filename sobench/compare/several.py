@@ -77,10 +77,10 @@ def common_rows(plans: Sequence[Sequence[Run]]) -> tuple[list[str], dict[str, st
             common.append(label)
     if len(common) < 2:
         have = f"only {quoted(common[0])} is a row" if common else "no row is one"
-        reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out.items())
+        reasons = "".join(f"; {label}: {reason}" for label, reason in left_out.items())
         raise RequestError(
-            f"{', '.join(names)}: {have} of all of these suites, and ranks need two; give rows the "
-            f"same labels, switches and deviations ({reasons})"
+            f"{', '.join(names)}: {have} of all of these suites, and ranks need two rows with the "
+            f"same labels, switches and deviations{reasons}"
         )
     return common, left_out
 

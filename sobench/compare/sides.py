@@ -32,12 +32,14 @@ class Outcome:
 
     Attributes:
         run: as today's code plans it.
+        folder: where its files are.
         record: what it left behind, perhaps by another version of the code.
         scores: by the suite's present protocol and engine.
         matches: how its detections met the objects; ``None`` if that is not kept.
     """
 
     run: Run
+    folder: RunFolder
     record: Record
     scores: Scores
     matches: Matches | None
@@ -155,4 +157,4 @@ def _most_results(candidates: Mapping[str, Sequence[Any]]) -> str:
 
 def _outcome(run: Run, path: Path, outcome: Record, scores: Scores) -> Outcome:
     folder = RunFolder(path, run.suite.input.size)
-    return Outcome(run, outcome, scores, matches_of(run, folder, outcome))
+    return Outcome(run, folder, outcome, scores, matches_of(run, folder, outcome))

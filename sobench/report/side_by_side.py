@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sobench.compare.side_by_side import MetricPair, RowPair, SideBySide
+from sobench.compare.differences import MetricPair
+from sobench.compare.side_by_side import RowPair, SideBySide
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
 from sobench.report.sheet import Sheet, Table
 
@@ -33,7 +34,7 @@ def _metric_table(compared: SideBySide, metric: str) -> Table:
     rows = tuple(
         (row.label, *_metric_cells(row, row.metrics[metric])) for row in compared.rows
     )  # fmt: skip
-    headings = ("row", "A", "B", "B - A", "95 % interval", "p")
+    headings = ("row", "A", "B", "B - A", "95 % interval", "p (Holm)")
     return Table(f"{metric}: B - A with its 95 % interval", headings, rows)
 
 
