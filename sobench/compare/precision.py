@@ -19,7 +19,7 @@ from sobench.metrics.coco import RECALL_POINTS
 from sobench.metrics.matches import Int8Array, Int32Array
 from sobench.metrics.matching import TRUE
 
-_ROWS = 64
+_ROWS = 32
 """Positions that are worked on at once, so that they stay in the processor's cache."""
 
 RECALLS: FloatArray = np.linspace(0, 1, RECALL_POINTS)
