@@ -45,8 +45,8 @@ def cautions(
     ]
     if "train" in images:
         texts += _warmups(rows, images["train"])
-    for part in (_coverages, _lengths, _trials, _versions, _records):
-        texts += part(rows)
+    texts += _coverages(rows) + _lengths(rows, suite.schedule.epochs)
+    texts += _trials(rows) + _versions(rows) + _records(rows)
     return (*texts, *_of_data(suite, data))
 
 
@@ -54,7 +54,9 @@ def _of_row(row: AuditRow, data: Data | None) -> Iterator[str]:
     """What holds for a single row; the same words for every row that it holds for."""
     suite = row.run.suite
     schedule, backbone = suite.schedule, suite.backbone
-    if schedule.decay == "milestones" and (not schedule.milestones or schedule.gamma == 1):
+    falls = schedule.decay == "cosine" or (schedule.milestones and schedule.gamma < 1)
+    # What goes on from trained weights may have a low rate from the start.
+    if not falls and row.epochs_of_weights == schedule.epochs and row.run.origin is None:
         yield (
             "the learning rate never falls, so that scores hang on the last steps; write "
             "schedule.milestones and a gamma below 1, or decay: cosine"
@@ -134,20 +136,24 @@ def _coverages(rows: Sequence[AuditRow]) -> list[str]:
     ]
 
 
-def _lengths(rows: Sequence[AuditRow]) -> list[str]:
-    """Rows whose weights train longer than the suite's epochs, without a control of that length."""
+def _lengths(rows: Sequence[AuditRow], usual: int) -> list[str]:
+    """Rows whose weights train longer than the suite's epochs, without a control of that length.
+
+    Args:
+        usual: the suite's epochs.
+    """
     plain = {row.epochs_of_weights for row in rows if _is_plain(row)}
-    found: defaultdict[tuple[int, int, str], list[str]] = defaultdict(list)
+    found: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
     for row in rows:
-        longer, usual = row.epochs_of_weights, row.run.suite.schedule.epochs
+        longer = row.epochs_of_weights
         if not _is_plain(row) and longer > usual and longer not in plain:
             parts = " + ".join(f"{t.name} {t.epochs}" for t in row.trainings if t.of_weights)
-            found[longer, usual, parts].append(row.label)
+            found[longer, parts].append(row.label)
     return [
         f"{named(labels)}: the weights train for {longer} epochs ({parts}), the suite's for "
         f"{usual}, and no other row trains as long; add one with deviations: "
         f"{{schedule.epochs: {longer}}}"
-        for (longer, usual, parts), labels in found.items()
+        for (longer, parts), labels in found.items()
     ]
 
 

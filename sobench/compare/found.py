@@ -205,10 +205,7 @@ def who_finds_what(
         label: {seed: best_score(matches) for seed, matches in of_row.items()}
         for label, of_row in rows.items()
     }
-    found = {
-        label: {seed: found_objects(m, scores[label][seed].score) for seed, m in of_row.items()}
-        for label, of_row in rows.items()
-    }
+    found = _found(rows, scores)
     pairs, problems = [], dict(missing)
     for first, second in combinations(rows, 2):
         name = f"{first} and {second}"
@@ -229,6 +226,16 @@ def who_finds_what(
         pairs=tuple(pairs),
         missing=problems,
     )
+
+
+def _found(
+    rows: Mapping[str, Mapping[int, Matches]], scores: Mapping[str, Mapping[int, BestScore]]
+) -> dict[str, dict[int, BoolArray]]:
+    """Label -> seed -> which objects are found."""
+    return {
+        label: {seed: found_objects(m, scores[label][seed].score) for seed, m in of_row.items()}
+        for label, of_row in rows.items()
+    }
 
 
 def _same_objects(a: Matches, b: Matches) -> bool:

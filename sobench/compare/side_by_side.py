@@ -194,6 +194,9 @@ def _notes(a: Side, b: Side, rows: Sequence[RowPair]) -> tuple[str, ...]:
         notes.append(
             f"A and B have other seeds, and means are over each side's: {', '.join(unlike)}"
         )
+    neither = [label for label in a.missing if label in b.missing]
+    if neither:
+        notes.append(f"no result on either side: {', '.join(neither)}")
     tested = [row for row in rows if row.is_paired is not None and not row.is_same]
     if any(min(map(len, row.seeds)) < 2 for row in tested):
         notes.append("rows with one seed: intervals are over images, and training noise is not in "

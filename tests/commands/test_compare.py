@@ -62,8 +62,8 @@ def test_two_folders_of_one_suite(capsys: Capture) -> None:
     assert "AP_S: B - A with its 95 % interval" in out
     assert "AP50" not in out
     assert "A and B hold the same numbers: fpn" in out
-    assert "only in A: pafpn (in the other: missing)" in out
-    assert "mrae" not in out
+    assert "only in A; in B not run yet: pafpn" in out
+    assert "no result on either side: mrae" in out
     assert "the settings of A and B are the same in every row" in out
     assert "paired over images" in out
 
@@ -88,7 +88,7 @@ def test_two_versions_of_the_code(capsys: Capture) -> None:
     assert row(out, "fpn", "0.200", "0.300", "+0.100", "-", "-")  # of the newer of two
     assert row(out, "all rows", "version", "3", str(runs[0].settings["version"]))
     assert "code: sobench 0.3.0 in A, sobench 0.1.0 abcdef0123 in B" in out
-    assert "only in B: ssd (in the other: missing)" in out
+    assert "only in B; in A not run yet: ssd" in out
     assert "no interval, since how their detections met the objects is not kept" in out
 
 
@@ -121,7 +121,7 @@ def test_two_suites_and_the_settings_that_differ(capsys: Capture) -> None:
     assert row(out, "ours", "method", '"ssd"', '"nas_fpn"')
     assert row(out, "ours", "switches.stack", "not set", "2")
     assert "A and B have other seeds, and means are over each side's: fpn" in out
-    assert "only in B: pafpn (in the other: not a row of it)" in out
+    assert "only in B; in A not a row of it: pafpn" in out
 
 
 def test_other_images_are_not_paired(capsys: Capture) -> None:
@@ -224,5 +224,5 @@ def test_damaged_records_do_not_count(capsys: Capture) -> None:
     damaged.write_text("{}")
     code, out, err = invoke(capsys, "compare", "old", "new", "--suite", path)
     assert (code, err) == (0, "")
-    assert "only in A: ssd (in the other: missing: " in out
+    assert "only in A; in B missing: " in out
     assert "the record is damaged" in out

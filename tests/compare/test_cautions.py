@@ -113,6 +113,16 @@ def test_a_cosine_falls_and_frozen_norms_take_any_batch() -> None:
     assert texts(runs_of(backbone=backbone, schedule={"batch_size": 2})) == ()
 
 
+def test_what_goes_on_from_trained_weights_may_have_one_rate() -> None:
+    further = {"name": "fpn", "label": "further", "init_from": "fpn",
+               "deviations": {"schedule.milestones": [], "reason": "why not"}}  # fmt: skip
+    runs = runs_of(methods=["fpn", further])
+    fpn, row = rows_of(runs)
+    before = Training("init_from fpn", 3, is_own=False)
+    found = texts(runs, [fpn, replace(row, trainings=(before, *row.trainings))])
+    check(found, "further: the weights train for 6 epochs (init_from fpn 3 + train 3), the suite")
+
+
 def test_a_sentence_names_its_rows_unless_it_holds_for_all() -> None:
     slow = {"name": "fpn", "label": "flat",
             "deviations": {"schedule.milestones": [], "reason": "why not"}}  # fmt: skip

@@ -50,7 +50,7 @@ def test_rows_of_one_label_are_common_if_they_are_the_same() -> None:
     with pytest.raises(RequestError, match="only 'fpn' is a row of all of these suites"):
         common_rows([runs_of("a", ["fpn", "ssd"]), runs_of("b", ["fpn", "pafpn"])])
     with pytest.raises(
-        RequestError, match=r"no row is one of all of these suites.* ssd: not a row"
+        RequestError, match=r"no row is one of all of these suites.*; not a row of b: ssd; not"
     ):
         common_rows([runs_of("a", ["ssd"]), runs_of("b", ["fpn"])])
 
