@@ -133,7 +133,7 @@ def test_two_states_of_the_data_are_told_and_chosen(capsys: Capture) -> None:
     assert re.search(r"^ +- +fpn +0\.500 ", out, re.MULTILINE)
     code, out, _ = invoke(capsys, "report", path, "--data", "cccc")
     assert code == 0
-    assert re.search(r"^1 +fpn +0\.900 ", out, re.MULTILINE)
+    assert re.search(r"^ +- +fpn +0\.900 ", out, re.MULTILINE)
     assert "ssd seed 0: not run yet" in out
     check_refusal(capsys, "--data x: no run is on such a state", "report", path, "--data", "x")
     keep(path, 0.9, 0.8, data="ccccddddeeee")
