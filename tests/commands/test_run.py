@@ -124,7 +124,7 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     code, out, err = invoke(capsys, "run", path, *TINY)
     assert code == 1
     assert "Traceback" not in err
-    assert re.search(r"^1 +fpn ", out, re.MULTILINE)
+    assert re.search(r"^ +1 +fpn ", out, re.MULTILINE)
     before = outcomes()
     assert {label: outcome.status for label, outcome in before.items()} == {
         "ssd": "failed", "wild": "diverged", "fpn": "ok",
