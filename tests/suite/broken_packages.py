@@ -166,6 +166,8 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
         package_of(source="'mine'"),
         "source: is filled in by sobench; leave it out",
     ),
+    "version of 0": (package_of(version="0"), "version: 0 is not a whole number from 1; count up"),
+    "version in words": (package_of(version="'2'"), "version: '2' is not a whole number from 1"),
     "row of another class": (
         {"my_package/__init__.py": IMPORTS + "class Odd(Method): pass\nMETHOD = Odd('', '')\n"},
         "is a Odd; let it name a sobench.Method",
