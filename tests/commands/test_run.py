@@ -43,8 +43,8 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
     path = write_suite()
     code, out, err = invoke(capsys, "run", path, *TINY)
     assert code == 0, err
-    assert re.search(r"^1 +(fpn|ssd) +0\.\d{3} ", out, re.MULTILINE)
-    assert re.search(r"^2 +(fpn|ssd) +0\.\d{3} ", out, re.MULTILINE)
+    assert re.search(r"^ +1 +(fpn|ssd) +0\.\d{3} +\[", out, re.MULTILINE)
+    assert re.search(r"^ +[12] +(fpn|ssd) +0\.\d{3} +\[.*\n\n", out, re.MULTILINE)
     assert "protocol: coco v1" in out
     assert re.search(
         r"^\[1/2\] fpn seed 0: AP 0\.\d{3}, AP50 0\.\d{3}, \d:\d\d$", err, re.MULTILINE
@@ -54,6 +54,7 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
         names = {re.sub(r"-\d{8}-\w{16}", "", file.name) for file in folder.iterdir()}
         assert names == {
             ".lock", "run.json", "log.jsonl", "checkpoint.pt", "detections.json.gz", "record.json",
+            "matches-coco-v1.npz", "bootstrap-coco-v1.npz",
         }  # fmt: skip
         content = json.loads((folder / "record.json").read_text())
         assert content["run_id"] == folder.name
@@ -123,7 +124,7 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     code, out, err = invoke(capsys, "run", path, *TINY)
     assert code == 1
     assert "Traceback" not in err
-    assert re.search(r"^1 +fpn ", out, re.MULTILINE)
+    assert re.search(r"^ +1 +fpn ", out, re.MULTILINE)
     before = outcomes()
     assert {label: outcome.status for label, outcome in before.items()} == {
         "ssd": "failed", "wild": "diverged", "fpn": "ok",
