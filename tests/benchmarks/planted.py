@@ -17,7 +17,7 @@ from sobench.cli import main
 from sobench.metrics.detections import DetectionRow
 from sobench.models.parts import anchors, nms
 from sobench.runs import detect, execute
-from sobench.suite.sections import Detect
+from sobench.suite.detect import Detect
 from sobench.training import loop
 
 METHOD = "fpn"
