@@ -20,7 +20,7 @@ from sobench.runs.state import read_states
 from sobench.suite.overrides import Request, read_request
 
 
-@click.command()
+@click.command(epilog="Builds every network, without storage, which takes seconds and needs torch.")
 @suite_options
 @results_option
 @trust_mtime_option
@@ -29,10 +29,7 @@ from sobench.suite.overrides import Request, read_request
     show_default=True, help="How to print it.",
 )  # fmt: skip
 def command(results: Path, trust_mtime: bool, format_: str, **options: Any) -> None:
-    """Show what every row of a suite shares, what each does otherwise, and where to be careful.
-
-    Builds every network, without storage, and so imports torch.
-    """
+    """Show what every row shares, what each does otherwise, and where to be careful."""
     request = read_request(**options)
     data, fingerprint, problem = None, "", None
     try:
@@ -88,6 +85,12 @@ def _audit(request: Request, results: Path, data: Data | None, fingerprint: str,
     if num_classes is None:
         unchecked.append("the number of classes: parameters and GFLOPs are those of one class")
     return Audit(
-        suite, rows, num_classes, images, cautions(suite, rows, data, images), tuple(unchecked),
-        request.partial,
-    )  # fmt: skip
+        suite=suite,
+        rows=rows,
+        num_classes=num_classes,
+        images=images,
+        ignored=data.ignored if data else None,
+        cautions=cautions(suite, rows, data, images),
+        unchecked=tuple(unchecked),
+        partial=request.partial,
+    )

@@ -47,9 +47,8 @@ from sobench.suite.protocols import PROTOCOLS
     help="One, or several with commas and --out.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write compare.FORMAT into.")
-@click.pass_context
 def command(
-    context: click.Context, /, a: Path, b: Path, suite: Path | None, results: Path,
+    a: Path, b: Path, suite: Path | None, results: Path,
     results_b: Path | None, metrics: str, formats: str, out: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Compare the rows that two suites, or two folders of results, both have.
@@ -58,7 +57,8 @@ def command(
     the code. Differences are B - A.
     """
     names = format_names(formats, out, list(SHEET_FORMATS), 1)
-    given = context.get_parameter_source("results") is ParameterSource.COMMANDLINE
+    source = click.get_current_context().get_parameter_source("results")
+    given = source is ParameterSource.COMMANDLINE
     if suite is not None or a.is_dir() or b.is_dir():
         sides = _folders(a, b, suite, given or results_b is not None, options)
     else:

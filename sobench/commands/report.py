@@ -18,6 +18,7 @@ from sobench.report.average_rank import average_rank_sheet
 from sobench.report.found import found_sheet
 from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_leaderboard
+from sobench.runs.search import search
 from sobench.suite.overrides import Request, read_request
 from sobench.suite.plan import Run
 from sobench.text import quoted
@@ -39,7 +40,8 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write SUITE.FORMAT into.")
 @click.option(
     "--data", metavar="FINGERPRINT", default="",
-    help="The state of the data, if there are results on several; its first digits are enough.",
+    help="The state of the data, if there are results on several; its first digits are enough. "
+    "Of several suites, one for each that needs it, with commas.",
 )  # fmt: skip
 @click.option(
     "--metric", "metrics", metavar="A,B", default="",
@@ -58,34 +60,44 @@ def command(
     Of several suites, print each leaderboard, and the average ranks of the rows that all have.
     """
     names = format_names(formats, out, list(FORMATS), len(suites))
-    _check_options(len(suites), data, metrics, found)
+    _check_metric_counts(len(suites), metrics, found)
     requests = [read_request(suite=suite, **options) for suite in suites]
     _check_distinct(suites, requests)
     plans = [request.runs("") for request in requests]
-    stems = [_stem(r.suite.name, r, options["settings"], data) for r in requests]
+    states = _states_of_data(plans, results, data)
+    stems = [
+        _stem(request.suite.name, request, options["settings"], state)
+        for request, state in zip(requests, states, strict=True)
+    ]
     if found:
         outputs = [
-            sheet_output(f"{stem}.found", found_sheet(found_in(runs, results, data)))
-            for stem, runs in zip(stems, plans, strict=True)
+            sheet_output(f"{stem}.found", found_sheet(found_in(runs, results, state)))
+            for stem, runs, state in zip(stems, plans, states, strict=True)
         ]
     elif len(plans) == 1:
         outputs = [_output(stems[0], leaderboard(plans[0], results, data))]
     else:
         by = [name.strip() for name in metrics.split(",") if name.strip()]
-        stem = _stem("average_rank", requests[0], options["settings"], data)
-        outputs = _together(plans, results, by, (*stems, stem))
+        stem = _stem(
+            "average_rank", requests[0], options["settings"], ".".join(filter(None, states))
+        )
+        outputs = _together(plans, results, states, by, (*stems, stem))
     write_outputs(outputs, names, out)
 
 
 def _together(
-    plans: Sequence[Sequence[Run]], results: Path, metrics: Sequence[str], stems: Sequence[str]
+    plans: Sequence[Sequence[Run]],
+    results: Path,
+    states: Sequence[str],
+    metrics: Sequence[str],
+    stems: Sequence[str],
 ) -> list[Output]:
     """The leaderboard of each suite, and their average ranks; ``stems`` are of both."""
     # What is wrong with the request is told before anything is missing.
     common_rows(plans)
     for name in metrics:
         check_metric(name, [runs[0].suite for runs in plans])
-    boards = [leaderboard(runs, results) for runs in plans]
+    boards = [leaderboard(runs, results, state) for runs, state in zip(plans, states, strict=True)]
     ranks = average_rank_sheet(rank_suites(plans, boards, metrics))
     *of_suites, of_ranks = stems
     outputs = [_output(stem, board) for stem, board in zip(of_suites, boards, strict=True)]
@@ -100,13 +112,34 @@ def _output(stem: str, board: Leaderboard) -> Output:
     return Output(stem, lambda console: print_leaderboard(board, console), forms)
 
 
-def _check_options(suites: int, data: str, metrics: str, found: bool) -> None:
-    """Refuse options that would have no effect."""
-    if data and suites > 1:
-        raise RequestError("--data: a fingerprint is of one data set; give one suite with it")
+def _check_metric_counts(suites: int, metrics: str, found: bool) -> None:
+    """Refuse ``--metric`` where it would have no effect."""
     if metrics and (suites == 1 or found):
         why = "with --found" if found else "of one suite"
         raise RequestError(f"--metric: has no effect on a report {why}; leave it out")
+
+
+def _states_of_data(plans: Sequence[Sequence[Run]], results: Path, data: str) -> list[str]:
+    """Which beginning of a fingerprint is for which suite; empty for a suite without any.
+
+    Raises:
+        RequestError: one is of no suite.
+    """
+    prefixes = [prefix.strip() for prefix in data.split(",") if prefix.strip()]
+    if len(plans) == 1:
+        return [data]
+    known = [sorted(search(runs, results).by_data) for runs in plans]
+    chosen = [
+        next((p for p in prefixes if any(state.startswith(p) for state in states)), "")
+        for states in known
+    ]
+    for prefix in prefixes:
+        if prefix not in chosen:
+            listed = ", ".join(state for states in known for state in states) or "none"
+            raise RequestError(
+                f"--data {prefix}: no run is on such a state of the data; known: {listed}"
+            )
+    return chosen
 
 
 def _check_distinct(files: Sequence[Path], requests: Sequence[Request]) -> None:

@@ -103,6 +103,11 @@ class Data:
     val: Dataset
     warnings: tuple[str, ...] = ()
 
+    @property
+    def ignored(self) -> int:
+        """Number of ignore regions to train on."""
+        return sum(len(image.ignore) for image in self.train.images)
+
     @cached_property
     def _boxes(self) -> dict[Input, tuple[FloatArray, FloatArray | None]]:
         return {}
@@ -130,6 +135,7 @@ class Audit:
         rows: in the suite's order.
         num_classes: ``None`` if it is not known; parameters are then those of one class.
         images: split -> number of images; empty if they are not known.
+        ignored: number of ignore regions to train on; ``None`` if it is not known.
         cautions: where uniform is only nominal, sentence by sentence.
         unchecked: what could not be looked at, and why.
         partial: options that set the suite apart from its file.
@@ -139,6 +145,7 @@ class Audit:
     rows: tuple[AuditRow, ...]
     num_classes: int | None
     images: dict[str, int]
+    ignored: int | None = None
     cautions: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()

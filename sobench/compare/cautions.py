@@ -11,6 +11,7 @@ import numpy as np
 from sobench.compare.audit import AuditRow, Data
 from sobench.runs.record import Record
 from sobench.suite.conditions import batches_are_small
+from sobench.suite.input import Input
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
 
@@ -44,8 +45,8 @@ def cautions(
     ]
     if "train" in images:
         texts += _warmups(rows, images["train"])
-    for part in (_coverages, _lengths, _trials, _versions, _records):
-        texts += part(rows)
+    texts += _coverages(rows) + _lengths(rows, suite.schedule.epochs)
+    texts += _trials(rows) + _versions(rows) + _records(rows)
     return (*texts, *_of_data(suite, data))
 
 
@@ -53,7 +54,9 @@ def _of_row(row: AuditRow, data: Data | None) -> Iterator[str]:
     """What holds for a single row; the same words for every row that it holds for."""
     suite = row.run.suite
     schedule, backbone = suite.schedule, suite.backbone
-    if schedule.decay == "milestones" and (not schedule.milestones or schedule.gamma == 1):
+    falls = schedule.decay == "cosine" or (schedule.milestones and schedule.gamma < 1)
+    # What goes on from trained weights may have a low rate from the start.
+    if not falls and row.epochs_of_weights == schedule.epochs and row.run.origin is None:
         yield (
             "the learning rate never falls, so that scores hang on the last steps; write "
             "schedule.milestones and a gamma below 1, or decay: cosine"
@@ -88,12 +91,13 @@ def _warmups(rows: Sequence[AuditRow], images: int) -> list[str]:
             found[row.label] = (warm, steps, int(_WARMUP_SHARE * steps / len(own)))
     if not found:
         return []
-    warm, steps, most = min(found.values(), key=lambda value: value[2])
+    worst = min(found, key=lambda label: found[label][2])
+    warm, steps, most = found[worst]
     of_whom = "every row" if len(found) == len(rows) else named(list(found))
     share = f"{100 * warm / steps:.0f} %" if warm < steps else "all"
     return [
-        f"schedule.warmup: {share} of the {steps} training steps are warm-up, of {of_whom}; write "
-        f"steps: {most} or fewer, or more epochs"
+        f"schedule.warmup takes more than a tenth of the training of {of_whom}, {share} of the "
+        f"{steps} steps of {worst}; write steps: {most} or fewer, or more epochs"
     ]
 
 
@@ -112,35 +116,45 @@ def _sizes(row: AuditRow, median: float) -> Iterator[str]:
 
 
 def _coverages(rows: Sequence[AuditRow]) -> list[str]:
-    """Rows whose anchors meet far fewer objects than those of others."""
-    known = {row.label: row.coverage["all"] for row in rows if "all" in row.coverage}
-    if not known:
-        return []
-    best = max(known, key=lambda label: known[label])
+    """Rows whose anchors meet far fewer objects than those of others at the same input."""
+    best: dict[Input, AuditRow] = {}
+    known = [row for row in rows if "all" in row.coverage]
+    for row in known:
+        other = best.setdefault(row.run.suite.input, row)
+        if row.coverage["all"] > other.coverage["all"]:
+            best[row.run.suite.input] = row
+    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in known:
+        top, share = best[row.run.suite.input], row.coverage["all"]
+        if share < _FAR_FEWER * top.coverage["all"]:
+            those = f"those of {top.label} {100 * top.coverage['all']:.0f} %"
+            found[f"{100 * share:.0f} %", those].append(row.label)
     return [
-        f"{label}: its anchors meet {100 * share:.0f} % of the training objects, those of {best} "
-        f"{100 * known[best]:.0f} %: its rank tells of anchors first; compare it with a row that "
-        "has the suite's anchors"
-        for label, share in known.items()
-        if share < _FAR_FEWER * known[best]
+        f"{named(labels)}: the anchors meet {share} of the training objects, {those}: ranks tell "
+        "of anchors first; compare rows of the same anchors"
+        for (share, those), labels in found.items()
     ]
 
 
-def _lengths(rows: Sequence[AuditRow]) -> list[str]:
-    """Rows whose weights train longer than the suite's epochs, without a control of that length."""
+def _lengths(rows: Sequence[AuditRow], usual: int) -> list[str]:
+    """Rows whose weights train longer than the suite's epochs, without a control of that length.
+
+    Args:
+        usual: the suite's epochs.
+    """
     plain = {row.epochs_of_weights for row in rows if _is_plain(row)}
-    found = []
+    found: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
     for row in rows:
         longer = row.epochs_of_weights
-        if _is_plain(row) or longer <= row.run.suite.schedule.epochs or longer in plain:
-            continue
-        parts = " + ".join(f"{t.name} {t.epochs}" for t in row.trainings if t.of_weights)
-        found.append(
-            f"{row.label}: its weights train for {longer} epochs ({parts}), the suite's for "
-            f"{row.run.suite.schedule.epochs}, and no other row trains as long; add one with "
-            f"deviations: {{schedule.epochs: {longer}}}"
-        )
-    return found
+        if not _is_plain(row) and longer > usual and longer not in plain:
+            parts = " + ".join(f"{t.name} {t.epochs}" for t in row.trainings if t.of_weights)
+            found[longer, parts].append(row.label)
+    return [
+        f"{named(labels)}: the weights train for {longer} epochs ({parts}), the suite's for "
+        f"{usual}, and no other row trains as long; add one with deviations: "
+        f"{{schedule.epochs: {longer}}}"
+        for (longer, parts), labels in found.items()
+    ]
 
 
 def _is_plain(row: AuditRow) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from sobench.compare import remarks
 from sobench.compare.costs import costs_of
+from sobench.compare.fairness import fairness
 from sobench.compare.verdict import Verdict, judge, verdict
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
@@ -43,6 +44,7 @@ class Leaderboard:
             ``<metric>_std`` (empty for one seed), then costs.
         metrics: names of the metric columns, the ranking one first.
         verdict: intervals, differences of all pairs, and tiers.
+        fairness: what is uniform in the table and what is not, line by line.
         per_class: a row for each method, a column for each class: mean AP.
         sizes: a row for each method and further test: ``method``, ``input``, ``seeds``, and
             metrics as in ``table``; empty if the suite asks for none.
@@ -57,6 +59,7 @@ class Leaderboard:
     table: pd.DataFrame
     metrics: tuple[str, ...]
     verdict: Verdict
+    fairness: tuple[str, ...]
     per_class: pd.DataFrame
     sizes: pd.DataFrame
     deviations: dict[str, tuple[str, ...]]
@@ -128,6 +131,7 @@ def build(
         table=pd.DataFrame(table_rows).set_index("tier").reset_index(),
         metrics=metrics,
         verdict=found,
+        fairness=fairness(runs, states),
         per_class=pd.DataFrame([_class_row(label, results[label]) for label in labels]),
         sizes=pd.DataFrame(_size_rows(runs, states, labels, metrics)),
         deviations={run.entry.label: told for run in runs if (told := _deviations(run, states))},

@@ -9,19 +9,22 @@ from sobench.suite.schedule import Schedule
 from sobench.suite.sections import Suite
 
 
-def pinned(suite: Suite, images: dict[str, int], num_classes: int | None) -> dict[str, str]:
+def pinned(
+    suite: Suite, images: dict[str, int], num_classes: int | None, ignored: int | None
+) -> dict[str, str]:
     """Topic -> the suite's values, in words.
 
     Args:
         images: of each split; empty if they are not known.
         num_classes: ``None`` if it is not known.
+        ignored: number of ignore regions to train on; ``None`` if it is not known.
     """
     return {
         "data": _data(suite, images, num_classes),
         "backbone": _backbone(suite),
         "network": _network(suite),
         "training": _training(suite.schedule, suite.precision),
-        "images": _augmentation(suite),
+        "images": _augmentation(suite, ignored),
         "scoring": _scoring(suite),
     }
 
@@ -78,7 +81,7 @@ def _training(schedule: Schedule, precision: str) -> str:
     )
 
 
-def _augmentation(suite: Suite) -> str:
+def _augmentation(suite: Suite, ignored: int | None) -> str:
     height, width = suite.input.size
     augment, parts = suite.augment, [f"{height}x{width} {suite.input.resize.replace('_', ' ')}"]
     parts += [f"flip {augment.hflip:g}"] if augment.hflip else []
@@ -86,9 +89,13 @@ def _augmentation(suite: Suite) -> str:
         low, high = augment.scale_jitter
         parts.append(f"scaled by {low:g} to {high:g} and cropped")
     parts += [f"photometric {augment.photometric:g}"] if augment.photometric else []
+    if ignored or (ignored is None and not suite.ignore_regions):
+        number = "" if ignored is None else f"{ignored} "
+        what = "left out" if suite.ignore_regions else "taken for background"
+        parts.append(f"{number}ignore regions {what}")
     seeds = ", ".join(map(str, suite.seeds))
-    number = "seed" if len(suite.seeds) == 1 else "seeds"
-    return f"{', '.join(parts)}; {number} {seeds}: the same order and draws for every row"
+    which = "seed" if len(suite.seeds) == 1 else "seeds"
+    return f"{', '.join(parts)}; {which} {seeds}: the same order and draws for every row"
 
 
 def _scoring(suite: Suite) -> str:

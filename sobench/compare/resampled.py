@@ -17,6 +17,7 @@ from sobench.metrics.table import score_metrics
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.runs.matches import matches_of
+from sobench.runs.record import Record
 from sobench.runs.search import folder_of
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS, Protocol
@@ -44,8 +45,15 @@ def load_resampled(
     """
     folder = RunFolder(folder_of(run, results, data))
     outcome = record.read_sound(folder.path)
-    digest = outcome.digests.get(folder.detections().name) if outcome else None
-    if outcome is None or digest is None:
+    return None if outcome is None else resampled_of(run, folder, outcome, resamples, seed)
+
+
+def resampled_of(
+    run: Run, folder: RunFolder, outcome: Record, resamples: int = RESAMPLES, seed: int = 0
+) -> Resampled | None:
+    """The same of a run whose folder and record are known."""
+    digest = outcome.digests.get(folder.detections().name)
+    if digest is None:
         return None
     protocol = PROTOCOLS[run.suite.protocol]
     path, images = folder.bootstrap(protocol), outcome.images.get("val")

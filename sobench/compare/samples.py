@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sobench.compare.bootstrap import RESAMPLES, Resampled, draw_weights, resample
+from sobench.compare.bootstrap import Resampled
 from sobench.compare.intervals import FloatArray, Sample
-from sobench.metrics.matches import Matches
+from sobench.compare.resampled import load_resampled
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import score_metrics
-from sobench.runs.folder import RunFolder
-from sobench.runs.matches import matches_of
-from sobench.runs.search import folder_of
 from sobench.runs.state import States
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -29,60 +27,57 @@ Samples = Mapping[str, Sample]
 """Of one row: name of a metric -> its values and their resamples."""
 
 
+@dataclass(frozen=True)
+class _Result:
+    """What one run of a row left behind."""
+
+    scores: Scores
+    resampled: Resampled
+    images: tuple[str, int]  # the state of the data, and their number
+
+
 def collect(
     runs: Sequence[Run], states: States, results: Path
 ) -> tuple[dict[str, dict[str, Sample]], dict[str, str]]:
     """Label -> metric -> sample of the rows that can be tested, and why the others cannot."""
-    found: defaultdict[str, list[tuple[Scores, Matches]]] = defaultdict(list)
+    found: defaultdict[str, list[_Result]] = defaultdict(list)
     untested: dict[str, str] = {}
     for run in runs:
-        state, label = states[run.settings_id], run.entry.label
-        if state.record is None or state.scores is None:
+        record, scores = states[run.settings_id].record, states[run.settings_id].scores
+        if record is None or scores is None:
             continue
-        folder = RunFolder(folder_of(run, results, state.record.data), run.suite.input.size)
-        matches = matches_of(run, folder, state.record)
-        if matches is None:
-            untested[label] = UNMATCHED
+        resampled = load_resampled(run, results, data=record.data)
+        if resampled is None:
+            untested[run.entry.label] = UNMATCHED
             continue
-        found[label].append((state.scores, matches))
-    images = Counter(
-        tuple(matches.image_ids.tolist())
-        for label, of_row in found.items()
-        for _, matches in of_row
-        if label not in untested
-    )
-    usual = images.most_common(1)[0][0] if images else ()
-    weights = draw_weights(len(usual), RESAMPLES)
+        images = (record.data, record.images.get("val", 0))
+        found[run.entry.label].append(_Result(scores, resampled, images))
+    # Resamples are paired only if they are of the same images.
+    of_rows = {label: of_row for label, of_row in found.items() if label not in untested}
+    counts = Counter(result.images for of_row in of_rows.values() for result in of_row)
+    usual = max(counts, key=lambda images: (counts[images], images), default=None)
     samples: dict[str, dict[str, Sample]] = {}
-    for label, of_row in found.items():
-        if any(tuple(matches.image_ids.tolist()) != usual for _, matches in of_row):
-            untested.setdefault(label, OTHER_IMAGES)
-        if label not in untested:
-            names = [metric.name for metric in score_metrics(PROTOCOLS[of_row[0][1].protocol])]
-            resampled = [resample(matches, weights) for _, matches in of_row]
-            scores = [scored for scored, _ in of_row]
-            samples[label] = _samples(names, of_row[0][1].classes, scores, resampled, len(usual))
+    for label, of_row in of_rows.items():
+        if any(result.images != usual for result in of_row):
+            untested[label] = OTHER_IMAGES
+        else:
+            samples[label] = _samples(of_row)
     return samples, untested
 
 
-def _samples(
-    names: Sequence[str],
-    classes: Sequence[str],
-    scores: Sequence[Scores],
-    resampled: Sequence[Resampled],
-    images: int,
-) -> dict[str, Sample]:
-    """The samples of one row, from the scores and resamples of each of its seeds."""
+def _samples(of_row: Sequence[_Result]) -> dict[str, Sample]:
+    """The samples of one row, from what each of its seeds left behind."""
+    first = of_row[0]
     samples = {}
-    for name in names:
-        values = [scored.metrics.get(name) for scored in scores]
-        draws = np.stack([of_seed.metrics[name] for of_seed in resampled])
-        samples[name] = Sample(_defined(values), draws, images)
+    for metric in score_metrics(PROTOCOLS[first.scores.protocol]):
+        values = [result.scores.metrics.get(metric.name) for result in of_row]
+        draws = np.stack([result.resampled.metrics[metric.name] for result in of_row])
+        samples[metric.name] = Sample(_defined(values), draws, first.images[1])
     for quantity in PER_CLASS:
-        for index, class_name in enumerate(classes):
-            values = [scored.per_class.get(class_name, {}).get(quantity) for scored in scores]
-            draws = np.stack([of_seed.per_class[quantity][:, index] for of_seed in resampled])
-            samples[f"{quantity}:{class_name}"] = Sample(_defined(values), draws, images)
+        for index, name in enumerate(first.scores.per_class):
+            values = [result.scores.per_class[name].get(quantity) for result in of_row]
+            draws = np.stack([result.resampled.per_class[quantity][:, index] for result in of_row])
+            samples[f"{quantity}:{name}"] = Sample(_defined(values), draws, first.images[1])
     return samples
 
 

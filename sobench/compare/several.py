@@ -10,6 +10,7 @@ import pandas as pd
 
 from sobench.compare.average_rank import AverageRanks, average_ranks
 from sobench.compare.leaderboard import Leaderboard
+from sobench.compare.reasons import by_reason
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
 from sobench.metrics.table import ScoreMetric, score_metrics
 from sobench.suite.plan import Run
@@ -77,10 +78,10 @@ def common_rows(plans: Sequence[Sequence[Run]]) -> tuple[list[str], dict[str, st
             common.append(label)
     if len(common) < 2:
         have = f"only {quoted(common[0])} is a row" if common else "no row is one"
-        reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out.items())
+        reasons = "".join(f"; {line}" for line in by_reason(left_out))
         raise RequestError(
-            f"{', '.join(names)}: {have} of all of these suites, and ranks need two; give rows the "
-            f"same labels, switches and deviations ({reasons})"
+            f"{', '.join(names)}: {have} of all of these suites, and ranks need two rows with the "
+            f"same labels, switches and deviations{reasons}"
         )
     return common, left_out
 
@@ -145,7 +146,7 @@ def _ranked(metric: str, labels: Sequence[str], scores: Mapping[str, pd.DataFram
         places = ", ".join(name for name, is_empty in zip(scores, empty, strict=True) if is_empty)
         left_out[labels[index]] = f"no {metric} in {places}"
     if kept_suites.sum() < 2 or kept_rows.sum() < 2:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        reasons = "; ".join(by_reason(left_out))
         raise NothingToCompare(
             f"{metric}: average ranks need two rows with results in two suites ({reasons})"
         )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
-from statistics import fmean
+from dataclasses import dataclass
 
-import numpy as np
-
-from sobench.compare import intervals
-from sobench.compare.bootstrap import draw_weights, resample
 from sobench.compare.costs import costs_of
+from sobench.compare.differences import (
+    MetricPair,
+    Pair,
+    are_paired,
+    are_same,
+    differences_of,
+)
 from sobench.compare.differing import (
     Differing,
     differing,
@@ -19,27 +20,9 @@ from sobench.compare.differing import (
     provenance_of,
     settings_of,
 )
-from sobench.compare.intervals import Difference, Sample
 from sobench.compare.sides import Outcome, Side
 from sobench.errors import NothingToCompare, RequestError
 from sobench.suite.protocols import PROTOCOLS
-
-Pair = tuple[Mapping[int, Outcome], Mapping[int, Outcome]]
-"""A row of A and B: seed -> outcome."""
-
-
-@dataclass(frozen=True)
-class MetricPair:
-    """One metric of one row.
-
-    Attributes:
-        a, b: means over the seeds of each side; NaN if undefined.
-        difference: B - A; its interval is NaN if matches are not kept.
-    """
-
-    a: float
-    b: float
-    difference: Difference
 
 
 @dataclass(frozen=True)
@@ -139,8 +122,8 @@ def _row_pairs(
     metrics: Sequence[str],
 ) -> tuple[RowPair, ...]:
     """Every row that both have; of its settings those that differ in it alone."""
-    paired = [_are_paired(*pair) for pair in shared.values()]
-    differences = _differences(list(shared.values()), paired, metrics)
+    paired = [are_paired(*pair) for pair in shared.values()]
+    differences = differences_of(list(shared.values()), paired, metrics)
     return tuple(
         RowPair(
             label=label,
@@ -149,7 +132,7 @@ def _row_pairs(
             costs=_costs(rows_a, rows_b),
             settings={key: v for key, v in settings[label].items() if key not in common},
             is_paired=is_paired,
-            is_same=_are_same(rows_a, rows_b),
+            is_same=are_same(rows_a, rows_b),
         )
         for (label, (rows_a, rows_b)), of_row, is_paired in zip(
             shared.items(), differences, paired, strict=True
@@ -185,101 +168,11 @@ def _why_empty(a: Side, b: Side, only_a: Mapping[str, str], only_b: Mapping[str,
     return f"no row has results in both: {told(a, only_a)}; {told(b, only_b)}"
 
 
-# --- metrics -----------------------------------------------------------------------------------
-
-
-def _are_paired(a: Mapping[int, Outcome], b: Mapping[int, Outcome]) -> bool | None:
-    """Whether both are tested on the same images, by their ids and the data's fingerprint."""
-    outcomes = [*a.values(), *b.values()]
-    matches = [outcome.matches for outcome in outcomes if outcome.matches is not None]
-    if len(matches) < len(outcomes):
-        return None
-    ids = matches[0].image_ids
-    return len({outcome.record.data for outcome in outcomes}) == 1 and all(
-        np.array_equal(of_run.image_ids, ids) for of_run in matches
-    )
-
-
-def _differences(
-    shared: Sequence[Pair],
-    paired: Sequence[bool | None],
-    metrics: Sequence[str],
-) -> list[dict[str, MetricPair]]:
-    """B - A of each row and metric, with Holm's correction over the rows of a metric."""
-    drawn = [i for i, is_paired in enumerate(paired) if is_paired is not None]
-    samples = []
-    for i in drawn:
-        a, b = shared[i]
-        # A difference is that of the first and the second. Other draws of B make the two
-        # independent.
-        samples += [_samples(b, metrics, 0 if paired[i] else 1), _samples(a, metrics, 0)]
-    rows = [{metric: _without_interval(*pair, metric) for metric in metrics} for pair in shared]
-    for metric in metrics:
-        # The noise of seeds is learnt from all rows together.
-        of_metric = [of_row[metric] for of_row in samples]
-        every = intervals.compare(of_metric)[1] if samples else []
-        places = dict(zip(combinations(range(len(samples)), 2), every, strict=True))
-        own = [places[2 * n, 2 * n + 1] for n in range(len(drawn))]
-        adjusted = intervals.holm(np.array([found.p for found in own]))
-        for i, found, p in zip(drawn, own, adjusted.tolist(), strict=True):
-            rows[i][metric] = replace(rows[i][metric], difference=replace(found, adjusted=p))
-    return rows
-
-
-def _without_interval(
-    a: Mapping[int, Outcome], b: Mapping[int, Outcome], metric: str
-) -> MetricPair:
-    """The means of a metric, and their difference alone."""
-    first, second = _mean(a, metric), _mean(b, metric)
-    nan, seeds = float("nan"), min(len(a), len(b))
-    return MetricPair(
-        first, second, Difference(second - first, None, nan, nan, nan, nan, seeds, nan)
-    )
-
-
-def _mean(outcomes: Mapping[int, Outcome], metric: str) -> float:
-    values = [outcome.scores.metrics.get(metric) for outcome in outcomes.values()]
-    defined = [value for value in values if value is not None]
-    return fmean(defined) if defined else float("nan")
-
-
-def _samples(
-    outcomes: Mapping[int, Outcome], metrics: Sequence[str], draws: int
-) -> dict[str, Sample]:
-    """Each metric of a row, over its seeds and over images that the seed ``draws`` resamples."""
-    every = [outcome.matches for outcome in outcomes.values() if outcome.matches is not None]
-    images = len(every[0].image_ids)
-    weights = draw_weights(images, seed=draws)
-    resampled = [resample(matches, weights).metrics for matches in every]
-    scores = [outcome.scores.metrics for outcome in outcomes.values()]
-    return {
-        metric: Sample(
-            np.array([_or_nan(of_run.get(metric)) for of_run in scores]),
-            np.array([of_run[metric] for of_run in resampled]),
-            images,
-        )
-        for metric in metrics
-    }
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _are_same(a: Mapping[int, Outcome], b: Mapping[int, Outcome]) -> bool:
-    return a.keys() == b.keys() and all(
-        a[seed].scores.metrics == b[seed].scores.metrics for seed in a
-    )
-
-
 def _costs(
     a: Mapping[int, Outcome], b: Mapping[int, Outcome]
 ) -> dict[str, tuple[float | None, float | None]]:
     of_a, of_b = (costs_of([outcome.record for outcome in side.values()]) for side in (a, b))
     return {name: (of_a.get(name), of_b.get(name)) for name in of_a | of_b}
-
-
-# --- remarks -----------------------------------------------------------------------------------
 
 
 def _notes(a: Side, b: Side, rows: Sequence[RowPair]) -> tuple[str, ...]:
@@ -301,7 +194,11 @@ def _notes(a: Side, b: Side, rows: Sequence[RowPair]) -> tuple[str, ...]:
         notes.append(
             f"A and B have other seeds, and means are over each side's: {', '.join(unlike)}"
         )
-    if any(min(map(len, row.seeds)) < 2 for row in rows):
+    neither = [label for label in a.missing if label in b.missing]
+    if neither:
+        notes.append(f"no result on either side: {', '.join(neither)}")
+    tested = [row for row in rows if row.is_paired is not None and not row.is_same]
+    if any(min(map(len, row.seeds)) < 2 for row in tested):
         notes.append("rows with one seed: intervals are over images, and training noise is not in "
                      "them unless other rows have several seeds")  # fmt: skip
     return tuple(notes)

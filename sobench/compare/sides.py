@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sobench.compare.remarks import NOT_RUN
 from sobench.errors import RequestError
 from sobench.metrics.matches import Matches
 from sobench.metrics.scores import Scores
@@ -19,8 +20,8 @@ from sobench.runs.search import choose_data, folder_of, leaves, search
 from sobench.runs.state import read_states
 from sobench.suite.plan import Run
 
-_OF_VERSIONS = ("version", "source")
-"""Settings that say which version of the code or of a package made a result."""
+_OF_VERSIONS = ("version", "method_version", "source")
+"""Settings that say which version of the code, of a method or of a package made a result."""
 
 _DECISIVE = ("init_from", "holdout", "limit")
 """Settings that are left out where they are not used, and make another run where they are."""
@@ -32,12 +33,14 @@ class Outcome:
 
     Attributes:
         run: as today's code plans it.
+        folder: where its files are.
         record: what it left behind, perhaps by another version of the code.
         scores: by the suite's present protocol and engine.
         matches: how its detections met the objects; ``None`` if that is not kept.
     """
 
     run: Run
+    folder: RunFolder
     record: Record
     scores: Scores
     matches: Matches | None
@@ -62,10 +65,11 @@ class Side:
     notes: tuple[str, ...] = ()
 
 
-def read_side(name: str, runs: Sequence[Run], results: Path, any_version: bool) -> Side:
+def read_side(title: str, runs: Sequence[Run], results: Path, any_version: bool) -> Side:
     """The results of a plan in a folder.
 
     Args:
+        title: as people call this side.
         any_version: take also runs of the same settings that another version of the code, or of a
             method's package, has made.
 
@@ -92,12 +96,14 @@ def read_side(name: str, runs: Sequence[Run], results: Path, any_version: bool) 
             rows[run.entry.label][run.seed] = outcomes[run.settings_id]
         else:
             state = states[run.settings_id]
-            missing[run.entry.label] = ": ".join(filter(None, (state.name, state.reason)))
+            is_new = state.name == "missing" and not state.reason
+            name = NOT_RUN if is_new else state.name
+            missing[run.entry.label] = ": ".join(filter(None, (name, state.reason)))
     missing = {label: reason for label, reason in missing.items() if label not in rows}
     notes = [choice.note] if choice.note else []
     partial = sorted({reason for run in runs for reason in run.partial})
     notes += [f"PARTIAL RESULT ({'; '.join(partial)})"] if partial else []
-    return Side(name, tuple(runs), dict(rows), missing, tuple(notes))
+    return Side(title, tuple(runs), dict(rows), missing, tuple(notes))
 
 
 def same_but_version(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
@@ -111,8 +117,6 @@ def same_but_version(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
         return False
     old, new = _comparable(there), _comparable(here)
     is_other_version = any(there.get(key) != here.get(key) for key in _OF_VERSIONS)
-    if there.get("version") == here.get("version") and old.keys() != new.keys():
-        return False
     return is_other_version and all(old[key] == new[key] for key in old.keys() & new.keys())
 
 
@@ -155,4 +159,4 @@ def _most_results(candidates: Mapping[str, Sequence[Any]]) -> str:
 
 def _outcome(run: Run, path: Path, outcome: Record, scores: Scores) -> Outcome:
     folder = RunFolder(path, run.suite.input.size)
-    return Outcome(run, outcome, scores, matches_of(run, folder, outcome))
+    return Outcome(run, folder, outcome, scores, matches_of(run, folder, outcome))

@@ -8,8 +8,8 @@ ALPHA = 0.05
 """Two rows are told apart if the adjusted p value of their difference is below it."""
 
 RULE = (
-    "tiers: the largest groups of rows of which no two differ in {metric} with p < .05, two-sided, "
-    "by Holm's correction over all pairs; a row may be in several"
+    "tiers: the largest groups of rows of which no two differ in {metric} with p below .05, "
+    "two-sided, by Holm's correction over all pairs; a row may be in several"
 )
 """In one line, for beneath a table."""
 

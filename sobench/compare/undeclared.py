@@ -18,8 +18,8 @@ _SECTIONS = ("input", "augment", "neck", "head", "anchors", "regions", "schedule
 _PLACES = ("dataset.root", "dataset.outside_root")
 """Where the data are, which counts by its content alone."""
 
-_SCORING = ("protocol", "engine")
-"""Keys by which all rows of one table are scored; they are no part of a run's settings."""
+_FOR_ALL = ("protocol", "engine", "ignore_regions")
+"""Keys that a run's settings leave out, or name only where they are not the default."""
 
 
 def undeclared(
@@ -40,8 +40,8 @@ def undeclared(
     found = [*_of_settings(run, suite, settings or run.settings)]
     found += [
         f"{key}: {getattr(run.suite, key)}, in the suite {getattr(suite, key)}"
-        for key in _SCORING
-        if getattr(run.suite, key) != getattr(suite, key)
+        for key in _FOR_ALL
+        if getattr(run.suite, key) != getattr(suite, key) and key not in run.entry.deviations
     ]
     for role, required in run.requires:
         found += [f"its {role} {required.entry.label}: {x}" for x in undeclared(required, suite)]

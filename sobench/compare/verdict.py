@@ -128,19 +128,16 @@ def _rule(metrics: Sequence[str], samples: Mapping[str, Samples]) -> tuple[str, 
 
 
 def _notes(samples: Mapping[str, Samples], untested: Mapping[str, str]) -> tuple[str, ...]:
-    seeds = {label: len(next(iter(of_row.values())).values) for label, of_row in samples.items()}
+    seeds = {len(next(iter(of_row.values())).values) for of_row in samples.values()}
     notes = []
-    if {*seeds.values()} == {1}:
+    if seeds == {1}:
         notes.append("one seed: training noise is not in the intervals and tiers")
-    elif len({*seeds.values()}) > 1:
-        numbers = ", ".join(f"{label} {number}" for label, number in seeds.items())
-        notes.append(f"rows have different numbers of seeds: {numbers}")
-    if len({*seeds.values()}) > 1 and (single := [k for k, number in seeds.items() if number == 1]):
-        notes.append(f"one seed: {', '.join(single)}: training noise is taken from the other rows")
+    elif len(seeds) > 1:
+        lent = "; where it is 1, training noise is taken from the other rows" if 1 in seeds else ""
+        notes.append(f"rows have different numbers of seeds{lent}")
     reasons: defaultdict[str, list[str]] = defaultdict(list)
     for label, reason in untested.items():
         reasons[reason].append(label)
-    notes += [
-        f"no interval and no tier: {', '.join(of)}: {reason}" for reason, of in reasons.items()
-    ]
+    for reason, of_rows in reasons.items():
+        notes.append(f"no interval and no tier: {', '.join(of_rows)}: {reason}")
     return tuple(notes)

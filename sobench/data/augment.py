@@ -55,9 +55,9 @@ class Augmentation:
             size = _size(sample)
             if self.scale_jitter is not None:
                 # torchvision sets the target's width against the image's height and the other way
-                # round, so a fixed canvas that is not square scales by less than is drawn.
-                target = size[::-1] if self.canvas is None else size
-                jitter = v2.ScaleJitter(target, scale_range=self.scale_jitter, antialias=True)
+                # round: by what is drawn it scales an image that is its own target, turned.
+                turned = size[::-1]
+                jitter = v2.ScaleJitter(turned, scale_range=self.scale_jitter, antialias=True)
                 sample = _transform(sample, jitter)
             # Measured after scaling, so that only the crop can lower the visible share.
             areas_before_crop = _areas(sample["boxes"])

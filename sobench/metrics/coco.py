@@ -110,7 +110,15 @@ def _in_dataset_order(dataset: Dataset, arrays: dict[str, Any]) -> _Evaluation:
 def _evaluate_hotcoco(
     dataset: Dataset, truth: GroundTruth, detections: DetectionTable, protocol: Protocol
 ) -> _Evaluation:
-    """Evaluate with the ranks of the ids in their place, which sort alike.
+    evaluator = hotcoco_evaluator(dataset, truth, detections, protocol)
+    evaluator.accumulate()
+    return _in_dataset_order(dataset, cast(dict[str, Any], evaluator.eval))
+
+
+def hotcoco_evaluator(
+    dataset: Dataset, truth: GroundTruth, detections: DetectionTable, protocol: Protocol
+) -> Any:
+    """hotcoco's evaluator after matching, with the ranks of ids in their place, which sort alike.
 
     hotcoco refuses negative ids and takes detections as floats, which blur ids beyond 2**53.
     """
@@ -137,8 +145,7 @@ def _evaluate_hotcoco(
     evaluator.params.area_rng = area_ranges(protocol)
     evaluator.params.area_rng_lbl = [ALL_AREAS, *protocol.bins]
     evaluator.evaluate()
-    evaluator.accumulate()
-    return _in_dataset_order(dataset, cast(dict[str, Any], evaluator.eval))
+    return evaluator
 
 
 def _evaluate_pycocotools(

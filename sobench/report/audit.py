@@ -96,7 +96,7 @@ def _heading(audit: Audit) -> str:
 
 
 def _pinned(audit: Audit) -> dict[str, str]:
-    return pinned(audit.suite, audit.images, audit.num_classes)
+    return pinned(audit.suite, audit.images, audit.num_classes, audit.ignored)
 
 
 def _verdict(audit: Audit) -> str:

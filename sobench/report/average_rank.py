@@ -6,6 +6,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from sobench.compare.average_rank import ALPHA, AverageRanks
+from sobench.compare.reasons import by_reason
 from sobench.compare.several import Ranked, Several
 from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.sheet import Sheet, Table
@@ -14,7 +15,7 @@ from sobench.report.sheet import Sheet, Table
 def average_rank_sheet(several: Several) -> Sheet:
     """A table for each metric, with what its tests say beneath it."""
     count = len(several.suites)
-    left_out = [f"{label} is left out: {reason}" for label, reason in several.left_out.items()]
+    left_out = [f"left out, {line}" for line in by_reason(several.left_out)]
     return Sheet(
         title=f"Over {count} suites: {', '.join(several.suites)}",
         tables=tuple(table for ranked in several.tables for table in _tables(ranked)),
@@ -40,7 +41,7 @@ def _tables(ranked: Ranked) -> list[Table]:
     title = f"Average rank by {ranked.metric} (in each suite: rank, and {ranked.metric})"
     lines = (
         *_lines(ranks),
-        *(f"{name} is left out: {why}" for name, why in ranked.left_out.items()),
+        *(f"left out, {line}" for line in by_reason(ranked.left_out)),
     )
     return [Table(title, headings, rows, lines, named=3)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sobench.compare.found import Counts, Found, FoundPair
+from sobench.compare.reasons import by_reason
 from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.sheet import Sheet, Table
 
@@ -25,7 +26,7 @@ def found_sheet(found: Found) -> Sheet:
     return Sheet(
         title=f"{found.title}: who finds what",
         tables=(*tables, _scores(found)),
-        lines=(*found.notes, *_missing(found)),
+        lines=(*found.notes, *by_reason(found.missing)),
         csv=rows,
         json={
             "title": found.title,
@@ -39,14 +40,6 @@ def found_sheet(found: Found) -> Sheet:
             "notes": found.notes,
         },
     )
-
-
-def _missing(found: Found) -> list[str]:
-    """What is left out, reason by reason."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in found.missing.items():
-        by_reason.setdefault(reason, []).append(name)
-    return [f"{reason}: {', '.join(names)}" for reason, names in by_reason.items()]
 
 
 def _pairs(found: Found) -> Table:

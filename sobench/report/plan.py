@@ -41,6 +41,8 @@ def print_plan(
     print_table(console, headings, table_rows, f"{suite.title or suite.name}: {count}")
     lines = [_reason(run, states[run.settings_id]) for run in runs if states]
     lines += learning_rate_lines({run.entry.label: run.learning_rate for run in runs})
+    if any(run.deviations for run in runs):
+        lines.append("deviations: `sobench audit` shows what they are")
     lines += [*(f"partial: {option}" for option in runs[0].partial), *notes]
     for line in filter(None, lines):
         console.print(Text(line, style="dim"), soft_wrap=True)

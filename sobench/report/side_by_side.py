@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sobench.compare.side_by_side import MetricPair, RowPair, SideBySide
+from sobench.compare.differences import MetricPair
+from sobench.compare.reasons import by_reason
+from sobench.compare.side_by_side import RowPair, SideBySide
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
 from sobench.report.sheet import Sheet, Table
 
@@ -33,7 +35,7 @@ def _metric_table(compared: SideBySide, metric: str) -> Table:
     rows = tuple(
         (row.label, *_metric_cells(row, row.metrics[metric])) for row in compared.rows
     )  # fmt: skip
-    headings = ("row", "A", "B", "B - A", "95 % interval", "p")
+    headings = ("row", "A", "B", "B - A", "95 % interval", "p (Holm)")
     return Table(f"{metric}: B - A with its 95 % interval", headings, rows)
 
 
@@ -96,9 +98,8 @@ def _lines(compared: SideBySide) -> list[str]:
             f"Holm's correction over {len(tested)} rows"
         )
     lines += compared.notes
-    for name, only in (("A", compared.only_a), ("B", compared.only_b)):
-        lines += [f"only in {name}: {label}" + (f" (in the other: {why})" if why else "")
-                  for label, why in only.items()]  # fmt: skip
+    lines += [f"only in A; in B {line}" for line in by_reason(compared.only_a)]
+    lines += [f"only in B; in A {line}" for line in by_reason(compared.only_b)]
     for name, (a, b) in compared.provenance.items():
         lines.append(f"{name}: {a}" if a == b else f"{name}: {a} in A, {b} in B")
     return lines

@@ -54,11 +54,9 @@ def interval_text(verdict: Verdict, label: str, metric: str) -> str:
 
 
 def footnotes(board: Leaderboard) -> list[str]:
-    """The rule of tiers, and explanations of the columns that need one, of those that are shown."""
-    rule = list(board.verdict.rule)
-    return rule + [
-        f"{cost.title}: {cost.footnote}" for cost in _shown_costs(board) if cost.footnote
-    ]
+    """The rule of tiers, what is fair in the table, and explanations of columns that it shows."""
+    costs = [f"{cost.title}: {cost.footnote}" for cost in _shown_costs(board) if cost.footnote]
+    return [*board.verdict.rule, *board.fairness, *costs]
 
 
 def _shown_costs(board: Leaderboard) -> list[Metric]:
@@ -101,7 +99,8 @@ def remarks(board: Leaderboard) -> list[str]:
 
 def markdown(board: Leaderboard) -> str:
     """The tables with their headings and footnotes, and the remarks as a list."""
-    blocks = [f"## {as_markdown(board.title)}", pipes(*columns(board)), *footnotes(board)]
+    blocks = [f"## {as_markdown(board.title)}", pipes(*columns(board))]
+    blocks += map(as_markdown, footnotes(board))
     if len(board.sizes):
         blocks += ["Tested on other inputs:", pipes(*size_columns(board))]
     blocks += ["AP by class:", pipes(*class_columns(board))]
@@ -137,6 +136,7 @@ def as_json(board: Leaderboard) -> str:
         "pairs": _pairs(board.verdict),
         "tiers": board.verdict.tiers,
         "rule": board.verdict.rule,
+        "fairness": board.fairness,
         "per_class_ap": _records(board.per_class),
         "sizes": _records(board.sizes),
         "deviations": board.deviations,

@@ -13,6 +13,7 @@ from typing import Any
 from sobench.errors import RequestError, did_you_mean
 from sobench.suite.further_tests import without_further_tests
 from sobench.suite.heads import HEADS
+from sobench.suite.later_keys import later_settings
 from sobench.suite.limit import Limit, as_setting
 from sobench.suite.methods import Need, get_method
 from sobench.suite.origin import Origin, origin_of
@@ -82,17 +83,12 @@ class Run:
         backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
-        # Keys that came later stand here only where they change something, so that runs of before
-        # stay valid.
-        later: dict[str, Any] = {"method_version": method.version} if method.version > 1 else {}
-        if not self.suite.ignore_regions:
-            later["ignore_regions"] = False
         origin = {"init_from": self.origin.settings} if self.origin else {}
         # A run changes with those that it requires.
         required = {role: run.settings_id for role, run in self.requires}
         return (
             settings
-            | later
+            | later_settings(self.suite, method)
             | source
             | origin
             | ({"requires": required} if required else {})
@@ -370,10 +366,16 @@ def check_distinct(runs: Sequence[Run]) -> None:
                 "leave out the key if it has no effect on this row"
             )
         if other is not run:
+            own, others = run.entry.deviations, other.entry.deviations
+            idle = sorted(key for key in own | others if own.get(key) != others.get(key))
+            way_out = "leave one out, or set a switch or a deviation"
+            if idle:
+                # Such as a further test of one network, or what the row's head does not read.
+                verb = "changes" if len(idle) == 1 else "change"
+                way_out = f"{', '.join(idle)} {verb} nothing in it; leave one of the rows out"
             raise RequestError(
-                f"{run.suite.name}: methods: {quoted(other.row)} and "
-                f"{quoted(run.row)} are the same training; leave one out, or set a switch "
-                "or a deviation"
+                f"{run.suite.name}: methods: {quoted(other.row)} and {quoted(run.row)} are the "
+                f"same training; {way_out}"
             )
 
 

@@ -43,6 +43,27 @@ def check_keys(content: Any, model: type[BaseModel], where: str, source: str) ->
             check_keys(value, section, f"{where}{key}.", source)
 
 
+def check_fitted(anchors: Any, source: str) -> None:
+    """Refuse sizes beside ``fit: true``, also those that are the defaults, where they are written.
+
+    ``Anchors`` itself sees no difference between a default and the same value in a file.
+
+    Args:
+        anchors: the section as a file or a row has it.
+
+    Raises:
+        SuiteError: there are both.
+    """
+    if not isinstance(anchors, dict) or anchors.get("fit") is not True:
+        return
+    for key in ("smallest", "ratios"):
+        if key in anchors:
+            raise SuiteError(
+                f"{source}: anchors: fit: true finds {key} itself; leave one of the two out, or "
+                "write anchors: fit for the whole section"
+            )
+
+
 _FORMER = {
     "anchors.scale": " write anchors.smallest, in pixels of the input: the scale times the stride "
     "of the finest level (8 for retinanet, 4 for faster_rcnn)",

@@ -12,7 +12,7 @@ from sobench.errors import SuiteError, did_you_mean, reason_of
 from sobench.suite.heads import HEADS
 from sobench.suite.methods import get_method, method_names
 from sobench.suite.paths import is_place
-from sobench.suite.problems import check_keys, first_problem
+from sobench.suite.problems import check_fitted, check_keys, first_problem
 from sobench.suite.section import LONGEST_PATH
 from sobench.suite.sections import MethodEntry, Suite
 from sobench.suite.tuned import Choice, overlapping, read_choices
@@ -64,6 +64,7 @@ def parse(content: dict[str, Any], path: Path) -> Suite:
         ]
     # Unknown keys are looked for before pydantic does, for a message that helps.
     check_keys(content, Suite, "", str(path))
+    check_fitted(content.get("anchors"), str(path))
     suite = _validate(content, str(path))
     # Deviations are applied only when a run is planned; a wrong one is an error of the file.
     choices = read_choices(suite)
@@ -105,6 +106,12 @@ def with_deviations(
             f"{place}: init_from: {entry.name} starts from its own run of {baseline.method}; leave "
             "it out, and write init_from beside methods, from which that run starts"
         )
+    origin = {row.label: row.name for row in suite.methods}.get(entry.init_from)
+    if baseline and origin == baseline.method:
+        raise SuiteError(
+            f"{place}: init_from: {entry.name} goes on from a run of {baseline.method} anyway; "
+            "leave it out"
+        )
     problem = method.problem(entry.switches, row_suite)
     if problem:
         raise SuiteError(f"{place}: {problem}")
@@ -119,6 +126,7 @@ def _deviating_suite(suite: Suite, deviations: Mapping[str, Any], source: str) -
     if not deviations:
         return suite
     content = suite.model_dump(mode="json")
+    check_fitted(deviations.get("anchors"), source)
     if "head" in deviations:
         content["anchors"] = _anchors_beyond_head(suite)
     for key, value in deviations.items():

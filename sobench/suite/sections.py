@@ -87,7 +87,7 @@ class Suite(Section):
     """Where networks train; ``auto`` takes a GPU if there is one. Results stay valid elsewhere."""
     seeds: tuple[Seed, ...] = Field((0,), max_length=MAX_SEEDS)
     """Every row is trained once with each seed, which fixes order, augmentation and initial
-    weights. With one seed ranks are not tested."""
+    weights. With one seed the intervals hold no noise of training."""
     ignore_regions: bool = True
     """Whether training leaves out the ignore regions of the data set: an anchor, a proposal or a
     cell of a distilled map of which more than half lies in one is then no background, for every

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sobench.metrics.matches import Matches
-from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.protocols import PROTOCOLS, Protocol
 
 FloatArray = NDArray[np.float64]
-PROTOCOL = PROTOCOLS["coco"]
 THRESHOLDS = np.arange(0.5, 1.0, 0.05)
 
 
@@ -26,15 +25,17 @@ class World:
         image_noise: how much images differ in difficulty, the same for all methods.
         taste: how much methods differ in what they find difficult, image by image.
         seed_noise: how much the quality of a method varies from training to training.
+        protocol: by which detections are matched.
     """
 
-    images: int = 150
+    images: int = 120
     objects: float = 8.0
     false: float = 12.0
-    classes: int = 3
+    classes: int = 2
     image_noise: float = 0.7
     taste: float = 0.4
     seed_noise: float = 0.0
+    protocol: Protocol = PROTOCOLS["coco"]
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,10 @@ def _matches(
     image, label, score, area = image[order], label[order], score[order], area[order]
     overlap, target = overlap[order], target[order]
     hit = overlap >= THRESHOLDS[:, None] - 1e-9  # [T, D]
-    outcome = np.empty((1 + len(PROTOCOL.bins), *hit.shape), np.int8)
+    outcome = np.empty((1 + len(world.protocol.bins), *hit.shape), np.int8)
     num_objects = np.empty((len(outcome), world.images, world.classes), np.int32)
     object_of = np.where(target >= 0, target, 0)
-    for index, (low, high) in enumerate(((0.0, np.inf), *PROTOCOL.bins.values())):
+    for index, (low, high) in enumerate(((0.0, np.inf), *world.protocol.bins.values())):
         within = (scenes.area >= low) & (scenes.area <= high)
         # A hit counts by its object, any other detection by its own area.
         counts = np.where(hit, within[object_of], (area >= low) & (area <= high))
@@ -122,8 +123,8 @@ def _matches(
         num_objects[index] = 0
         np.add.at(num_objects[index], (scenes.image[within], scenes.label[within]), 1)
     return Matches(
-        protocol=PROTOCOL.name,
-        protocol_version=PROTOCOL.version,
+        protocol=world.protocol.name,
+        protocol_version=world.protocol.version,
         detections="",
         image_ids=np.arange(world.images),
         classes=tuple(f"class {number}" for number in range(world.classes)),

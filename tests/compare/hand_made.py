@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sobench.metrics.matches import Matches
+from sobench.metrics.matches_file import write_matches
+from sobench.runs import record
+from sobench.runs.folder import RunFolder
+from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
+from tests.records import record_of
 
 AREAS = (100, 1024, 2000, 10000)
 """Of the objects in square pixels; the first two are cars, the others buses."""
@@ -15,15 +24,12 @@ AREAS = (100, 1024, 2000, 10000)
 _LABELS, _IMAGES = (0, 0, 1, 1), (0, 1, 0, 1)
 
 
-def hand_made(
-    detections: Sequence[tuple[float, int | None]], protocol: str = "coco", seed: int = 0
-) -> Matches:
+def hand_made(detections: Sequence[tuple[float, int | None]], protocol: str = "coco") -> Matches:
     """Matches under a protocol; all IoU thresholds are alike, and so are all areas.
 
     Args:
         detections: score, and the object that is met, or ``None`` for a false positive of a car on
             the first image.
-        seed: only makes the digest another one.
     """
     met = [-1 if index is None else index for _, index in detections]
     labels = [0 if index < 0 else _LABELS[index] for index in met]
@@ -38,7 +44,7 @@ def hand_made(
     return Matches(
         protocol=protocol,
         protocol_version=PROTOCOLS[protocol].version,
-        detections=f"{seed:064x}",
+        detections="0" * 64,
         image_ids=np.array([1, 2]),
         classes=("car", "bus"),
         image=np.array([0 if met[i] < 0 else _IMAGES[met[i]] for i in order], np.int32),
@@ -51,4 +57,17 @@ def hand_made(
         object_image=np.array(_IMAGES, np.int32),
         object_label=np.array(_LABELS, np.int32),
         object_area=np.array(AREAS, np.float64),
+    )
+
+
+def keep_matched(
+    run: Run, ap: float, matches: Matches, results: Path = Path("results"), **changes: Any
+) -> None:
+    """The record of a run whose detections met the objects so, with the matches beside it."""
+    folder = RunFolder(run.folder(results))
+    digest = sha256(f"{run.id} {ap}".encode()).hexdigest()
+    digests = {folder.detections().name: digest}
+    record.write(record_of(run, ap, digests=digests, **changes), folder.path)
+    write_matches(
+        folder.matches(PROTOCOLS[run.suite.protocol]), replace(matches, detections=digest)
     )

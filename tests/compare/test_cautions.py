@@ -113,6 +113,16 @@ def test_a_cosine_falls_and_frozen_norms_take_any_batch() -> None:
     assert texts(runs_of(backbone=backbone, schedule={"batch_size": 2})) == ()
 
 
+def test_what_goes_on_from_trained_weights_may_have_one_rate() -> None:
+    further = {"name": "fpn", "label": "further", "init_from": "fpn",
+               "deviations": {"schedule.milestones": [], "reason": "why not"}}  # fmt: skip
+    runs = runs_of(methods=["fpn", further])
+    fpn, row = rows_of(runs)
+    before = Training("init_from fpn", 3, is_own=False)
+    found = texts(runs, [fpn, replace(row, trainings=(before, *row.trainings))])
+    check(found, "further: the weights train for 6 epochs (init_from fpn 3 + train 3), the suite")
+
+
 def test_a_sentence_names_its_rows_unless_it_holds_for_all() -> None:
     slow = {"name": "fpn", "label": "flat",
             "deviations": {"schedule.milestones": [], "reason": "why not"}}  # fmt: skip
@@ -122,14 +132,14 @@ def test_a_sentence_names_its_rows_unless_it_holds_for_all() -> None:
 def test_the_warm_up_is_held_against_all_steps_of_a_row() -> None:
     # 40 images in batches of 16 are 2 steps an epoch; 3 epochs are 6 steps.
     assert texts(runs_of(schedule={"warmup": {"steps": 0}})) == ()
-    check(texts(runs_of(schedule={"warmup": {"steps": 3}})), "50 % of the 6 training steps",
-          "of every row; write steps: 0 or fewer")  # fmt: skip
-    check(texts(runs_of(schedule={"warmup": {"steps": 9}})), "all of the 6 training steps")
+    check(texts(runs_of(schedule={"warmup": {"steps": 3}})), "50 % of the 6 steps",
+          "of every row, 50 %", "write steps: 0 or fewer")  # fmt: skip
+    check(texts(runs_of(schedule={"warmup": {"steps": 9}})), "all of the 6 steps")
     runs = runs_of(schedule={"epochs": 40, "warmup": {"steps": 8}})  # a tenth of 80
     assert texts(runs) == ()
     two_stages = (Training("train", 40), Training("further", 20))  # 16 of 120
     staged = [replace(rows_of(runs)[0], trainings=two_stages)]
-    assert "13 % of the 120 training steps" in texts(runs, staged)[0]
+    assert "13 % of the 120 steps of fpn" in texts(runs, staged)[0]
 
 
 def test_the_smallest_anchor_against_the_median_object() -> None:
@@ -148,7 +158,7 @@ def test_far_fewer_objects_met_than_by_another_row() -> None:
     fpn, ssd = rows_of(runs)
     assert texts(runs, [fpn, replace(ssd, coverage={"all": 0.5})]) == ()
     found = texts(runs, [fpn, replace(ssd, coverage={"all": 0.03})])
-    check(found, "ssd: its anchors meet 3 % of the training objects, those of fpn 90 %")
+    check(found, "ssd: the anchors meet 3 % of the training objects, those of fpn 90 %")
 
 
 def test_more_objects_than_detections() -> None:
@@ -191,7 +201,7 @@ def test_weights_that_train_for_longer_than_any_plain_row() -> None:
     fpn, efpn = rows_of(runs)
     baseline = Training("baseline fpn", 3, is_own=False)
     long = replace(efpn, trainings=(baseline, Training("extension", 3), Training("head", 2)))
-    check(texts(runs, [fpn, long]), "efpn: its weights train for 8 epochs (baseline fpn 3 + exten",
+    check(texts(runs, [fpn, long]), "efpn: the weights train for 8 epochs (baseline fpn 3 + exten",
           "deviations: {schedule.epochs: 8}")  # fmt: skip
     control = {"name": "fpn", "label": "control",
                "deviations": {"schedule.epochs": 8, "reason": "as long as efpn"}}  # fmt: skip

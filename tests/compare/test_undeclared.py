@@ -115,3 +115,10 @@ def test_other_weights_of_another_backbone_are_declared_by_its_name() -> None:
     other = changed(run, "backbone", weights="none")
     (found,) = undeclared(other, suite)
     assert found.startswith('backbone.weights: "none", in the suite "imagenet ')
+
+
+def test_regions_that_only_one_row_ignores() -> None:
+    suite = tiny_suite()
+    (run,) = plan(suite)
+    other = replace(run, suite=run.suite.model_copy(update={"ignore_regions": False}))
+    assert undeclared(other, suite) == ("ignore_regions: False, in the suite True",)

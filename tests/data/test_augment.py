@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torchvision import tv_tensors
 
+from sobench.data.augment import Augmentation
 from sobench.data.resize import FILL
 from sobench.suite.input import Augment
 from tests.data.training_images import SIDE, batches, dataset, grey, rectangle
@@ -115,3 +117,37 @@ def test_shrunken_images_are_padded_with_the_mean_colour() -> None:
     assert (batch.images[0][:, inside] == 255).all()
     padding = batch.images[0][:, ~inside].T
     assert torch.equal(padding, torch.tensor(FILL, dtype=torch.uint8).expand_as(padding))
+
+
+@pytest.mark.parametrize("size", [(48, 96), (96, 48)])
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_an_image_that_is_not_square_is_scaled_by_what_is_drawn(
+    size: tuple[int, int], scale: float
+) -> None:
+    (height, width), box = size, (21.0, 21.0, 27.0, 27.0)
+    sample = {
+        "image": tv_tensors.Image(torch.zeros(3, height, width, dtype=torch.uint8)),
+        "boxes": _boxes([box], size), "ignore": _boxes([], size),
+        "labels": torch.zeros(1, dtype=torch.int64),
+        "visible": _boxes([(0.0, 0.0, float(width), float(height))], size),
+    }  # fmt: skip
+    for seed in range(20):
+        augmented = Augmentation(Augment(hflip=0, scale_jitter=(scale, scale)), size)(sample, seed)
+        assert augmented["image"].shape[-2:] == size
+        whole = augmented["boxes"]
+        if (
+            len(whole)
+            and (whole > 0).all()
+            and (whole[0, 2:] < torch.tensor([width, height])).all()
+        ):
+            sides = (whole[0, 2:] - whole[0, :2]).tolist()
+            assert sides == pytest.approx([6 * scale] * 2)
+            break
+    else:
+        raise AssertionError("no crop shows the object")
+
+
+def _boxes(boxes: list[tuple[float, ...]], size: tuple[int, int]) -> tv_tensors.BoundingBoxes:
+    return tv_tensors.BoundingBoxes(
+        torch.tensor(boxes).reshape(-1, 4), format="XYXY", canvas_size=size
+    )

@@ -129,6 +129,15 @@ def test_matches_by_hand() -> None:
     assert matches.num_objects.tolist() == [[[1, 1], [1, 0]]] * 2 + [[[0, 0], [0, 0]]] * 2
 
 
+def test_of_two_equal_overlaps_the_last_object_is_taken() -> None:
+    dataset = dataset_of(annotated(1, [(0, (0, 0, 10, 10)), (0, (4, 0, 10, 10))], areas=[2000, 9]))
+    matches = match(dataset, [row(1, (2, 0, 10, 10), 0.5), row(1, (2, 0, 10, 10), 0.4)], COCO, "d")
+    assert matches.found.tolist() == [1, 0]
+    # The small object counts, so it is taken whatever the order; the other one is ignored.
+    assert matches.outcome[1, 0].tolist() == [1, -1]
+    assert matches.outcome[2, 0].tolist() == [1, -1]
+
+
 def test_the_last_limit_keeps_the_surest_of_each_image_and_class() -> None:
     rows = [row(1, A, n / 10) for n in range(9)] + [row(1, A, 0.1, 2)]
     dataset = dataset_of(annotated(1), annotated(2), classes=("car", "van"))

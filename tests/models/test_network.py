@@ -27,7 +27,7 @@ from sobench.models.heads import build_head, head_levels
 from sobench.models.parts.backbone import build_backbone
 from sobench.models.parts.pyramid import FeaturePyramid
 from dataclasses import replace
-from sobench.suite.sections import Backbone
+from sobench.suite.network import Backbone
 
 def build(backbone, config, switches):
     levels = head_levels(config.head)

@@ -147,10 +147,10 @@ def test_a_footnote_explains_the_minutes_beyond_one_training() -> None:
     board = leaderboard.build(runs, states_of(runs, [record_of(runs[0], cost=extra)]))
     note = "extra min: the share of train min spent beyond one training, on teachers and "
     note += "further stages"
-    assert footnotes(board) == [note]
+    assert footnotes(board)[-1] == note
     assert f"\n\n{note}\n\nAP by class:\n" in markdown(board)
     plain = leaderboard.build(runs, states_of(runs, [record_of(runs[0])]))
-    assert footnotes(plain) == []
+    assert footnotes(plain) == list(plain.fairness)
     assert "extra min" not in markdown(plain)
 
 
@@ -159,6 +159,9 @@ def test_markdown_has_the_remarks_beneath() -> None:
     text = markdown(board)
     assert text.startswith("## tiny\n")
     assert text.endswith("\n")
+    assert board.fairness
+    for line in board.fairness:
+        assert f"\n\n{line}\n\n".replace("|", r"\|") in text
     for line in remarks(board):
         assert f"\n- {line}\n".replace("|", r"\|") in text
     assert (
@@ -195,6 +198,7 @@ def test_json_reads_back(seeds: int) -> None:
         assert read["AP"] == built["AP"]
         assert read["AP_std"] == (None if seeds == 1 else built["AP_std"])
     assert content["per_class_ap"][0]["tram"] is None
+    assert content["fairness"] == list(board.fairness)
     assert content["missing"] == board.missing
     assert content["provenance"] == board.provenance
     assert content["notes"] == list(board.notes)

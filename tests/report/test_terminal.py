@@ -50,7 +50,7 @@ def test_no_cell_is_lost_at_any_width(width: int) -> None:
     blocks = re.findall(r"^ +- +fpn .*$", text, re.MULTILINE)
     assert len(blocks) == {60: 6, 80: 4, 200: 2, 1000: 1}[width]
     for line in text.splitlines():
-        assert len(line) <= width or line in (board.title, *remarks(board))
+        assert len(line) <= width or line in (board.title, *footnotes(board), *remarks(board))
 
 
 def test_all_remarks_are_printed() -> None:
@@ -63,7 +63,7 @@ def test_all_remarks_are_printed() -> None:
 @pytest.mark.parametrize("width", [60, 200])
 def test_a_footnote_is_beneath_the_column_that_it_explains(width: int) -> None:
     board = board_of(cost=COST.model_copy(update={"extra_s": 60.0}))
-    (note,) = footnotes(board)
+    *_, note = footnotes(board)
     lines = [line.rstrip() for line in printed(board, width).splitlines()]
     place = lines.index(note)
     assert lines[place + 1 : place + 3] == ["", "AP by class"]

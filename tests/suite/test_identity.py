@@ -110,6 +110,22 @@ def test_regions_that_are_background_count() -> None:
     assert _id(ignore_regions=True) == _id()
 
 
+def test_random_scales_of_oblong_inputs_are_others_than_before() -> None:
+    def settings(resize: str, size: list[int], jitter: list[float] | None) -> dict[str, Any]:
+        changes: dict[str, Any] = {"input": {"resize": resize, "size": size}}
+        return plan.plan(tiny_suite(**changes, augment={"scale_jitter": jitter}))[0].settings
+
+    jitter = [0.5, 2.0]
+    assert settings("stretch", [64, 96], jitter)["scale_jitter_version"] == 2
+    assert settings("letterbox", [96, 64], jitter)["scale_jitter_version"] == 2
+    for others in (
+        settings("stretch", [64, 64], jitter),
+        settings("stretch", [64, 96], None),
+        settings("shorter_side", [64, 96], jitter),
+    ):
+        assert "scale_jitter_version" not in others
+
+
 def test_a_version_of_a_method_counts_from_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     def settings(version: int) -> dict[str, Any]:
         row = replace(get_method("fpn"), version=version)

@@ -257,6 +257,23 @@ def test_rows_that_are_one_training() -> None:
         plan.plan(suite, DATA)
 
 
+@pytest.mark.parametrize(
+    ("deviations", "idle"),
+    [
+        ({"multi_scale.scales": [0.5, 1]}, "multi_scale.scales changes nothing in it"),
+        ({"multi_scale.scales": [0.5, 1], "regions.nms": 0.5},
+         "multi_scale.scales, regions.nms change nothing in it"),
+    ],
+)  # fmt: skip
+def test_rows_that_deviate_in_nothing_that_is_trained(
+    deviations: dict[str, Any], idle: str
+) -> None:
+    row = {"name": "fpn", "label": "again", "deviations": {**deviations, "reason": "a test"}}
+    suite = tiny_suite(methods=["fpn", row])
+    with pytest.raises(RequestError, match=f"same training; {idle}; leave one of the rows out"):
+        plan.plan(suite, DATA)
+
+
 def needed(run: Run) -> dict[str, Run]:
     return dict(run.requires)
 

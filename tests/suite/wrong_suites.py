@@ -191,6 +191,18 @@ WRONG: dict[str, tuple[str, str]] = {
         ": methods: fpn: deviations: anchors.fit: true finds smallest itself; leave one of the two "
         "out, or write anchors: fit for the whole section",
     ),
+    "anchors that are fitted and pinned to the default": (
+        text_of(anchors={"smallest": 32, "fit": True}),
+        ": anchors: fit: true finds smallest itself; leave one of the two out, or write anchors: f",
+    ),
+    "anchors of a row that are fitted and pinned to the default": (
+        text_of(methods=fpn(anchors={"ratios": [0.5, 1, 2], "fit": True}, reason="to compare")),
+        ": methods: fpn: deviations: anchors: fit: true finds ratios itself; leave one of the two",
+    ),
+    "baseline to start from": (
+        text_of(methods=["fpn", {"name": "efpn", "init_from": "fpn"}]),
+        ": methods: efpn: init_from: efpn goes on from a run of fpn anyway; leave it out",
+    ),
     "key without its section": (text_of(lr=1), ": unknown key 'lr'; did you mean 'schedule.lr'?"),
     "flip without scales": (
         text_of(multi_scale__flip=True),
