@@ -237,6 +237,26 @@ def read_baseline(path: Path) -> Baseline:
         RequestError: the file is not there, is no baseline, of another schema version, or
             contradicts itself.
     """
+    text = _text_of_this_version(path)
+    try:
+        baseline = Baseline.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(plain(part) for part in problem["loc"]) or "the file"
+        why = problem["msg"].removeprefix("Value error, ")
+        raise RequestError(
+            f"{path}: is not a baseline of this version: {where}: {why}; {_RECORD_ANEW}"
+        ) from None
+    if baseline.most_seeds < MIN_SEEDS:
+        raise RequestError(
+            f"{path}: the baseline has one seed for every row, so nobody knows how much trainings "
+            f"of {quoted(baseline.suite)} differ; {_RECORD_ANEW} --seeds 0,1,2"
+        )
+    return baseline
+
+
+def _text_of_this_version(path: Path) -> bytes:
+    """The content of a file that says it is a baseline of this schema version."""
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -258,18 +278,4 @@ def read_baseline(path: Path) -> Baseline:
             f"{path}: the baseline is of schema version {plain(version)}, and this sobench reads "
             f"{SCHEMA}; {_RECORD_ANEW}"
         )
-    try:
-        baseline = Baseline.model_validate_json(text)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(plain(part) for part in problem["loc"]) or "the file"
-        why = problem["msg"].removeprefix("Value error, ")
-        raise RequestError(
-            f"{path}: is not a baseline of this version: {where}: {why}; {_RECORD_ANEW}"
-        ) from None
-    if baseline.most_seeds < MIN_SEEDS:
-        raise RequestError(
-            f"{path}: the baseline has one seed for every row, so nobody knows how much trainings "
-            f"of {quoted(baseline.suite)} differ; {_RECORD_ANEW} --seeds 0,1,2"
-        )
-    return baseline
+    return text
