@@ -13,7 +13,7 @@ from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.terminal import print_table
 
 _HEADINGS = ["verdict", "row", "metric", "baseline", "now", "tolerance", "detectable"]
-_COUNTS = ("parameters", "detections")
+_COUNTS = ("parameters", "detections", "detections of the same seed")
 _EXACT: tuple[Part, ...] = ("cost", "determinism")
 
 

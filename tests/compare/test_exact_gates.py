@@ -42,8 +42,7 @@ def test_a_row_is_slower_only_beside_the_others() -> None:
 
 def begins(losses: tuple[float, ...], seed: int = 0, machine: Any = MACHINE) -> Finding:
     rows = {"a": ([seed_result()], [seed_result(seed, first_losses=losses)])}
-    (finding,) = determinism_findings(rows, [MACHINE], [machine])
-    return finding
+    return determinism_findings(rows, [MACHINE], [machine])[0]
 
 
 @pytest.mark.parametrize(
@@ -76,3 +75,26 @@ def test_elsewhere_the_first_step_alone_is_compared_and_loosely() -> None:
 
 def test_other_seeds_are_not_compared() -> None:
     assert begins((9.0, 9.0, 9.0), seed=5).verdict == "not compared"
+
+
+@pytest.mark.parametrize(
+    ("changes", "metric"),
+    [
+        ({"losses": {"total": 1.001}}, "loss"),
+        ({"detections": 101}, "detections"),
+        ({"metrics": {"AP": 0.501}}, "AP"),
+    ],
+)
+def test_what_a_repeated_training_comes_to_repeats(changes: Any, metric: str) -> None:
+    rows = {"a": ([seed_result()], [seed_result(**changes)])}
+    found = {f.metric: f.verdict for f in determinism_findings(rows, [MACHINE], [MACHINE])}
+    assert found.pop(f"{metric} of the same seed") == "changed"
+    assert {*found.values()} == {"pass"}
+    (alone,) = determinism_findings(rows, [MACHINE], [ELSEWHERE])
+    assert (alone.metric, alone.verdict) == ("loss of step 1", "pass")
+
+
+def test_a_gpu_does_not_repeat() -> None:
+    gpu = MACHINE.model_copy(update={"device": "NVIDIA H200"})
+    assert not gpu.calculates_as(gpu)
+    assert MACHINE.calculates_as(MACHINE)
