@@ -10,6 +10,7 @@ import pandas as pd
 
 from sobench.compare.intervals import Estimate
 from sobench.compare.leaderboard import Leaderboard
+from sobench.compare.reasons import runs_by_reason
 from sobench.compare.tiers import tier_text
 from sobench.compare.verdict import Verdict
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
@@ -89,11 +90,12 @@ def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 def remarks(board: Leaderboard) -> list[str]:
     """The lines beneath all tables: notes, deviations, learning rates, missing runs, provenance."""
-    lines = list(board.notes)
+    lines, shown = list(board.notes), set(board.table["method"])
     for label, deviations in board.deviations.items():
-        lines += [f"{label} deviates: {deviation}" for deviation in deviations]
+        told = deviations if label in shown else ()
+        lines += [f"{label} deviates: {deviation}" for deviation in told]
     lines += learning_rate_lines(board.learning_rates)
-    lines += [f"{name}: {reason}" for name, reason in board.missing.items()]
+    lines += runs_by_reason(board.missing)
     return lines + [f"{name}: {value}" for name, value in board.provenance.items() if value]
 
 

@@ -164,10 +164,8 @@ def test_markdown_has_the_remarks_beneath() -> None:
         assert f"\n\n{line}\n\n".replace("|", r"\|") in text
     for line in remarks(board):
         assert f"\n- {line}\n".replace("|", r"\|") in text
-    assert (
-        "\n- ssd deviates: own default boxes: shares of the input, as in the paper's models\n"
-        in text
-    )
+    assert "\n- SSD \\| größer deviates: own head: " in text
+    assert "\n- ssd deviates" not in text  # it has no place in the table
     assert "\n- ssd seed 0: failed: no luck\n" in text
     assert "\n- data: synthetic aaaa\n" in text
 
