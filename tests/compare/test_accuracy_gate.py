@@ -120,3 +120,11 @@ def test_unchanged_trees_pass_and_the_detectable_drop_is_found() -> None:
         assert detectable is not None
         hits += found(draw(2, detectable), baseline)["m0", "AP"].fails
     assert 48 <= hits <= 60  # nine in ten
+
+
+def test_detections_are_shown_as_they_are_counted() -> None:
+    baseline = trainings({"a": [0.001, 0.02, 0.04]})
+    none = trainings({"a": [0.0]}, detections=0)
+    for now, number in ((baseline, 100), (none, 0)):
+        found = {f.metric: f for f in accuracy_findings(baseline, now, "coco")}["detections"]
+        assert (found.baseline, found.now) == pytest.approx((100, number))
