@@ -103,8 +103,19 @@ def accuracy_findings(baseline: Results, now: Results, protocol: str) -> list[Fi
         baseline: every row of it, since all of them tell of the spread.
         now: rows that are compared; those that the baseline lacks are left out.
     """
-    return _findings([label for label in now if label in baseline and now[label]],
-                     baseline, now, protocol)  # fmt: skip
+    labels = [label for label in now if label in baseline and now[label]]
+    return _lost(labels, baseline, now, protocol) + _findings(labels, baseline, now, protocol)
+
+
+def _lost(labels: Sequence[str], baseline: Results, now: Results, protocol: str) -> list[Finding]:
+    """Metrics that have become undefined, for which there is no reason on the same data."""
+    return [
+        Finding(label, "accuracy", quantity.name, "changed", fmean(before), told="undefined now")
+        for label in labels
+        for quantity in accuracy_quantities(protocol)
+        if (before := quantity.on_scale(baseline[label]))
+        and len(quantity.on_scale(now[label])) < len(now[label])
+    ]
 
 
 def power_findings(baseline: Results, seeds: int, protocol: str) -> list[Finding]:

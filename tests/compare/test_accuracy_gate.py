@@ -86,10 +86,19 @@ def test_each_stand_in_finds_its_regression(
 
 
 def test_undefined_metrics_are_left_out() -> None:
-    baseline = trainings({"a": [0.4, 0.41]})
-    now = {"a": [seed_result(0, None)]}
-    metrics = {f.metric for f in accuracy_findings(baseline, now, "coco")}
+    baseline = {"a": [seed_result(0, None), seed_result(1, None)]}
+    metrics = {f.metric for f in accuracy_findings(baseline, baseline, "coco")}
     assert metrics == {"AR@100", "loss", "first losses", "detections"}
+
+
+@pytest.mark.parametrize("aps", [(None,), (0.4, None)])
+def test_a_metric_that_becomes_undefined_is_a_regression(aps: tuple[float | None, ...]) -> None:
+    baseline = trainings({"a": [0.4, 0.41]})
+    now = {"a": [seed_result(seed, ap) for seed, ap in enumerate(aps)]}
+    lost = [f for f in accuracy_findings(baseline, now, "coco") if f.fails]
+    assert [(f.row, f.metric, f.verdict) for f in lost] == [
+        ("a", "AP", "changed"), ("a", "AP_S", "changed"),
+    ]  # fmt: skip
 
 
 def test_rows_that_the_baseline_lacks_are_left_out() -> None:
