@@ -103,7 +103,7 @@ def command(
         runs = request.runs(shown_fingerprint(request.suite.dataset, training["trust_mtime"]))
         check_fits(file, baseline, runs)
         states = _trained(runs, results, training)
-    regression = compare(runs, states, baseline, whole=not request.methods)
+    regression = compare(runs, states, baseline, not request.methods, code_version())
     _print(regression, names, out)
     context.exit(REGRESSION if regression.failing else 0)
 

@@ -40,6 +40,7 @@ class Quantity:
         floor: a difference that always passes; of a relative quantity a fraction.
         relative: whether ratios are compared, as for losses, which differ in size from row to row.
         value: of a training; ``None`` if it is not defined.
+        added: to a value before its logarithm is taken, which 0 has none of.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Quantity:
     floor: float
     relative: bool
     value: Callable[[SeedResult], float | None]
+    added: float = 0.0
 
     @property
     def sides(self) -> int:
@@ -56,11 +58,13 @@ class Quantity:
     def on_scale(self, results: Sequence[SeedResult]) -> list[float]:
         """The defined values, as logarithms if they are relative."""
         values = [value for result in results if (value := self.value(result)) is not None]
-        return [math.log(max(value, 1e-9)) for value in values] if self.relative else values
+        if not self.relative:
+            return values
+        return [math.log(max(value + self.added, 1e-9)) for value in values]
 
     def shown(self, value: float) -> float:
         """A value of the scale as people know it."""
-        return math.exp(value) if self.relative else value
+        return math.exp(value) - self.added if self.relative else value
 
     def shown_difference(self, value: float) -> float:
         """A difference on the scale as people know it: a relative one as a factor."""
@@ -80,8 +84,7 @@ def stand_ins(protocol: str) -> tuple[Quantity, ...]:
         _fraction(most),
         Quantity("loss", "higher", 0.02, True, lambda result: result.losses.get("total")),
         Quantity("first losses", "either", 0.02, True, _first_loss),
-        # One more, so that a detector that finds nothing has a logarithm.
-        Quantity("detections", "either", 0.10, True, lambda result: result.detections + 1.0),
+        Quantity("detections", "either", 0.10, True, lambda result: float(result.detections), 1.0),
     )
 
 
@@ -100,8 +103,19 @@ def accuracy_findings(baseline: Results, now: Results, protocol: str) -> list[Fi
         baseline: every row of it, since all of them tell of the spread.
         now: rows that are compared; those that the baseline lacks are left out.
     """
-    return _findings([label for label in now if label in baseline and now[label]],
-                     baseline, now, protocol)  # fmt: skip
+    labels = [label for label in now if label in baseline and now[label]]
+    return _lost(labels, baseline, now, protocol) + _findings(labels, baseline, now, protocol)
+
+
+def _lost(labels: Sequence[str], baseline: Results, now: Results, protocol: str) -> list[Finding]:
+    """Metrics that have become undefined, for which there is no reason on the same data."""
+    return [
+        Finding(label, "accuracy", quantity.name, "changed", fmean(before), told="undefined now")
+        for label in labels
+        for quantity in accuracy_quantities(protocol)
+        if (before := quantity.on_scale(baseline[label]))
+        and len(quantity.on_scale(now[label])) < len(now[label])
+    ]
 
 
 def power_findings(baseline: Results, seeds: int, protocol: str) -> list[Finding]:

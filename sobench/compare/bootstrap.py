@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sobench.compare.precision import Scratch, average_precision
-from sobench.data.dataset import FloatArray
+from sobench.data.dataset import FloatArray, IntArray
 from sobench.metrics.coco import IOU_SLICES
 from sobench.metrics.matches import Int8Array, Int32Array, Matches
 from sobench.metrics.matching import IOU_THRESHOLDS, TRUE
@@ -36,10 +36,14 @@ class Resampled:
     Attributes:
         metrics: name, as in ``score_metrics`` -> ``[B]``.
         per_class: ``AP``, ``AP50``, ``AP75``, ``AR`` -> ``[B, K]``, all areas at the last limit.
+        holding: metric -> how many images of the whole split hold an object that counts in it.
+        class_holding: ``[K]``, the same of each class.
     """
 
     metrics: dict[str, FloatArray]
     per_class: dict[str, FloatArray]
+    holding: dict[str, int]
+    class_holding: IntArray
 
 
 def draw_weights(images: int, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
@@ -67,6 +71,8 @@ def resample(matches: Matches, weights: FloatArray) -> Resampled:
          for name in blocks[0].metrics},
         {name: np.concatenate([block.per_class[name] for block in blocks])
          for name in blocks[0].per_class},
+        blocks[0].holding,
+        blocks[0].class_holding,
     )  # fmt: skip
 
 
@@ -74,14 +80,17 @@ def _resample(matches: Matches, weights: FloatArray) -> Resampled:
     protocol = PROTOCOLS[matches.protocol]
     areas, last = [ALL_AREAS, *protocol.bins], protocol.max_dets[-1]
     values = _values(matches, weights, protocol)
-    metrics, per_class = {}, {}
+    holds = matches.num_objects > 0  # [A, N, K]
+    of_areas = holds.any(axis=2).sum(axis=1).tolist()
+    metrics, per_class, holding = {}, {}, {}
     for metric in score_metrics(protocol):
         key = (metric.quantity, areas.index(metric.area), metric.max_dets)
         of_classes = values[key][:, IOU_SLICES[metric.iou]].mean(axis=1)  # [K, B]
         metrics[metric.name] = _mean(of_classes)
+        holding[metric.name] = of_areas[areas.index(metric.area)]
         if metric.area == ALL_AREAS and metric.max_dets == last:
             per_class[metric.name.partition("@")[0]] = of_classes.T
-    return Resampled(metrics, per_class)
+    return Resampled(metrics, per_class, holding, holds[0].sum(axis=0))
 
 
 def _values(

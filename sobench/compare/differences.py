@@ -114,6 +114,7 @@ def _samples(
             np.array([_or_nan(of_run.get(metric)) for of_run in scores]),
             np.array([of_run.metrics[metric] for of_run in resampled]),
             images,
+            resampled[0].holding[metric],
         )
         for metric in metrics
     }

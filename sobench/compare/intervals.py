@@ -38,11 +38,18 @@ class Sample:
         draws: ``[S, B]``, of each seed in each resample of the images. Column ``b`` is the same
             resample in every row that this one is compared with.
         images: of the split, N; 0 if unknown, which is taken for many.
+        holding: those that hold an object that counts, n; 0 if unknown, which is taken for all.
     """
 
     values: FloatArray
     draws: FloatArray
     images: int = 0
+    holding: int = 0
+
+    @property
+    def telling(self) -> int:
+        """The images that say how much images differ: those without an object hardly do."""
+        return self.holding or self.images
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class _Row:
         std: over seeds.
         draws: ``[B]``, the mean over seeds in each resample; NaN where a seed is undefined.
         noise: of its seeds, as its own values have it.
+        images: that hold an object that counts.
     """
 
     mean: float
@@ -124,7 +132,8 @@ def compare(samples: Sequence[Sample]) -> tuple[list[Estimate], list[Difference]
     their number, and C the part of A that vanishes with many seeds, B and C summed over the rows
     concerned, its variance is ``A + max(B - C, 0)``: A and B both hold what is of one training
     on one image, which is C. Degrees of freedom by Satterthwaite (1946), "An approximate
-    distribution of estimates of variance components". The seeds' variance is a row's own or that
+    distribution of estimates of variance components"; of images, those with an object count, or a
+    class that few images hold would look far too sure. The seeds' variance is a row's own or that
     of all ``samples``, whichever is larger.
     """
     rows = [_reduce(sample) for sample in samples]
@@ -159,10 +168,10 @@ def _reduce(sample: Sample) -> _Row:
     seeds = len(values)
     if not seeds:
         nothing = np.full(sample.draws.shape[1], np.nan)
-        return _Row(np.nan, None, nothing, UNKNOWN, 0, sample.images)
+        return _Row(np.nan, None, nothing, UNKNOWN, 0, sample.telling)
     std = float(values.std(ddof=1)) if seeds > 1 else None
     noise = own_noise(values, draws)
-    return _Row(float(values.mean()), std, draws.mean(axis=0), noise, seeds, sample.images)
+    return _Row(float(values.mean()), std, draws.mean(axis=0), noise, seeds, sample.telling)
 
 
 def _estimate(row: _Row, noise: SeedNoise) -> Estimate:
@@ -200,7 +209,7 @@ def _standard_error(
     # One image is not drawn in another way, so nothing is known of others.
     if images == 1 or len(defined) < max(2, (1 - MOST_UNDEFINED) * len(draws)):
         return np.nan, np.nan
-    # Images: the variance of resamples is smaller than that of the mean by 1 - 1 / N.
+    # Images: the variance of resamples is smaller than that of the mean by 1 - 1 / n.
     over_images = float(defined.var(ddof=1)) * (images / (images - 1) if images else 1.0)
     df_images = images - 1.0 if images else _MANY
     # Seeds.

@@ -17,13 +17,18 @@ from sobench.suite.plan import Run
 
 
 def compare(
-    runs: Sequence[Run], states: States, baseline: Baseline, whole: bool = True
+    runs: Sequence[Run],
+    states: States,
+    baseline: Baseline,
+    whole: bool = True,
+    code: str = "",
 ) -> Regression:
     """Hold the results of a plan against its baseline, which fits it.
 
     Args:
         whole: whether every row of the suite was asked for, so that each row of the baseline must
             be there.
+        code: the present version, to tell of results of another one.
 
     Raises:
         NothingToCompare: not one row has a result that could be worse than the baseline's.
@@ -50,7 +55,8 @@ def compare(
     suite = runs[0].suite
     return Regression(
         suite.name, suite.title or suite.name, in_order(findings),
-        _provenance(runs, baseline, results, machines), _notes(runs, states, baseline, results),
+        _provenance(runs, baseline, results, machines),
+        (*_notes(runs, states, baseline, results), *_note_on_code(machines, code)),
     )  # fmt: skip
 
 
@@ -126,7 +132,9 @@ def _notes(
     partly = [
         run.name
         for run in runs
-        if results.get(run.entry.label) and states[run.settings_id].name in ("missing", "resumable")
+        if results.get(run.entry.label)
+        and states[run.settings_id].result is None
+        and states[run.settings_id].name not in ("failed", "diverged")  # which are findings
     ]
     if partly:
         notes.append(f"without a result: {', '.join(partly)}; their rows have fewer seeds")
@@ -136,6 +144,15 @@ def _notes(
             f"one seed in the baseline: {', '.join(single)}; their spread is that of the other rows"
         )
     return tuple(notes)
+
+
+def _note_on_code(machines: Sequence[Machine], code: str) -> list[str]:
+    """What is compared may be of before a change, which then goes unnoticed."""
+    others = [machine for machine in machines if machine.code != code]
+    if not code or not others:
+        return []
+    return [f"results of {_codes(others)}, not of the present sobench {code}: begin with an empty "
+            "--results to check that"]  # fmt: skip
 
 
 def _codes(machines: Sequence[Machine]) -> str:

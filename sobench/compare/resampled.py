@@ -22,7 +22,7 @@ from sobench.runs.search import folder_of
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS, Protocol
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Version of the file; raised whenever a value could change."""
 
 
@@ -77,6 +77,8 @@ def _made(
     arrays: Arrays = {"head": np.frombuffer(head.encode(), np.uint8)}
     arrays |= {f"metric {name}": values for name, values in made.metrics.items()}
     arrays |= {f"class {name}": values for name, values in made.per_class.items()}
+    arrays |= {"holding": np.array([*made.holding.values()], np.int64)}
+    arrays |= {"class holding": made.class_holding}
     with suppress(OSError):  # it is computed again next time
         write_arrays(path, arrays)
     return made
@@ -94,9 +96,11 @@ def _read(path: Path, key: dict[str, Any], protocol: Protocol) -> Resampled | No
         per_class: dict[str, FloatArray] = {
             name: arrays[f"class {name}"] for name in ("AP", "AP50", "AP75", "AR")
         }
+        holding = dict(zip(metrics, arrays["holding"].tolist(), strict=True))
+        class_holding = arrays["class holding"]
     except DAMAGE:
         return None
     fits = all(values.shape == (key["resamples"],) for values in metrics.values()) and all(
         len(values) == key["resamples"] for values in per_class.values()
     )
-    return Resampled(metrics, per_class) if fits else None
+    return Resampled(metrics, per_class, holding, class_holding) if fits else None

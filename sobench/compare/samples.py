@@ -72,12 +72,15 @@ def _samples(of_row: Sequence[_Result]) -> dict[str, Sample]:
     for metric in score_metrics(PROTOCOLS[first.scores.protocol]):
         values = [result.scores.metrics.get(metric.name) for result in of_row]
         draws = np.stack([result.resampled.metrics[metric.name] for result in of_row])
-        samples[metric.name] = Sample(_defined(values), draws, first.images[1])
+        holding = first.resampled.holding[metric.name]
+        samples[metric.name] = Sample(_defined(values), draws, first.images[1], holding)
     for quantity in PER_CLASS:
         for index, name in enumerate(first.scores.per_class):
             values = [result.scores.per_class[name].get(quantity) for result in of_row]
             draws = np.stack([result.resampled.per_class[quantity][:, index] for result in of_row])
-            samples[f"{quantity}:{name}"] = Sample(_defined(values), draws, first.images[1])
+            holding = int(first.resampled.class_holding[index])
+            sample = Sample(_defined(values), draws, first.images[1], holding)
+            samples[f"{quantity}:{name}"] = sample
     return samples
 
 

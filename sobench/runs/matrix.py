@@ -173,9 +173,9 @@ def _work_off(
             callback.on_run_start(run, number, total)
             # Another process may have come further with it since the states were read.
             state = read_states([run], results)[run.settings_id]
+            if state.is_unmatched and state.record is not None:
+                match_again(run, results, state.record, callback)
             if _is_settled(task, state) and state.record is not None:
-                if state.is_unmatched:
-                    match_again(run, results, state.record, callback)
                 return state.record, False
             if not _is_to_train(state, task.is_trained) and state.record is not None:
                 if task.refusal is not None:

@@ -11,7 +11,7 @@ one told apart from another?
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from unittest.mock import patch
@@ -19,8 +19,8 @@ from unittest.mock import patch
 import click
 import numpy as np
 
-from sobench.compare.bootstrap import draw_weights, resample
-from sobench.compare.intervals import FloatArray, Sample
+from sobench.compare.bootstrap import Resampled, draw_weights, resample
+from sobench.compare.intervals import Sample
 from sobench.compare.tiers import ALPHA
 from sobench.compare.verdict import Verdict, judge
 from sobench.suite.protocols import PROTOCOLS
@@ -55,19 +55,17 @@ def draw_trial(
         taste = draw_taste(world, random)
         quality = better if number % 2 == 0 else 0.0
         trainings = [
-            resample(draw_training(world, scenes, taste, quality, random), whole).metrics
+            resample(draw_training(world, scenes, taste, quality, random), whole)
             for _ in range(seeds)
         ]
-        samples[name] = {
-            metric: _sample(np.stack([of_seed[metric] for of_seed in trainings]), world.images)
-            for metric in METRICS
-        }
+        samples[name] = {metric: _sample(trainings, metric, world.images) for metric in METRICS}
     return Trial(judge(samples), samples)
 
 
-def _sample(values: FloatArray, images: int) -> Sample:
-    """A sample from ``[S, 1 + B]``, the whole split first."""
-    return Sample(values[:, 0], values[:, 1:], images)
+def _sample(trainings: Sequence[Resampled], metric: str, images: int) -> Sample:
+    """A sample of trainings that were resampled ``[1 + B]``, the whole split first."""
+    values = np.stack([training.metrics[metric] for training in trainings])
+    return Sample(values[:, 0], values[:, 1:], images, trainings[0].holding[metric])
 
 
 def covered(trial: Trial, metric: str) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sobench.locks import locked
 from sobench.runs import record
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
@@ -17,7 +18,7 @@ from tests.commands.checked_suite import (
     train,
 )
 from tests.commands.small_suite import BOTH, Capture, write_suite
-from tests.records import COST, failed_record, invoke, isolate
+from tests.records import COST, ENVIRONMENT, failed_record, invoke, isolate
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +135,24 @@ def test_nothing_to_compare_is_never_green(capsys: Capture, suite: Path) -> None
     code, out, err = invoke(capsys, "check", suite, "--no-run")
     assert (code, out) == (4, "")
     assert "small: nothing to compare with the baseline: fpn: not run yet; ssd: not run" in err
+
+
+def test_seeds_without_a_result_are_told(capsys: Capture, suite: Path) -> None:
+    train(suite, (0,))
+    held = next(run for run in plan(load(suite), DATA, seeds=(1,)) if run.entry.label == "fpn")
+    with locked(held.folder(RESULTS)):
+        code, out, _ = invoke(capsys, "check", suite, "--no-run", "--seeds", "0,1")
+    assert code == 0
+    told = " ".join(out.split())
+    assert "without a result: fpn seed 1, ssd seed 1; their rows have fewer seeds" in told
+
+
+def test_results_of_other_code_are_told(
+    capsys: Capture, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(suite, (0,))
+    for code, is_told in (("0.1.0 0123456789", True), (ENVIRONMENT.code, False)):
+        monkeypatch.setattr("sobench.commands.check.code_version", lambda code=code: code)
+        out = " ".join(invoke(capsys, "check", suite, "--no-run").out.split())
+        told = f"results of sobench {ENVIRONMENT.code}, not of the present sobench {code}"
+        assert (told in out) is is_told

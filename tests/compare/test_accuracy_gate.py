@@ -86,10 +86,19 @@ def test_each_stand_in_finds_its_regression(
 
 
 def test_undefined_metrics_are_left_out() -> None:
-    baseline = trainings({"a": [0.4, 0.41]})
-    now = {"a": [seed_result(0, None)]}
-    metrics = {f.metric for f in accuracy_findings(baseline, now, "coco")}
+    baseline = {"a": [seed_result(0, None), seed_result(1, None)]}
+    metrics = {f.metric for f in accuracy_findings(baseline, baseline, "coco")}
     assert metrics == {"AR@100", "loss", "first losses", "detections"}
+
+
+@pytest.mark.parametrize("aps", [(None,), (0.4, None)])
+def test_a_metric_that_becomes_undefined_is_a_regression(aps: tuple[float | None, ...]) -> None:
+    baseline = trainings({"a": [0.4, 0.41]})
+    now = {"a": [seed_result(seed, ap) for seed, ap in enumerate(aps)]}
+    lost = [f for f in accuracy_findings(baseline, now, "coco") if f.fails]
+    assert [(f.row, f.metric, f.verdict) for f in lost] == [
+        ("a", "AP", "changed"), ("a", "AP_S", "changed"),
+    ]  # fmt: skip
 
 
 def test_rows_that_the_baseline_lacks_are_left_out() -> None:
@@ -120,3 +129,11 @@ def test_unchanged_trees_pass_and_the_detectable_drop_is_found() -> None:
         assert detectable is not None
         hits += found(draw(2, detectable), baseline)["m0", "AP"].fails
     assert 48 <= hits <= 60  # nine in ten
+
+
+def test_detections_are_shown_as_they_are_counted() -> None:
+    baseline = trainings({"a": [0.001, 0.02, 0.04]})
+    none = trainings({"a": [0.0]}, detections=0)
+    for now, number in ((baseline, 100), (none, 0)):
+        found = {f.metric: f for f in accuracy_findings(baseline, now, "coco")}["detections"]
+        assert (found.baseline, found.now) == pytest.approx((100, number))

@@ -105,6 +105,18 @@ def test_by_hand() -> None:
     assert resampled.per_class["AP"].shape == (5, 1)
 
 
+def test_images_that_hold_an_object_are_counted() -> None:
+    """By area and by class; crowd regions and detections make none."""
+    dataset = dataset_of(
+        annotated(1, [(0, A), (0, A)]), annotated(2, [(1, A), (1, (0, 0, 200, 200))]),
+        annotated(3, [(1, A)]), annotated(4), classes=("a", "b"),
+    )  # fmt: skip
+    resampled = resample(match(dataset, [row(4, A, 0.9)], COCO, "d"), np.ones((4, 2)))
+    metrics = ("AP", "AP50", "AR@1", "AP_S", "AP_M", "AP_L", "AR_L")
+    assert [resampled.holding[name] for name in metrics] == [3, 3, 3, 3, 0, 1, 1]
+    assert resampled.class_holding.tolist() == [1, 2]
+
+
 def test_a_recall_of_exactly_35_of_100() -> None:
     """It is less than the 36th recall, 0.35 as float64 has it, however often images count."""
     boxes: list[Any] = [(30.0 * n, 0, 20, 20) for n in range(20)]

@@ -37,6 +37,15 @@ def test_one_seed_is_images_only() -> None:
     assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
 
 
+def test_only_images_with_an_object_count() -> None:
+    row = Sample(np.array([0.5]), np.stack([0.5 + 0.03 * UP]), images=120, holding=4)
+    other = Sample(np.array([0.4]), np.stack([0.4 + 0.03 * ACROSS]), images=120, holding=4)
+    found, apart = estimate(row), difference(row, other)
+    assert (found.df, apart.df) == (3, 3)
+    assert found.se == pytest.approx(np.sqrt(0.03**2 * 2 / 3 * 4 / 3))
+    assert apart.se == pytest.approx(np.sqrt(2 * 0.03**2 * 2 / 3 * 4 / 3))
+
+
 def test_images_and_seeds_are_added_and_their_interaction_once() -> None:
     """Seeds share 0.02 over images; 0.01 is of each alone; their values differ by 0.1."""
     draws = [0.4 + 0.02 * UP + 0.01 * ACROSS, 0.5 + 0.02 * UP - 0.01 * ACROSS]

@@ -54,6 +54,8 @@ def assert_equal(one: Resampled | None, other: Resampled | None) -> None:
         assert list(a) == list(b)
         for name, values in a.items():
             np.testing.assert_array_equal(values, b[name])
+    assert one.holding == other.holding
+    np.testing.assert_array_equal(one.class_holding, other.class_holding)
 
 
 def test_they_are_computed_once(tmp_path: Path, computed: list[int]) -> None:

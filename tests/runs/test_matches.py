@@ -177,3 +177,12 @@ def test_half_written_matches_are_tidied_up(results: Path) -> None:
     assert path.exists()
     assert not orphan.exists()
     assert Recorder().warnings == []
+
+
+def test_a_run_that_waits_for_a_further_test_is_matched_too(results: Path) -> None:
+    _, path = the_run(results)
+    path.unlink()
+    tested = small("fpn", keep_background=[1])
+    recorder, records = matrix(tested, results)
+    assert (recorder.trained, list(records["fpn"].sizes)) == ([], ["background-1.0"])
+    assert path.exists()
