@@ -27,7 +27,8 @@ SCHEMA = 1
 MIN_SEEDS = 2
 """Without a second seed nobody knows how much a training differs from the next one."""
 
-_RECORD_ANEW = "record it anew with `sobench check SUITE --record`"
+_RECORD = "sobench check SUITE --record"
+_RECORD_ANEW = f"record it anew with `{_RECORD}`"
 
 
 class _Part(BaseModel):
@@ -250,7 +251,7 @@ def read_baseline(path: Path) -> Baseline:
     if baseline.most_seeds < MIN_SEEDS:
         raise RequestError(
             f"{path}: the baseline has one seed for every row, so nobody knows how much trainings "
-            f"of {quoted(baseline.suite)} differ; {_RECORD_ANEW} --seeds 0,1,2"
+            f"of {quoted(baseline.suite)} differ; record it anew with `{_RECORD} --seeds 0,1,2`"
         )
     return baseline
 
@@ -270,9 +271,9 @@ def _text_of_this_version(path: Path) -> bytes:
         content = json.loads(text)
     except (ValueError, RecursionError):
         raise RequestError(f"{path}: is not JSON, so not a baseline; {_RECORD_ANEW}") from None
-    if not isinstance(content, dict) or "schema_version" not in content:
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if type(version) is not int:  # neither "1" nor true is a version
         raise RequestError(f"{path}: is not a baseline; {_RECORD_ANEW}")
-    version = content["schema_version"]
     if version != SCHEMA:
         raise RequestError(
             f"{path}: the baseline is of schema version {plain(version)}, and this sobench reads "

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 BoolArray = NDArray[np.bool_]
 
-UNMATCHED = "how its detections met the objects is not kept; `sobench run` matches them in seconds"
-
 _ALL_AREAS, _IOU_50 = 0, 0
 """Positions in ``Matches.outcome``."""
 
@@ -125,30 +123,34 @@ def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
         NothingToCompare: fewer than two rows have matches over the same objects.
         RequestError: no state of the data is as asked for, or several have the most results.
     """
-    from sobench.runs.matches import load_matches
+    from sobench.runs.matches import load_matches, why_unmatched
 
     suite = runs[0].suite
     choice = choose_data(search(runs, results), data)
     states = read_states(runs, results, choice.data)
-    rows: dict[str, dict[int, Matches]] = {}
+    found_rows: dict[str, dict[int, Matches]] = {run.entry.label: {} for run in runs}
     missing = {}
     for run in runs:
         state = states[run.settings_id]
         matches = load_matches(run, results, choice.data) if state.scores else None
         if matches is not None:
-            rows.setdefault(run.entry.label, {})[run.seed] = matches
-        elif state.scores:
-            missing[run.name] = UNMATCHED
+            found_rows[run.entry.label][run.seed] = matches
+        elif state.record is not None and state.scores:
+            missing[run.name] = why_unmatched(run, results, state.record, choice.data)
         else:
             is_new = state.name == "missing" and not state.reason
             name = NOT_RUN if is_new else state.name
             missing[run.name] = ": ".join(filter(None, (name, state.reason)))
+    rows = {label: of_row for label, of_row in found_rows.items() if of_row}
     partial = sorted({reason for run in runs for reason in run.partial})
     notes = (f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite",)
     found = who_finds_what(suite.title or suite.name, PROTOCOLS[suite.protocol], rows, missing)
     if not found.pairs:
         counts = Counter(found.missing.values())
-        reasons = "; ".join(f"{number} {reason}" for reason, number in counts.items())
+        reasons = "; ".join(
+            f"{number} {'run' if number == 1 else 'runs'}: {reason}"
+            for reason, number in counts.items()
+        )
         where = "" if results.is_dir() else f"\n{results}: no such folder; see --results"
         raise NothingToCompare(
             f"{suite.name}: who finds what needs matches of two rows ({reasons}){where}"

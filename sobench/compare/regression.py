@@ -108,11 +108,11 @@ def _provenance(
     now = sorted({result.seed for of_row in results.values() for result in of_row})
     return {
         "baseline": f"recorded {baseline.recorded} by sobench {baseline.code}",
-        "code": f"{_codes(baseline.machines)} then, {_codes(machines)} now",
-        "seeds": f"{_listed(then)} then, {_listed(now)} now",
+        "code": _then_and_now(_codes(baseline.machines), _codes(machines)),
+        "seeds": _then_and_now(_listed(then), _listed(now)),
         "protocol": f"{baseline.protocol} v{baseline.protocol_version}",
         "data": f"{runs[0].suite.dataset.format} {baseline.data}",
-        "machine": f"{_devices(baseline.machines)} then, {_devices(machines)} now",
+        "machine": _then_and_now(_devices(baseline.machines), _devices(machines)),
     }
 
 
@@ -155,13 +155,20 @@ def _note_on_code(machines: Sequence[Machine], code: str) -> list[str]:
             "--results to check that"]  # fmt: skip
 
 
+def _then_and_now(then: str, now: str) -> str:
+    return f"{then} then and now" if then == now else f"{then} then, {now} now"
+
+
 def _codes(machines: Sequence[Machine]) -> str:
     return _listed(dict.fromkeys(f"sobench {machine.code}" for machine in machines)) or "none"
 
 
 def _devices(machines: Sequence[Machine]) -> str:
-    told = (f"{m.device}, {m.threads} threads, torch {m.packages.get('torch', '?')}"
-            for m in machines)  # fmt: skip
+    told = (
+        f"{m.device}, {m.threads} {'thread' if m.threads == 1 else 'threads'}, "
+        f"torch {m.packages.get('torch', '?')}"
+        for m in machines
+    )
     return " / ".join(dict.fromkeys(told)) or "none"
 
 

@@ -14,13 +14,13 @@ from sobench.compare.intervals import FloatArray, Sample
 from sobench.compare.resampled import load_resampled
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import score_metrics
+from sobench.runs.matches import why_unmatched
 from sobench.runs.state import States
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
 PER_CLASS = ("AP", "AP50", "AP75", "AR")
 
-UNMATCHED = "the matches of its detections are missing; `sobench run` makes them, without training"
 OTHER_IMAGES = "it was evaluated on other images than most rows"
 
 Samples = Mapping[str, Sample]
@@ -48,7 +48,7 @@ def collect(
             continue
         resampled = load_resampled(run, results, data=record.data)
         if resampled is None:
-            untested[run.entry.label] = UNMATCHED
+            untested[run.entry.label] = why_unmatched(run, results, record, record.data)
             continue
         images = (record.data, record.images.get("val", 0))
         found[run.entry.label].append(_Result(scores, resampled, images))

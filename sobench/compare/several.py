@@ -120,9 +120,9 @@ def check_metric(name: str, suites: Sequence[Suite]) -> None:
     common = [metric for metric in own[0] if all(metric in of_suite for of_suite in own)]
     if name in common:
         return
-    without = [s.name for s, of_suite in zip(suites, own, strict=True) if name not in of_suite]
+    lacking = (s.name for s, of_suite in zip(suites, own, strict=True) if name not in of_suite)
     raise RequestError(
-        f"--metric: {quoted(name)} is not a metric of {', '.join(without)};"
+        f"--metric: {quoted(name)} is not a metric of {', '.join(dict.fromkeys(lacking))};"
         f"{did_you_mean(name, common)}"
     )
 

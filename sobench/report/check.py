@@ -78,7 +78,9 @@ def shown_tolerance(finding: Finding, value: float | None) -> str:
         return "-"
     if not finding.relative:
         return "exact" if not value else SCORE_FORMAT.format(value)
-    return f"x {value:.2f}" if value >= 1.005 else f"x 1 + {value - 1:.0e}"
+    if value < 1.005:
+        return f"x 1 + {value - 1:.0e}"
+    return f"x {value:.2f}" if value < 1000 else f"x {value:.0e}"
 
 
 def _print_findings(console: Console, findings: Sequence[Finding], title: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sobench.compare.found import Counts, Found, FoundPair
-from sobench.compare.reasons import by_reason
+from sobench.compare.reasons import by_reason, runs_by_reason
 from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.sheet import Sheet, Table
 
@@ -26,7 +27,7 @@ def found_sheet(found: Found) -> Sheet:
     return Sheet(
         title=f"{found.title}: who finds what",
         tables=(*tables, _scores(found)),
-        lines=(*found.notes, *by_reason(found.missing)),
+        lines=(*found.notes, *_left_out(found.missing)),
         csv=rows,
         json={
             "title": found.title,
@@ -40,6 +41,13 @@ def found_sheet(found: Found) -> Sheet:
             "notes": found.notes,
         },
     )
+
+
+def _left_out(missing: dict[str, str]) -> list[str]:
+    """Runs, which share lines as beneath a leaderboard, and then pairs of rows."""
+    runs = {name: why for name, why in missing.items() if re.search(r" seed \d+$", name)}
+    pairs = {name: why for name, why in missing.items() if name not in runs}
+    return [*runs_by_reason(runs), *by_reason(pairs)]
 
 
 def _pairs(found: Found) -> Table:

@@ -15,8 +15,15 @@ from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record
 from sobench.runs.search import folder_of
 from sobench.runs.splits import check_data_unchanged, load_split
+from sobench.runs.state import has_detections
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
+
+UNMATCHED = "the matches of its detections are missing; `sobench run` makes them, without training"
+LOST = (
+    "the detections of its record are gone, damaged or replaced, so that they cannot be matched; "
+    "bring back detections.json.gz, or delete the run's folder and train it again"
+)
 
 
 def load_matches(run: Run, results: Path, data: str = "") -> Matches | None:
@@ -42,6 +49,12 @@ def matches_of(run: Run, folder: RunFolder, outcome: Record) -> Matches | None:
         return None
     digest = outcome.digests.get(folder.detections().name)
     return matches if matches.detections == digest else None
+
+
+def why_unmatched(run: Run, results: Path, outcome: Record, data: str = "") -> str:
+    """Why a finished run without matches has none, and the way out."""
+    folder = RunFolder(folder_of(run, results, data))
+    return UNMATCHED if has_detections(folder, outcome) else LOST
 
 
 def keep_matches(

@@ -38,6 +38,7 @@ def test_no_baseline(capsys: Capture) -> None:
         ("", "is not JSON, so not a baseline"),
         ("[]", "is not a baseline; record it anew"),
         ('{"rows": 1}', "is not a baseline; record it anew"),
+        ('{"schema_version": "1"}', "is not a baseline; record it anew"),
         ('{"schema_version": 99}', "is of schema version 99, and this sobench reads 1"),
         ('{"schema_version": 1}', "is not a baseline of this version: suite: Field required"),
         ("[" * 100_000, "is not JSON"),
@@ -112,7 +113,8 @@ def test_one_seed(capsys: Capture, suite: Path) -> None:
     assert "one seed in the baseline: fpn; their spread is that of the other rows" in out
     rows["ssd"]["seeds"] = rows["ssd"]["seeds"][:1]
     changed(rows=rows)
-    check_refusal(capsys, "has one seed for every row", "check", suite, "--no-run")
+    words = "record it anew with `sobench check SUITE --record --seeds 0,1,2`"
+    check_refusal(capsys, words, "check", suite, "--no-run")
 
 
 def test_a_record_drops_no_rows(capsys: Capture, suite: Path) -> None:

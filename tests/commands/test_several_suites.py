@@ -142,7 +142,7 @@ def test_who_finds_what(capsys: Capture) -> None:
     assert "counted: 4 objects of 2 images (coco v1)" in out
     assert re.search(r"^fpn +0 +0\.700 +0\.857 +1\.000 +0\.750$", out, re.MULTILINE)
     assert re.search(r"^pafpn +0 +none +0\.000 ", out, re.MULTILINE)
-    assert "not run yet: mrae seed 0" in out
+    assert "mrae seed 0: not run yet" in out
     assert "By size" not in out
     pair = invoke(capsys, "report", path, "--found", "--methods", "fpn,ssd").out
     assert re.search(r"^size +objects +both +only fpn +only ssd +neither$", pair, re.MULTILINE)
@@ -186,10 +186,10 @@ def test_nothing_to_find(capsys: Capture) -> None:
     code, out, err = invoke(capsys, "report", path, "--found")
     assert (code, out) == (4, "")
     assert err.splitlines() == [
-        "nothing to show: small: who finds what needs matches of two rows (2 not run yet)",
+        "nothing to show: small: who finds what needs matches of two rows (2 runs: not run yet)",
         "results: no such folder; see --results",
     ]
     keep(path, 0.3, 0.2)
     code, _, err = invoke(capsys, "report", path, "--found")
     assert code == 4
-    assert "2 how its detections met the objects is not kept; `sobench run` matches them" in err
+    assert "(2 runs: the detections of its record are gone, damaged or replaced" in err

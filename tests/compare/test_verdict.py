@@ -12,10 +12,11 @@ import pytest
 
 from sobench.compare import leaderboard
 from sobench.compare.intervals import Sample, difference, estimate
-from sobench.compare.samples import OTHER_IMAGES, UNMATCHED
+from sobench.compare.samples import OTHER_IMAGES
 from sobench.compare.verdict import Verdict, judge, verdict
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.matches import LOST
 from sobench.runs.state import read_records, read_states
 from sobench.suite.plan import Run, plan
 from sobench.suite.protocols import PROTOCOLS
@@ -130,8 +131,8 @@ def test_a_row_without_matches_has_no_interval(results: Path) -> None:
     forget(lost, results)
     found = judged(runs, results)
     assert found.labels == ("ssd", "pafpn")
-    assert found.untested == {"fpn": UNMATCHED}
-    assert found.notes == (f"no interval and no tier: fpn: {UNMATCHED}",)
+    assert found.untested == {"fpn": LOST}
+    assert found.notes == (f"no interval and no tier: fpn: {LOST}",)
     board = leaderboard.leaderboard(runs, results)
     assert set(board.table["method"]) == set(QUALITY)
     tiers = board.table.set_index("method")["tier"]
@@ -147,7 +148,7 @@ def test_without_any_matches_nothing_is_told_apart(results: Path) -> None:
     found = judged(runs, results)
     assert (found.labels, found.tiers, found.rule) == ((), {}, ())
     (note,) = found.notes
-    assert note == f"no interval and no tier: ssd, fpn, pafpn: {UNMATCHED}"
+    assert note == f"no interval and no tier: ssd, fpn, pafpn: {LOST}"
 
 
 def test_rows_on_other_images_are_not_paired(tmp_path: Path) -> None:

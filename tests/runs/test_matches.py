@@ -13,12 +13,14 @@ import pytest
 from sobench.compare.bootstrap import resample
 from sobench.errors import DataError
 from sobench.files import write_atomic
+from sobench.metrics.detections import file_digest
 from sobench.metrics.matches_file import read_matches, write_matches
 from sobench.runs.folder import RunFolder
-from sobench.runs.matches import load_matches
+from sobench.runs.matches import LOST, UNMATCHED, load_matches, why_unmatched
 from sobench.runs.state import read_states
 from sobench.suite.plan import Run, plan
 from sobench.suite.protocols import PROTOCOLS
+from tests.records import record_of
 from tests.runs.matrices import Recorder, matrix, planned, small
 
 SUITE = small("fpn")
@@ -186,3 +188,16 @@ def test_a_run_that_waits_for_a_further_test_is_matched_too(results: Path) -> No
     recorder, records = matrix(tested, results)
     assert (recorder.trained, list(records["fpn"].sizes)) == ([], ["background-1.0"])
     assert path.exists()
+
+
+def test_why_matches_are_missing(tmp_path: Path) -> None:
+    """A run can be matched again only from the detections that its record is of."""
+    (run,) = plan(SUITE, "aaaa")
+    stored = RunFolder.of(run, tmp_path).detections()
+    write_atomic(stored, b"one")
+    outcome = record_of(run, digests={stored.name: file_digest(stored) or ""})
+    assert why_unmatched(run, tmp_path, outcome) == UNMATCHED
+    write_atomic(stored, b"of another data set")
+    assert why_unmatched(run, tmp_path, outcome) == LOST
+    stored.unlink()
+    assert why_unmatched(run, tmp_path, outcome) == LOST
