@@ -11,10 +11,12 @@ import numpy as np
 
 from sobench.compare.bootstrap import Resampled
 from sobench.compare.intervals import FloatArray, Sample
-from sobench.compare.resampled import load_resampled
+from sobench.compare.resampled import resampled_of
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import score_metrics
+from sobench.runs.folder import RunFolder
 from sobench.runs.matches import why_unmatched
+from sobench.runs.search import folder_of
 from sobench.runs.state import States
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -46,8 +48,9 @@ def collect(
         record, scores = states[run.settings_id].record, states[run.settings_id].scores
         if record is None or scores is None:
             continue
-        resampled = load_resampled(run, results, data=record.data)
-        if resampled is None:
+        folder = RunFolder(folder_of(run, results, record.data))
+        resampled = resampled_of(run, folder, record)
+        if resampled is None or not _is_of(resampled, scores):
             untested[run.entry.label] = why_unmatched(run, results, record, record.data)
             continue
         images = (record.data, record.images.get("val", 0))
@@ -63,6 +66,11 @@ def collect(
         else:
             samples[label] = _samples(of_row)
     return samples, untested
+
+
+def _is_of(resampled: Resampled, scores: Scores) -> bool:
+    """Whether both have the same number of classes."""
+    return all(values.shape[1] == len(scores.per_class) for values in resampled.per_class.values())
 
 
 def _samples(of_row: Sequence[_Result]) -> dict[str, Sample]:

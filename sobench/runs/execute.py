@@ -18,6 +18,7 @@ from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
 from sobench.environment import describe
 from sobench.errors import DiskFull, RequestError, reason_of
+from sobench.files import remove_orphans
 from sobench.metrics import coco
 from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import DetectionRow, write_rows
@@ -110,8 +111,12 @@ def rescore(
 
 
 def tidy(folder: RunFolder) -> None:
-    """Delete what a finished run does not need: checkpoints but its weights, an old traceback."""
+    """Delete what a finished run does not need.
+
+    That is checkpoints but its weights, an old traceback, and what killed processes half wrote.
+    """
     with suppress(OSError):  # which harms nothing, and the next command tries again
+        remove_orphans(folder.path)
         keep_newest(folder.path)
         folder.error.unlink(missing_ok=True)
 

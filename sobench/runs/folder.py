@@ -79,7 +79,11 @@ class RunFolder:
 
     def has_leftovers(self) -> bool:
         """Whether there are files that a finished run does not need."""
-        return len(list_checkpoints(self.path)) > 1 or self.error.exists()
+        return (
+            len(list_checkpoints(self.path)) > 1
+            or self.error.exists()
+            or any(self.path.glob(".*.tmp"))
+        )
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the run for this process; raises ``RunLocked`` if another one holds it."""

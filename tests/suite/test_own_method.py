@@ -124,7 +124,7 @@ def test_it_trains(
     reported = invoke(capsys, "report", *arguments[1:])
     assert reported.code == 0, reported.err
     for out in (ran.out, reported.out):
-        ranked = {line.split()[1] for line in out.splitlines() if re.match(r"[123]t? ", line)}
+        ranked = set(re.findall(r"^ *[1-3](?:-[1-3])? +(\S+) +0\.", out, re.MULTILINE))
         assert ranked == {"fpn", "my_neck", "my_neck-max"}
         assert DEVIATION in out.splitlines()
 
