@@ -30,7 +30,7 @@ WRONG_MODELS = {
     "a wrong key": ("def build(*_): return {}['head']\n", "KeyError: 'head'"),
     "an exit": ("import sys\ndef build(*_): sys.exit(0)\n", "SystemExit: 0"),
     "an exit when imported": ("import sys\nsys.exit(0)\n", "cannot be imported (SystemExit: 0)"),
-    "nothing built": ("def build(*_): print('noise')\n", "AttributeError: 'NoneType' object"),
+    "nothing built": ("def build(*_): print('stray words')\n", "AttributeError: 'NoneType' object"),
     "an error without words": (
         "class Odd(BaseException):\n"
         "    def __str__(self): raise ValueError\n"
@@ -93,7 +93,7 @@ def test_a_refused_row_is_no_success_and_what_its_package_prints_is_no_result(
     suite = write_tiny(tmp_path, methods=["my_neck", "fpn"], schedule=SHORT)
     outcome = invoke(capsys, "run", suite)
     assert outcome.code == 1
-    assert "noise" not in outcome.out
+    assert "stray words" not in outcome.out
     assert "Traceback" not in outcome.err
     assert "fpn seed 0: AP " in outcome.err
 
