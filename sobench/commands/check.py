@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,25 +19,24 @@ from sobench.commands.options import (
     suite_options,
     trust_mtime_option,
 )
+from sobench.commands.output import Output, format_names, write_outputs
+from sobench.commands.training import train_missing
 from sobench.compare.accuracy_gate import power_findings
 from sobench.compare.baseline import Baseline, baseline_of, read_baseline, write_baseline
 from sobench.compare.baseline_fit import check_fits
 from sobench.compare.findings import Regression
 from sobench.compare.regression import compare
 from sobench.environment import code_version
-from sobench.errors import NothingToCompare, RequestError, RunError, did_you_mean
-from sobench.files import write_atomic
+from sobench.errors import NothingToCompare, RequestError, RunError
 from sobench.report.check import print_check, print_power
 from sobench.report.check_formats import FORMATS
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.progress import MatrixProgress
-from sobench.runs.search import changed_data, search
-from sobench.runs.state import States, read_states, state_of
+from sobench.runs.search import search
+from sobench.runs.state import States, read_states
 from sobench.suite.overrides import Request, read_request
 from sobench.suite.plan import Run
 from sobench.text import printable
 
-_NAMES = ("terminal", *FORMATS)
 _TO_STDOUT = ("terminal", "github")
 """Formats that are read from what a command prints, also with ``--out``."""
 
@@ -86,7 +83,7 @@ def command(
 
     Exit codes: 0 pass, 2 wrong request, 3 regression, 4 nothing to compare.
     """
-    names = _format_names(formats, out)
+    names = format_names(formats, out, list(FORMATS), 1, _TO_STDOUT)
     training = {key: options.pop(key) for key in ("device", "checkpoint_seconds", "trust_mtime")}
     request = read_request(**options)
     file = path or _default_path(options["suite"], request.suite.name, record)
@@ -187,34 +184,18 @@ def _stored(runs: Sequence[Run], results: Path, baseline: Baseline) -> States:
 
 def _trained(runs: Sequence[Run], results: Path, training: dict[str, Any]) -> States:
     """Train and score what is missing."""
-    # torch takes seconds to import: a wrong suite or baseline is reported before that.
-    from sobench.device import check_bf16, choose_device
-    from sobench.runs.matrix import run_matrix
-
-    chosen = choose_device(training["device"] or runs[0].suite.device)
-    with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
-        if widths := [r.suite.input.size[1] for r in runs if r.suite.precision == "bf16"]:
-            check_bf16(min(widths), chosen, progress.warn)
-        for line in changed_data(runs, results):
-            progress.warn(line)
-        seconds = training["checkpoint_seconds"]
-        outcomes = list(run_matrix(runs, results, chosen, progress, seconds))
-    by_id = {outcome.settings_id: outcome for outcome in outcomes}
-    return {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
+    return train_missing(runs, results, training["device"], training["checkpoint_seconds"])[1]
 
 
 def _print(regression: Regression, names: Sequence[str], out: Path | None) -> None:
+    def form(render: Callable[[Regression], str]) -> Callable[[], str]:
+        return lambda: render(regression)
+
+    forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
+    stem = f"{regression.suite}.check"
+    output = Output(stem, lambda console: print_check(regression, console), forms)
     for name in names:
-        if name == "terminal":
-            print_check(regression, stdout())
-            continue
-        suffix, render = FORMATS[name]
-        if out is None or name in _TO_STDOUT:
-            click.echo(render(regression), nl=False)
-        else:
-            path = out / f"{regression.suite}.check.{suffix}"
-            write_atomic(path, render(regression).encode())
-            click.echo(printable(str(path)))
+        write_outputs([output], [name], None if name in _TO_STDOUT else out)
 
 
 def _default_path(suite: Path, name: str, record: bool) -> Path:
@@ -226,15 +207,3 @@ def _default_path(suite: Path, name: str, record: bool) -> Path:
     beside = suite.parent / ".." / place
     is_beside = (suite.parent / ".." / "baselines").is_dir() if record else beside.is_file()
     return Path(os.path.normpath(beside)) if is_beside else place
-
-
-def _format_names(formats: str, out: Path | None) -> list[str]:
-    names = [name.strip() for name in formats.split(",") if name.strip()]
-    for name in names:
-        if name not in _NAMES:
-            raise RequestError(f"--format: unknown {name!r};{did_you_mean(name, _NAMES)}")
-    if not names:
-        raise RequestError(f"--format: names none; known: {', '.join(_NAMES)}")
-    if out is None and len(names) > 1 and {*names} - {*_TO_STDOUT}:
-        raise RequestError("--format: several formats need --out FOLDER")
-    return names

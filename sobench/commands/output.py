@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,13 @@ def sheet_output(stem: str, sheet: Sheet) -> Output:
     return Output(stem, lambda console: print_sheet(sheet, console), forms)
 
 
-def format_names(formats: str, out: Path | None, known: Sequence[str], results: int) -> list[str]:
+def format_names(
+    formats: str,
+    out: Path | None,
+    known: Sequence[str],
+    results: int,
+    printed: Collection[str] = (),
+) -> list[str]:
     """The formats of ``--format``, in the order in which they are written.
 
     Args:
@@ -49,6 +55,7 @@ def format_names(formats: str, out: Path | None, known: Sequence[str], results: 
         out: the folder of ``--out``.
         known: formats with a file; ``terminal`` is known anyway.
         results: number of results that are shown.
+        printed: formats that may stand on stdout together.
 
     Raises:
         RequestError: a format is unknown, or stdout has no room for what is asked for.
@@ -60,7 +67,7 @@ def format_names(formats: str, out: Path | None, known: Sequence[str], results: 
             raise RequestError(f"--format: unknown {name!r};{did_you_mean(name, valid)}")
     if not names:
         raise RequestError(f"--format: names none; known: {', '.join(valid)}")
-    if out is None and len(names) > 1:
+    if out is None and len(names) > 1 and not {*names} <= {*printed}:
         raise RequestError("--format: several formats need --out FOLDER")
     if out is None and results > 1 and "csv" in names:
         raise RequestError("--format csv: several tables of other columns; add --out FOLDER")

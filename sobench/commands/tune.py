@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +11,15 @@ from sobench.commands.options import (
     checkpoint_option,
     device_option,
     results_option,
-    stderr,
     stdout,
     suite_options,
     trust_mtime_option,
 )
+from sobench.commands.training import train_missing
 from sobench.compare.tuning import tune_rows, tuned_row
 from sobench.errors import RequestError, SuiteError
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.progress import MatrixProgress
 from sobench.report.tuning import print_tuning
-from sobench.runs.search import changed_data
-from sobench.runs.state import state_of
 from sobench.suite.grid import plan_trials, read_grid
 from sobench.suite.overrides import read_request
 from sobench.suite.sections import Suite
@@ -72,20 +67,7 @@ def command(
     # The val split is not read, not even to hash it.
     data = shown_fingerprint(suite.dataset, trust_mtime, ("train",))
     runs = plan_trials(request, values, holdout, data)
-    # torch takes seconds to import: a wrong suite or missing data are reported before that.
-    from sobench.device import check_bf16, choose_device
-    from sobench.runs.matrix import run_matrix
-
-    chosen = choose_device(device or suite.device)
-    # What methods of other packages print must not get among the results.
-    with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
-        if widths := [r.suite.input.size[1] for r in runs if r.suite.precision == "bf16"]:
-            check_bf16(min(widths), chosen, progress.warn)
-        for line in changed_data(runs, results):
-            progress.warn(line)
-        outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
-    by_id = {outcome.settings_id: outcome for outcome in outcomes}
-    states = {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
+    _, states = train_missing(runs, results, device, checkpoint_seconds)
     tunings = tune_rows(runs, states)
     rows = {t.label: tuned_row(t, runs, states) for t in tunings if t.chosen}
     print_tuning(suite.title or suite.name, tunings, rows, stdout())

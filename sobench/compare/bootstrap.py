@@ -25,6 +25,9 @@ from sobench.suite.protocols import PROTOCOLS, Protocol
 RESAMPLES = 1000
 """As many as give the ends of a 95 % interval to about a twentieth of its width."""
 
+PER_CLASS = ("AP", "AP50", "AP75", "AR")
+"""What is known of each class, over all areas at the last limit of detections."""
+
 _BLOCK = 1000
 """Resamples that are worked on at once: more take more memory, fewer more time each."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from statistics import fmean
 
 import numpy as np
@@ -73,12 +72,9 @@ def differences_of(
     for metric in metrics:
         # The noise of seeds is learnt from all rows together.
         of_metric = [of_row[metric] for of_row in samples]
-        every = intervals.compare(of_metric)[1] if samples else []
-        places = dict(zip(combinations(range(len(samples)), 2), every, strict=True))
-        own = [places[2 * n, 2 * n + 1] for n in range(len(drawn))]
-        adjusted = intervals.holm(np.array([found.p for found in own]))
-        for i, found, p in zip(drawn, own, adjusted.tolist(), strict=True):
-            rows[i][metric] = replace(rows[i][metric], difference=replace(found, adjusted=p))
+        own = [(2 * n, 2 * n + 1) for n in range(len(drawn))]
+        for i, found in zip(drawn, intervals.compare(of_metric, own)[1], strict=True):
+            rows[i][metric] = replace(rows[i][metric], difference=found)
     return rows
 
 

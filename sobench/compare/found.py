@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from sobench.compare.remarks import NOT_RUN
 from sobench.errors import NothingToCompare
-from sobench.runs.search import choose_data, search
+from sobench.runs.folder import RunFolder
+from sobench.runs.search import choose_data, folder_of, search
 from sobench.runs.state import read_states
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS, Protocol
@@ -123,7 +124,7 @@ def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
         NothingToCompare: fewer than two rows have matches over the same objects.
         RequestError: no state of the data is as asked for, or several have the most results.
     """
-    from sobench.runs.matches import load_matches, why_unmatched
+    from sobench.runs.matches import matches_of, why_unmatched
 
     suite = runs[0].suite
     choice = choose_data(search(runs, results), data)
@@ -132,11 +133,13 @@ def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
     missing = {}
     for run in runs:
         state = states[run.settings_id]
-        matches = load_matches(run, results, choice.data) if state.scores else None
-        if matches is not None:
-            found_rows[run.entry.label][run.seed] = matches
-        elif state.record is not None and state.scores:
-            missing[run.name] = why_unmatched(run, results, state.record, choice.data)
+        if state.record is not None and state.scores:
+            folder = RunFolder(folder_of(run, results, choice.data))
+            matches = matches_of(run, folder, state.record)
+            if matches is not None:
+                found_rows[run.entry.label][run.seed] = matches
+            else:
+                missing[run.name] = why_unmatched(folder, state.record)
         else:
             is_new = state.name == "missing" and not state.reason
             name = NOT_RUN if is_new else state.name

@@ -123,25 +123,27 @@ def difference(a: Sample, b: Sample) -> Difference:
     return compare([a, b])[1][0]
 
 
-def compare(samples: Sequence[Sample]) -> tuple[list[Estimate], list[Difference]]:
-    """Estimates of all rows, and differences of all pairs with Holm's correction.
+def compare(
+    samples: Sequence[Sample], pairs: Sequence[tuple[int, int]] | None = None
+) -> tuple[list[Estimate], list[Difference]]:
+    """Estimates of all rows, and differences of pairs of them with Holm's correction over these.
 
-    Pairs are in the order of ``itertools.combinations``. A difference is paired over images, which
-    all rows share, and unpaired over seeds, which are other trainings in each row. With A the
-    variance of a mean (or a difference of two) over resamples, B the variance between seeds over
-    their number, and C the part of A that vanishes with many seeds, B and C summed over the rows
-    concerned, its variance is ``A + max(B - C, 0)``: A and B both hold what is of one training
-    on one image, which is C. Degrees of freedom by Satterthwaite (1946), "An approximate
-    distribution of estimates of variance components"; of images, those with an object count, or a
-    class that few images hold would look far too sure. The seeds' variance is a row's own or that
-    of all ``samples``, whichever is larger.
+    Without ``pairs`` these are all pairs, in the order of ``itertools.combinations``. A difference
+    is paired over images, which all rows share, and unpaired over seeds, which are other trainings
+    in each row. With A the variance of a mean (or a difference of two) over resamples, B the
+    variance between seeds over their number, and C the part of A that vanishes with many seeds, B
+    and C summed over the rows concerned, its variance is ``A + max(B - C, 0)``: A and B both hold
+    what is of one training on one image, which is C. Degrees of freedom by Satterthwaite (1946),
+    "An approximate distribution of estimates of variance components"; of images, those with an
+    object count, or a class that few images hold would look far too sure. The seeds' variance is a
+    row's own or that of all ``samples``, whichever is larger.
     """
     rows = [_reduce(sample) for sample in samples]
     pooled = pooled_noise([row.noise for row in rows])
     noises = [cautious_noise(row.noise, pooled) for row in rows]
     differences = [
         _difference(rows[i], rows[j], noises[i], noises[j], pooled.df)
-        for i, j in combinations(range(len(rows)), 2)
+        for i, j in (combinations(range(len(rows)), 2) if pairs is None else pairs)
     ]
     adjusted = holm(np.array([found.p for found in differences], dtype=np.float64))
     return [_estimate(row, noise) for row, noise in zip(rows, noises, strict=True)], [

@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from sobench.compare.bootstrap import RESAMPLES, Resampled, draw_weights, resample
+from sobench.compare.bootstrap import PER_CLASS, RESAMPLES, Resampled, draw_weights, resample
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import DAMAGE, Arrays, read_arrays, write_arrays
 from sobench.metrics.table import score_metrics
-from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.runs.matches import matches_of
 from sobench.runs.record import Record
-from sobench.runs.search import folder_of
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS, Protocol
 
@@ -26,8 +24,8 @@ _LAYOUT = 2
 """Version of the file; raised whenever a value could change."""
 
 
-def load_resampled(
-    run: Run, results: Path, resamples: int = RESAMPLES, seed: int = 0, data: str = ""
+def resampled_of(
+    run: Run, folder: RunFolder, outcome: Record, resamples: int = RESAMPLES, seed: int = 0
 ) -> Resampled | None:
     """The metrics of a finished run in each resample of the images.
 
@@ -36,22 +34,13 @@ def load_resampled(
 
     Args:
         run: planned with or without its data.
+        outcome: the record in ``folder``.
         resamples: how many.
         seed: of the draws.
-        data: fingerprint of the data, for a run that was planned without it.
 
     Returns:
         ``None`` if the run has no matches of the detections in its record.
     """
-    folder = RunFolder(folder_of(run, results, data))
-    outcome = record.read_sound(folder.path)
-    return None if outcome is None else resampled_of(run, folder, outcome, resamples, seed)
-
-
-def resampled_of(
-    run: Run, folder: RunFolder, outcome: Record, resamples: int = RESAMPLES, seed: int = 0
-) -> Resampled | None:
-    """The same of a run whose folder and record are known."""
     digest = outcome.digests.get(folder.detections().name)
     if digest is None:
         return None
@@ -93,9 +82,7 @@ def _read(path: Path, key: dict[str, Any], protocol: Protocol) -> Resampled | No
         metrics: dict[str, FloatArray] = {
             metric.name: arrays[f"metric {metric.name}"] for metric in score_metrics(protocol)
         }
-        per_class: dict[str, FloatArray] = {
-            name: arrays[f"class {name}"] for name in ("AP", "AP50", "AP75", "AR")
-        }
+        per_class: dict[str, FloatArray] = {name: arrays[f"class {name}"] for name in PER_CLASS}
         holding = dict(zip(metrics, arrays["holding"].tolist(), strict=True))
         class_holding = arrays["class holding"]
     except DAMAGE:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sobench.compare.bootstrap import Resampled
+from sobench.compare.bootstrap import PER_CLASS, Resampled
 from sobench.compare.intervals import FloatArray, Sample
 from sobench.compare.resampled import resampled_of
 from sobench.metrics.scores import Scores
@@ -20,8 +20,6 @@ from sobench.runs.search import folder_of
 from sobench.runs.state import States
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
-
-PER_CLASS = ("AP", "AP50", "AP75", "AR")
 
 OTHER_IMAGES = "it was evaluated on other images than most rows"
 
@@ -50,8 +48,8 @@ def collect(
             continue
         folder = RunFolder(folder_of(run, results, record.data))
         resampled = resampled_of(run, folder, record)
-        if resampled is None or not _is_of(resampled, scores):
-            untested[run.entry.label] = why_unmatched(run, results, record, record.data)
+        if resampled is None:
+            untested[run.entry.label] = why_unmatched(folder, record)
             continue
         images = (record.data, record.images.get("val", 0))
         found[run.entry.label].append(_Result(scores, resampled, images))
@@ -66,11 +64,6 @@ def collect(
         else:
             samples[label] = _samples(of_row)
     return samples, untested
-
-
-def _is_of(resampled: Resampled, scores: Scores) -> bool:
-    """Whether both have the same number of classes."""
-    return all(values.shape[1] == len(scores.per_class) for values in resampled.per_class.values())
 
 
 def _samples(of_row: Sequence[_Result]) -> dict[str, Sample]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sobench.runs.search import leaves
 from sobench.suite.plan import Run
 from sobench.suite.sections import Suite
 from sobench.suite.tuned import overlapping
@@ -54,8 +54,8 @@ def _of_settings(run: Run, suite: Suite, settings: Mapping[str, Any]) -> Iterato
     # Weights are of an architecture: another one, which the row declares, has its own.
     pinned = suite.backbone.model_copy(update={"name": settings["backbone"]["name"]})
     shared["backbone"] = shared["backbone"] | {"weights": weights_id(pinned)}
-    there = _leaves(shared)
-    here = _leaves({key: value for key, value in settings.items() if key in shared})
+    there = leaves(shared)
+    here = leaves({key: value for key, value in settings.items() if key in shared})
     declared = dict(run.entry.deviations) | dict(run.choice.values if run.choice else {})
     if "head" in declared:  # which brings octaves of its own
         declared["anchors"] = None
@@ -66,14 +66,3 @@ def _of_settings(run: Run, suite: Suite, settings: Mapping[str, Any]) -> Iterato
     for key in sorted(switches.keys() | run.entry.switches.keys()):
         if switches.get(key) != run.entry.switches.get(key):
             yield f"{key}: {switches.get(key)}, in the row {run.entry.switches.get(key)}"
-
-
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted key -> value as JSON."""
-    leaves: dict[str, str] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            leaves |= _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = json.dumps(value)
-    return leaves

@@ -9,11 +9,9 @@ from sobench.errors import DataError, DiskFull, RunError, reason_of
 from sobench.metrics.detections import DetectionRow, read_rows
 from sobench.metrics.matches import Matches, match
 from sobench.metrics.matches_file import read_matches, write_matches
-from sobench.runs import record
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record
-from sobench.runs.search import folder_of
 from sobench.runs.splits import check_data_unchanged, load_split
 from sobench.runs.state import has_detections
 from sobench.suite.plan import Run
@@ -26,23 +24,12 @@ LOST = (
 )
 
 
-def load_matches(run: Run, results: Path, data: str = "") -> Matches | None:
-    """The matches of a finished run under the suite's protocol, if they are there.
-
-    Args:
-        run: planned with or without its data.
-        data: fingerprint of the data, for a run that was planned without it.
+def matches_of(run: Run, folder: RunFolder, outcome: Record) -> Matches | None:
+    """The matches of a finished run under the suite's protocol.
 
     Returns:
         ``None`` if they are missing, damaged, or of other detections than the record's.
     """
-    path = folder_of(run, results, data)
-    outcome = record.read_sound(path)
-    return None if outcome is None else matches_of(run, RunFolder(path), outcome)
-
-
-def matches_of(run: Run, folder: RunFolder, outcome: Record) -> Matches | None:
-    """The same of a run whose folder and record are known."""
     try:
         matches = read_matches(folder.matches(PROTOCOLS[run.suite.protocol]))
     except DataError:
@@ -51,9 +38,8 @@ def matches_of(run: Run, folder: RunFolder, outcome: Record) -> Matches | None:
     return matches if matches.detections == digest else None
 
 
-def why_unmatched(run: Run, results: Path, outcome: Record, data: str = "") -> str:
+def why_unmatched(folder: RunFolder, outcome: Record) -> str:
     """Why a finished run without matches has none, and the way out."""
-    folder = RunFolder(folder_of(run, results, data))
     return UNMATCHED if has_detections(folder, outcome) else LOST
 
 

@@ -192,7 +192,7 @@ def test_the_table_of_commands_is_their_own_help() -> None:
         command = cli.get_command(context, name)
         assert command is not None
         assert command.help is not None
-        assert " ".join(command.help.split("\n\n")[0].split()) == text
+        assert command.help.split("\n\n")[0] == text
     folder = Path(commands.__file__).parent
     assert {path.stem for path in folder.glob("*.py")} == {
         *COMMANDS,

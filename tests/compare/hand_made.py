@@ -16,7 +16,7 @@ from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
-from tests.records import record_of
+from tests.records import record_of, scored
 
 AREAS = (100, 1024, 2000, 10000)
 """Of the objects in square pixels; the first two are cars, the others buses."""
@@ -67,6 +67,8 @@ def keep_matched(
     folder = RunFolder(run.folder(results))
     digest = sha256(f"{run.id} {ap}".encode()).hexdigest()
     digests = {folder.detections().name: digest}
+    of_classes = {name: {"AP": ap} for name in matches.classes}
+    changes = {"scored": scored(ap, run.suite.protocol, per_class=of_classes)} | changes
     record.write(record_of(run, ap, digests=digests, **changes), folder.path)
     write_matches(
         folder.matches(PROTOCOLS[run.suite.protocol]), replace(matches, detections=digest)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sobench.compare.bootstrap import Resampled, resample
-from sobench.compare.resampled import load_resampled
+from sobench.compare.resampled import resampled_of
 from sobench.data.dataset import FloatArray
 from sobench.metrics.detections import write_rows
 from sobench.metrics.matches import Matches, match
@@ -20,6 +20,15 @@ from sobench.suite.protocols import PROTOCOLS
 from tests.metrics.scoring_cases import COCO, random_case
 from tests.records import record_of
 from tests.tiny_suite import tiny_run
+
+
+def load_resampled(
+    run: Run, results: Path, resamples: int = 1000, seed: int = 0
+) -> Resampled | None:
+    """The resampled metrics of a run from what lies in its folder."""
+    folder = RunFolder.of(run, results)
+    outcome = record.read_sound(folder.path)
+    return None if outcome is None else resampled_of(run, folder, outcome, resamples, seed)
 
 
 def matched(run: Run, results: Path, case: int = 0) -> Path:

@@ -14,9 +14,12 @@ from sobench.compare.bootstrap import resample
 from sobench.errors import DataError
 from sobench.files import write_atomic
 from sobench.metrics.detections import file_digest
+from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import read_matches, write_matches
+from sobench.runs import record
 from sobench.runs.folder import RunFolder
-from sobench.runs.matches import LOST, UNMATCHED, load_matches, why_unmatched
+from sobench.runs.matches import LOST, UNMATCHED, matches_of, why_unmatched
+from sobench.runs.search import folder_of
 from sobench.runs.state import read_states
 from sobench.suite.plan import Run, plan
 from sobench.suite.protocols import PROTOCOLS
@@ -24,6 +27,13 @@ from tests.records import record_of
 from tests.runs.matrices import Recorder, matrix, planned, small
 
 SUITE = small("fpn")
+
+
+def load_matches(run: Run, results: Path, data: str = "") -> Matches | None:
+    """The matches of a run, planned with or without its data, beside the record that counts."""
+    path = folder_of(run, results, data)
+    outcome = record.read_sound(path)
+    return None if outcome is None else matches_of(run, RunFolder(path), outcome)
 
 
 @pytest.fixture(scope="module")
@@ -193,11 +203,12 @@ def test_a_run_that_waits_for_a_further_test_is_matched_too(results: Path) -> No
 def test_why_matches_are_missing(tmp_path: Path) -> None:
     """A run can be matched again only from the detections that its record is of."""
     (run,) = plan(SUITE, "aaaa")
-    stored = RunFolder.of(run, tmp_path).detections()
+    folder = RunFolder.of(run, tmp_path)
+    stored = folder.detections()
     write_atomic(stored, b"one")
     outcome = record_of(run, digests={stored.name: file_digest(stored) or ""})
-    assert why_unmatched(run, tmp_path, outcome) == UNMATCHED
+    assert why_unmatched(folder, outcome) == UNMATCHED
     write_atomic(stored, b"of another data set")
-    assert why_unmatched(run, tmp_path, outcome) == LOST
+    assert why_unmatched(folder, outcome) == LOST
     stored.unlink()
-    assert why_unmatched(run, tmp_path, outcome) == LOST
+    assert why_unmatched(folder, outcome) == LOST

@@ -1,0 +1,43 @@
+"""The trainings that several commands begin with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from sobench.commands.options import stderr
+from sobench.report.progress import MatrixProgress
+from sobench.runs.record import Record
+from sobench.runs.search import changed_data
+from sobench.runs.state import RunState, state_of
+from sobench.suite.plan import Run
+
+
+def train_missing(
+    runs: Sequence[Run], results: Path, device: str | None, checkpoint_seconds: float
+) -> tuple[list[Record], dict[str, RunState]]:
+    """Train and score what is missing, with progress on stderr.
+
+    Args:
+        device: instead of the suite's.
+
+    Returns:
+        The records, also of runs that these require, and the states of ``runs``. States are made
+        from the records, so that no file need be read again.
+    """
+    # torch takes seconds to import: a wrong suite or missing data are reported before that.
+    from sobench.device import check_bf16, choose_device
+    from sobench.runs.matrix import run_matrix
+
+    chosen = choose_device(device or runs[0].suite.device)
+    # What methods of other packages print must not get among the results.
+    with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
+        if widths := [r.suite.input.size[1] for r in runs if r.suite.precision == "bf16"]:
+            check_bf16(min(widths), chosen, progress.warn)
+        for line in changed_data(runs, results):
+            progress.warn(line)
+        outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
+    by_id = {outcome.settings_id: outcome for outcome in outcomes}
+    return outcomes, {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
