@@ -10,9 +10,12 @@ import click
 from rich.console import Console
 
 from sobench.commands.options import stdout
+from sobench.compare.leaderboard import Leaderboard
 from sobench.errors import RequestError, did_you_mean
 from sobench.files import write_atomic
 from sobench.report.sheet import SHEET_FORMATS, Sheet, print_sheet
+from sobench.report.tables import FORMATS
+from sobench.report.terminal import print_leaderboard
 from sobench.text import printable
 
 
@@ -39,6 +42,16 @@ def sheet_output(stem: str, sheet: Sheet) -> Output:
 
     forms = {name: (name, form(render)) for name, render in SHEET_FORMATS.items()}
     return Output(stem, lambda console: print_sheet(sheet, console), forms)
+
+
+def leaderboard_output(stem: str, board: Leaderboard) -> Output:
+    """A leaderboard as a result."""
+
+    def form(render: Callable[[Leaderboard], str]) -> Callable[[], str]:
+        return lambda: render(board)
+
+    forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
+    return Output(stem, lambda console: print_leaderboard(board, console), forms)
 
 
 def format_names(

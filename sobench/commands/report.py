@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sobench.commands.options import options_of_suites, results_option
-from sobench.commands.output import Output, format_names, sheet_output, write_outputs
+from sobench.commands.output import (
+    Output,
+    format_names,
+    leaderboard_output,
+    sheet_output,
+    write_outputs,
+)
 from sobench.compare.found import found_in
-from sobench.compare.leaderboard import Leaderboard, leaderboard
+from sobench.compare.leaderboard import leaderboard
 from sobench.compare.several import check_metric, common_rows, rank_suites
 from sobench.errors import RequestError
 from sobench.report.average_rank import average_rank_sheet
 from sobench.report.found import found_sheet
 from sobench.report.tables import FORMATS
-from sobench.report.terminal import print_leaderboard
+from sobench.runs.external import with_external
 from sobench.runs.search import search
 from sobench.suite.overrides import Request, read_request
 from sobench.suite.plan import Run
@@ -63,7 +69,7 @@ def command(
     _check_metric_counts(len(suites), metrics, found)
     requests = [read_request(suite=suite, **options) for suite in suites]
     _check_distinct(suites, requests)
-    plans = [request.runs("") for request in requests]
+    plans = [with_external(request, results) for request in requests]
     states = _states_of_data(plans, results, data)
     stems = [
         _stem(request.suite.name, request, options["settings"], state)
@@ -75,7 +81,7 @@ def command(
             for stem, runs, state in zip(stems, plans, states, strict=True)
         ]
     elif len(plans) == 1:
-        outputs = [_output(stems[0], leaderboard(plans[0], results, data))]
+        outputs = [leaderboard_output(stems[0], leaderboard(plans[0], results, data))]
     else:
         by = [name.strip() for name in metrics.split(",") if name.strip()]
         stem = _stem(
@@ -100,16 +106,10 @@ def _together(
     boards = [leaderboard(runs, results, state) for runs, state in zip(plans, states, strict=True)]
     ranks = average_rank_sheet(rank_suites(plans, boards, metrics))
     *of_suites, of_ranks = stems
-    outputs = [_output(stem, board) for stem, board in zip(of_suites, boards, strict=True)]
+    outputs = [
+        leaderboard_output(stem, board) for stem, board in zip(of_suites, boards, strict=True)
+    ]
     return [*outputs, sheet_output(of_ranks, ranks)]
-
-
-def _output(stem: str, board: Leaderboard) -> Output:
-    def form(render: Callable[[Leaderboard], str]) -> Callable[[], str]:
-        return lambda: render(board)
-
-    forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
-    return Output(stem, lambda console: print_leaderboard(board, console), forms)
 
 
 def _check_metric_counts(suites: int, metrics: str, found: bool) -> None:

@@ -20,6 +20,7 @@ from sobench.metrics.table import score_metrics
 from sobench.runs.record import Record
 from sobench.runs.search import DataChoice, choose_data, other_settings, search
 from sobench.runs.state import States, read_states
+from sobench.suite.external import ExternalRun, trained
 from sobench.suite.further_tests import further_tests
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -53,6 +54,7 @@ class Leaderboard:
         missing: rows without a result, with the reason.
         provenance: line by line.
         notes: cautions for reading the table.
+        external: labels of the rows whose detections were made elsewhere.
     """
 
     title: str
@@ -67,6 +69,11 @@ class Leaderboard:
     missing: dict[str, str]
     provenance: dict[str, str]
     notes: tuple[str, ...]
+    external: tuple[str, ...] = ()
+
+    def shown_label(self, label: str) -> str:
+        """The label of a row as tables show it."""
+        return f"{label} (external)" if label in self.external else label
 
 
 def leaderboard(runs: Sequence[Run], results: Path, data: str = "") -> Leaderboard:
@@ -135,10 +142,13 @@ def build(
         per_class=pd.DataFrame([_class_row(label, results[label]) for label in labels]),
         sizes=pd.DataFrame(_size_rows(runs, states, labels, metrics)),
         deviations={run.entry.label: told for run in runs if (told := _deviations(run, states))},
-        learning_rates={run.entry.label: run.learning_rate for run in runs},
+        learning_rates={run.entry.label: run.learning_rate for run in trained(runs)},
         missing=remarks.missing(runs, states),
         provenance=remarks.provenance(runs, states),
         notes=notes + found.notes + remarks.cautions(runs, states),
+        external=tuple(
+            dict.fromkeys(run.entry.label for run in runs if isinstance(run, ExternalRun))
+        ),
     )
 
 

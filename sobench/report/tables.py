@@ -36,7 +36,8 @@ def columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     table_rows = []
     for _, row in board.table.iterrows():
         label = str(row["method"])
-        cells = [tier_text(board.verdict.tiers.get(label, ())), label]
+        tier = tier_text(board.verdict.tiers.get(label, ()))
+        cells = [tier, board.shown_label(label)]
         cells += [str(row[name]) for name in seeds]
         cells.append(_score(row, ranking))
         cells += [interval_text(board.verdict, label, ranking) for _ in interval]
@@ -82,7 +83,10 @@ def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Headings and cells of the AP of every class."""
     headings = [str(name) for name in board.per_class.columns]
     table_rows = [
-        [str(row["method"]), *(_number(row[name], SCORE_FORMAT) for name in headings[1:])]
+        [
+            board.shown_label(str(row["method"])),
+            *(_number(row[name], SCORE_FORMAT) for name in headings[1:]),
+        ]
         for _, row in board.per_class.iterrows()
     ]
     return headings, table_rows
@@ -121,6 +125,7 @@ def csv(board: Leaderboard) -> str:
     table = board.table.join(by_class, on="method")
     if board.verdict.labels:
         table = table.join(pd.DataFrame(_tested_columns(board)).T, on="method")
+    table["external"] = table["method"].isin(board.external)
     table["learning_rate"] = table["method"].map(board.learning_rates)
     for name, value in board.provenance.items():
         table[f"provenance:{name}"] = value
@@ -146,6 +151,7 @@ def as_json(board: Leaderboard) -> str:
         "missing": board.missing,
         "provenance": board.provenance,
         "notes": board.notes,
+        "external": board.external,
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,7 +13,7 @@ from typing import Any
 
 from sobench.data.dataset import Dataset
 from sobench.environment import cpu_name, describe
-from sobench.errors import RequestError, RunError
+from sobench.errors import RequestError, RunError, RunLocked
 from sobench.files import remove_orphans
 from sobench.metrics.detections import DetectionTable, write_detections
 from sobench.metrics.matches import match
@@ -128,7 +129,8 @@ def bring_up_to_date(runs: Sequence[ExternalRun], results: Path) -> dict[str, Ru
     for run in runs:
         state = read_states([run], results)[run.settings_id]
         if state.record is not None and (state.name == "to score" or state.is_unmatched):
-            _score_again(run, results, state.record)
+            with suppress(RunLocked, OSError):  # it is done next time
+                _score_again(run, results, state.record)
     return read_states(runs, results)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -40,7 +41,7 @@ class ExternalRun(Run):
         }
 
     @property
-    def origin(self) -> None:  # type: ignore[override]
+    def origin(self) -> None:
         """Nothing that is known."""
 
     @property
@@ -49,14 +50,19 @@ class ExternalRun(Run):
         return "not known"
 
     @property
-    def defect(self) -> str:  # type: ignore[override]
+    def defect(self) -> str:
         """No package is needed."""
         return ""
 
     @property
-    def deviations(self) -> tuple[str, ...]:  # type: ignore[override]
+    def deviations(self) -> tuple[str, ...]:
         """None that are known."""
         return ()
+
+
+def trained(runs: Iterable[Run]) -> list[Run]:
+    """The runs that are no external ones."""
+    return [run for run in runs if not isinstance(run, ExternalRun)]
 
 
 def external_run(request: Request, label: str, seed: int, data: str) -> ExternalRun:

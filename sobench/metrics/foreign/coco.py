@@ -53,7 +53,7 @@ def _problem(row: dict[str, Any]) -> str:
             return "no 'score': this is an annotation, ground truth and not a detection"
         return "no 'score'; a detector says how sure it is of each box"
     for key, other in (("image_id", "file_name"), ("category_id", "category_name")):
-        name = other if key not in row or other == "file_name" and other in row else key
+        name = other if key not in row or (other == "file_name" and other in row) else key
         if name not in row:
             return f"no {key!r}"
         value = row[name]

@@ -140,7 +140,9 @@ class _Window:
         column = len(before) - start if start >= 0 else self._column + len(before) + 1
         where = f"{self.path}, line {line}, character {column}"
         if not character:
-            return DataError(f"{where}: the file ends within its list; it is cut off: copy it again")
+            return DataError(
+                f"{where}: the file ends within its list; it is cut off: copy it again"
+            )
         return DataError(f"{where}: is not valid JSON ({problem}, at {quoted(character)})")
 
     def _grow(self) -> bool:
@@ -150,6 +152,8 @@ class _Window:
             return False
         gone = self.text[: self.at]
         self._line += gone.count("\n")
-        self._column = len(gone) - gone.rfind("\n") - 1 if "\n" in gone else self._column + len(gone)
+        self._column = (
+            len(gone) - gone.rfind("\n") - 1 if "\n" in gone else self._column + len(gone)
+        )
         self.text, self.at = self.text[self.at :] + more, 0
         return True

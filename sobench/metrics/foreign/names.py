@@ -131,9 +131,7 @@ def _unknown_image(key: Key, dataset: Dataset, by_name: Mapping[str, int]) -> st
     return f"{what};{did_you_mean(key, names)}"
 
 
-def _unknown_class(
-    key: Key, rows: ForeignRows, by_id: Mapping[int, int], dataset: Dataset
-) -> str:
+def _unknown_class(key: Key, rows: ForeignRows, by_id: Mapping[int, int], dataset: Dataset) -> str:
     what = f"{shown(key)} is not a class of {dataset.title}"
     if isinstance(key, str):
         return f"{what};{did_you_mean(key, dataset.classes)}"

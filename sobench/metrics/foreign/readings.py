@@ -211,4 +211,5 @@ def _iou(objects: FloatArray, boxes: FloatArray) -> FloatArray:
     shared = np.prod(np.clip(high - low, 0, None), axis=2)
     areas = np.prod(objects[:, 2:] - objects[:, :2], axis=1)
     union = areas[:, None] + np.prod(np.clip(boxes[:, 2:], 0, None), axis=1)[None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    iou: FloatArray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return iou
