@@ -65,9 +65,10 @@ def read_foreign(path: Path, layout: str = "") -> tuple[str, ForeignRows]:
         raise RequestError(f"--layout: unknown {quoted(layout)};{did_you_mean(layout, LAYOUTS)}")
     try:
         path.stat()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no file can have that name"
-        raise DataError(f"{path}: cannot be read ({reason}); check the path") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except ValueError:  # NUL, or half a character
+        raise DataError(f"{path}: no file can have that name; check the path") from None
     if layout and LAYOUTS[layout].is_folder is not path.is_dir() and layout != "voc-devkit":
         kinds = ("a folder of .txt files", "a file")
         needed, given = kinds if LAYOUTS[layout].is_folder else kinds[::-1]
@@ -144,12 +145,12 @@ def _of_row(row: str) -> str:
         return "yolo"  # whose reader says that there is no score
     if len(cells) < 6:
         return ""
-    is_class = len(cells) == 6 and cells[0].isdecimal()
-    return "voc" if not is_class or any(map(_is_large, cells[2:5])) else "yolo"
+    is_number = len(cells) == 6 and cells[0].replace(".", "", 1).isdecimal()
+    return "voc" if not is_number or any(map(_is_large, cells[2:5])) else "yolo"
 
 
 def _is_large(cell: str) -> bool:
-    """Whether a cell is no fraction."""
+    """Whether a cell is no fraction of an image."""
     try:
         return float(cell) > 1.5
     except ValueError:

@@ -8,6 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -21,22 +22,28 @@ _CHUNK = 2**20
 _LONGEST = 2**24
 """Characters of the longest object; masks and polygons of a detection take some thousands."""
 
+_MARGIN = 64
+"""Characters before the end of a chunk in which a number, name or escape may be cut off."""
+
 _BLANK = re.compile(r"[ \t\n\r]*")
+_BETWEEN = re.compile(r"[ \t\n\r]*,[ \t\n\r]*(?=\{)")
+"""What stands between two objects."""
 _KEY_OF_LIST = re.compile(r'"(\w+)"\s*:\s*\[')
 _GZIP = b"\x1f\x8b"
 
 
-def open_text(path: Path) -> TextIO:
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
     """A text file in UTF-8, unpacked if it is packed by gzip.
 
     Raises:
         OSError: it cannot be opened, or is not a regular file.
     """
-    file = open_regular(path)
-    stream: BinaryIO = file
-    if file.peek(2)[:2] == _GZIP:
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=file))
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    with open_regular(path) as file:
+        is_packed = file.peek(2)[:2] == _GZIP
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
+        with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            yield text
 
 
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -63,18 +70,22 @@ def _objects(window: _Window) -> Iterator[tuple[int, dict[str, Any]]]:
     if first != "[":
         raise DataError(_not_a_list(window, first))
     window.at += 1
-    number = 1
-    while (character := window.next_character()) != "]" or number > 1:
+    number, character = 1, window.next_character()
+    while character != "]" or number > 1:
         if character != "{":
             raise window.error(f"row {number} is not an object", character)
         yield number, window.next_object(number)
+        number += 1
+        if between := _BETWEEN.match(window.text, window.at):  # as nearly always
+            window.at, character = between.end(), "{"
+            continue
         after = window.next_character()
         if after == "]":
             break
         if after != ",":
-            raise window.error(f"no comma after row {number}", after)
+            raise window.error(f"no comma after row {number - 1}", after)
         window.at += 1
-        number += 1
+        character = window.next_character()
     window.at += 1
     if extra := window.next_character():
         raise window.error("something follows the list", extra)
@@ -87,8 +98,8 @@ def _not_a_list(window: _Window, first: str) -> str:
         return f"{path}: is empty; a file without detections holds []"
     if first != "{":
         return f"{path}: is not JSON; give a list of COCO result rows"
-    keys = dict.fromkeys(_KEY_OF_LIST.findall(window.text))
-    if {"images", "annotations", "categories"} & {*keys}:
+    found = {*_KEY_OF_LIST.findall(window.text)}
+    if keys := [key for key in ("images", "annotations", "categories") if key in found]:
         return (
             f"{path}: is a COCO annotation file, with {', '.join(keys)}: ground truth, not "
             "detections; give the list of result rows"
@@ -122,8 +133,14 @@ class _Window:
                 value, self.at = self._decode(self.text, self.at)
                 return cast(dict[str, Any], value)
             except json.JSONDecodeError as error:
-                is_long = len(self.text) - self.at > _LONGEST
-                if is_long or not self._grow():
+                if len(self.text) - self.at > _LONGEST:
+                    raise DataError(
+                        f"{self.path}, row {number}: has no end within {_LONGEST} characters; give "
+                        "one object for each detection"
+                    ) from None
+                # What is only cut off by the chunk fails at its end.
+                is_wrong = error.pos < len(self.text) - _MARGIN and "Untermin" not in error.msg
+                if is_wrong or not self._grow():
                     self.at, is_open = error.pos, "Unterminated" in error.msg
                     end = "" if is_open else self.text[error.pos : error.pos + 1]
                     raise self.error(f"row {number}: {error.msg}", end) from None
