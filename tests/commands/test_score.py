@@ -104,7 +104,7 @@ def test_every_layout_stores_the_same_detections(capsys: Capture, case: str) -> 
     assert enter(capsys, write(case, "made")).code == 0
     assert enter(capsys, write("csv", "other"), label="b").code == 0
     a, b = external_records()
-    assert [*a.scores.values()][0].metrics == [*b.scores.values()][0].metrics
+    assert next(iter(a.scores.values())).metrics == next(iter(b.scores.values())).metrics
     first, second = (
         Path(RESULTS / "small" / "external" / x.run_id / "detections.json.gz") for x in (a, b)
     )

@@ -79,14 +79,16 @@ W, H = SIZE
 CASES: dict[str, tuple[Callable[[Rows], Any], str]] = {
     "NaN score": (one(score=float("nan")), "row 3: the score nan is not finite; look for NaN"),
     "infinite box": (
-        one(bbox=[1, 2, float("inf"), 4]), "row 3: the box [1, 2, inf, 4] is not finite",
+        one(bbox=[1, 2, float("inf"), 4]),
+        "row 3: the box [1, 2, inf, 4] is not finite",
     ),
     "NaN box": (one(bbox=[float("nan"), 2, 3, 4]), "row 3: the box [nan, 2, 3, 4] is not finite"),
     "overflow": (one(bbox=[10**400, 2, 3, 4]), "row 3: bbox"),
     "negative size": (one(bbox=[10, 10, -5, 4]), "row 3: the box [10, 10, -5, 4] has a negative"),
     "unknown image": (one(image_id=61), "row 3: 61 is not an image of COCO val.json (ids 10, 20,"),
     "unknown image name": (
-        one(image_id="a_11"), "row 3: 'a_11' is not an image of COCO val.json; did you mean 'a_10'",
+        one(image_id="a_11"),
+        "row 3: 'a_11' is not an image of COCO val.json; did you mean 'a_10'",
     ),
     "unknown file name": (one(file_name="x/b.png"), "row 3: 'x/b.png' is not an image"),
     "unknown category": (
@@ -99,7 +101,8 @@ CASES: dict[str, tuple[Callable[[Rows], Any], str]] = {
         "positions from 0",
     ),
     "unknown class": (
-        one(category_id="buss"), "row 3: 'buss' is not a class of COCO val.json; did you mean 'bus'?",
+        one(category_id="buss"),
+        "row 3: 'buss' is not a class of COCO val.json; did you mean 'bus'?",
     ),
     "percentages": (scores(lambda s: 100 * s), "is not in 0..1; divide percentages by 100 (30 of"),
     "logits": (scores(lambda s: 8 * s - 4), "is not in 0..1; logits become scores by a sigmoid"),
@@ -123,9 +126,13 @@ CASES: dict[str, tuple[Callable[[Rows], Any], str]] = {
     "three sides": (one(bbox=[1, 2, 3]), "row 3: bbox [1, 2, 3] is not four numbers"),
     "a side is a text": (one(bbox=[1, 2, 3, "4"]), "row 3: bbox [1, 2, 3, '4'] is not four"),
     "a box is a text": (one(bbox="1234"), "row 3: bbox '1234' is not four numbers"),
-    "empty": (lambda _: [], "holds no detections; check that the detector wrote them there, or add"),
+    "empty": (
+        lambda _: [],
+        "holds no detections; check that the detector wrote them there, or add",
+    ),
     "repeated": (
-        lambda rows: rows + rows, "row 31: repeats an earlier row, as do 30 of 60 rows",
+        lambda rows: rows + rows,
+        "row 31: repeats an earlier row, as do 30 of 60 rows",
     ),
     "truth": (
         lambda rows: {"images": [], "annotations": rows, "categories": []},
@@ -146,10 +153,12 @@ CASES: dict[str, tuple[Callable[[Rows], Any], str]] = {
         "of the objects as they stand, and 100 % if they are [cx, cy, w, h]",
     ),
     "twice the size": (
-        boxes(lambda x, y, w, h: [2 * x, 2 * y, 2 * w, 2 * h]), "if they are multiplied by 0.5",
+        boxes(lambda x, y, w, h: [2 * x, 2 * y, 2 * w, 2 * h]),
+        "if they are multiplied by 0.5",
     ),
     "half the size": (
-        boxes(lambda x, y, w, h: [x / 2, y / 2, w / 2, h / 2]), "multiplied by 2",
+        boxes(lambda x, y, w, h: [x / 2, y / 2, w / 2, h / 2]),
+        "multiplied by 2",
     ),
     "stretched": (
         boxes(lambda x, y, w, h: [x * 416 / W, y * 416 / H, w * 416 / W, h * 416 / H]),
@@ -164,7 +173,7 @@ CASES: dict[str, tuple[Callable[[Rows], Any], str]] = {
         "100 % of the boxes lie outside of their images, which have up to 640 x 480 px while boxes "
         "reach to 3552 x 459",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "words"), CASES.values(), ids=CASES)
@@ -213,23 +222,29 @@ FILES: dict[str, tuple[Callable[[], str], str]] = {
     "no files": (no_files, "nothing: holds no .txt files"),
     "cut off": (
         lambda: write("cut.json", json.dumps(good())[:300]),
-        "cut.json, line 1, character 3", 
+        "cut.json, line 1, character 3",
     ),
     "cut gzip": (
         lambda: write("cut.json.gz", gzip.compress(json.dumps(good()).encode())[:-20]),
         "cut.json.gz: cannot be unpacked",
     ),
     "empty file": (lambda: write("empty.json", ""), "empty.json: is empty; a file without"),
-    "binary": (lambda: write("model.pt", b"PK\3\4\0\0\0"), "model.pt: is a binary file; known: coco,"),
+    "binary": (
+        lambda: write("model.pt", b"PK\3\4\0\0\0"),
+        "model.pt: is a binary file; known: coco,",
+    ),
     "binary text": (lambda: folder("f", "\0\1\2"), "a_10.txt: is a binary file"),
     "UTF-16": (lambda: write("a.json", "[]".encode("utf-16")), "a.json: is not a UTF-8 text file"),
     "Latin-1 table": (
-        lambda: write("a.csv", "image,class,score,x,y,w,h\na_10,Fähre,0.5,1,2,3,4\n".encode("latin1")),
+        lambda: write(
+            "a.csv", "image,class,score,x,y,w,h\na_10,Fähre,0.5,1,2,3,4\n".encode("latin1")
+        ),
         "a.csv: is not a UTF-8 text file; save it as UTF-8",
     ),
     "some text": (lambda: write("a.log", "hello"), "a.log: is in no known layout; known: coco,"),
     "single text file": (
-        lambda: write("a_10.txt", "0 0.5 0.5 0.1 0.1 0.9"), "is a single text file; give the folder",
+        lambda: write("a_10.txt", "0 0.5 0.5 0.1 0.1 0.9"),
+        "is a single text file; give the folder",
     ),
     "unknown rows": (lambda: folder("f", "a b c"), "'a b c' is a row of no known layout"),
     "labels of YOLO": (
@@ -240,10 +255,13 @@ FILES: dict[str, tuple[Callable[[], str], str]] = {
         lambda: folder("f", "3 0.5 0.5 0.1 0.1 0.9"),
         "a_10.txt, row 1: 3 is not a class of COCO val.json (numbers: 0 car, 1 bus, 2 awning",
     ),
-    "fraction of a class": (lambda: folder("f", "0 .5 .5 .1 .1 .9", "0.5 .5 .5 .1 .1 .9"),
-        "row 2: class 0.5 is not a whole number"),
+    "fraction of a class": (
+        lambda: folder("f", "0 .5 .5 .1 .1 .9", "0.5 .5 .5 .1 .1 .9"),
+        "row 2: class 0.5 is not a whole number",
+    ),
     "scores in second place": (
-        lambda: folder("f", "0 0.9 0.5 0.5 0.1 1.2"), "the score 1.2 is not in 0..1",
+        lambda: folder("f", "0 0.9 0.5 0.5 0.1 1.2"),
+        "the score 1.2 is not in 0..1",
     ),
     "word in YOLO": (lambda: folder("f", "0 .5 .5 .1 .1 high"), "row 1: 'high' is not a number"),
     "truth of VisDrone": (
@@ -251,15 +269,21 @@ FILES: dict[str, tuple[Callable[[], str], str]] = {
         "every score is 0 or 1 and no row ends in -1,-1: these are annotations",
     ),
     "columns of VisDrone": (
-        lambda: folder("f", "10,10,20,20,0.5"), "row 1: 5 columns in 10,10,20,20,0.5; a row is left,",
+        lambda: folder("f", "10,10,20,20,0.5"),
+        "row 1: 5 columns in 10,10,20,20,0.5; a row is left,",
     ),
     "class of VisDrone": (
-        lambda: folder("f", "10,10,20,20,0.5,0,-1,-1"), "a_10.txt, row 1: 0 is not a class",
+        lambda: folder("f", "10,10,20,20,0.5,0,-1,-1"),
+        "a_10.txt, row 1: 0 is not a class",
     ),
-    "columns of VOC": (lambda: folder("f", "bus 0.5 1 2 30 40", "bus 0.5 1 2"), "'bus 0.5 1 2' is a row of no known layout"),
+    "columns of VOC": (
+        lambda: folder("f", "bus 0.5 1 2 30 40", "bus 0.5 1 2"),
+        "'bus 0.5 1 2' is a row of no known layout",
+    ),
     "class of VOC": (lambda: folder("f", "tram 0.5 1 2 30 40"), "row 1: 'tram' is not a class"),
     "negative size of VOC": (
-        lambda: folder("f", "bus 0.5 50 2 30 40"), "row 1: the box [49, 1, -19, 39] has a negative",
+        lambda: folder("f", "bus 0.5 50 2 30 40"),
+        "row 1: the box [49, 1, -19, 39] has a negative",
     ),
     "two layouts": (
         lambda: (folder("f", "bus 0.5 1 2 30 40"), write("f/a_20.txt", "1,2,3,4,.5,1,-1,-1"))[0],
@@ -274,7 +298,8 @@ FILES: dict[str, tuple[Callable[[], str], str]] = {
         "row 1: 'tram' is not a class",
     ),
     "no score in a table": (
-        lambda: write("a.csv", "image,class,x1,y1,x2,y2\n"), "a.csv: no column is the score; keep one",
+        lambda: write("a.csv", "image,class,x1,y1,x2,y2\n"),
+        "a.csv: no column is the score; keep one",
     ),
     "two images in a table": (
         lambda: write("a.csv", "image,image_id,class,score,x1,y1,x2,y2\n"),
@@ -284,12 +309,17 @@ FILES: dict[str, tuple[Callable[[], str], str]] = {
         lambda: write("a.csv", "image,class,score,x1,y1,x2,y2,x,y,w,h\n"),
         "a.csv: several columns could be the box; keep four of these: x1,y1,x2,y2 or",
     ),
-    "no box in a table": (lambda: write("a.csv", "image,class,score,x,y\n"), "no columns are the box"),
+    "no box in a table": (
+        lambda: write("a.csv", "image,class,score,x,y\n"),
+        "no columns are the box",
+    ),
     "one name twice": (
-        lambda: write("a.csv", "image,class,score,score,x1,y1,x2,y2\n"), "two columns are called 'score'",
+        lambda: write("a.csv", "image,class,score,score,x1,y1,x2,y2\n"),
+        "two columns are called 'score'",
     ),
     "short row of a table": (
-        lambda: write("a.csv", "image,class,score,x1,y1,x2,y2\na_10,bus,0.5,1\n"), "row 2: 4 columns",
+        lambda: write("a.csv", "image,class,score,x1,y1,x2,y2\na_10,bus,0.5,1\n"),
+        "row 2: 4 columns",
     ),
     "word in a table": (
         lambda: write("a.csv", "image,class,score,x1,y1,x2,y2\na_10,bus,?,1,2,3,4\n"),
@@ -299,7 +329,7 @@ FILES: dict[str, tuple[Callable[[], str], str]] = {
         lambda: write("a.csv", 'image,class,score,x1,y1,x2,y2\na_10,bus,"0.5,1,2,3,4\n'),
         "a.csv: is not a valid CSV file",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("make", "words"), FILES.values(), ids=FILES)

@@ -41,7 +41,7 @@ def detections(dataset: Dataset) -> list[DetectionRow]:
     rows: list[DetectionRow] = []
     for image in dataset.images:
         for box, label in zip(image.boxes, image.labels, strict=True):
-            for place in (box, box + (40, 0, 40, 0)):
+            for place in (box, box + np.array([40.0, 0.0, 40.0, 0.0])):
                 x1, y1, x2, y2 = place + random.integers(-2, 3, 4)
                 rows.append(
                     {
