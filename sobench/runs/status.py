@@ -113,17 +113,15 @@ def seconds_left(statuses: Sequence[RunStatus]) -> float | None:
 
 def _status_of(run: Run, path: Path, state: RunState) -> RunStatus:
     """The status of a planned run, from its state."""
-    name: StatusName = "waiting"
-    if state.name not in ("missing", "locked"):
-        name = state.name
-    reason = "" if state.name == "locked" else state.reason
-    return _with_progress(
-        RunStatus(
-            run.suite.name, run.row, run.seed, path, name, reason,
-            train_s=_train_seconds(state.record),
-        ),
-        is_held=state.name == "locked",
+    is_held = state.name == "locked"
+    name: StatusName = (
+        "waiting" if state.name == "missing" or state.name == "locked" else state.name
+    )
+    status = RunStatus(
+        run.suite.name, run.row, run.seed, path, name, state.reason,
+        train_s=_train_seconds(state.record),
     )  # fmt: skip
+    return _with_progress(status, is_held)
 
 
 def _status_in(path: Path) -> RunStatus:
