@@ -15,7 +15,7 @@ _SECTIONS = ("input", "augment", "neck", "head", "anchors", "regions", "schedule
              "detect", "dataset", "backbone")  # fmt: skip
 """Of a suite, what results depend on; a run that has no use for one leaves it out."""
 
-_PLACES = ("dataset.root", "dataset.outside_root")
+_PLACES = ("dataset.root", "dataset.config", "dataset.outside_root")
 """Where the data are, which counts by its content alone."""
 
 _FOR_ALL = ("protocol", "engine", "ignore_regions")

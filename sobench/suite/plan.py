@@ -78,8 +78,9 @@ class Run:
         of_head = ("head", *HEADS[self.suite.head].sections) if method.heads else ()
         settings = {key: suite[key] for key in (*_SECTIONS_OF_ALL, *of_head)}
         # Data and weights count by their content, wherever they are.
-        places = ("root", "outside_root")
-        dataset = {key: value for key, value in suite["dataset"].items() if key not in places}
+        left_out = ["root", "config", "outside_root"]
+        left_out += [] if suite["dataset"].get("holdout") else ["holdout"]
+        dataset = {key: value for key, value in suite["dataset"].items() if key not in left_out}
         backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
