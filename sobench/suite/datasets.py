@@ -241,3 +241,14 @@ FileData = CocoData | VisDroneData | VocData | YoloData | Tt100kData
 
 DataSpec = Annotated[FileData | SyntheticData, Field(discriminator="format")]
 """The ``dataset`` of a suite; ``format`` says which of the classes it is."""
+
+_PLACES = ("root", "config", "outside_root")
+"""Keys that say where the data are, which count by their content alone."""
+
+
+def counted_keys(spec: DataSpec) -> dict[str, Any]:
+    """The keys of a ``dataset`` section that results depend on."""
+    keys = {k: v for k, v in spec.model_dump(mode="json").items() if k not in _PLACES}
+    if not keys.get("holdout", 1):  # it came later, and runs of before stay valid
+        del keys["holdout"]
+    return keys
