@@ -14,11 +14,12 @@ from sobench.data.cache import CachedImages, cached_images, check_images
 from sobench.data.check import WARNED, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
 from sobench.data.fingerprint import check_unchanged
-from sobench.data.statistics import SIZE_BINS, Statistics, describe
+from sobench.data.statistics import Statistics, describe
 from sobench.data.subset import part_name
 from sobench.report.coverage import print_coverage
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.terminal import PlainConsole, print_table
+from sobench.report.object_sizes import print_sizes, share
+from sobench.report.terminal import PlainConsole, print_table, print_warning
 from sobench.suite.limit import Limit
 from sobench.suite.sections import Suite
 
@@ -50,12 +51,13 @@ def print_dataset(
         text = f"{name}: {len(dataset.images)} images, sha256 of their ids {ids_digest(dataset)}"
         console.print(text)
     _print_totals(statistics, console)
-    _print_boxes(splits["train"].classes, statistics, console)
+    _print_classes(splits["train"].classes, statistics, console)
+    print_sizes(suite, splits, console)
     print_coverage(suite, splits["train"], console)
     for name, dataset in splits.items():
         _print_skipped(name, dataset.skipped, console)
     for text in warnings:
-        _print_warning(f"warning: {text}", console)
+        print_warning(console, f"warning: {text}")
     if build_cache:
         for name, dataset in splits.items():
             images = _cached(suite, part_name(name, limit), dataset, identity)
@@ -94,15 +96,14 @@ def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:
 
 def _print_totals(statistics: Mapping[Split, Statistics], console: Console) -> None:
     headings = [
-        "split", "images", "boxes", "boxes/image (min, median, max)", "median side px",
-        "images without", "ignored (all classes)", "ignored (one class)", "rows skipped",
+        "split", "images", "boxes", "boxes/image (min, median, max)", "images without",
+         "ignored (all classes)", "ignored (one class)", "rows skipped",
     ]  # fmt: skip
     table_rows = []
     for name, split in statistics.items():
         low, middle, high = split.boxes_per_image
         table_rows.append([
             name, str(split.images), str(split.boxes), f"{low}, {middle:g}, {high}",
-            "-" if split.median_side is None else f"{split.median_side:.1f}",
             str(split.images_without_boxes), str(split.ignore_all_classes),
             str(split.ignore_one_class), str(split.skipped),
         ])  # fmt: skip
@@ -115,27 +116,18 @@ def _print_totals(statistics: Mapping[Split, Statistics], console: Console) -> N
     console.print()
 
 
-def _print_boxes(
+def _print_classes(
     classes: Sequence[str], statistics: Mapping[Split, Statistics], console: Console
 ) -> None:
     splits = statistics.values()
-    by_size = [[name, *(_share(s.boxes_by_size[name], s) for s in splits)] for name in SIZE_BINS]
-    print_table(console, ["side px", *statistics], by_size, title="boxes by size")
-    by_class = [[name, *(_share(s.boxes_by_class[name], s) for s in splits)] for name in classes]
+    by_class = [
+        [name, *(share(s.boxes_by_class[name], s.boxes) for s in splits)] for name in classes
+    ]
     print_table(console, ["class", *statistics], by_class, title="boxes by class")
 
 
 def _print_skipped(name: str, skipped: Sequence[SkippedRow], console: Console) -> None:
     for row in skipped[:_SHOWN]:
-        _print_warning(f"{name}: skipped {row.file}, {row.row}: {row.reason}", console)
+        print_warning(console, f"{name}: skipped {row.file}, {row.row}: {row.reason}")
     if len(skipped) > _SHOWN:
-        _print_warning(f"{name}: and {len(skipped) - _SHOWN} more", console)
-
-
-def _print_warning(text: str, console: Console) -> None:
-    console.print(text, style="yellow", soft_wrap=True)
-
-
-def _share(count: int, split: Statistics) -> str:
-    """A count of boxes, with its share of all boxes of the split."""
-    return f"{count} ({100 * count / split.boxes:.0f} %)" if split.boxes else str(count)
+        print_warning(console, f"{name}: and {len(skipped) - _SHOWN} more")

@@ -102,5 +102,10 @@ def print_table(
     console.print()
 
 
+def print_warning(console: Console, text: str) -> None:
+    """Print a line that is to be noticed."""
+    console.print(text, style="yellow", soft_wrap=True)
+
+
 def _looks_numeric(cell: str) -> bool:
     return cell == "-" or cell[:1].isdigit()

@@ -17,7 +17,9 @@ from sobench.data.dataset import (
     as_labels,
 )
 from sobench.data.formats import voc
-from sobench.data.statistics import SIZE_BINS, describe
+from sobench.data.statistics import SIZE_BINS, bin_sides, by_bin, by_side, describe, objects
+from sobench.suite.input import Input
+from sobench.suite.protocols import PROTOCOLS
 from tests.real_data import BCCD, BCCD_SPEC
 
 
@@ -66,27 +68,48 @@ def test_everything_is_counted() -> None:
 
     assert (statistics.images, statistics.boxes) == (4, 9)
     assert statistics.boxes_by_class == {"car": 4, "ship": 5, "kite": 0}
-    assert list(statistics.boxes_by_size) == list(SIZE_BINS)
-    assert list(statistics.boxes_by_size.values()) == [1, 3, 1, 2, 2]
     assert (statistics.ignore_all_classes, statistics.ignore_one_class) == (2, 1)
     assert (statistics.skipped, statistics.notes) == (1, {"odd": 2})
-    assert statistics.median_side == pytest.approx(16)
     assert statistics.boxes_per_image == (0, 2.0, 5)
     assert statistics.images_without_boxes == 1
 
 
-def test_a_split_without_boxes_has_no_median_side() -> None:
+def test_a_split_without_boxes() -> None:
     statistics = describe(dataset(image(1, [], [])))
-    assert statistics.median_side is None
     assert statistics.boxes_by_class == {"car": 0, "ship": 0, "kite": 0}
-    assert sum(statistics.boxes_by_size.values()) == 0
     assert statistics.boxes_per_image == (0, 0.0, 0)
 
 
 def test_real_boxes() -> None:
-    statistics = describe(voc.read(BCCD, BCCD_SPEC, "train"))
+    training = voc.read(BCCD, BCCD_SPEC, "train")
+    statistics = describe(training)
     assert (statistics.images, statistics.boxes) == (2, 24)
     assert statistics.boxes_per_image == (11, 12.0, 13)
     assert statistics.boxes_by_class == {"RBC": 20, "WBC": 2, "Platelets": 2}
-    assert statistics.median_side == pytest.approx(103.79, abs=0.01)
-    assert list(statistics.boxes_by_size.values()) == [0, 0, 0, 8, 16]
+    sides = objects(training).sides
+    assert np.median(sides) == pytest.approx(103.79, abs=0.01)
+    assert [n for n, _ in by_side(sides, sides > 0).values()] == [0, 0, 0, 8, 16]
+    # 640x480 at a quarter of both sides.
+    smaller = objects(training, Input(size=(120, 160)))
+    assert smaller.sides == pytest.approx(sides / 4)
+    assert smaller.boxes == pytest.approx(objects(training).boxes / 4)
+
+
+def test_sides_are_counted_in_bins_that_hold_their_lower_end() -> None:
+    sides = np.array([4, 8, 15.9, 10, 16, 32, 95, 96, 150])
+    counted = by_side(sides, sides > 9)
+    assert counted == {"<8": (0, 1), "8-16": (2, 3), "16-32": (1, 1), "32-96": (2, 2),
+                       ">=96": (2, 2)}  # fmt: skip
+    assert list(counted) == list(SIZE_BINS)
+
+
+def test_bins_of_a_protocol_are_of_areas_with_both_ends() -> None:
+    found = objects(dataset(image(1, [4, 8, 8.1, 16], [0, 0, 0, 0]), image(2, [33], [1])))
+    assert by_bin(PROTOCOLS["aitod"], found) == {"VT": 2, "T": 3, "S": 1, "M": 1}
+    assert by_bin(PROTOCOLS["coco"], found) == {"S": 4, "M": 1, "L": 0}
+
+
+def test_bins_in_words() -> None:
+    words = {"VT": "<=8", "T": "8-16", "S": "16-32", "M": ">=32"}
+    assert bin_sides(PROTOCOLS["aitod"]) == words
+    assert bin_sides(PROTOCOLS["coco"])["L"] == ">=96"

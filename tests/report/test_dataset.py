@@ -17,7 +17,8 @@ from sobench.data.dataset import Dataset
 from sobench.data.fingerprint import fingerprint
 from sobench.data.formats import coco
 from sobench.data.resize import resize
-from sobench.data.statistics import Statistics, describe
+from sobench.data.statistics import SIZE_BINS, Statistics, describe
+from sobench.data.synthetic.layout import CLASSES
 from sobench.report.dataset import ids_digest
 from sobench.suite.datasets import CocoData
 from sobench.suite.reader import load
@@ -33,7 +34,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tables_of(text: str) -> list[dict[str, list[str]]]:
-    """Totals, boxes by size, boxes by class: first cell -> the other cells of each row."""
+    """Totals, boxes by class, size and side, anchors: first cell -> the other cells of a row."""
     tables = []
     for block in re.split("^(?:boxes by|objects that) .*\n", text, flags=re.MULTILINE):
         table_rows = [re.split(r" {2,}", line.strip()) for line in block.splitlines()]
@@ -54,17 +55,21 @@ def test_drawn_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     code, out, err = invoke(capsys, "data", path)
     assert (code, err) == (0, "")
     assert out.startswith(f"synthetic, fingerprint {fingerprint(load(path).dataset)}\n")
-    totals, sizes, classes, anchors = tables_of(out)
+    totals, classes, sizes, sides, anchors = tables_of(out)
     assert anchors["fpn"][0] == "12.0"
     assert [totals["train"][0], totals["val"][0]] == ["9", "3"]
-    assert [name for name in sizes if name != "side px"] == ["<8", "8-16", "16-32", "32-96", ">=96"]
+    assert {name: cells[0] for name, cells in sizes.items() if len(name) == 1} == {
+        "S": "<=32", "M": "32-96", "L": ">=96",
+    }  # fmt: skip
+    assert list(sides)[1:7] == ["<8", "8-16", "16-32", "32-96", ">=96", "median"]
+    # The scenes are as large as the input.
+    assert sides["median"][:2] == sides["median"][2:]
     for column, split in enumerate(("train", "val")):
         total = int(totals[split][1])
         low, _, high = (float(n) for n in totals[split][2].split(", "))
         assert 0 < low <= high <= 6
-        for table in (sizes, classes):
-            counts = [boxes(cells[column]) for cells in list(table.values())[1:]]
-            assert sum(counts) == total > 0
+        for table, names in ((sides, SIZE_BINS), (classes, CLASSES)):
+            assert sum(boxes(table[name][column]) for name in names) == total > 0
     assert "train: 9 images readable, cache 0 MiB\nval: 3 images readable" in out
     assert [name.name.partition("-")[0] for name in cached()] == ["train", "val"]
 
@@ -131,14 +136,18 @@ def visdrone(tmp_path: Path, extra: str = "") -> Path:
 def test_visdrone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = invoke(capsys, "data", visdrone(tmp_path))
     assert (code, err) == (0, "")
-    totals, sizes, classes, _ = tables_of(out)
+    totals, classes, sizes, sides, _ = tables_of(out)
     # images, boxes, ... ignored, ..., of each split
     assert [totals[split][:2] for split in ("train", "val")] == [["2", "3"], ["2", "1"]]
-    assert [totals[split][5:7] for split in ("train", "val")] == [["1", "1"], ["1", "0"]]
+    assert [totals[split][4:6] for split in ("train", "val")] == [["1", "1"], ["1", "0"]]
     assert "train: 1 rows of category 11 (others), dropped\n" in out
     assert [boxes(cell) for cell in classes["car"]] == [2, 1]
     assert [boxes(cell) for cell in classes["motor"]] == [1, 0]
-    assert [boxes(cell) for cell in sizes["32-96"]] == [0, 1]
+    assert [boxes(cell) for cell in sizes["M"][1:]] == [0, 1, 0, 0]
+    # 120x100 pixels become 64x64.
+    assert [boxes(cell) for cell in sides["32-96"]] == [0, 1, 0, 0]
+    assert sides["median"] == ["7.0", "40.0", "4.1", "23.4"]
+    assert "warning: 100 % of the training objects have sides below 8.5 px at the input" in out
     assert "train: 2 images readable, cache 0 MiB\nval: 2 images readable" in out
     assert len(cached()) == 2
 
@@ -150,7 +159,7 @@ def test_skipped_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert len(re.findall("^train: skipped ", out, re.MULTILINE)) == 5
     assert "train: and 2 more" in out
     assert "val: and 2 more" in out
-    assert tables_of(out)[0]["train"][7] == "7"
+    assert tables_of(out)[0]["train"][6] == "7"
 
 
 def test_image_that_cannot_be_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

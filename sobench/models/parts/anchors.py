@@ -96,7 +96,7 @@ def suite_anchors(settings: Anchors, levels: int, finer: int = 0) -> AnchorSpec:
     return AnchorSpec(tuple(tuple(f * step for step in steps) for f in firsts), settings.ratios)
 
 
-_LEAST_STRIDES = 1.5
+LEAST_STRIDES = 1.5
 """Side of the smallest fitted anchor in strides: smaller ones lie too far apart to meet objects of
 their size, wherever these are. (On VisDrone at 512x512 and stride 8, a smallest side of 6 px meets
 .31 of the objects, 12 px .55 and 24 px .31.)"""
@@ -113,7 +113,7 @@ def fitted_anchors(settings: Anchors, box_wh: FloatArray | None, stride: int) ->
     if not settings.fit or box_wh is None:
         return settings
     sides, ratios = cluster_anchors(box_wh)
-    smallest = max(sides[0], _LEAST_STRIDES * stride)
+    smallest = max(sides[0], LEAST_STRIDES * stride)
     return settings.model_copy(update={"smallest": smallest, "ratios": ratios})
 
 
