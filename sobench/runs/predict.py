@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from sobench.data.annotations import Split
-from sobench.data.dataset import AnnotatedImage, Dataset, Size, as_boxes, as_labels
+from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, Size, as_boxes, as_labels
 from sobench.data.image_lists import list_images
 from sobench.data.images import decode
 from sobench.data.load import read_annotations
@@ -137,7 +137,9 @@ def predict(
     suite = stored.run.suite
     batch_size = suite.schedule.batch_size
     for start in range(0, len(files), batch_size):
-        images, pixels, done = [], [], []
+        images: list[AnnotatedImage] = []
+        pixels: list[ImageArray] = []
+        done: list[tuple[ImageFile, AnnotatedImage | None]] = []
         for file in files[start : start + batch_size]:
             try:
                 annotated, image = _read(file.path, truth)
@@ -173,7 +175,7 @@ def _rounded(rows: Sequence[DetectionRow]) -> Iterator[DetectionRow]:
         yield {"image_id": image, "category_id": category, "bbox": box, "score": score}
 
 
-def _read(path: Path, truth: GroundTruth | None) -> tuple[AnnotatedImage | None, np.ndarray]:
+def _read(path: Path, truth: GroundTruth | None) -> tuple[AnnotatedImage | None, ImageArray]:
     """An image ``[H, W, 3]``, turned as its annotations are, and these if it has any."""
     annotated = truth.find(path) if truth else None
     if annotated is not None:
