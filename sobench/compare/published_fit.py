@@ -6,7 +6,7 @@ Published numbers are of other trainings. They are never ranked with those of a 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from sobench.compare.published import (
     Table,
     read_papers,
 )
+from sobench.metrics.table import ALL_AREAS, ScoreMetric, score_metrics
 from sobench.suite.datasets import CocoData, DataSpec, SyntheticData, Tt100kData, VocData
 from sobench.suite.further_tests import further_tests
 from sobench.suite.methods import get_method
@@ -64,11 +65,11 @@ class Difference:
 
     @property
     def text(self) -> str:
-        """One line, such as ``schedule.epochs: 20 there, 12 here``."""
+        """One line, such as ``schedule.epochs: here 12, there 20``."""
         where = f"{self.column}: " if self.column else ""
         values = " / ".join(map(_in_words, self.there))
         by_row = "by row " if len(self.there) > 1 else ""
-        return f"{where}{self.key}: {by_row}{values} there, {_in_words(self.here)} here"
+        return f"{where}{self.key}: here {_in_words(self.here)}, there {by_row}{values}"
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,24 @@ class PublishedTable:
         return f"{self.paper.reference}, Table {self.table.number}: {self.table.shows}"
 
     @property
+    def cited(self) -> tuple[str, ...]:
+        """Rows that the paper took over, for which its own conditions do not hold."""
+        return tuple(row.label for row in self.table.rows if row.cited)
+
+    @property
     def conditions(self) -> tuple[str, ...]:
         """What sets its numbers apart from the suite's, line by line."""
-        lines = [f"differs: {difference.text}" for difference in self.differences]
-        if self.not_stated:
-            lines.append(f"not stated: {', '.join(self.not_stated)}")
-        if cited := [row.label for row in self.table.rows if row.cited]:
-            lines.append(f"taken over, with conditions of their own: {', '.join(cited)}")
-        return tuple(lines)
+        return condition_lines(self.differences, self.not_stated, self.cited)
+
+
+def condition_lines(
+    differences: Iterable[Difference], not_stated: Sequence[str], cited: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Conditions in words."""
+    lines = [f"differs: {difference.text}" for difference in differences]
+    lines += [f"not stated: {', '.join(not_stated)}"] if not_stated else []
+    lines += [f"taken over, with conditions of their own: {', '.join(cited)}"] if cited else []
+    return tuple(lines)
 
 
 def published_for(suite: Suite, papers: Sequence[Paper] | None = None) -> list[PublishedTable]:
@@ -189,10 +200,19 @@ def measured(published: PublishedTable, suite: Suite, board: Leaderboard) -> lis
 
 
 def _is_measured(column: Column, suite: Suite) -> bool:
-    """Whether a column is a metric of COCO, and the suite's size bins are those of COCO too."""
-    area = column.metric.rpartition("_")[2]
-    bins, cocos = PROTOCOLS[suite.protocol].bins, PROTOCOLS["coco"].bins
-    return bool(column.metric) and (area not in cocos or bins.get(area) == cocos[area])
+    """Whether the suite's protocol has the quantity of a column, on the images that it is of."""
+    split = str(column.settings.get("dataset.val", ""))
+    if not column.metric or not _agree("dataset.val", split, _value(suite, "dataset.val")):
+        return False
+    if column.protocol:
+        return suite.protocol == column.protocol
+    protocol, cocos = PROTOCOLS[suite.protocol], PROTOCOLS["coco"].bins
+    name = "AP" if column.metric.startswith("AP:") else column.metric
+    metric = {metric.name: metric for metric in score_metrics(protocol)}.get(name)
+    # Other definitions than COCO's are no `ScoreMetric`; its size bins may be other ones, too.
+    return isinstance(metric, ScoreMetric) and (
+        metric.area == ALL_AREAS or protocol.bins.get(metric.area) == cocos.get(metric.area)
+    )
 
 
 def _numbers(here: Here, columns: Mapping[str, str], board: Leaderboard) -> dict[str, float]:

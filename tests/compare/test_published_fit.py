@@ -162,8 +162,8 @@ def test_conditions_that_differ_are_found() -> None:
     changed = suite_on(VISDRONE, schedule={"lr": 0.02}, input={"size": [96, 64]})
     lines = beside(changed, FPN).conditions
     assert lines[:2] == (
-        "differs: input.size: [64, 64] there, [96, 64] here",
-        "differs: schedule.lr: 0.005 there, 0.02 here",
+        "differs: input.size: here [96, 64], there [64, 64]",
+        "differs: schedule.lr: here 0.02, there 0.005",
     )
 
 
@@ -179,8 +179,8 @@ def test_what_rows_and_columns_state_for_themselves() -> None:
                {"heading": "C"})  # fmt: skip
     by_column = beside(suite, {}, columns=columns)
     assert [d.text for d in by_column.differences] == [
-        "B: dataset.val: test-dev there, VisDrone2019-DET-val here",
-        "B: protocol: official there, coco here",
+        "B: dataset.val: here VisDrone2019-DET-val, there test-dev",
+        "B: protocol: here coco, there official",
     ]
     assert "dataset.val" not in by_column.not_stated
     assert {*by_column.not_stated} < {*CONDITIONS}
@@ -193,7 +193,7 @@ def test_several_values_by_row() -> None:
     )
     published = beside(suite_on(VISDRONE), {}, rows=rows)
     assert [d.text for d in published.differences] == [
-        "backbone.name: by row resnet50 / resnet101 there, resnet18 here"
+        "backbone.name: here resnet18, there by row resnet50 / resnet101"
     ]
 
 
@@ -281,3 +281,25 @@ def test_bins_of_another_protocol_are_another_quantity() -> None:
     rows = ({"label": "one", "values": "1 2 3"} | FPN,)
     published = beside(suite, {}, columns=columns, rows=rows)
     assert [*measured(published, suite, board)[0]] == ["mAP"]
+
+
+@pytest.mark.parametrize(
+    ("column", "is_measured"),
+    [
+        ({"metric": "AP50"}, True),
+        ({"metric": ""}, False),
+        ({"metric": "AP50", "settings": {"dataset.val": "DET-val"}}, True),
+        ({"metric": "AP50", "settings": {"dataset.val": "DET-test-dev"}}, False),
+        ({"metric": "AP50", "protocol": "coco"}, True),
+        ({"metric": "AP50", "protocol": "aitod"}, False),
+    ],
+)
+def test_a_column_is_measured_on_its_images_by_its_protocol(
+    column: dict[str, Any], is_measured: bool
+) -> None:
+    runs = plan(tiny_suite(), "aaaa")
+    board = leaderboard.build(runs, states_of(runs, [record_of(runs[0])]))
+    suite = suite_on(VISDRONE)
+    rows = ({"label": "one", "values": "1"} | FPN,)
+    published = beside(suite, {}, columns=({"heading": "mAP"} | column,), rows=rows)
+    assert measured(published, suite, board) == [{"mAP": 0.501} if is_measured else {}]
