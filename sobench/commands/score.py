@@ -57,7 +57,7 @@ _OF_A_SUITE = (
 @click.option("--replace", is_flag=True, help="Give up other detections of this label and seed.")
 @click.option(
     "--truth", type=click.Path(path_type=Path), metavar="PATH",
-    help="Instead of a suite: a COCO annotation file, or a folder of VisDrone or YOLO data. "
+    help="Instead of a suite: a COCO annotation file, or the folder of a data set. "
     "Prints the metrics and stores nothing.",
 )  # fmt: skip
 @click.option("--protocol", metavar="NAME", help="The protocol with --truth.  [default: coco]")

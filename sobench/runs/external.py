@@ -101,7 +101,7 @@ def store(
         earlier = record.read_sound(folder.path)
         if earlier is not None and not is_replacing:
             _check_same(run, earlier, source)
-        record.write_settings(run, folder.path)
+        record.write_settings(run, folder.path, steps=0)
         digest = write_detections(folder.detections(), table)
         write_matches(folder.matches(protocol), match(dataset, table, protocol, digest))
         outcome = Record(

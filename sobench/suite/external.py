@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from sobench.errors import RequestError
+from sobench.suite.datasets import counted_keys
 from sobench.suite.further_tests import without_further_tests
 from sobench.suite.limit import as_setting
 from sobench.suite.overrides import Request
-from sobench.suite.plan import Run, dataset_settings
+from sobench.suite.plan import Run
 from sobench.suite.sections import MethodEntry
 from sobench.text import quoted
 
@@ -37,7 +38,7 @@ class ExternalRun(Run):
             "label": self.entry.label,
             "seed": self.seed,
             "limit": as_setting(self.limit),
-            "dataset": dataset_settings(self.suite),
+            "dataset": counted_keys(self.suite.dataset),
         }
 
     @property

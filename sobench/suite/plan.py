@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import RequestError, did_you_mean
+from sobench.suite.datasets import counted_keys
 from sobench.suite.further_tests import without_further_tests
 from sobench.suite.heads import HEADS
 from sobench.suite.later_keys import later_settings
@@ -77,7 +78,7 @@ class Run:
         # A method with a head of its own reads nothing of the suite's.
         of_head = ("head", *HEADS[self.suite.head].sections) if method.heads else ()
         settings = {key: suite[key] for key in (*_SECTIONS_OF_ALL, *of_head)}
-        # Weights count by their content, wherever they are.
+        # Data and weights count by their content, wherever they are.
         backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
@@ -97,7 +98,7 @@ class Run:
                 "switches": self.entry.switches,
                 "seed": self.seed,
                 "limit": as_setting(self.limit),
-                "dataset": dataset_settings(self.suite),
+                "dataset": counted_keys(self.suite.dataset),
                 "backbone": backbone,
             }
         )
@@ -375,12 +376,6 @@ def check_distinct(runs: Sequence[Run]) -> None:
                 f"{run.suite.name}: methods: {quoted(other.row)} and {quoted(run.row)} are the "
                 f"same training; {way_out}"
             )
-
-
-def dataset_settings(suite: Suite) -> dict[str, Any]:
-    """The dataset of a suite without its place, since data count by their content."""
-    dataset = suite.dataset.model_dump(mode="json")
-    return {key: value for key, value in dataset.items() if key not in ("root", "outside_root")}
 
 
 def run_id(seed: int, settings_id: str, data: str) -> str:
