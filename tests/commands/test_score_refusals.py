@@ -168,6 +168,14 @@ CASES: dict[str, tuple[Callable[[Rows], Any], str]] = {
         boxes(lambda x, y, w, h: [x * 1.6, y * 1.6 + 128, w * 1.6, h * 1.6]),
         "if they are pixels of an input of 1024x1024 with the image in its middle (letterbox)",
     ),
+    "classes from 1": (
+        lambda rows: [
+            {**r, "category_id": {1: 2, 2: 5}[r["category_id"]]}
+            for r in rows
+            if r["category_id"] != 5
+        ],
+        "% of the objects with their class, and 67 % if every class is the next lower one",
+    ),
     "outside": (
         boxes(lambda x, y, w, h: [x + 3000, y, w, h]),
         "100 % of the boxes lie outside of their images, which have up to 640 x 480 px while boxes "

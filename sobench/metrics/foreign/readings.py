@@ -1,8 +1,8 @@
 """Are the boxes what they are taken for? Other readings of them, held against the objects.
 
-Boxes of another order or scale give low scores without any error, so that a good detector looks
-bad. They are told by their place in the images, or by the objects that they would meet if they were
-read in another way.
+Boxes of another order or scale, and classes that are counted from another number, give low scores
+without any error, so that a good detector looks bad. They are told by their place in the images, or
+by the objects that they would meet if they were read in another way.
 """
 
 from __future__ import annotations
@@ -49,11 +49,14 @@ class _Sample:
 
     Attributes:
         boxes, objects: ``[n, 4]`` ``x, y, w, h`` as they stand, and ``[m, 4]`` corners in pixels.
+        labels, classes: of the boxes ``[n]`` and of the objects ``[m]``.
         sizes: width and height.
     """
 
     boxes: list[FloatArray]
     objects: list[FloatArray]
+    labels: list[IntArray]
+    classes: list[IntArray]
     sizes: list[FloatArray]
 
     def share_met(self, reading: Reading) -> float:
@@ -65,14 +68,26 @@ class _Sample:
             total += len(objects)
         return met / total if total else 0.0
 
+    def share_of_class(self, shift: int) -> float:
+        """The share that a box meets whose class is the object's if ``shift`` is added to it."""
+        met = total = 0
+        columns = zip(self.boxes, self.objects, self.labels, self.classes, strict=True)
+        for boxes, objects, labels, classes in columns:
+            fits = classes[:, None] == labels[None] + shift
+            met += int(((_iou(objects, boxes) >= _IOU) & fits).any(axis=1).sum())
+            total += len(objects)
+        return met / total if total else 0.0
 
-def check_reading(rows: ForeignRows, boxes: FloatArray, image: IntArray, dataset: Dataset) -> None:
-    """Refuse boxes that are clearly of another order or scale.
+
+def check_reading(
+    rows: ForeignRows, boxes: FloatArray, image: IntArray, label: IntArray, dataset: Dataset
+) -> None:
+    """Refuse boxes that are clearly of another order or scale, and classes that are shifted.
 
     Args:
         rows: for their places, and the scores.
         boxes: ``[N, 4]`` ``x, y, w, h``, to be in pixels of the original images.
-        image: ``[N]`` positions of their images.
+        image, label: ``[N]`` positions of their images and classes.
         dataset: with its objects.
 
     Raises:
@@ -96,7 +111,8 @@ def check_reading(rows: ForeignRows, boxes: FloatArray, image: IntArray, dataset
             f"{where}: {100 * leaving:.0f} % of the boxes leave their images at the right or the "
             "bottom: they look like [x1, y1, x2, y2] and are read as [x, y, w, h]"
         )
-    if told := _better_reading(_sample(rows.scores, boxes, image, dataset)):
+    sample = _sample(rows.scores, boxes, image, label, dataset)
+    if told := _better_reading(sample) or _better_classes(sample):
         raise DataError(f"{where}: {told}")
     outside = float(((boxes[:, :2] >= wh) | (ends <= 0)).any(axis=1).mean())
     if is_many and outside > _HALF:
@@ -108,7 +124,9 @@ def check_reading(rows: ForeignRows, boxes: FloatArray, image: IntArray, dataset
         )
 
 
-def _sample(scores: FloatArray, boxes: FloatArray, image: IntArray, dataset: Dataset) -> _Sample:
+def _sample(
+    scores: FloatArray, boxes: FloatArray, image: IntArray, label: IntArray, dataset: Dataset
+) -> _Sample:
     """Images with boxes and objects, spread evenly over the data set."""
     order = np.lexsort((-scores, image))
     sorted_images = image[order]
@@ -117,9 +135,12 @@ def _sample(scores: FloatArray, boxes: FloatArray, image: IntArray, dataset: Dat
     chosen = candidates[:: -(-len(candidates) // _IMAGES) or 1]
     starts = np.searchsorted(sorted_images, chosen, "left")
     ends = np.searchsorted(sorted_images, chosen, "right")
+    taken = [order[a : min(b, a + _BOXES)] for a, b in zip(starts, ends, strict=True)]
     return _Sample(
-        [boxes[order[a : min(b, a + _BOXES)]] for a, b in zip(starts, ends, strict=True)],
+        [boxes[indices] for indices in taken],
         [dataset.images[i].boxes for i in chosen],
+        [label[indices] for indices in taken],
+        [dataset.images[i].labels for i in chosen],
         [np.array([dataset.images[i].width, dataset.images[i].height], float) for i in chosen],
     )
 
@@ -137,6 +158,22 @@ def _better_reading(sample: _Sample) -> str:
         f"the boxes meet {100 * given:.0f} % of the objects as they stand, and "
         f"{100 * shares[told]:.0f} % if they are {told}"
     )
+
+
+def _better_classes(sample: _Sample) -> str:
+    """That classes are counted from another number, if the boxes then fit; else empty."""
+    given = sample.share_of_class(0)
+    if given > _NOT_FOUND:
+        return ""
+    for shift, way in ((1, "higher"), (-1, "lower")):
+        share = sample.share_of_class(shift)
+        if share >= max(_FOUND, 3 * given):
+            return (
+                f"the boxes meet {100 * given:.0f} % of the objects with their class, and "
+                f"{100 * share:.0f} % if every class is the next {way} one: the tool counts "
+                "classes from another number"
+            )
+    return ""
 
 
 def _readings() -> Iterator[tuple[str, Reading]]:

@@ -51,7 +51,7 @@ def to_detections(rows: ForeignRows, dataset: Dataset, max_dets: int) -> Foreign
     label = np.array(class_positions(rows, dataset), np.int64)[rows.label]
     wh = np.array([(x.width, x.height) for x in dataset.images], np.float64)
     boxes = _in_pixels(rows, wh[image]) if rows.are_fractions else rows.boxes
-    check_reading(rows, boxes, image, dataset)
+    check_reading(rows, boxes, image, label, dataset)
     table = rounded_table(
         np.array([x.id for x in dataset.images], np.int64)[image],
         np.array(dataset.category_ids, np.int64)[label],
