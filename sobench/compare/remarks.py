@@ -71,7 +71,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
         "code": _several([f"sobench {e.code}" for e in environments]),
         "libraries": _several(libraries),
         "device": _several([e.device for e in environments]),
-        "external": "; ".join(_sources(runs, states)),
+        **({"external": "; ".join(sources)} if (sources := _sources(runs, states)) else {}),
     }
 
 
