@@ -12,6 +12,7 @@ from sobench.commands.options import options_of_suites, results_option
 from sobench.commands.output import Output, format_names, sheet_output, write_outputs
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
+from sobench.compare.published import FOLDER, read_papers
 from sobench.compare.published_fit import published_for
 from sobench.compare.several import check_metric, common_rows, rank_suites
 from sobench.errors import NothingToCompare, RequestError
@@ -101,8 +102,13 @@ def _with_published(
     suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str
 ) -> list[Output]:
     """The leaderboard, if there are results, and the published tables, if any are on the data."""
-    tables = published_for(suite)
-    outputs, board, note = [], None, ""
+    papers = read_papers()
+    if not papers:
+        raise RequestError(
+            f"--published: {FOLDER}: no published tables there; that folder of sobench's repository "
+            "has them: copy it to the working folder"
+        )
+    tables, outputs, board, note = published_for(suite, papers), [], None, ""
     try:
         board = leaderboard(runs, results, data)
         outputs.append(_output(stem, board))
