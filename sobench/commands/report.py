@@ -105,7 +105,7 @@ def _with_published(
     papers = read_papers()
     if not papers:
         raise RequestError(
-            f"--published: {FOLDER}: no published tables there; that folder of sobench's repository "
+            f"--published: {FOLDER}: no tables there; that folder of sobench's repository "
             "has them: copy it to the working folder"
         )
     tables, outputs, board, note = published_for(suite, papers), [], None, ""
