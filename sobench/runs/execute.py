@@ -19,9 +19,10 @@ from sobench.device import device_name, loader_workers
 from sobench.environment import describe
 from sobench.errors import DiskFull, RequestError, reason_of
 from sobench.files import remove_orphans
-from sobench.metrics import coco
 from sobench.metrics.cost import reset_peak_memory
-from sobench.metrics.detections import DetectionRow, write_rows
+from sobench.metrics.detections import DetectionTable, tabulate, write_detections
+from sobench.metrics.scoring import score
+from sobench.metrics.table import score_metrics
 from sobench.models.detector import Detector
 from sobench.models.start import Start, load_start, read_weights
 from sobench.runs import record
@@ -150,7 +151,7 @@ def _finish(
     callback.on_stage("detect")
     detections = _detect(run, detector, val_split, callback)
     stored = folder.detections()
-    digests = {stored.name: write_rows(stored, detections)}
+    digests = {stored.name: write_detections(stored, detections)}
     # Of the same weights, if they detect the same: all that was scored of them still holds.
     earlier = record.read_sound(folder.path)
     if earlier is not None and earlier.digests.get(stored.name) != digests[stored.name]:
@@ -169,7 +170,7 @@ def _finish(
         start=start.told if start else "",
         images={"train": len(train_split.images), "val": len(val_split.images)},
         skipped={"train": len(train_split.dataset.skipped), "val": len(val_split.dataset.skipped)},
-        detections=len(detections),
+        detections=len(detections.scores),
         last_loss=state.last,
         first_losses=tuple(state.first),
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
@@ -255,16 +256,17 @@ def _training_data(
 
 def _detect(
     run: Run, detector: Detector, split: LoadedSplit, callback: ProgressCallback | None = None
-) -> list[DetectionRow]:
-    return detect(
+) -> DetectionTable:
+    rows = detect(
         detector, split.images, split.dataset, run.suite.input,
         batch_size=run.suite.schedule.batch_size, precision=run.suite.precision,
         on_images=callback.on_images if callback else None,
     )  # fmt: skip
+    return tabulate(rows, "detections")
 
 
 def _interim_scores(run: Run, detector: Detector, split: LoadedSplit) -> dict[str, float | None]:
     detections = _detect(run, detector, split)
     protocol = PROTOCOLS[run.suite.protocol]
-    metrics = coco.score(split.dataset, detections, protocol, run.suite.engine).metrics
-    return {"ap": metrics["AP"], "ap50": metrics["AP50"]}
+    metrics = score(split.dataset, detections, protocol, run.suite.engine).metrics
+    return {"ap": metrics[score_metrics(protocol)[0].name], "ap50": metrics.get("AP50")}

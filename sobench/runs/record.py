@@ -60,6 +60,8 @@ class Epoch(BaseModel):
     """One line of the learning curve.
 
     Attributes:
+        ap: the metric of the suite's protocol that ranks, such as AP.
+        ap50: ``AP50``; ``None`` if the protocol does not have it.
         grad_norm, grad_norm_max: mean and greatest L2 norm of the gradient over all weights before
             it was clipped; not known of trainings by earlier versions, or if it overflowed.
     """
