@@ -26,7 +26,7 @@ KINDS = {
     "both": "wrong class, and meets the object only at an IoU of .1 to .5",
     "duplicate": "right class and IoU, but a surer detection has taken the object",
     "background": "meets no object at an IoU of .1",
-    "missed": "an object that no detection finds, or would find with another class or box",
+    "missed": "an object that no detection finds, not even with another class or a wrong box",
 }
 """Kind -> what it is, in the order in which kinds are shown."""
 

@@ -17,7 +17,7 @@ from sobench.errors import DataError, RunError
 from sobench.metrics.ground_truth import ground_truth
 from sobench.metrics.matches import Matches, matched_boxes
 from sobench.runs.folder import RunFolder
-from sobench.runs.matches import stored_rows
+from sobench.runs.matches import stored_detections
 from sobench.runs.record import Record
 from sobench.runs.search import folder_of
 from sobench.runs.splits import load_split, splits_read
@@ -119,8 +119,10 @@ def _rows(
             run, outcome = outcomes[label, seed]
             stored = RunFolder(folder_of(run, results, outcome.data)).detections()
             try:
-                detections = stored_rows(stored, matches.detections)
+                detections = stored_detections(stored, matches.detections)
                 boxes = matched_boxes(dataset, detections, PROTOCOLS[matches.protocol])
+                if len(boxes) != len(matches.score):
+                    raise DataError("the matches are not of these detections")
             except (RunError, DataError) as error:
                 notes.append(f"{run.name}: {error}")
                 continue

@@ -118,13 +118,12 @@ def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: s
     )
 
 
-def matched_boxes(dataset: Dataset, rows: Sequence[DetectionRow], protocol: Protocol) -> FloatArray:
+def matched_boxes(dataset: Dataset, table: DetectionTable, protocol: Protocol) -> FloatArray:
     """Boxes ``[D, 4]`` ``x, y, w, h`` of the detections of ``match``, in the order of ``Matches``.
 
     Raises:
         DataError: as ``match`` does.
     """
-    table = tabulate(rows, "detections")
     check_ids(table, dataset)
     image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
     image, label, rank, kept = _limited(table, dataset, image_ids, protocol.max_dets[-1])

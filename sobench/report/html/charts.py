@@ -20,7 +20,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 12.0, 46.0
 _LOG_FROM = 12.0
 """Ratio of the largest to the smallest cost from which an axis is logarithmic."""
 
-_LETTER = 5.6
+_LETTER = 6.2
 """Width of a letter of a label, on average."""
 
 
@@ -111,7 +111,7 @@ def chart(x: Axis, y: Axis, marks: Iterable[Markup], name: str) -> Markup:
 def axis_title(text: str, height: float = HEIGHT, left: float = LEFT) -> Markup:
     """The title beneath a plot."""
     return Markup('<text class="axis" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>').format(
-        (left + WIDTH - RIGHT) / 2, height - 9, text
+        (left + WIDTH - RIGHT) / 2, height - 7, text
     )
 
 

@@ -138,13 +138,14 @@ def forest(board: Leaderboard, colours: Colours) -> Markup | None:
     return svg(WIDTH, height, marks, f"{metric} with intervals")
 
 
-def precision_recall(
-    curves: Mapping[str, Sequence[float]], colours: Colours, name: str
-) -> Markup:
+def precision_recall(curves: Mapping[str, Sequence[float]], colours: Colours, name: str) -> Markup:
     """Precision over recall; rows without a curve have an empty line, for other choices."""
     marks = [
         line(
-            [(x_of(RECALL, i / 100), y_of(PRECISION, p)) for i, p in enumerate(curves.get(key, ()))],
+            [
+                (x_of(RECALL, i / 100), y_of(PRECISION, p))
+                for i, p in enumerate(curves.get(key, ()))
+            ],
             row,
             key,
         )
@@ -169,7 +170,8 @@ def learning_chart(
     steps = [float(step) for of_row in points.values() for step, _ in of_row]
     x = Axis("training step", 0.0, max(steps) * 1.03 or 1.0)
     title = "training loss" if what == "loss" else "AP on the val images"
-    y = axis_of(title, [value for of_row in points.values() for _, value in of_row], from_zero=True)
+    values = [value for of_row in points.values() for _, value in of_row]
+    y = axis_of(title, values, from_zero=what == "ap")
     marks = []
     for label, of_row in points.items():
         of_line = [(x_of(x, float(step)), y_of(y, value)) for step, value in of_row]
@@ -191,7 +193,7 @@ def size_chart(sizes: Sequence[SizeBin], colours: Colours) -> Markup | None:
         marks.append(
             Markup('<text class="tick" x="{0:.1f}" y="{1}" text-anchor="middle">{2}</text>'
                    '<text class="tick faint" x="{0:.1f}" y="{3}" text-anchor="middle">{4}</text>')
-            .format(centre, HEIGHT - BOTTOM + 13, size_text(of_bin), HEIGHT - BOTTOM + 25,
+            .format(centre, HEIGHT - BOTTOM + 13, size_text(of_bin), HEIGHT - BOTTOM + 24,
                     f"n={of_bin.objects}")
         )  # fmt: skip
     for label in sizes[0].recall:
@@ -237,7 +239,9 @@ def rank_diagram(ranks: AverageRanks, colours: Colours) -> Markup:
                    'class="tick" x="{2:.1f}" y="18">critical difference {3:.2f}</text>').format(
                 place(1), end, end + 6, ranks.critical)
         )  # fmt: skip
-    for position, (label, average) in enumerate(zip(ranks.rows, ranks.average.tolist(), strict=True)):
+    for position, (label, average) in enumerate(
+        zip(ranks.rows, ranks.average.tolist(), strict=True)
+    ):
         left = position < half
         level = first + step * ((position if left else count - 1 - position) + 0.5)
         edge, anchor = (side - 8, "end") if left else (WIDTH - side + 8, "start")
