@@ -10,7 +10,7 @@ from pathlib import Path
 from sobench.compare.curves import Curves, curves_by_size, stored_curves
 from sobench.compare.found import Found, best_score, matched_rows, same_objects, who_finds_what
 from sobench.compare.history import LearningCurve, learning_curves
-from sobench.compare.leaderboard import Leaderboard, leaderboard
+from sobench.compare.leaderboard import Leaderboard
 from sobench.compare.pinned import pinned
 from sobench.compare.reasons import runs_by_reason
 from sobench.compare.sizes import SizeBin, recall_by_size
@@ -59,24 +59,25 @@ class PageData:
         return [str(label) for label in self.board.table["method"]]
 
 
-def page_data(runs: Sequence[Run], results: Path, data: str = "") -> PageData:
+def page_data(board: Leaderboard, runs: Sequence[Run], results: Path, data: str = "") -> PageData:
     """Everything about a plan from the folder of all results.
 
     What is missing, damaged or not at hand is left out, and said to be so.
 
     Args:
+        board: the leaderboard of the plan.
+        runs: of the plan.
+        results: folder of all results.
         data: how the fingerprint of the data begins, as for ``leaderboard``.
 
     Raises:
-        NothingToCompare: not one run has a result.
         RequestError: no state of the data is as asked for, or several have the most results.
     """
-    board = leaderboard(runs, results, data)
     labels = [str(label) for label in board.table["method"]]
     state = runs[0].data or choose_data(search(runs, results), data).data
     states = read_states(runs, results, state)
     suite, protocol = runs[0].suite, PROTOCOLS[runs[0].suite.protocol]
-    records = _records(runs, states)
+    records = _records(runs, states, labels)
     matched, unmatched = _comparable(labels, *matched_rows(runs, states, results, state))
     scores = {
         label: {seed: best_score(m) for seed, m in of_row.items()}
@@ -101,13 +102,13 @@ def page_data(runs: Sequence[Run], results: Path, data: str = "") -> PageData:
     )
 
 
-def _records(runs: Sequence[Run], states: States) -> dict[str, list[Record]]:
-    """Label -> the records with present scores."""
+def _records(runs: Sequence[Run], states: States, labels: Sequence[str]) -> dict[str, list[Record]]:
+    """Label -> the records with present scores, in the order of ``labels``."""
     records: defaultdict[str, list[Record]] = defaultdict(list)
     for run in runs:
         if (outcome := states[run.settings_id].result) is not None:
             records[run.entry.label].append(outcome)
-    return dict(records)
+    return {label: records[label] for label in labels}
 
 
 def _comparable(

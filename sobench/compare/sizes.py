@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sobench.compare.found import BestScore, found_objects
-from sobench.data.dataset import FloatArray
+from sobench.data.dataset import FloatArray, IntArray
 from sobench.metrics.matches import Matches
 
 EDGES = (0.0, 8.0, 12.0, 16.0, 20.0, 24.0, 28.0, 32.0, 40.0, 48.0, 64.0, 96.0, 128.0, np.inf)
@@ -67,6 +67,6 @@ def recall_by_size(
     )
 
 
-def _shares(found: FloatArray, bins: FloatArray, counts: FloatArray) -> FloatArray:
+def _shares(found: FloatArray, bins: IntArray, counts: IntArray) -> FloatArray:
     """The share of each bin's objects; ``found`` is ``[G]``, a probability over seeds."""
     return np.bincount(bins, found, minlength=len(counts)) / np.maximum(counts, 1)
