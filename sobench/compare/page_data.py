@@ -12,6 +12,7 @@ from sobench.compare.found import Found, best_score, matched_rows, same_objects,
 from sobench.compare.history import LearningCurve, learning_curves
 from sobench.compare.leaderboard import Leaderboard
 from sobench.compare.pinned import pinned
+from sobench.compare.published_fit import PublishedTable, published_for
 from sobench.compare.reasons import runs_by_reason
 from sobench.compare.sizes import SizeBin, recall_by_size
 from sobench.compare.with_boxes import Matched, WithBoxes, with_boxes
@@ -21,6 +22,7 @@ from sobench.runs.search import choose_data, search
 from sobench.runs.state import States, read_states
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.sections import Suite
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class PageData:
     """One suite.
 
     Attributes:
-        name: of the suite.
+        suite: what was asked.
         board: its leaderboard.
         partial: why its results are partial; empty for the whole suite.
         pinned: topic -> what is the same for every row, in words.
@@ -38,11 +40,12 @@ class PageData:
         found: which objects one row finds and another does not; ``None`` with fewer than two rows
             that have matches over the same objects.
         boxes: what needs the data: kinds of errors, and images.
+        published: tables of papers on the same data.
         unmatched: why there is nothing that needs matches, or which rows have none; empty if all
             have.
     """
 
-    name: str
+    suite: Suite
     board: Leaderboard
     partial: tuple[str, ...]
     pinned: dict[str, str]
@@ -51,6 +54,7 @@ class PageData:
     sizes: tuple[SizeBin, ...] = ()
     found: Found | None = None
     boxes: WithBoxes = field(default_factory=WithBoxes)
+    published: tuple[PublishedTable, ...] = ()
     unmatched: tuple[str, ...] = ()
 
     @property
@@ -89,7 +93,7 @@ def page_data(board: Leaderboard, runs: Sequence[Run], results: Path, data: str 
         for label, of_row in records.items()
     }
     return PageData(
-        name=suite.name,
+        suite=suite,
         board=board,
         partial=tuple(sorted({reason for run in runs for reason in run.partial})),
         pinned=_pinned(runs[0], records, board),
@@ -98,6 +102,7 @@ def page_data(board: Leaderboard, runs: Sequence[Run], results: Path, data: str 
         sizes=recall_by_size(matched, scores),
         found=found if found.pairs else None,
         boxes=with_boxes(runs, states, results, matched, scores) if matched else WithBoxes(),
+        published=tuple(published_for(suite)),
         unmatched=unmatched,
     )
 

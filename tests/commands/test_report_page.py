@@ -58,6 +58,7 @@ def test_plots_are_files(capsys: Capture) -> None:
     [
         (["--format", "html", "--found"], "--found: has no effect on html"),
         (["--format", "png", "--out", "x", "--found"], "--found: has no effect on png"),
+        (["--format", "html", "--published"], "--published: has no effect on html"),
         (["--format", "png"], "--format png: plots are files; add --out FOLDER"),
         (["--format", "md", "--out", "x.html"], "--out x.html: the file of a page; with other"),
         (["--format", "html,md", "--out", "x.html"], "--out x.html: the file of a page"),

@@ -36,6 +36,8 @@ from sobench.report.html.tables import (
     leaderboard_grid,
     pair_matrix,
 )
+from sobench.report.published import published_sheet
+from sobench.report.sheet import Sheet
 from sobench.report.tables import footnotes as lines_of
 from sobench.suite.tuned import learning_rate_lines
 from sobench.text import printable
@@ -112,8 +114,16 @@ def _suite(number: int, page: PageData, colours: Mapping[str, int]) -> dict[str,
         "ap": learning_chart(page.learning, own, "ap"),
         "pairs": pair_matrix(board, page.found),
         "further": further_grid(board, colours),
+        "published": _published(page),
         "pictures": [_picture(picture) for picture in page.boxes.pictures],
     }
+
+
+def _published(page: PageData) -> Sheet | None:
+    """The tables of papers on the same data, if there are any."""
+    if not page.published:
+        return None
+    return published_sheet(page.suite, page.published, page.board)
 
 
 def _ranks(several: Several, colours: Mapping[str, int]) -> dict[str, Any]:

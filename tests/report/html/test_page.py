@@ -130,7 +130,7 @@ def test_half_characters_and_control_characters_can_be_written() -> None:
     runs = plan(load(write_suite()), DATA)
     odd = scored(0.5, per_class={"\ud800\x1b[2J": {"AP": 0.5}})
     board = build(runs, states_of(runs, [record_of(runs[0], scored=odd)]))
-    text = render([PageData("small", board, (), {}, {Part("class", "\ud800"): {}}, {})])
+    text = render([PageData(runs[0].suite, board, (), {}, {Part("class", "\ud800"): {}}, {})])
     assert rb"\ud800\x1b[2J" in text.encode()
     assert b"\x1b" not in text.encode()
 
