@@ -76,6 +76,7 @@ class Column(_Part):
     Attributes:
         heading: as printed, with that of a group of columns before it.
         metric: the name that the same quantity has on leaderboards; empty if none is the same.
+        protocol: the only one under which it is the same; empty for those with COCO's definition.
         unit: of its numbers, where it is not that of the table's scores.
         meaning: of a quantity that has no such name, or what is uncertain about it.
         sets: key of a suite whose value for each row the column prints.
@@ -84,6 +85,7 @@ class Column(_Part):
 
     heading: str = Field(min_length=1)
     metric: str = ""
+    protocol: str = ""
     unit: str = ""
     meaning: str = ""
     sets: Literal["", "backbone.name", "input.size", "dataset.train"] = ""
