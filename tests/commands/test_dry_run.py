@@ -6,12 +6,15 @@ import re
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sobench.data.cache import cache_folder
+from sobench.data.fingerprint import fingerprint
 from sobench.runs import forecast
-from sobench.suite.plan import plan
+from sobench.runs.estimate import Estimate, estimate
+from sobench.suite.plan import Run, plan
 from sobench.suite.reader import load
 from tests.commands.small_suite import Capture, check_refusal, files, keep, write_suite
 from tests.data.small_datasets import coco_at
@@ -55,8 +58,6 @@ def test_what_is_required_is_priced_too(capsys: Capture) -> None:
 
 
 def test_what_is_done_is_not_timed(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sobench.data.fingerprint import fingerprint
-
     path = write_suite(methods=["fpn"])
     keep(path, 0.5, data=fingerprint(load(path).dataset))
 
@@ -81,7 +82,7 @@ def test_what_is_done_is_not_timed(capsys: Capture, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_run_would_refuse(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], words: str
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     path = write_suite(methods=["fpn"], **changes)
@@ -102,12 +103,11 @@ def test_a_row_that_fails_while_it_is_timed(
 ) -> None:
     path = write_suite()
     (first, _) = plan(load(path), "")
-    timed = forecast.estimate
 
-    def fail(run, *others):  # type: ignore[no-untyped-def]
+    def fail(run: Run, *others: Any) -> Estimate:
         if run.entry.label == first.entry.label:
             raise MemoryError("of all things")
-        return timed(run, *others)
+        return estimate(run, *others)
 
     monkeypatch.setattr(forecast, "estimate", fail)
     code, out, _ = invoke(capsys, "run", path, "--dry-run")

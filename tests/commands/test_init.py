@@ -105,7 +105,7 @@ def test_the_time_sets_the_epochs(capsys: Capture) -> None:
     epochs = []
     for minutes in (1, 10):
         path = f"{minutes}.yaml"
-        code, out, _ = invoke(capsys, "init", "set", "--minutes", minutes, "--out", path)
+        code, out, _ = invoke(capsys, "init", "set", "--minutes", str(minutes), "--out", path)
         assert code == 0
         epochs.append(load(path).schedule.epochs)
     # 54 s but 6 s of detection, for three rows at a second an epoch; then 540 s.
