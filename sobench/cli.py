@@ -41,6 +41,7 @@ COMMANDS = {
     "report": "Print the leaderboard of a suite from the results so far.",
     "check": "Fail if results are worse than the suite's recorded baseline, for CI.",
     "compare": "Compare the rows that two suites, or two folders of results, both have.",
+    "predict": "Draw the detections of a finished run on images.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",
     "audit": "Show what every row shares, what each does otherwise, and where to be careful.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",
