@@ -34,6 +34,7 @@ _PATIENCE = 3
 """Signals that stop a command at most once; one more ends the process wherever it is."""
 
 COMMANDS = {
+    "init": "Recognise a data set, and write a suite that fits it and this machine.",
     "run": "Train and score what is missing, then print the leaderboard.",
     "plan": "Show the runs of a suite and how far each has come.",
     "status": "Show how far a running or stopped matrix is, from another terminal.",
