@@ -10,14 +10,18 @@ import click
 
 from sobench.commands.options import options_of_suites, results_option
 from sobench.commands.output import Output, format_names, sheet_output, write_outputs
+from sobench.commands.view import view_of, view_options
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
 from sobench.compare.several import check_metric, common_rows, rank_suites
 from sobench.errors import RequestError
 from sobench.report.average_rank import average_rank_sheet
+from sobench.report.columns import shown_columns
 from sobench.report.found import found_sheet
+from sobench.report.leaderboard import print_leaderboard
+from sobench.report.order import ordered_by
 from sobench.report.tables import FORMATS
-from sobench.report.terminal import print_leaderboard
+from sobench.report.view import View
 from sobench.runs.search import search
 from sobench.suite.overrides import Request, read_request
 from sobench.suite.plan import Run
@@ -34,8 +38,8 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
 @options_of_suites
 @results_option
 @click.option(
-    "--format", "formats", default="terminal", show_default=True, metavar="terminal|md|csv|json",
-    help="One, or several with commas and --out.",
+    "--format", "formats", default="terminal", show_default=True,
+    metavar="terminal|" + "|".join(FORMATS), help="One, or several with commas and --out.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write SUITE.FORMAT into.")
 @click.option(
@@ -51,9 +55,11 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
     "--found", is_flag=True,
     help="Instead, for each pair of rows, the objects that both find, one finds, or neither.",
 )  # fmt: skip
+@view_options
 def command(
     suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
-    metrics: str, found: bool, **options: Any,
+    metrics: str, found: bool, sort: str, columns: str, per_class: bool, by: str, wide: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Print the leaderboard of a suite from the results so far.
 
@@ -61,6 +67,12 @@ def command(
     """
     names = format_names(formats, out, list(FORMATS), len(suites))
     _check_metric_counts(len(suites), metrics, found)
+    view = view_of(sort, columns, per_class, by, wide)
+    if found and view != View():
+        raise RequestError(
+            "--sort, --columns, --per-class, --by, --wide: have no effect with --found; leave "
+            "them out"
+        )
     requests = [read_request(suite=suite, **options) for suite in suites]
     _check_distinct(suites, requests)
     plans = [request.runs("") for request in requests]
@@ -75,13 +87,13 @@ def command(
             for stem, runs, state in zip(stems, plans, states, strict=True)
         ]
     elif len(plans) == 1:
-        outputs = [_output(stems[0], leaderboard(plans[0], results, data))]
+        outputs = [_output(stems[0], leaderboard(plans[0], results, data), view)]
     else:
-        by = [name.strip() for name in metrics.split(",") if name.strip()]
+        by_metrics = [name.strip() for name in metrics.split(",") if name.strip()]
         stem = _stem(
             "average_rank", requests[0], options["settings"], ".".join(filter(None, states))
         )
-        outputs = _together(plans, results, states, by, (*stems, stem))
+        outputs = _together(plans, results, states, by_metrics, (*stems, stem), view)
     write_outputs(outputs, names, out)
 
 
@@ -91,6 +103,7 @@ def _together(
     states: Sequence[str],
     metrics: Sequence[str],
     stems: Sequence[str],
+    view: View,
 ) -> list[Output]:
     """The leaderboard of each suite, and their average ranks; ``stems`` are of both."""
     # What is wrong with the request is told before anything is missing.
@@ -100,16 +113,22 @@ def _together(
     boards = [leaderboard(runs, results, state) for runs, state in zip(plans, states, strict=True)]
     ranks = average_rank_sheet(rank_suites(plans, boards, metrics))
     *of_suites, of_ranks = stems
-    outputs = [_output(stem, board) for stem, board in zip(of_suites, boards, strict=True)]
+    outputs = [_output(stem, board, view) for stem, board in zip(of_suites, boards, strict=True)]
     return [*outputs, sheet_output(of_ranks, ranks)]
 
 
-def _output(stem: str, board: Leaderboard) -> Output:
-    def form(render: Callable[[Leaderboard], str]) -> Callable[[], str]:
-        return lambda: render(board)
+def _output(stem: str, board: Leaderboard, view: View) -> Output:
+    """The leaderboard in all forms; raises ``RequestError`` for a column that it does not have."""
+    if view.sort:
+        board = ordered_by(board, view.sort)
+    shown_columns(board, view)
+    stem = f"{stem}.seeds" if view.by_seed else stem
+
+    def form(render: Callable[[Leaderboard, View], str]) -> Callable[[], str]:
+        return lambda: render(board, view)
 
     forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
-    return Output(stem, lambda console: print_leaderboard(board, console), forms)
+    return Output(stem, lambda console: print_leaderboard(board, console, view), forms)
 
 
 def _check_metric_counts(suites: int, metrics: str, found: bool) -> None:

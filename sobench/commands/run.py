@@ -18,7 +18,7 @@ from sobench.commands.options import (
 from sobench.commands.training import train_missing
 from sobench.compare import leaderboard
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.terminal import print_leaderboard
+from sobench.report.leaderboard import print_leaderboard
 from sobench.suite.overrides import read_request
 
 
