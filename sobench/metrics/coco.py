@@ -20,11 +20,10 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sobench.data.annotations import check_class_names
 from sobench.data.dataset import Dataset, FloatArray
 from sobench.errors import RequestError
-from sobench.metrics.detections import DetectionRow, DetectionTable, tabulate
-from sobench.metrics.ground_truth import GroundTruth, area_ranges, check_ids, ground_truth
+from sobench.metrics.detections import DetectionTable
+from sobench.metrics.ground_truth import GroundTruth, area_ranges, ground_truth
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import ALL_AREAS, IoU, ScoreMetric, score_metrics
 from sobench.suite.protocols import Protocol
@@ -50,36 +49,25 @@ class _Evaluation:
 
 def score(
     dataset: Dataset,
-    detections: Sequence[DetectionRow],
+    table: DetectionTable,
     protocol: Protocol,
-    engine: Literal["hotcoco", "pycocotools"] = "hotcoco",
+    engine: Literal["hotcoco", "pycocotools"],
 ) -> Scores:
-    """Score detections against every image of the dataset, also those without detections.
+    """Score detections by a protocol of COCO's family, as ``scoring.score`` does.
 
     IoU thresholds are .50:.05:.95. An object belongs to a size bin by its annotated area; both ends
     of a bin are inclusive. An ignore region of one class is a crowd region of that class; regions
     of ``EVERY_CLASS`` are treated as the protocol's ``ignore_regions`` says. pycocotools prints
     while it works: ``sys.stdout`` of the whole process is redirected meanwhile.
 
-    Args:
-        dataset: the split that the detections were made on.
-        detections: rows in any order and possibly none; equal scores keep their order.
-        protocol: limits of detections, size bins and the treatment of ignore regions.
-        engine: ``hotcoco``, or ``pycocotools``, which is slower by two orders of magnitude.
-
     Raises:
-        DataError: a row is malformed, not finite, of negative size, or names an image or class
-            that the dataset lacks; or a class has the name ``all`` or that of another class.
         RequestError: the protocol's ``max_dets`` do not rise.
     """
-    check_class_names(dataset.classes, dataset.title)
     if not protocol.max_dets or list(protocol.max_dets) != sorted({*protocol.max_dets}):
         raise RequestError(
             f"protocol {protocol.name}: max_dets {protocol.max_dets} must rise; "
             "the last is the limit for AP"
         )
-    table = tabulate(detections, "detections")
-    check_ids(table, dataset)
     truth = ground_truth(dataset, protocol)
     evaluate = {"hotcoco": _evaluate_hotcoco, "pycocotools": _evaluate_pycocotools}[engine]
     evaluation = evaluate(dataset, truth, table, protocol)

@@ -57,19 +57,17 @@ class DetectionTable:
     scores: FloatArray
 
 
-def write_rows(path: Path, rows: Sequence[DetectionRow]) -> str:
+def write_detections(path: Path, table: DetectionTable) -> str:
     """Write ``detections.json.gz``: gzip JSON, one row per line, whole or not at all.
 
-    Boxes are rounded to 1e-3 px and scores to 1e-9. Identical rows give identical bytes with one
-    build of zlib.
+    Identical tables give identical bytes with one build of zlib.
+
+    Args:
+        table: from ``tabulate``, which has checked and rounded it.
 
     Returns:
         SHA-256 of the file's bytes, in hexadecimal.
-
-    Raises:
-        DataError: a row is malformed, not finite or of negative size.
     """
-    table = tabulate(rows, "detections")
     columns = (table.image_ids, table.category_ids, table.boxes, table.scores)
     lines = (  # the text of finite numbers and of lists of them is JSON
         f'{{"image_id":{image},"category_id":{category},"bbox":{box},"score":{value}}}'
@@ -93,12 +91,12 @@ def file_digest(path: Path) -> str | None:
         return None
 
 
-def read_rows(path: Path, digest: str | None = None) -> list[DetectionRow]:
-    """Read a file that ``write_rows`` has written.
+def read_detections(path: Path, digest: str | None = None) -> DetectionTable:
+    """Read a file that ``write_detections`` has written.
 
     Args:
-        digest: what ``write_rows`` returned; a file with other bytes is refused. Without it, one
-            that grows more than any detections would when it is unpacked is refused.
+        digest: what ``write_detections`` returned; a file with other bytes is refused. Without it,
+            one that grows more than any detections would when it is unpacked is refused.
 
     Raises:
         DataError: the file is missing or damaged, or does not hold COCO result rows.
@@ -120,8 +118,7 @@ def read_rows(path: Path, digest: str | None = None) -> list[DetectionRow]:
             f"{path}: holds a {type(rows).__name__}, not a list of COCO result rows; "
             "delete it and detect again"
         )
-    tabulate(rows, str(path))
-    return cast(list[DetectionRow], rows)
+    return tabulate(rows, str(path))
 
 
 def _unpacked(packed: bytes, limit: int | None) -> bytes:

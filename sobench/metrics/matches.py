@@ -5,14 +5,13 @@ Metrics of any selection or repetition of the images follow from it without matc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sobench.data.dataset import Dataset, FloatArray, IntArray
-from sobench.metrics.detections import DetectionRow, DetectionTable, tabulate
+from sobench.metrics.detections import DetectionTable
 from sobench.metrics.ground_truth import GroundTruth, area_ranges, check_ids, ground_truth
 from sobench.metrics.matching import (
     FALSE,
@@ -72,22 +71,18 @@ class Matches:
     object_area: FloatArray
 
 
-def match(
-    dataset: Dataset, rows: Sequence[DetectionRow], protocol: Protocol, digest: str
-) -> Matches:
+def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: str) -> Matches:
     """Match detections with the objects of every image, as pycocotools does.
 
     Args:
         dataset: the split that the detections were made on.
-        rows: in any order and possibly none; equal scores keep their order.
+        table: in any order and possibly empty; equal scores keep their order.
         protocol: limits of detections, size bins and the treatment of ignore regions.
-        digest: SHA-256 of the file that holds the rows.
+        digest: SHA-256 of the file that holds the detections.
 
     Raises:
-        DataError: a row is malformed, not finite, of negative size, or names an image or class
-            that the dataset lacks.
+        DataError: a detection names an image or class that the dataset lacks.
     """
-    table = tabulate(rows, "detections")
     check_ids(table, dataset)
     truth = ground_truth(dataset, protocol)
     image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sobench.compare.leaderboard import Leaderboard
-from sobench.report.latex import latex
+from sobench.report.leaderboard_latex import latex
 from sobench.report.markdown import markdown
 from sobench.report.values import as_json, csv
 from sobench.report.view import View

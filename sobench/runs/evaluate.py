@@ -12,13 +12,13 @@ from torch import Tensor
 from sobench.data.blank import BlankedImages
 from sobench.data.cache import cached_images
 from sobench.data.dataset import Dataset, Images
-from sobench.metrics import coco
-from sobench.metrics.detections import DetectionRow, write_rows
+from sobench.metrics.detections import DetectionTable, tabulate, write_detections
 from sobench.metrics.scores import Scores
+from sobench.metrics.scoring import score
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.detect import detect
 from sobench.runs.folder import RunFolder
-from sobench.runs.matches import stored_rows
+from sobench.runs.matches import stored_detections
 from sobench.runs.multi_scale import Look, detect_together
 from sobench.runs.record import Record
 from sobench.runs.splits import cache_name, check_data_unchanged, load_split
@@ -35,8 +35,8 @@ def score_stored(run: Run, dataset: Dataset, stored: Path, digest: str) -> dict[
     Raises:
         RunError: the file is not the one that was written.
     """
-    rows = stored_rows(stored, digest)
-    scores = coco.score(dataset, rows, PROTOCOLS[run.suite.protocol], run.suite.engine)
+    table = stored_detections(stored, digest)
+    scores = score(dataset, table, PROTOCOLS[run.suite.protocol], run.suite.engine)
     return {scores.name: scores}
 
 
@@ -71,7 +71,7 @@ def run_further_tests(
         if test in undetected:
             looks = _looks(run, test, training, dataset, weights, device, callback)
             digests = outcome.digests | {
-                path.name: write_rows(path, _detect(run, test, looks, dataset, callback))
+                path.name: write_detections(path, _detect(run, test, looks, dataset, callback))
             }
             outcome = outcome.model_copy(update={"digests": digests})
         scores = score_stored(run, dataset, path, outcome.digests[path.name])
@@ -121,15 +121,17 @@ def _detect(
     looks: Sequence[Look],
     dataset: Dataset,
     callback: ProgressCallback,
-) -> list[DetectionRow]:
+) -> DetectionTable:
     suite, on_images = run.suite, callback.on_images
     if test.is_merged:
-        return detect_together(
+        rows = detect_together(
             looks, dataset, suite.detect,
             batch_size=suite.schedule.batch_size, precision=suite.precision, on_images=on_images,
         )  # fmt: skip
-    (look,) = looks
-    return detect(
-        look.detector, look.images, dataset, look.settings,
-        batch_size=suite.schedule.batch_size, precision=suite.precision, on_images=on_images,
-    )  # fmt: skip
+    else:
+        (look,) = looks
+        rows = detect(
+            look.detector, look.images, dataset, look.settings,
+            batch_size=suite.schedule.batch_size, precision=suite.precision, on_images=on_images,
+        )  # fmt: skip
+    return tabulate(rows, "detections")

@@ -17,11 +17,12 @@ from sobench.data.dataset import Dataset, Images
 from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
 from sobench.environment import describe
-from sobench.errors import DiskFull, RequestError, reason_of
+from sobench.errors import DiskFull, RequestError, RunError, reason_of
 from sobench.files import remove_orphans
-from sobench.metrics import coco
 from sobench.metrics.cost import reset_peak_memory
-from sobench.metrics.detections import DetectionRow, write_rows
+from sobench.metrics.detections import DetectionTable, tabulate, write_detections
+from sobench.metrics.scoring import score
+from sobench.metrics.table import score_metrics
 from sobench.models.detector import Detector
 from sobench.models.start import Start, load_start, read_weights
 from sobench.runs import record
@@ -40,6 +41,7 @@ from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.training.checkpoint import keep_newest
 from sobench.training.loop import TrainingData, train
+from sobench.training.stages import stage_schedules
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def execute(
     reset_peak_memory(device)
     splits = None
     try:
+        if folder.record.is_dir():  # told now, not when the training is done
+            raise RunError(f"{folder.record}: is a folder, not a record; move it away")
         splits = _load_splits(run, callback)
         outcome = _finish(run, results, *splits, device, callback, checkpoint_seconds)
         record.write(outcome, folder.path)
@@ -138,7 +142,8 @@ def _finish(
     if start is not None and not start.is_whole:
         callback.warn(f"{run.name}: {start.told}")
     data = _training_data(run, detector, train_split, device, callback)
-    record.write_settings(run, folder.path)
+    schedules = stage_schedules(detector.stages, run.suite.schedule, len(data.images))
+    record.write_settings(run, folder.path, schedules[-1].end)
     callback.on_stage("train")
     state = train(
         detector, data, run.suite.schedule, folder.path,
@@ -150,7 +155,7 @@ def _finish(
     callback.on_stage("detect")
     detections = _detect(run, detector, val_split, callback)
     stored = folder.detections()
-    digests = {stored.name: write_rows(stored, detections)}
+    digests = {stored.name: write_detections(stored, detections)}
     # Of the same weights, if they detect the same: all that was scored of them still holds.
     earlier = record.read_sound(folder.path)
     if earlier is not None and earlier.digests.get(stored.name) != digests[stored.name]:
@@ -169,7 +174,7 @@ def _finish(
         start=start.told if start else "",
         images={"train": len(train_split.images), "val": len(val_split.images)},
         skipped={"train": len(train_split.dataset.skipped), "val": len(val_split.dataset.skipped)},
-        detections=len(detections),
+        detections=len(detections.scores),
         last_loss=state.last,
         first_losses=tuple(state.first),
         history=tuple(Epoch.model_validate(row) for row in state.epochs),
@@ -255,16 +260,17 @@ def _training_data(
 
 def _detect(
     run: Run, detector: Detector, split: LoadedSplit, callback: ProgressCallback | None = None
-) -> list[DetectionRow]:
-    return detect(
+) -> DetectionTable:
+    rows = detect(
         detector, split.images, split.dataset, run.suite.input,
         batch_size=run.suite.schedule.batch_size, precision=run.suite.precision,
         on_images=callback.on_images if callback else None,
     )  # fmt: skip
+    return tabulate(rows, "detections")
 
 
 def _interim_scores(run: Run, detector: Detector, split: LoadedSplit) -> dict[str, float | None]:
     detections = _detect(run, detector, split)
     protocol = PROTOCOLS[run.suite.protocol]
-    metrics = coco.score(split.dataset, detections, protocol, run.suite.engine).metrics
-    return {"ap": metrics["AP"], "ap50": metrics["AP50"]}
+    metrics = score(split.dataset, detections, protocol, run.suite.engine).metrics
+    return {"ap": metrics[score_metrics(protocol)[0].name], "ap50": metrics.get("AP50")}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sobench.data.dataset import Dataset
 from sobench.errors import DataError, DiskFull, RunError, reason_of
-from sobench.metrics.detections import DetectionRow, read_rows
+from sobench.metrics.detections import DetectionTable, read_detections
 from sobench.metrics.matches import Matches, match
 from sobench.metrics.matches_file import read_matches, write_matches
 from sobench.runs.callbacks import ProgressCallback
@@ -57,8 +57,8 @@ def keep_matches(
     """
     protocol = PROTOCOLS[run.suite.protocol]
     try:
-        rows = stored_rows(folder.detections(), digest)
-        write_matches(folder.matches(protocol), match(dataset, rows, protocol, digest))
+        table = stored_detections(folder.detections(), digest)
+        write_matches(folder.matches(protocol), match(dataset, table, protocol, digest))
     except DiskFull:
         raise
     except Exception as error:
@@ -77,13 +77,13 @@ def match_again(run: Run, results: Path, outcome: Record, callback: ProgressCall
     keep_matches(run, folder, dataset, outcome.digests[folder.detections().name], callback)
 
 
-def stored_rows(stored: Path, digest: str) -> list[DetectionRow]:
+def stored_detections(stored: Path, digest: str) -> DetectionTable:
     """The detections in the file of a run.
 
     Raises:
         RunError: the file is not the one with this SHA-256.
     """
     try:
-        return read_rows(stored, digest)
+        return read_detections(stored, digest)
     except DataError as error:
         raise RunError(str(error)) from None  # which concerns this run only

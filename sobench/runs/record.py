@@ -60,6 +60,8 @@ class Epoch(BaseModel):
     """One line of the learning curve.
 
     Attributes:
+        ap: the metric of the suite's protocol that ranks, such as AP.
+        ap50: ``AP50``; ``None`` if the protocol does not have it.
         grad_norm, grad_norm_max: mean and greatest L2 norm of the gradient over all weights before
             it was clipped; not known of trainings by earlier versions, or if it overflowed.
     """
@@ -163,13 +165,18 @@ def identity(run: Run) -> dict[str, Any]:
     }
 
 
-def write_settings(run: Run, folder: Path) -> None:
-    """Write ``run.json``, the resolved settings, before the training begins."""
+def write_settings(run: Run, folder: Path, steps: int) -> None:
+    """Write ``run.json``, the resolved settings, before the training begins.
+
+    Args:
+        steps: of the whole training, so that other processes can tell how far it is.
+    """
     content = {
         "run_id": run.id,
         "settings_id": run.settings_id,
         "data": run.data,
         "label": run.entry.label,
+        "steps": steps,
         **run.settings,
     }
     write_atomic(RunFolder(folder).settings, json.dumps(content, indent=1).encode())

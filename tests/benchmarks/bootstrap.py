@@ -26,10 +26,10 @@ from sobench.data.dataset import Dataset
 from sobench.metrics.coco import hotcoco_evaluator
 from sobench.metrics.detections import DetectionRow, DetectionTable, tabulate
 from sobench.metrics.ground_truth import ground_truth
-from sobench.metrics.matches import match
 from sobench.metrics.matches_file import read_matches, write_matches
 from sobench.suite.protocols import PROTOCOLS, Protocol
 from tests.benchmarks.drone_scene import CLASSES, detect, draw_scene
+from tests.metrics.scoring_cases import match
 
 Seconds = dict[str, list[float]]
 """Part -> wall-clock and processor seconds, added up."""

@@ -16,8 +16,8 @@ import numpy as np
 
 from sobench.cli import main
 from sobench.data.dataset import AnnotatedImage, Dataset, as_boxes, as_labels
-from sobench.metrics import coco
-from sobench.metrics.detections import DetectionRow, read_rows, tabulate, write_rows
+from sobench.metrics.detections import DetectionRow, tabulate
+from sobench.metrics.scoring import score
 from sobench.suite.protocols import PROTOCOLS
 from tests.campaigns import hostile
 from tests.campaigns.counts import Counts
@@ -26,6 +26,7 @@ from tests.campaigns.guard import Result, Step
 from tests.campaigns.harness import sobench
 from tests.campaigns.matrix import RUN, SUITE, write_matrix
 from tests.campaigns.thin import make_thin
+from tests.stored_rows import read_rows, write_rows
 
 NAME = "fuzz_detections"
 _FILE = "detections.json.gz"
@@ -216,12 +217,8 @@ def _score(rows: Any) -> None:
     known = [row for row in rows if row["image_id"] in (1, 2, 7) and row["category_id"] in (1, 3)]
     engines: tuple[Literal["hotcoco", "pycocotools"], ...] = ("hotcoco", "pycocotools")
     for engine in engines:
-        scores = coco.score(
-            dataset(),
-            cast(list[DetectionRow], known),
-            PROTOCOLS["coco"],
-            engine,
-        )
+        table = tabulate(cast(list[DetectionRow], known), "rows")
+        scores = score(dataset(), table, PROTOCOLS["coco"], engine)
         for name, number in scores.metrics.items():
             assert number is None or 0 <= number <= 1, f"{name} is {number}"
     write_rows(Path("again.json.gz"), rows)

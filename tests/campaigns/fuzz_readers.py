@@ -104,8 +104,8 @@ def _must_be_refused(results: Sequence[Result]) -> str:
 def score_drawn() -> None:
     """Score a few detections drawn from the objects of val, with both engines."""
     from sobench.data.load import load
-    from sobench.metrics import coco
-    from sobench.metrics.detections import DetectionRow
+    from sobench.metrics.detections import DetectionRow, tabulate
+    from sobench.metrics.scoring import score
     from sobench.suite import reader
     from sobench.suite.protocols import PROTOCOLS
 
@@ -128,7 +128,7 @@ def score_drawn() -> None:
     engines: tuple[Literal["hotcoco", "pycocotools"], ...] = ("hotcoco", "pycocotools")
     for engine in engines:
         for protocol in ("coco", "visdrone-crowd"):
-            scores = coco.score(dataset, rows, PROTOCOLS[protocol], engine)
+            scores = score(dataset, tabulate(rows, "rows"), PROTOCOLS[protocol], engine)
             for name, number in scores.metrics.items():
                 assert number is None or -1e-9 <= number <= 1 + 1e-9, f"{name} is {number}"
                 assert number is None or math.isfinite(number), f"{name} is {number}"

@@ -10,12 +10,21 @@ import pytest
 
 from sobench.compare.bootstrap import Resampled, draw_weights, resample
 from sobench.data.dataset import Dataset, FloatArray
-from sobench.metrics.coco import score
 from sobench.metrics.detections import DetectionRow
-from sobench.metrics.matches import match
 from sobench.metrics.scores import Scores
 from sobench.suite.protocols import PROTOCOLS, Protocol
-from tests.metrics.scoring_cases import COCO, CUSTOM, A, B, annotated, dataset_of, random_case, row
+from tests.metrics.scoring_cases import (
+    COCO,
+    CUSTOM,
+    A,
+    B,
+    annotated,
+    dataset_of,
+    match,
+    random_case,
+    row,
+    score,
+)
 
 CROWD = replace(CUSTOM, name="test-crowd", ignore_regions="crowd", bins_at_50=True)
 

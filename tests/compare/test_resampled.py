@@ -10,15 +10,15 @@ import pytest
 from sobench.compare.bootstrap import Resampled, resample
 from sobench.compare.resampled import resampled_of
 from sobench.data.dataset import FloatArray
-from sobench.metrics.detections import write_rows
-from sobench.metrics.matches import Matches, match
+from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import write_matches
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
-from tests.metrics.scoring_cases import COCO, random_case
+from tests.metrics.scoring_cases import COCO, match, random_case
 from tests.records import record_of
+from tests.stored_rows import write_rows
 from tests.tiny_suite import tiny_run
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
 
 from sobench.data.dataset import AnnotatedImage, Dataset, as_boxes, as_labels
-from sobench.metrics.coco import score
-from sobench.metrics.detections import DetectionRow
+from sobench.metrics import matches, scoring
+from sobench.metrics.detections import DetectionRow, tabulate
 from sobench.metrics.scores import Scores
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS, Protocol
 
@@ -59,6 +59,21 @@ def dataset_of(
 
 def row(image_id: int, box: Box, value: float, category_id: int = 1) -> DetectionRow:
     return {"image_id": image_id, "category_id": category_id, "bbox": [*box], "score": value}
+
+
+def score(
+    dataset: Dataset,
+    rows: Sequence[DetectionRow],
+    protocol: Protocol,
+    engine: Engine = "hotcoco",
+) -> Scores:
+    return scoring.score(dataset, tabulate(rows, "detections"), protocol, engine)
+
+
+def match(
+    dataset: Dataset, rows: Sequence[DetectionRow], protocol: Protocol, digest: str = "d"
+) -> matches.Matches:
+    return matches.match(dataset, tabulate(rows, "detections"), protocol, digest)
 
 
 def assert_same(a: Scores, b: Scores, tolerance: float = 0.0) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from sobench.data.dataset import EVERY_CLASS
 from sobench.errors import DataError, RequestError
-from sobench.metrics.coco import score
 from sobench.metrics.detections import DetectionRow
 from sobench.metrics.scores import Scores
 from sobench.suite.protocols import PROTOCOLS, Protocol
@@ -27,6 +26,7 @@ from tests.metrics.scoring_cases import (
     dataset_of,
     quiet_score,
     row,
+    score,
 )
 
 # --- by hand ---------------------------------------------------------------------------------

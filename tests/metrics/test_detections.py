@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from sobench.errors import DataError
-from sobench.metrics.detections import DetectionRow, file_digest, read_rows, tabulate, write_rows
+from sobench.metrics.detections import DetectionRow, file_digest, tabulate
 from tests.metrics.scoring_cases import A, Box, row
+from tests.stored_rows import read_rows, write_rows
 
 
 def random_rows(seed: int) -> list[DetectionRow]:

@@ -15,8 +15,7 @@ import pytest
 
 from sobench.data.dataset import Dataset
 from sobench.data.formats import coco
-from sobench.metrics.coco import score
-from sobench.metrics.detections import DetectionRow, read_rows, write_rows
+from sobench.metrics.detections import DetectionRow
 from sobench.suite.protocols import PROTOCOLS, Protocol
 from tests.metrics.scoring_cases import (
     COCO,
@@ -28,8 +27,10 @@ from tests.metrics.scoring_cases import (
     defined,
     quiet_score,
     random_case,
+    score,
 )
 from tests.real_data import COCO_100, COCO_100_DETECTIONS, COCO_100_PUBLISHED, COCO_100_SPEC
+from tests.stored_rows import read_rows, write_rows
 
 # --- the published reference -----------------------------------------------------------------
 

@@ -12,9 +12,8 @@ import pytest
 from sobench.compare.bootstrap import resample
 from sobench.data.dataset import Dataset
 from sobench.errors import DataError
-from sobench.metrics.coco import score
 from sobench.metrics.detections import DetectionRow
-from sobench.metrics.matches import Matches, match
+from sobench.metrics.matches import Matches
 from sobench.suite.protocols import PROTOCOLS, Protocol
 from tests.metrics.scoring_cases import (
     COCO,
@@ -27,8 +26,10 @@ from tests.metrics.scoring_cases import (
     annotated,
     both_engines,
     dataset_of,
+    match,
     random_case,
     row,
+    score,
 )
 
 CROWD = PROTOCOLS["visdrone-crowd"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sobench.errors import DataError
-from sobench.metrics.matches import Matches, match
+from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import (
     is_of,
     read_arrays,
@@ -18,7 +18,7 @@ from sobench.metrics.matches_file import (
     write_matches,
 )
 from sobench.suite.protocols import PROTOCOLS
-from tests.metrics.scoring_cases import COCO, annotated, dataset_of, random_case
+from tests.metrics.scoring_cases import COCO, annotated, dataset_of, match, random_case
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sobench.metrics.coco import score
 from tests.metrics.scoring_cases import (
     COCO,
     Engine,
@@ -12,6 +11,7 @@ from tests.metrics.scoring_cases import (
     both_engines,
     dataset_of,
     row,
+    score,
 )
 
 

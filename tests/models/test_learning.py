@@ -15,7 +15,6 @@ from sobench.data.batches import training_batches
 from sobench.data.dataset import Dataset, FloatArray, ImageArray
 from sobench.data.resize import at_double_size, box_wh, resize
 from sobench.data.synthetic import scenes as synthetic
-from sobench.metrics.coco import score
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs.detect import detect
@@ -27,6 +26,7 @@ from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
+from tests.metrics.scoring_cases import score
 from tests.tiny_suite import tiny_suite
 
 CPU = torch.device("cpu")

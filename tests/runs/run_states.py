@@ -9,7 +9,7 @@ from typing import Any, cast
 import yaml
 
 from sobench.data.fingerprint import fingerprint
-from sobench.metrics.detections import DetectionRow, file_digest, write_rows
+from sobench.metrics.detections import DetectionRow, file_digest
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.runs.matches import keep_matches
@@ -19,6 +19,7 @@ from sobench.suite.plan import Run, plan
 from sobench.suite.reader import load
 from tests.records import failed_record, record_of, scored
 from tests.runs.matrices import Recorder
+from tests.stored_rows import write_rows
 from tests.tiny_suite import CONTENT
 
 RESULTS = Path("results")
@@ -58,7 +59,7 @@ def write_outcome(run: Run, folder: RunFolder, **changes: Any) -> None:
 
 
 def missing(run: Run, folder: RunFolder) -> None:
-    record.write_settings(run, folder.path)
+    record.write_settings(run, folder.path, 2)
     (folder.path / "log.jsonl").touch()
 
 

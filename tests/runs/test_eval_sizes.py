@@ -11,7 +11,6 @@ import pytest
 from sobench.data.load import load
 from sobench.data.resize import box_wh, resize
 from sobench.errors import RequestError
-from sobench.metrics.detections import read_rows, write_rows
 from sobench.models.build import build_detector
 from sobench.runs import record
 from sobench.runs.detect import detect
@@ -19,6 +18,7 @@ from sobench.suite.input import Input
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.runs.matrices import board_of, matrix, planned, small
+from tests.stored_rows import read_rows, write_rows
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from sobench.errors import RequestError
-from sobench.metrics.detections import read_rows
 from sobench.report.markdown import markdown
 from sobench.runs.state import state_of
 from sobench.suite.further_tests import further_tests
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.records import isolate
 from tests.runs.matrices import board_of, matrix, planned, small
+from tests.stored_rows import read_rows
 from tests.suite.packages import forget_packages, install
 
 EVERYTHING = {"score_threshold": 0.0}

@@ -104,7 +104,7 @@ def test_the_curve_of_a_part_is_by_the_suites_protocol_and_engine_and_partial(
 
     def interim(*arguments: Any, **named: Any) -> Any:
         with monkeypatch.context() as during:
-            during.setattr("sobench.metrics.coco.score", spy)
+            during.setattr("sobench.runs.execute.score", spy)
             return train(*arguments, **named)
 
     monkeypatch.setattr("sobench.runs.execute.train", interim)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from sobench.data.load import load
-from sobench.metrics.detections import DetectionRow, read_rows, write_rows
+from sobench.metrics.detections import DetectionRow, DetectionTable, write_detections
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record
 from sobench.training.checkpoint_files import list_checkpoints
 from tests.runs.matrices import matrix, planned, small
+from tests.stored_rows import read_rows, write_rows
 
 
 @pytest.fixture(autouse=True)
@@ -124,12 +125,12 @@ def test_detections_that_change_while_they_are_scored_fail_the_run(
 ) -> None:
     """A second process that writes to the same folder, or a disk that returns other bytes."""
 
-    def others(path: Path, rows: list[DetectionRow]) -> str:
-        digest = write_rows(path, rows)
+    def others(path: Path, table: DetectionTable) -> str:
+        digest = write_detections(path, table)
         write_rows(path, truth())
         return digest
 
-    monkeypatch.setattr("sobench.runs.execute.write_rows", others)
+    monkeypatch.setattr("sobench.runs.execute.write_detections", others)
     _, records = matrix(small("fpn"), tmp_path)
     assert records["fpn"].status == "failed"
     assert "its bytes are not those that were written" in records["fpn"].reason

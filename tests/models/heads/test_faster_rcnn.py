@@ -12,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sobench.data.batches import training_batches
 from sobench.data.synthetic import scenes as synthetic
-from sobench.metrics.coco import score
 from sobench.metrics.cost import count_gflops, count_parameters
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector, HeadOptions
@@ -28,6 +27,7 @@ from sobench.suite.network import Anchors, Backbone, Neck, Regions
 from sobench.suite.protocols import PROTOCOLS
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
+from tests.metrics.scoring_cases import score
 from tests.models.heads.faster_rcnn_heads import OBJECT, bias_only_output, full_head, make_config
 from tests.models.small_config import CLASSES, targets
 from tests.tiny_suite import tiny_suite
