@@ -73,7 +73,7 @@ def test_a_wide_report_has_every_column_at_any_width(width: int) -> None:
         assert column.title in text
         assert all(cell in text for cell in column.cells if column.name != "method")
     blocks = re.findall(r"^ +- +fpn .*$", text, re.MULTILINE)
-    assert len(blocks) == {60: 8, 80: 5, 200: 2, 1000: 1}[width]
+    assert len(blocks) == {60: 7, 80: 4, 200: 2, 1000: 1}[width]
 
 
 def test_best_and_second_are_told_without_colours() -> None:
