@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sobench.commands.options import options_of_suites, results_option
-from sobench.commands.output import Output, format_names, sheet_output, write_outputs
+from sobench.commands.output import (
+    Output,
+    format_names,
+    is_page,
+    sheet_output,
+    write_outputs,
+)
 from sobench.commands.suites import check_distinct, states_of_data, stem_of
 from sobench.commands.view import view_of, view_options
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
+from sobench.compare.page_data import PageData, page_data
+from sobench.compare.published import FOLDER, read_papers
 from sobench.compare.published_fit import published_for
-from sobench.compare.several import check_metric, common_rows, rank_suites
+from sobench.compare.several import Several, check_metric, common_rows, rank_suites
 from sobench.errors import NothingToCompare, RequestError
 from sobench.report.average_rank import average_rank_sheet
 from sobench.report.columns import shown_columns
@@ -29,6 +38,10 @@ from sobench.suite.overrides import read_request
 from sobench.suite.plan import Run
 from sobench.suite.sections import Suite
 
+PLOT_FORMATS = ("png", "svg", "pdf")
+
+Page = Callable[[], PageData]
+
 
 @click.command()
 @click.argument(
@@ -38,9 +51,14 @@ from sobench.suite.sections import Suite
 @results_option
 @click.option(
     "--format", "formats", default="terminal", show_default=True,
-    metavar="terminal|" + "|".join(FORMATS), help="One, or several with commas and --out.",
+    metavar="|".join(("terminal", *FORMATS, "html", *PLOT_FORMATS)),
+    help="One, or several with commas and --out: html is one page with everything, png, svg and "
+    "pdf are plots.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write SUITE.FORMAT into.")
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Folder to write SUITE.FORMAT into, or the file of a page, such as page.html.",
+)  # fmt: skip
 @click.option(
     "--data", metavar="FINGERPRINT", default="",
     help="The state of the data, if there are results on several; its first digits are enough. "
@@ -68,7 +86,9 @@ def command(
 
     Of several suites, print each leaderboard, and the average ranks of the rows that all have.
     """
-    names = format_names(formats, out, list(FORMATS), len(suites) + published)
+    known = [*FORMATS, "html", *PLOT_FORMATS]
+    names = format_names(formats, out, known, len(suites) + published)
+    _check_drawn(names, out, "--found" if found else "--published" if published else "")
     _check_metric_counts(len(suites), metrics, found)
     view = view_of(sort, columns, per_class, by, wide)
     if found and view != View():
@@ -95,7 +115,9 @@ def command(
     elif published:
         outputs = _with_published(requests[0].suite, plans[0], results, data, stems[0], view)
     elif len(plans) == 1:
-        outputs = [_output(stems[0], leaderboard(plans[0], results, data), view)]
+        board = leaderboard(plans[0], results, data)
+        page = _page(board, plans[0], results, data)
+        outputs = [_output(stems[0], board, page, view), _page_output(stems[0], [page])]
     else:
         by_metrics = [name.strip() for name in metrics.split(",") if name.strip()]
         stem = stem_of(
@@ -109,11 +131,16 @@ def _with_published(
     suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
 ) -> list[Output]:
     """The leaderboard, if there are results, and the published tables, if any are on the data."""
-    tables = published_for(suite)
-    outputs, board, note = [], None, ""
+    papers = read_papers()
+    if not papers:
+        raise RequestError(
+            f"--published: {FOLDER}: no tables there; that folder of sobench's repository "
+            "has them: copy it to the working folder"
+        )
+    tables, outputs, board, note = published_for(suite, papers), [], None, ""
     try:
         board = leaderboard(runs, results, data)
-        outputs.append(_output(stem, board, view))
+        outputs.append(_output(stem, board, _page(board, runs, results, data), view))
     except NothingToCompare as error:
         if not tables:
             raise
@@ -136,14 +163,25 @@ def _together(
     for name in metrics:
         check_metric(name, [runs[0].suite for runs in plans])
     boards = [leaderboard(runs, results, state) for runs, state in zip(plans, states, strict=True)]
-    ranks = average_rank_sheet(rank_suites(plans, boards, metrics))
+    pages = [
+        _page(board, runs, results, state)
+        for board, runs, state in zip(boards, plans, states, strict=True)
+    ]
+    several = rank_suites(plans, boards, metrics)
     *of_suites, of_ranks = stems
-    outputs = [_output(stem, board, view) for stem, board in zip(of_suites, boards, strict=True)]
-    return [*outputs, sheet_output(of_ranks, ranks)]
+    return [
+        *(_output(*of_suite, view) for of_suite in zip(of_suites, boards, pages, strict=True)),
+        sheet_output(of_ranks, average_rank_sheet(several)),
+        _page_output(of_ranks, pages, several),
+    ]
 
 
-def _output(stem: str, board: Leaderboard, view: View) -> Output:
-    """The leaderboard in all forms; raises ``RequestError`` for a column that it does not have."""
+def _output(stem: str, board: Leaderboard, page: Page, view: View) -> Output:
+    """The leaderboard of a suite in all forms, and its plots.
+
+    Raises:
+        RequestError: a column that the view asks for is unknown.
+    """
     if view.sort:
         board = ordered_by(board, view.sort)
     shown_columns(board, view)
@@ -152,8 +190,42 @@ def _output(stem: str, board: Leaderboard, view: View) -> Output:
     def form(render: Callable[[Leaderboard, View], str]) -> Callable[[], str]:
         return lambda: render(board, view)
 
+    def plots(name: str) -> Callable[[], Mapping[str, bytes]]:
+        from sobench.report.plots import plots_of
+
+        return lambda: plots_of(page(), name)
+
     forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
-    return Output(stem, lambda console: print_leaderboard(board, console, view), forms)
+    pictures = {name: plots(name) for name in PLOT_FORMATS}
+    show = partial(print_leaderboard, board, view=view)
+    return Output(stem, show, forms, pictures)
+
+
+def _page_output(stem: str, pages: Sequence[Page], several: Several | None = None) -> Output:
+    """One page about all suites."""
+
+    def text() -> str:
+        from sobench.report.html.page import render
+
+        return render([page() for page in pages], several)
+
+    return Output(stem, None, {"html": ("html", text)})
+
+
+def _page(board: Leaderboard, runs: Sequence[Run], results: Path, state: str) -> Page:
+    """What a page and plots show, gathered once and only if it is asked for."""
+    return cache(lambda: page_data(board, runs, results, state))
+
+
+def _check_drawn(names: Sequence[str], out: Path | None, option: str) -> None:
+    """Refuse pages and plots where they cannot be had."""
+    drawn = [name for name in names if name in ("html", *PLOT_FORMATS)]
+    if drawn and option:
+        raise RequestError(f"{option}: has no effect on {drawn[0]}; leave it out, a page has it")
+    if is_page(out) and names != ["html"]:
+        raise RequestError(f"--out {out}: the file of a page; with other formats name a folder")
+    if out is None and (pictures := [name for name in drawn if name != "html"]):
+        raise RequestError(f"--format {pictures[0]}: plots are files; add --out FOLDER")
 
 
 def _check_metric_counts(suites: int, metrics: str, found: bool) -> None:

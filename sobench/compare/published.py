@@ -76,6 +76,7 @@ class Column(_Part):
     Attributes:
         heading: as printed, with that of a group of columns before it.
         metric: the name that the same quantity has on leaderboards; empty if none is the same.
+        protocol: the only one under which it is the same; empty for those with COCO's definition.
         unit: of its numbers, where it is not that of the table's scores.
         meaning: of a quantity that has no such name, or what is uncertain about it.
         sets: key of a suite whose value for each row the column prints.
@@ -84,6 +85,7 @@ class Column(_Part):
 
     heading: str = Field(min_length=1)
     metric: str = ""
+    protocol: str = ""
     unit: str = ""
     meaning: str = ""
     sets: Literal["", "backbone.name", "input.size", "dataset.train"] = ""
@@ -237,23 +239,19 @@ class Paper(_Part):
 
 
 def read_papers(folder: Path | None = None) -> tuple[Paper, ...]:
-    """The papers of a folder, in the order of their files.
+    """The papers of a folder, in the order of their files; none where there are no files.
 
     Args:
         folder: by default ``baselines/published`` of the working folder, else that of the checkout
             that the code runs from.
 
     Raises:
-        RequestError: there is no such file, or one is wrong.
+        RequestError: a file is wrong.
     """
-    folders = (folder,) if folder else (FOLDER, Path(__file__).resolve().parents[2] / FOLDER)
-    for place in folders:
+    for place in (folder,) if folder else (FOLDER, Path(__file__).resolve().parents[2] / FOLDER):
         if files := sorted(place.glob("*.yaml")):
             return tuple(map(read_paper, files))
-    raise RequestError(
-        f"{folders[0]}: no published tables there; they are in the folder {FOLDER} of sobench's "
-        "repository: copy that to the working folder"
-    )
+    return ()
 
 
 def read_paper(path: Path) -> Paper:

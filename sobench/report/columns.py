@@ -17,6 +17,9 @@ from sobench.report.letters import labels_by_text, letters
 from sobench.report.view import View
 from sobench.text import quoted
 
+INTERVAL = "95 % interval"
+"""The heading of the interval of the metric that ranks."""
+
 GAP = 2
 """Characters between two columns."""
 
@@ -177,7 +180,7 @@ def _score_columns(
     return [
         values,
         Column(f"{metric.name}_std", f"{prefix}±", spreads),
-        Column(f"{metric.name}_interval", f"{prefix}95 % interval", intervals),
+        Column(f"{metric.name}_interval", f"{prefix}{INTERVAL}", intervals),
     ]
 
 

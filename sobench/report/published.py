@@ -8,10 +8,18 @@ from typing import Any
 
 from sobench.compare.leaderboard import Leaderboard
 from sobench.compare.published import MISSING, Column, Paper
-from sobench.compare.published_fit import PublishedTable, measured
+from sobench.compare.published_fit import (
+    Difference,
+    PublishedTable,
+    condition_lines,
+    measured,
+)
 from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.sheet import Sheet, Table
 from sobench.suite.sections import Suite
+
+_Conditions = tuple[tuple[Difference, ...], tuple[str, ...]]
+"""What differs, and the keys of which nothing is stated."""
 
 _RULE = (
     "published numbers are of other code and machines, without a spread over seeds; they have no "
@@ -53,21 +61,37 @@ def published_sheet(
 def _tables(
     tables: Sequence[PublishedTable], here: Sequence[Sequence[Mapping[str, float]]]
 ) -> tuple[Table, ...]:
-    """All tables; what those of a paper have in common stands beneath its first one."""
-    common, made, told = _common(tables), [], set()
+    """All tables; the conditions that those of a paper have in common are told once."""
+    made, told = [], set()
     for published, values in zip(tables, here, strict=True):
         name = published.paper.name
-        table = _table(published, values, common.get(name, ()))
+        common = _common([table for table in tables if table.paper.name == name])
+        table = _table(published, values, common)
         if name not in told:
-            lines = (f"all tables of {name} here, {line}" for line in common.get(name, ()))
+            lines = (f"all tables of {name} here, {line}" for line in condition_lines(*common))
             table = replace(table, lines=(*lines, *table.lines))
         told.add(name)
         made.append(table)
     return tuple(made)
 
 
+def _common(tables: Sequence[PublishedTable]) -> _Conditions:
+    """What all tables of a paper that have results differ in, and do not state, if there are some.
+
+    A single table tells its own.
+    """
+    results = [table for table in tables if table.table.kind == "results"]
+    if len(results) < 2:
+        return (), ()
+    first, *others = results
+    return (
+        tuple(d for d in first.differences if all(d in other.differences for other in others)),
+        tuple(key for key in first.not_stated if all(key in o.not_stated for o in others)),
+    )
+
+
 def _table(
-    published: PublishedTable, here: Sequence[Mapping[str, float]], common: Sequence[str]
+    published: PublishedTable, here: Sequence[Mapping[str, float]], common: _Conditions
 ) -> Table:
     table = published.table
     rows: list[tuple[str, ...]] = []
@@ -91,35 +115,23 @@ def _cell(values: Mapping[str, float], column: Column, unit: str) -> str:
     return f"{100 * value:.1f}" if unit == "percent" else SCORE_FORMAT.format(value)
 
 
-def _lines(published: PublishedTable, common: Sequence[str]) -> tuple[str, ...]:
+def _lines(published: PublishedTable, common: _Conditions) -> tuple[str, ...]:
     """What differs, what columns mean, and notes; without the conditions that are told before."""
-    table = published.table
+    table, (differences, not_stated) = published.table, common
     meanings: dict[str, list[str]] = {}
     for column in table.columns:
         if column.meaning:
             meanings.setdefault(column.meaning, []).append(column.heading)
     return (
-        *(line for line in published.conditions if line not in common),
+        *condition_lines(
+            [difference for difference in published.differences if difference not in differences],
+            [key for key in published.not_stated if key not in not_stated],
+            published.cited,
+        ),
         *(f"{', '.join(headings)}: {meaning}" for meaning, headings in meanings.items()),
         *(f"{row.label}: {row.note}" for row in table.rows if row.note),
         *(f"note: {note}" for note in table.notes),
     )
-
-
-def _common(tables: Sequence[PublishedTable]) -> dict[str, tuple[str, ...]]:
-    """Paper -> the conditions that all of its tables with results have, if there are several."""
-    by_paper: dict[str, list[PublishedTable]] = {}
-    for published in tables:
-        if published.table.kind == "results":
-            by_paper.setdefault(published.paper.name, []).append(published)
-    return {
-        name: tuple(
-            line
-            for line in of_paper[0].conditions
-            if len(of_paper) > 1 and all(line in other.conditions for other in of_paper)
-        )
-        for name, of_paper in by_paper.items()
-    }
 
 
 def _paper_lines(papers: Sequence[Paper]) -> list[str]:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.commands.small_suite import Capture, check_refusal, keep, write_suite
+from tests.pages import DOCS, blocks
 from tests.records import invoke, isolate
+from tests.suite.shipped import SHIPPED
 
 VISDRONE = {"format": "visdrone", "root": "data"}
 
@@ -89,3 +91,19 @@ def test_a_wrong_file_of_tables_is_named(capsys: Capture) -> None:
     (folder / "own.yaml").write_text("name: 5\n")
     words = "baselines/published/own.yaml: name: 5: Input should be a valid string"
     check_refusal(capsys, words, "report", path, "--published")
+
+
+def test_without_the_files(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sobench.commands.report.read_papers", lambda: ())
+    words = "--published: baselines/published: no tables there; that folder of sobench's repos"
+    check_refusal(capsys, words, "report", write_suite(dataset=VISDRONE), "--published")
+
+
+def test_what_the_docs_print_is_printed(capsys: Capture) -> None:
+    pages = blocks(DOCS / "compare.md", "")
+    (documented,) = (block.content for block in pages if "Table 8" in block.content)
+    (path,) = (path for path in SHIPPED if path.stem == "visdrone")
+    printed = invoke(capsys, "report", path, "--published").out
+    lines = [line.rstrip() for line in printed.splitlines()]
+    start = lines.index(documented.splitlines()[0])
+    assert {*documented.splitlines()} <= {*lines[start : start + 20]}

@@ -88,7 +88,7 @@ def test_a_table_with_the_measured_row_beneath_the_published_one() -> None:
         "  here: fpn   30.0    -",
         "+two             -    6",
     ]
-    assert "all tables of Own here, differs: schedule.lr: 0.02 there, 0.005 here" in lines
+    assert "all tables of Own here, differs: schedule.lr: here 0.005, there 0.02" in lines
     assert "one: odd" in lines
     assert "note: text and table differ" in lines
     assert "Own, note: of all" in lines
