@@ -61,7 +61,8 @@ def test_classes_that_only_one_split_has_objects_of(tmp_path: Path) -> None:
     assert warnings(spec) == [
         "val: has objects of 1 of 4 classes (tram) that no training image has, so nothing can find "
         "them",
-        "val: has no objects of 1 of 4 classes (bus), which have no AP and are left out of the mean",
+        "val: has no objects of 1 of 4 classes (bus), which have no AP and are left out of the "
+        "mean",
     ]
 
 
