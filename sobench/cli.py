@@ -46,6 +46,7 @@ COMMANDS = {
     "audit": "Show what every row shares, what each does otherwise, and where to be careful.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",
     "list": "Show methods, heads, datasets, protocols, suites, or the keys of a suite.",
+    "prune": "Delete what no run needs any more, and say what that costs.",
     "doctor": "Say what this machine can do, what is missing, and how to fix it.",
 }
 """Each is ``command`` in the file of its name in ``commands/``. The help stands here too, so that

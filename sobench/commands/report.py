@@ -20,6 +20,7 @@ from sobench.commands.output import (
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
 from sobench.compare.page_data import PageData, page_data
+from sobench.compare.published import FOLDER, read_papers
 from sobench.compare.published_fit import published_for
 from sobench.compare.several import Several, check_metric, common_rows, rank_suites
 from sobench.errors import NothingToCompare, RequestError
@@ -122,8 +123,13 @@ def _with_published(
     suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str
 ) -> list[Output]:
     """The leaderboard, if there are results, and the published tables, if any are on the data."""
-    tables = published_for(suite)
-    outputs, board, note = [], None, ""
+    papers = read_papers()
+    if not papers:
+        raise RequestError(
+            f"--published: {FOLDER}: no tables there; that folder of sobench's repository "
+            "has them: copy it to the working folder"
+        )
+    tables, outputs, board, note = published_for(suite, papers), [], None, ""
     try:
         board = leaderboard(runs, results, data)
         outputs.append(_output(stem, board, _page(board, runs, results, data)))

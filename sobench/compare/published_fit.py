@@ -115,7 +115,7 @@ def published_for(suite: Suite, papers: Sequence[Paper] | None = None) -> list[P
         papers: by default those that ``read_papers`` finds.
 
     Raises:
-        RequestError: a file of published tables is wrong, or there is none.
+        RequestError: a file of published tables is wrong.
     """
     name = data_set_of(suite.dataset)
     if not name:
