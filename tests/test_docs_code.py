@@ -62,7 +62,7 @@ def test_the_page_has_every_format() -> None:
 def test_the_suite_by_hand(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], dataset_format: str
 ) -> None:
-    block = blocks(DOCS / "suite.md", "yaml")[2]
+    block = blocks(DOCS / "suite.md", "yaml")[-1]
     suite_file = tmp_path / "my_suite.yaml"
     lines = [line.removeprefix("# ") for line in block.content.splitlines()]
     others = re.compile(rf"dataset: {{format: (?!{dataset_format}\b)")
