@@ -13,9 +13,10 @@ from sobench.commands.options import stdout
 from sobench.compare.leaderboard import Leaderboard
 from sobench.errors import RequestError, did_you_mean
 from sobench.files import write_atomic
+from sobench.report.leaderboard import print_leaderboard
 from sobench.report.sheet import SHEET_FORMATS, Sheet, print_sheet
 from sobench.report.tables import FORMATS
-from sobench.report.terminal import print_leaderboard
+from sobench.report.view import View
 from sobench.text import printable
 
 
@@ -42,15 +43,15 @@ def sheet_output(stem: str, sheet: Sheet) -> Output:
     def form(render: Callable[[Sheet], str]) -> Callable[[], str]:
         return lambda: render(sheet)
 
-    forms = {name: (name, form(render)) for name, render in SHEET_FORMATS.items()}
+    forms = {name: (suffix, form(render)) for name, (suffix, render) in SHEET_FORMATS.items()}
     return Output(stem, lambda console: print_sheet(sheet, console), forms)
 
 
 def leaderboard_output(stem: str, board: Leaderboard) -> Output:
-    """A leaderboard as a result."""
+    """A leaderboard as a result, in its usual view."""
 
-    def form(render: Callable[[Leaderboard], str]) -> Callable[[], str]:
-        return lambda: render(board)
+    def form(render: Callable[[Leaderboard, View], str]) -> Callable[[], str]:
+        return lambda: render(board, View())
 
     forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
     return Output(stem, lambda console: print_leaderboard(board, console), forms)
