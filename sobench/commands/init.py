@@ -46,11 +46,10 @@ def command(
         raise RequestError(f"{path}: is there already; remove it, or write --out OTHER.yaml")
     # A folder beside the suite file, or below, is named from there, so that both can move.
     root = Path(os.path.relpath(layout.root.resolve(), path.absolute().parent.resolve()))
-    layout = replace(layout, root=layout.root.absolute())
 
     from sobench.data.survey import survey
 
-    found = survey(layout)
+    found = survey(replace(layout, root=layout.root.absolute()))
 
     # torch takes seconds to import: wrong data are reported before that.
     from sobench.device import choose_device

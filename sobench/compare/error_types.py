@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sobench.compare.curves import precision_at_recalls
 from sobench.data.dataset import FloatArray, IntArray
 from sobench.metrics.matches import Int8Array, Matches
-from sobench.metrics.matching import FALSE, IGNORED, TRUE, overlaps
+from sobench.metrics.matching import FALSE, IGNORED, TRUE, BoolArray, overlaps
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
 """IoU with an object from which on a detection has found it, and below which it has not met it."""
@@ -77,22 +77,19 @@ def _shares(
 ) -> dict[str, ErrorShare]:
     counts, lost = [], []
     for matches, boxes, score in of_row:
-        every = classify(matches, boxes, truth, np.ones(len(boxes), np.bool_))
-        lost.append(_lost_ap50(matches, every))
-        sure = matches.score >= (np.inf if score is None else score)
-        counts.append(_counts(matches, classify(matches, boxes, truth, sure), sure))
+        errors = classify(matches, boxes, truth)
+        lost.append(_lost_ap50(matches, errors))
+        counts.append(_counts(matches, errors, np.inf if score is None else score))
     return {
         name: ErrorShare(float(count), float(ap))
         for name, count, ap in zip(KINDS, np.mean(counts, 0), np.mean(lost, 0), strict=True)
     }
 
 
-def classify(
-    matches: Matches, boxes: FloatArray, truth: FloatArray, counted: NDArray[np.bool_]
-) -> Classified:
+def classify(matches: Matches, boxes: FloatArray, truth: FloatArray) -> Classified:
     """The kind of each false positive at an IoU of .5 over all areas, image by image."""
     kind, target = np.full(len(boxes), _NONE), np.full(len(boxes), _NONE)
-    wrong = np.flatnonzero((matches.outcome[0, 0] == FALSE) & counted)
+    wrong = np.flatnonzero(matches.outcome[0, 0] == FALSE)
     wrong = wrong[np.argsort(matches.image[wrong], kind="stable")]
     images = np.arange(len(matches.image_ids) + 1)
     starts = np.searchsorted(matches.image[wrong], images)
@@ -128,16 +125,19 @@ def _kinds(
     return kinds, np.where(has_target, objects[means], _NONE)
 
 
-def _missed(matches: Matches, errors: Classified, counted: NDArray[np.bool_]) -> IntArray:
-    """Objects that no detection finds, and that none means with another class or box."""
+def _missed(matches: Matches, errors: Classified, counted: BoolArray) -> IntArray:
+    """Objects that no counted detection finds, or means with another class or box."""
     reached = np.zeros(len(matches.object_image), np.bool_)
-    reached[matches.found[(matches.found >= 0) & counted]] = True
-    reached[errors.target[errors.target >= 0]] = True
+    for objects in (matches.found[counted], errors.target[counted]):
+        reached[objects[objects >= 0]] = True
     return np.flatnonzero(~reached)
 
 
-def _counts(matches: Matches, errors: Classified, counted: NDArray[np.bool_]) -> list[float]:
-    by_kind = np.bincount(errors.kind[errors.kind >= 0], minlength=len(KINDS)).astype(float)
+def _counts(matches: Matches, errors: Classified, score: float) -> list[float]:
+    """Numbers of errors by kind, of the detections from a score on."""
+    counted = matches.score >= score
+    kinds = errors.kind[counted & (errors.kind >= 0)]
+    by_kind = np.bincount(kinds, minlength=len(KINDS)).astype(float)
     by_kind[_KIND["missed"]] = len(_missed(matches, errors, counted))
     return [float(number) for number in by_kind]
 

@@ -45,6 +45,11 @@ def why_empty(runs: Sequence[Run], states: States) -> str:
     return f"{runs[0].suite.name}: no result to show: {reasons}; `sobench run` goes on"
 
 
+def partial(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The options that make the results of these runs others than the suite's."""
+    return tuple(sorted({reason for run in runs for reason in run.partial}))
+
+
 def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
     """What the numbers of a table were made with, line by line."""
     suite = runs[0].suite
@@ -71,9 +76,8 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
 def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     """What to bear in mind when reading a table."""
     notes = []
-    partial = sorted({reason for run in runs for reason in run.partial})
-    if partial:
-        notes.append(f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite")
+    if told := partial(runs):
+        notes.append(f"PARTIAL RESULT ({'; '.join(told)}): not comparable with the full suite")
     damaged = [
         f"{run.entry.label} seed {run.seed}" for run in runs if states[run.settings_id].damage
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from sobench.compare.error_types import KINDS, ErrorShare, ap50, classify, errors_of
@@ -101,8 +100,7 @@ def test_every_false_positive_is_of_one_kind(seed: int) -> None:
     table = tabulate(rows, "detections")
     matches, boxes = match(dataset, table, COCO, ""), matched_boxes(dataset, table, COCO)
     truth = ground_truth(dataset, COCO)
-    every = np.ones(len(boxes), np.bool_)
-    kinds = classify(matches, boxes, truth.boxes[truth.crowd == 0], every).kind
+    kinds = classify(matches, boxes, truth.boxes[truth.crowd == 0]).kind
     assert ((kinds >= 0) == (matches.outcome[0, 0] == 0)).all()
     assert kinds.max() < len(KINDS)
     found = errors_of({"x": [(matches, boxes, 0.0)]}, truth.boxes[truth.crowd == 0])["x"]

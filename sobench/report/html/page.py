@@ -20,6 +20,8 @@ from sobench.compare.pictures import Picture
 from sobench.compare.several import Several
 from sobench.data.dataset import FloatArray
 from sobench.metrics.table import COST_METRICS
+from sobench.report.beneath import footnotes as lines_of
+from sobench.report.columns import shown_columns
 from sobench.report.html.figures import (
     cost_chart,
     forest,
@@ -38,7 +40,7 @@ from sobench.report.html.tables import (
 )
 from sobench.report.published import published_sheet
 from sobench.report.sheet import Sheet
-from sobench.report.tables import footnotes as lines_of
+from sobench.report.view import View
 from sobench.suite.tuned import learning_rate_lines
 from sobench.text import printable
 
@@ -99,7 +101,7 @@ def _suite(number: int, page: PageData, colours: Mapping[str, int]) -> dict[str,
         "board": board,
         "leaderboard": leaderboard_grid(board, colours),
         "footnotes": footnotes(board),
-        "lines": lines_of(board),
+        "lines": lines_of(board, shown_columns(board, View())[0]),
         "learning_rates": learning_rate_lines(board.learning_rates),
         "forest": forest(board, own),
         "costs": list(filter(None, (cost_chart(board, cost, own) for cost in costs))),

@@ -96,7 +96,10 @@ def test_every_name_is_text() -> None:
         page,
         board=replace(
             page.board,
-            per_class=page.board.per_class.rename(columns=classes),
+            class_rows=tuple(
+                {classes.get(name, name): value for name, value in row.items()}
+                for row in page.board.class_rows
+            ),
             deviations={"fpn": (EVIL,)},
             notes=(EVIL,),
             missing={EVIL: EVIL},
