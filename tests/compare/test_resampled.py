@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sobench.compare import resampled
 from sobench.compare.bootstrap import Resampled, resample
 from sobench.compare.resampled import resampled_of
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
-from sobench.metrics.matches_file import Arrays, write_matches
+from sobench.metrics.matches_file import Arrays, write_arrays, write_matches
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.suite.plan import Run
@@ -127,12 +126,11 @@ def test_of_a_folder_that_cannot_be_written_they_are_kept_in_the_cache(
     run = tiny_run()
     folder = matched(run, results)
     monkeypatch.setenv("SOBENCH_CACHE", str(cache))
-    write = resampled.write_arrays
 
     def refuse(path: Path, arrays: Arrays) -> None:
         if results in path.parents:
             raise OSError(30, "Read-only file system")
-        write(path, arrays)
+        write_arrays(path, arrays)
 
     monkeypatch.setattr("sobench.compare.resampled.write_arrays", refuse)
     first = load_resampled(run, results, 20)
