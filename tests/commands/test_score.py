@@ -291,7 +291,8 @@ def test_metrics_against_a_file_alone(capsys: Capture) -> None:
     code, out, err = invoke(capsys, "score", path, "--truth", "data/val.json", "--format", "json")
     assert (code, err) == (0, "")
     content = json.loads(out)
-    enter(capsys, path)
+    entered = enter(capsys, path)
+    assert entered.code == 0, entered.err
     (outcome,) = external_records()
     assert content["metrics"] == outcome.scores["coco v1 hotcoco"].metrics
     out = invoke(capsys, "score", path, "--truth", "data/val.json", "--protocol", "tiny").out
