@@ -19,7 +19,6 @@ from sobench.report.terminal import print_table, print_warning
 from sobench.suite.datasets import DATASETS
 from sobench.suite.input import Input
 from sobench.text import printable
-from sobench.yaml_text import as_written
 
 if TYPE_CHECKING:
     from sobench.runs.draft import Draft
@@ -100,7 +99,10 @@ def _comment(text: str) -> list[str]:
 
 def _as_yaml(key: str, value: Any) -> str:
     """A key with its value, on one line if that is not too long."""
-    line = f"{key}: {as_written(value)}"
+    flow: str = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True
+    )
+    line = f"{key}: {flow.removesuffix('...\n').strip()}"
     if len(line) <= _WIDTH:
         return line
     if isinstance(value, dict):
