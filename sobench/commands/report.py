@@ -34,6 +34,7 @@ from sobench.report.order import ordered_by
 from sobench.report.published import published_sheet
 from sobench.report.tables import FORMATS
 from sobench.report.view import View
+from sobench.runs.external import with_external
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import Run
 from sobench.suite.sections import Suite
@@ -97,7 +98,7 @@ def command(
         raise RequestError(f"--published: is for the leaderboard of one suite; {way_out}")
     requests = [read_request(suite=suite, **options) for suite in suites]
     check_distinct(suites, requests)
-    plans = [request.runs("") for request in requests]
+    plans = [with_external(request, results) for request in requests]
     states = states_of_data(plans, results, data)
     stems = [
         stem_of(request.suite.name, request, options["settings"], state)
