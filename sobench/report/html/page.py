@@ -17,6 +17,7 @@ from sobench.compare.curves import ALL, Curves, Part
 from sobench.compare.error_types import KINDS
 from sobench.compare.page_data import PageData
 from sobench.compare.pictures import Picture
+from sobench.compare.reasons import by_reason
 from sobench.compare.several import Several
 from sobench.data.dataset import FloatArray
 from sobench.metrics.table import COST_METRICS
@@ -78,6 +79,7 @@ def _template() -> Template:
         loader=FileSystemLoader(SOURCE), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
+    environment.filters["by_reason"] = by_reason
     return environment.get_template("page.html.j2")
 
 
