@@ -102,7 +102,8 @@ def _as_yaml(key: str, value: Any) -> str:
     flow: str = yaml.safe_dump(
         value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True
     )
-    line = f"{key}: {flow.removesuffix('...\n').strip()}"
+    written = flow.removesuffix("...\n").strip()
+    line = f"{key}: {written}"
     if len(line) <= _WIDTH:
         return line
     if isinstance(value, dict):
