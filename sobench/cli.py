@@ -43,7 +43,7 @@ COMMANDS = {
     "compare": "Compare the rows that two suites, or two folders of results, both have.",
     "score": "Score detections made elsewhere, and enter them into a suite's leaderboard.",
     "predict": "Draw the detections of a finished run on images.",
-    "export": "Write the trained network of a finished run as an ONNX file.",
+    "export": "Write the trained network of a run as an ONNX file, or its log for TensorBoard.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",
     "audit": "Show what every row shares, what each does otherwise, and where to be careful.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",
