@@ -19,8 +19,9 @@ from sobench.compare.verdict import Verdict, judge, verdict
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import COST_METRICS, Metric, score_metrics
+from sobench.runs.other_settings import elsewhere, other_settings
 from sobench.runs.record import Record
-from sobench.runs.search import DataChoice, choose_data, other_settings, search
+from sobench.runs.search import DataChoice, choose_data, search
 from sobench.runs.state import States, read_states
 from sobench.suite.external import ExternalRun, trained
 from sobench.suite.further_tests import further_tests
@@ -144,8 +145,9 @@ def leaderboard(runs: Sequence[Run], results: Path, data: str = "") -> Leaderboa
     except NothingToCompare as error:
         if not results.is_dir():
             raise NothingToCompare(f"{error}\n{results}: no such folder; see --results") from None
-        others = filter(None, (choice.note, other_settings(runs, found)))
-        raise NothingToCompare("\n".join((str(error), *others))) from None
+        others = (choice.note, elsewhere(runs, results))
+        lines = (str(error), *filter(None, others), *other_settings(runs, found))
+        raise NothingToCompare("\n".join(lines)) from None
 
 
 def build(

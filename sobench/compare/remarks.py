@@ -44,7 +44,7 @@ def why_empty(runs: Sequence[Run], states: States) -> str:
         first.setdefault(name, example)
         counts[name] += 1
     reasons = "; ".join(f"{number} {name}{first[name]}" for name, number in counts.items())
-    return f"{runs[0].suite.name}: no result to show: {reasons}; `sobench run` goes on"
+    return f"{runs[0].suite.name}: {reasons}; `sobench run` goes on"
 
 
 def partial(runs: Sequence[Run]) -> tuple[str, ...]:
