@@ -16,7 +16,7 @@ from sobench.compare.fairness import fairness
 from sobench.compare.verdict import Verdict, judge, verdict
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
-from sobench.metrics.table import score_metrics
+from sobench.metrics.table import class_metrics, score_metrics
 from sobench.runs.record import Record
 from sobench.runs.search import DataChoice, choose_data, other_settings, search
 from sobench.runs.state import States, read_states
@@ -45,7 +45,8 @@ class Leaderboard:
         metrics: names of the metric columns, the ranking one first.
         verdict: intervals, differences of all pairs, and tiers.
         fairness: what is uniform in the table and what is not, line by line.
-        per_class: a row for each method, a column for each class: mean AP.
+        class_metric: what ``per_class`` holds, such as ``AP``.
+        per_class: a row for each method, a column for each class: the mean over seeds.
         sizes: a row for each method and further test: ``method``, ``input``, ``seeds``, and
             metrics as in ``table``; empty if the suite asks for none.
         deviations: label -> the differences from the suite.
@@ -60,6 +61,7 @@ class Leaderboard:
     metrics: tuple[str, ...]
     verdict: Verdict
     fairness: tuple[str, ...]
+    class_metric: str
     per_class: pd.DataFrame
     sizes: pd.DataFrame
     deviations: dict[str, tuple[str, ...]]
@@ -98,7 +100,7 @@ def build(
     folder: Path | None = None,
     notes: tuple[str, ...] = (),
 ) -> Leaderboard:
-    """Sort the methods of a plan by mean AP over their seeds, and tell which ones differ.
+    """Sort the methods of a plan by their mean over seeds, and tell which ones differ.
 
     Args:
         states: of the runs; others are left out.
@@ -118,7 +120,9 @@ def build(
             results[run.entry.label].append(Result(state.record, state.scores))
     if not results:
         raise NothingToCompare(remarks.why_empty(runs, states))
-    metrics = tuple(metric.name for metric in score_metrics(PROTOCOLS[suite.protocol]))
+    protocol = PROTOCOLS[suite.protocol]
+    metrics = tuple(metric.name for metric in score_metrics(protocol))
+    of_class = class_metrics(protocol)[0]
     table_rows = [_row(label, of_row, metrics) for label, of_row in results.items()]
     table_rows.sort(key=lambda row: (-_or_worst(row[metrics[0]]), row["method"]))
     found = verdict(runs, states, folder) if folder else judge({})
@@ -132,7 +136,8 @@ def build(
         metrics=metrics,
         verdict=found,
         fairness=fairness(runs, states),
-        per_class=pd.DataFrame([_class_row(label, results[label]) for label in labels]),
+        class_metric=of_class,
+        per_class=pd.DataFrame([_class_row(label, results[label], of_class) for label in labels]),
         sizes=pd.DataFrame(_size_rows(runs, states, labels, metrics)),
         deviations={run.entry.label: told for run in runs if (told := _deviations(run, states))},
         learning_rates={run.entry.label: run.learning_rate for run in runs},
@@ -187,12 +192,12 @@ def _size_rows(
     return size_rows
 
 
-def _class_row(label: str, results: Sequence[Result]) -> dict[str, object]:
+def _class_row(label: str, results: Sequence[Result], metric: str) -> dict[str, object]:
     values: dict[str, list[float]] = defaultdict(list)
     for result in results:
         for name, scores in result.scores.per_class.items():
-            ap = scores.get("AP")
-            values[name] += [] if ap is None else [ap]
+            value = scores.get(metric)
+            values[name] += [] if value is None else [value]
     return {"method": label} | {name: mean(v) if v else None for name, v in values.items()}
 
 

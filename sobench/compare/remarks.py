@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from sobench.metrics.table import score_metrics
 from sobench.runs.state import States
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.sections import Suite
 
 NOT_RUN = "not run yet"
 
@@ -61,6 +63,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
         "images": _several(
             [f"{r.images['train']} train, {r.images['val']} val" for r in records if r.images]
         ),
+        "scored images": _several([scored.images for scored in scores if scored.images]),
         "seeds": ", ".join(map(str, sorted({r.seed for r in records}))),
         "code": _several([f"sobench {e.code}" for e in environments]),
         "libraries": _several(libraries),
@@ -84,6 +87,7 @@ def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
         numbers = ", ".join(f"{label} {number}" for label, number in trials.items())
         notes.append(f"rows were tuned with different numbers of trials: {numbers}")
     notes += _remarks_on_tests(runs, states)
+    notes += _remarks_on_protocol(runs[0].suite)
     records = [record for run in runs if (record := states[run.settings_id].result) is not None]
     environments = [r.environment for r in records if r.environment]
     if len({environment.device for environment in environments}) > 1:
@@ -91,6 +95,28 @@ def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     if len({environment.code for environment in environments}) > 1:
         notes.append("several versions of the code: see provenance")
     return tuple(notes)
+
+
+def _remarks_on_protocol(suite: Suite) -> list[str]:
+    """What a metric is, where its name does not tell, and what the protocol is made for."""
+    protocol, data = PROTOCOLS[suite.protocol], suite.dataset.format
+    notes = [f"{m.name}: {m.footnote}" for m in score_metrics(protocol) if m.footnote]
+    if protocol.objects_below:
+        notes.append(
+            f"{protocol.name}: made in the manner of a paper that does not name its images"
+        )
+    if protocol.data not in ("", data):
+        notes.append(
+            f"{protocol.name} is made for data of the format {protocol.data}; of {data}, crowds and "
+            "other regions of one class are its difficult or ignored objects"
+        )
+    most = suite.detect.max_detections
+    if protocol.max_dets and most < protocol.max_dets[-1]:
+        notes.append(
+            f"{protocol.name} scores up to {protocol.max_dets[-1]} detections, and "
+            f"detect.max_detections kept {most} of an image"
+        )
+    return notes
 
 
 def _remarks_on_tests(runs: Sequence[Run], states: States) -> list[str]:

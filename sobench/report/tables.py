@@ -79,7 +79,7 @@ def size_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 
 def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of the AP of every class."""
+    """Headings and cells of the scores of every class."""
     headings = [str(name) for name in board.per_class.columns]
     table_rows = [
         [str(row["method"]), *(_number(row[name], SCORE_FORMAT) for name in headings[1:])]
@@ -105,7 +105,7 @@ def markdown(board: Leaderboard) -> str:
     blocks += map(as_markdown, footnotes(board))
     if len(board.sizes):
         blocks += ["Tested on other inputs:", pipes(*size_columns(board))]
-    blocks += ["AP by class:", pipes(*class_columns(board))]
+    blocks += [f"{board.class_metric} by class:", pipes(*class_columns(board))]
     blocks.append("\n".join(f"- {as_markdown(line)}" for line in remarks(board)))
     return "\n\n".join(blocks) + "\n"
 
@@ -117,7 +117,7 @@ def csv(board: Leaderboard) -> str:
     against every row the difference in the metric that ranks and its adjusted p value,
     ``difference:<method>`` and ``p:<method>``.
     """
-    by_class = board.per_class.set_index("method").add_prefix("AP:")
+    by_class = board.per_class.set_index("method").add_prefix(f"{board.class_metric}:")
     table = board.table.join(by_class, on="method")
     if board.verdict.labels:
         table = table.join(pd.DataFrame(_tested_columns(board)).T, on="method")
@@ -160,7 +160,11 @@ FORMATS: dict[str, tuple[str, Callable[[Leaderboard], str]]] = {
 def _tested_columns(board: Leaderboard) -> dict[str, dict[str, float | None]]:
     """Label -> the further columns of its row in CSV."""
     verdict, ranking = board.verdict, board.metrics[0]
-    shown = [name for name in verdict.metrics if ":" not in name or name.startswith("AP:")]
+    shown = [
+        name
+        for name in verdict.metrics
+        if ":" not in name or name.startswith(f"{board.class_metric}:")
+    ]
     table_rows: dict[str, dict[str, float | None]] = {}
     for label in verdict.labels:
         row: dict[str, float | None] = {}

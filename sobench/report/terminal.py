@@ -51,7 +51,7 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
     if rows:
         print_blocks(console, headings, rows, "Tested on other inputs", repeated=2)
     headings, rows = tables.class_columns(board)
-    print_blocks(console, headings, rows, "AP by class", repeated=1)
+    print_blocks(console, headings, rows, f"{board.class_metric} by class", repeated=1)
     for line in tables.remarks(board):
         console.print(Text(line, style="dim"), soft_wrap=True)
 
