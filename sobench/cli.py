@@ -36,9 +36,11 @@ _PATIENCE = 3
 COMMANDS = {
     "run": "Train and score what is missing, then print the leaderboard.",
     "plan": "Show the runs of a suite and how far each has come.",
+    "status": "Show how far a running or stopped matrix is, from another terminal.",
     "report": "Print the leaderboard of a suite from the results so far.",
     "check": "Fail if results are worse than the suite's recorded baseline, for CI.",
     "compare": "Compare the rows that two suites, or two folders of results, both have.",
+    "predict": "Draw the detections of a finished run on images.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",
     "audit": "Show what every row shares, what each does otherwise, and where to be careful.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",

@@ -12,15 +12,18 @@ from sobench.commands.options import options_of_suites, results_option
 from sobench.commands.output import Output, format_names, sheet_output, write_outputs
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
+from sobench.compare.published_fit import published_for
 from sobench.compare.several import check_metric, common_rows, rank_suites
-from sobench.errors import RequestError
+from sobench.errors import NothingToCompare, RequestError
 from sobench.report.average_rank import average_rank_sheet
 from sobench.report.found import found_sheet
+from sobench.report.published import published_sheet
 from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_leaderboard
 from sobench.runs.search import search
 from sobench.suite.overrides import Request, read_request
 from sobench.suite.plan import Run
+from sobench.suite.sections import Suite
 from sobench.text import quoted
 
 _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background")
@@ -51,16 +54,23 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
     "--found", is_flag=True,
     help="Instead, for each pair of rows, the objects that both find, one finds, or neither.",
 )  # fmt: skip
+@click.option(
+    "--published", is_flag=True,
+    help="Also the tables of papers that fit the suite, apart, with what differs from it.",
+)  # fmt: skip
 def command(
     suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
-    metrics: str, found: bool, **options: Any,
+    metrics: str, found: bool, published: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Print the leaderboard of a suite from the results so far.
 
     Of several suites, print each leaderboard, and the average ranks of the rows that all have.
     """
-    names = format_names(formats, out, list(FORMATS), len(suites))
+    names = format_names(formats, out, list(FORMATS), len(suites) + published)
     _check_metric_counts(len(suites), metrics, found)
+    if published and (found or len(suites) > 1):
+        way_out = "leave --found out" if found else "report the suites one by one"
+        raise RequestError(f"--published: is for the leaderboard of one suite; {way_out}")
     requests = [read_request(suite=suite, **options) for suite in suites]
     _check_distinct(suites, requests)
     plans = [request.runs("") for request in requests]
@@ -74,6 +84,8 @@ def command(
             sheet_output(f"{stem}.found", found_sheet(found_in(runs, results, state)))
             for stem, runs, state in zip(stems, plans, states, strict=True)
         ]
+    elif published:
+        outputs = _with_published(requests[0].suite, plans[0], results, data, stems[0])
     elif len(plans) == 1:
         outputs = [_output(stems[0], leaderboard(plans[0], results, data))]
     else:
@@ -83,6 +95,23 @@ def command(
         )
         outputs = _together(plans, results, states, by, (*stems, stem))
     write_outputs(outputs, names, out)
+
+
+def _with_published(
+    suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str
+) -> list[Output]:
+    """The leaderboard, if there are results, and the published tables, if any are on the data."""
+    tables = published_for(suite)
+    outputs, board, note = [], None, ""
+    try:
+        board = leaderboard(runs, results, data)
+        outputs.append(_output(stem, board))
+    except NothingToCompare as error:
+        if not tables:
+            raise
+        note = f"nothing is measured yet: {str(error).splitlines()[0]}"
+    sheet = published_sheet(suite, tables, board, note)
+    return [*outputs, sheet_output(f"{stem}.published", sheet)]
 
 
 def _together(

@@ -166,13 +166,18 @@ def identity(run: Run) -> dict[str, Any]:
     }
 
 
-def write_settings(run: Run, folder: Path) -> None:
-    """Write ``run.json``, the resolved settings, before the training begins."""
+def write_settings(run: Run, folder: Path, steps: int) -> None:
+    """Write ``run.json``, the resolved settings, before the training begins.
+
+    Args:
+        steps: of the whole training, so that other processes can tell how far it is.
+    """
     content = {
         "run_id": run.id,
         "settings_id": run.settings_id,
         "data": run.data,
         "label": run.entry.label,
+        "steps": steps,
         **run.settings,
     }
     write_atomic(RunFolder(folder).settings, json.dumps(content, indent=1).encode())

@@ -198,6 +198,7 @@ def test_the_table_of_commands_is_their_own_help() -> None:
         *COMMANDS,
         "options",
         "output",
+        "stored",
         "training",
         "__init__",
     }

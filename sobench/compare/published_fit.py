@@ -1,0 +1,334 @@
+"""The published tables that a suite can be held against, and what differs between the two.
+
+Published numbers are of other trainings. They are never ranked with those of a suite.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sobench.compare.leaderboard import Leaderboard
+from sobench.compare.published import (
+    CONDITIONS,
+    Column,
+    Counterpart,
+    Paper,
+    Row,
+    Table,
+    read_papers,
+)
+from sobench.metrics.table import ALL_AREAS, ScoreMetric, score_metrics
+from sobench.suite.datasets import CocoData, DataSpec, SyntheticData, Tt100kData, VocData
+from sobench.suite.further_tests import further_tests
+from sobench.suite.methods import get_method
+from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.reader import with_deviations
+from sobench.suite.sections import MethodEntry, Suite
+from sobench.yaml_text import as_written
+
+_SPLITS = {
+    "coco": re.compile(r"(train|val|minival|test-dev)20(14|17)"),
+    "visdrone": re.compile(r"VisDrone20\d\d-DET"),
+    "voc": re.compile(r"VOC20(07|12)"),
+}
+"""Format -> what the folder or the split that is scored is called, if it is the public data set and
+not another one in its format."""
+
+_SMALL = 32.0**2
+"""Area below which all objects of ``coco_small`` lie."""
+
+_NETWORK = ("input.size", "backbone.name")
+"""Keys that make another network: one row cannot stand beside another that differs in them."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A condition in which a published table differs from a suite.
+
+    Attributes:
+        key: of the suite.
+        there: the value of the paper, or its values if they differ by row.
+        here: that of the suite.
+        column: heading of the only column that it holds for; empty for all.
+    """
+
+    key: str
+    there: tuple[Any, ...]
+    here: Any
+    column: str = ""
+
+    @property
+    def text(self) -> str:
+        """One line, such as ``schedule.epochs: here 12, there 20``."""
+        where = f"{self.column}: " if self.column else ""
+        values = " / ".join(map(_in_words, self.there))
+        by_row = "by row " if len(self.there) > 1 else ""
+        return f"{where}{self.key}: here {_in_words(self.here)}, there {by_row}{values}"
+
+
+@dataclass(frozen=True)
+class Here:
+    """The row of a suite that stands beside a published row.
+
+    Attributes:
+        label: of the row.
+        test: title of the further test that is meant; empty for the suite's own input.
+    """
+
+    label: str
+    test: str = ""
+
+    @property
+    def text(self) -> str:
+        """The row as people read it."""
+        return f"{self.label}, {self.test}" if self.test else self.label
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A published table beside a suite.
+
+    Attributes:
+        paper, table: what was printed; ``table.rows[i].values`` are its cells, text by text, under
+            ``table.columns``.
+        differences: conditions that differ from the suite, in the order of ``CONDITIONS``.
+        not_stated: keys of which the paper says nothing for its own rows.
+        here: for each row of the table, the row of the suite that corresponds to it, if any.
+    """
+
+    paper: Paper
+    table: Table
+    differences: tuple[Difference, ...]
+    not_stated: tuple[str, ...]
+    here: tuple[Here | None, ...]
+
+    @property
+    def title(self) -> str:
+        """Such as ``ZoomInNet (Liu et al., 2021), Table 4: ...``."""
+        return f"{self.paper.reference}, Table {self.table.number}: {self.table.shows}"
+
+    @property
+    def cited(self) -> tuple[str, ...]:
+        """Rows that the paper took over, for which its own conditions do not hold."""
+        return tuple(row.label for row in self.table.rows if row.cited)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """What sets its numbers apart from the suite's, line by line."""
+        return condition_lines(self.differences, self.not_stated, self.cited)
+
+
+def condition_lines(
+    differences: Iterable[Difference], not_stated: Sequence[str], cited: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Conditions in words."""
+    lines = [f"differs: {difference.text}" for difference in differences]
+    lines += [f"not stated: {', '.join(not_stated)}"] if not_stated else []
+    lines += [f"taken over, with conditions of their own: {', '.join(cited)}"] if cited else []
+    return tuple(lines)
+
+
+def published_for(suite: Suite, papers: Sequence[Paper] | None = None) -> list[PublishedTable]:
+    """The published tables on the data set of a suite, paper by paper; none for other data.
+
+    Each comes with the conditions in which it differs from the suite (``conditions`` has them as
+    lines of text, ``differences`` by key) and with the row of the suite beside each of its rows
+    (``here``); ``measured`` has the numbers of those rows. Needs no results and no data.
+
+    Args:
+        papers: by default those that ``read_papers`` finds.
+
+    Raises:
+        RequestError: a file of published tables is wrong, or there is none.
+    """
+    name = data_set_of(suite.dataset)
+    if not name:
+        return []
+    rows = [(entry, with_deviations(suite, entry, Path(suite.name))) for entry in suite.methods]
+    return [
+        PublishedTable(
+            paper,
+            table,
+            tuple(_differences(table, suite)),
+            tuple(_not_stated(table)),
+            tuple(_beside(table, row, rows) for row in table.rows),
+        )
+        for paper in (read_papers() if papers is None else papers)
+        for table in paper.tables
+        if table.data == name and (not table.test or getattr(suite, table.test))
+    ]
+
+
+def data_set_of(dataset: DataSpec) -> str:
+    """The public data set that a suite is scored on; empty for data of one's own."""
+    if isinstance(dataset, SyntheticData):
+        return ""
+    if isinstance(dataset, Tt100kData):
+        return "" if dataset.classes else "tt100k"
+    pattern = _SPLITS.get(dataset.format)
+    own_classes = isinstance(dataset, VocData) and dataset.classes
+    if own_classes or not pattern or not pattern.search(f"{dataset.root}/{dataset.val}"):
+        return ""
+    if isinstance(dataset, CocoData) and dataset.max_area is not None:
+        return "coco_small" if dataset.max_area == _SMALL else ""
+    return dataset.format
+
+
+def measured(published: PublishedTable, suite: Suite, board: Leaderboard) -> list[dict[str, float]]:
+    """For each row of a table, heading of a column -> the mean over the seeds of the row here.
+
+    Args:
+        suite: that the table is beside.
+        board: of the suite.
+
+    Returns:
+        fractions in 0..1, whatever the unit of the table; only of columns whose quantity the
+        suite's protocol has.
+    """
+    columns = {
+        column.heading: column.metric
+        for column in published.table.columns
+        if _is_measured(column, suite)
+    }
+    return [_numbers(here, columns, board) if here else {} for here in published.here]
+
+
+def _is_measured(column: Column, suite: Suite) -> bool:
+    """Whether the suite's protocol has the quantity of a column, on the images that it is of."""
+    split = str(column.settings.get("dataset.val", ""))
+    if not column.metric or not _agree("dataset.val", split, _value(suite, "dataset.val")):
+        return False
+    if column.protocol:
+        return suite.protocol == column.protocol
+    protocol, cocos = PROTOCOLS[suite.protocol], PROTOCOLS["coco"].bins
+    name = "AP" if column.metric.startswith("AP:") else column.metric
+    metric = {metric.name: metric for metric in score_metrics(protocol)}.get(name)
+    # Other definitions than COCO's are no `ScoreMetric`; its size bins may be other ones, too.
+    return isinstance(metric, ScoreMetric) and (
+        metric.area == ALL_AREAS or protocol.bins.get(metric.area) == cocos.get(metric.area)
+    )
+
+
+def _numbers(here: Here, columns: Mapping[str, str], board: Leaderboard) -> dict[str, float]:
+    by_class = board.per_class.set_index("method").add_prefix("AP:")
+    table = board.table.set_index("method").join(by_class)
+    if here.test:
+        if board.sizes.empty:
+            return {}
+        table = board.sizes[board.sizes["input"] == here.test].set_index("method")
+    if here.label not in table.index:
+        return {}
+    row = dict(table.loc[here.label])
+    return {
+        heading: float(row[metric])
+        for heading, metric in columns.items()
+        if not pd.isna(row.get(metric))
+    }
+
+
+def _differences(table: Table, suite: Suite) -> list[Difference]:
+    """In the order of the keys; those of a single column stand after those of all."""
+    if table.kind == "survey":
+        return []
+    by_row = [table.settings | table.row_settings(row) for row in table.rows if not row.cited]
+    found = []
+    for key in CONDITIONS:
+        here = _value(suite, key)
+        # Without repetition, in the order of the rows; lists cannot be in a set.
+        there = tuple({as_written(s[key]): s[key] for s in by_row if key in s}.values())
+        if there and not (len(there) == 1 and _agree(key, there[0], here)):
+            found.append(Difference(key, there, here))
+    of_columns = [
+        Difference(key, (value,), _value(suite, key), column.heading)
+        for column in table.columns
+        for key, value in column.settings.items()
+        if not _agree(key, value, _value(suite, key))
+    ]
+    return found + of_columns
+
+
+def _not_stated(table: Table) -> list[str]:
+    if table.kind == "survey":
+        return []
+    rows = [row for row in table.rows if not row.cited]
+    stated = {key for row in rows for key in table.row_settings(row)}
+    stated |= {key for column in table.columns for key in column.settings}
+    return [key for key in CONDITIONS if key not in stated | table.settings.keys()]
+
+
+def _beside(table: Table, row: Row, entries: Sequence[tuple[MethodEntry, Suite]]) -> Here | None:
+    """The row of the suite that is most like a published one, with the fewest differences."""
+    for method in row.methods:
+        fitting = [
+            (_extras(entry, method), number, entry.label)
+            for number, (entry, entry_suite) in enumerate(entries)
+            if _fits(table, row, method, entry, entry_suite) and _is_tested(method, entry_suite)
+        ]
+        if fitting:
+            return Here(min(fitting)[2], method.test)
+    return None
+
+
+def _fits(table: Table, row: Row, method: Counterpart, entry: MethodEntry, suite: Suite) -> bool:
+    """Whether a row of a suite, whose settings are ``suite``, is the method of a published one.
+
+    What all rows of the table have in common may differ. What sets the published row apart from
+    the others must be the same, as far as a suite can have it, and so must the head, if the method
+    does not bring its own. Nor may the row of the suite deviate to a network that the table lacks.
+    """
+    if entry.name != method.name:
+        return False
+    if any(entry.switches.get(key) != value for key, value in method.switches.items()):
+        return False
+    apart = table.row_settings(row)
+    stated = apart if row.cited else table.settings | apart
+    if get_method(entry.name).heads and stated.get("head") not in (None, suite.head):
+        return False
+    needed = [key for key, value in apart.items() if key in _NETWORK or not isinstance(value, str)]
+    needed += [key for key in _NETWORK if key in entry.deviations and key in stated]
+    return all(_agree(key, stated[key], _value(suite, key)) for key in needed)
+
+
+def _is_tested(method: Counterpart, suite: Suite) -> bool:
+    return not method.test or method.test in {test.title for test in further_tests(suite)}
+
+
+def _extras(entry: MethodEntry, method: Counterpart) -> int:
+    """How many things of a row are its own beyond those that a published row names."""
+    switches = get_method(entry.name).switches
+    own = [key for key, switch in switches.items() if entry.switches.get(key) != switch.default]
+    return len({*own} - {*method.switches}) + len(entry.deviations) + bool(entry.init_from)
+
+
+def _value(suite: Suite, key: str) -> Any:
+    """The value of a dotted key, with lists for tuples."""
+    value: Any = suite
+    for name in key.split("."):
+        value = getattr(value, name)
+    return _listed(value)
+
+
+def _listed(value: Any) -> Any:
+    return list(map(_listed, value)) if isinstance(value, tuple) else value
+
+
+def _agree(key: str, there: Any, here: Any) -> bool:
+    """Whether two values are the same; that of a split is a part of its path."""
+    if key.startswith("dataset.") and isinstance(there, str):
+        return there in here
+    return bool(there == here)
+
+
+def _in_words(value: Any) -> str:
+    """A value as it may be written in a suite, without quotes around a text."""
+    if value is None or value in ("", []):
+        return "none"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_words, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
