@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sobench.commands.options import options_of_suites, results_option
+from sobench.commands.options import options_of_suites, results_option, stderr
 from sobench.commands.output import Output, format_names, sheet_output, write_outputs
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
 from sobench.compare.published_fit import published_for
 from sobench.compare.several import check_metric, common_rows, rank_suites
-from sobench.errors import NothingToCompare, RequestError
+from sobench.errors import NothingToCompare, RequestError, did_you_mean
 from sobench.report.average_rank import average_rank_sheet
 from sobench.report.found import found_sheet
 from sobench.report.published import published_sheet
 from sobench.report.tables import FORMATS
-from sobench.report.terminal import print_leaderboard
-from sobench.runs.search import search
+from sobench.report.terminal import print_leaderboard, print_warning
+from sobench.runs.search import choose_data, search
 from sobench.suite.overrides import Request, read_request
 from sobench.suite.plan import Run
+from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
 from sobench.text import quoted
 
@@ -58,20 +60,30 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
     "--published", is_flag=True,
     help="Also the tables of papers that fit the suite, apart, with what differs from it.",
 )  # fmt: skip
+@click.option(
+    "--protocol", "protocols", metavar="A,B", default="",
+    help="Also the leaderboards by these protocols, computed from the stored detections and the "
+    "data, and kept apart.",
+)  # fmt: skip
 def command(
     suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
-    metrics: str, found: bool, published: bool, **options: Any,
+    metrics: str, found: bool, published: bool, protocols: str, **options: Any,
 ) -> None:  # fmt: skip
     """Print the leaderboard of a suite from the results so far.
 
     Of several suites, print each leaderboard, and the average ranks of the rows that all have.
     """
-    names = format_names(formats, out, list(FORMATS), len(suites) + published)
+    asked = list(dict.fromkeys(name.strip() for name in protocols.split(",") if name.strip()))
+    names = format_names(formats, out, list(FORMATS), len(suites) + published + len(asked))
     _check_metric_counts(len(suites), metrics, found)
     if published and (found or len(suites) > 1):
         way_out = "leave --found out" if found else "report the suites one by one"
         raise RequestError(f"--published: is for the leaderboard of one suite; {way_out}")
+    if asked and (found or len(suites) > 1):
+        way_out = "leave --found out" if found else "report the suites one by one"
+        raise RequestError(f"--protocol: is for the leaderboard of one suite; {way_out}")
     requests = [read_request(suite=suite, **options) for suite in suites]
+    _check_protocols(asked, requests[0].suite)
     _check_distinct(suites, requests)
     plans = [request.runs("") for request in requests]
     states = _states_of_data(plans, results, data)
@@ -94,7 +106,33 @@ def command(
             "average_rank", requests[0], options["settings"], ".".join(filter(None, states))
         )
         outputs = _together(plans, results, states, by, (*stems, stem))
+    outputs += [_by_protocol(name, plans[0], results, data, stems[0]) for name in asked]
     write_outputs(outputs, names, out)
+
+
+def _check_protocols(names: Sequence[str], suite: Suite) -> None:
+    for name in names:
+        if name not in PROTOCOLS:
+            raise RequestError(
+                f"--protocol: {quoted(name)} is not a protocol;{did_you_mean(name, PROTOCOLS)}"
+            )
+        if name == suite.protocol:
+            raise RequestError(
+                f"--protocol: {name} is the protocol of {suite.name}, whose table comes anyway; "
+                "leave it out"
+            )
+
+
+def _by_protocol(name: str, runs: Sequence[Run], results: Path, data: str, stem: str) -> Output:
+    """The leaderboard of the same detections by another protocol than the suite's."""
+    from sobench.runs.rescored import rescore_apart, with_protocol
+
+    state = runs[0].data or choose_data(search(runs, results), data).data
+    scored = [with_protocol(run, name) for run in runs]
+    console = stderr()
+    apart = rescore_apart(scored, results, state, lambda text: print_warning(console, text))
+    board = leaderboard(scored, apart, state)
+    return _output(f"{stem}.{name}", replace(board, title=f"{board.title}, by {name}"))
 
 
 def _with_published(

@@ -56,6 +56,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
     protocol = PROTOCOLS[suite.protocol]
     environments = [r.environment for r in records if r.environment]
     libraries = [f"torch {e.packages.get('torch', '?')}" for e in environments]
+    scored_images = [scored.images for scored in scores if scored.images]
     return {
         "protocol": f"{suite.protocol} v{protocol.version} ({protocol.title})",
         "engine": _several([scored.engine for scored in scores]),
@@ -63,7 +64,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
         "images": _several(
             [f"{r.images['train']} train, {r.images['val']} val" for r in records if r.images]
         ),
-        "scored images": _several([scored.images for scored in scores if scored.images]),
+        **({"scored images": _several(scored_images)} if scored_images else {}),
         "seeds": ", ".join(map(str, sorted({r.seed for r in records}))),
         "code": _several([f"sobench {e.code}" for e in environments]),
         "libraries": _several(libraries),
@@ -107,8 +108,8 @@ def _remarks_on_protocol(suite: Suite) -> list[str]:
         )
     if protocol.data not in ("", data):
         notes.append(
-            f"{protocol.name} is made for data of the format {protocol.data}; of {data}, crowds and "
-            "other regions of one class are its difficult or ignored objects"
+            f"{protocol.name} is made for data of the format {protocol.data}; of {data}, crowds "
+            "and other regions of one class are its difficult or ignored objects"
         )
     most = suite.detect.max_detections
     if protocol.max_dets and most < protocol.max_dets[-1]:
