@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -18,17 +18,19 @@ from sobench.text import printable
 
 @dataclass(frozen=True)
 class Output:
-    """One result.
+    """One result; formats that it does not have leave it out.
 
     Attributes:
         stem: name of its files without the suffix.
         show: prints it for people.
         forms: format -> suffix of the file, and what makes its text.
+        pictures: format -> what makes its files: what follows the stem -> content.
     """
 
     stem: str
-    show: Callable[[Console], None]
+    show: Callable[[Console], None] | None
     forms: Mapping[str, tuple[str, Callable[[], str]]]
+    pictures: Mapping[str, Callable[[], Mapping[str, bytes]]] = field(default_factory=dict)
 
 
 def sheet_output(stem: str, sheet: Sheet) -> Output:
@@ -77,21 +79,38 @@ def format_names(
 def write_outputs(outputs: Sequence[Output], names: Sequence[str], out: Path | None) -> None:
     """Print or write each result in each format, and name the files that were written.
 
-    Several results as JSON on stdout are one list.
+    Several results as JSON on stdout are one list. A file to write a page to may be given in place
+    of a folder, see ``is_page``.
     """
     for name in names:
         if name == "terminal":
-            for number, output in enumerate(outputs):
+            shown = [output.show for output in outputs if output.show is not None]
+            for number, show in enumerate(shown):
                 click.echo("\n" if number else "", nl=False)
-                output.show(stdout())
+                show(stdout())
         elif out is None:
-            texts = [output.forms[name][1]() for output in outputs]
+            texts = [output.forms[name][1]() for output in outputs if name in output.forms]
             if name == "json" and len(texts) > 1:
                 texts = ["[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"]
             click.echo("\n".join(texts), nl=False)
         else:
             for output in outputs:
-                suffix, render = output.forms[name]
-                path = out / f"{output.stem}.{suffix}"
-                write_atomic(path, render().encode())
-                click.echo(printable(str(path)))
+                for path, content in _files(output, name, out):
+                    write_atomic(path, content)
+                    click.echo(printable(str(path)))
+
+
+def is_page(out: Path | None) -> bool:
+    """Whether ``--out`` is the file of a page, and not a folder."""
+    return out is not None and out.suffix == ".html" and not out.is_dir()
+
+
+def _files(output: Output, name: str, out: Path) -> Iterator[tuple[Path, bytes]]:
+    """The files of a result in a format, with their content."""
+    if name in output.forms:
+        suffix, render = output.forms[name]
+        path = out if is_page(out) else out / f"{output.stem}.{suffix}"
+        yield path, render().encode()
+    if name in output.pictures:
+        for suffix, content in output.pictures[name]().items():
+            yield out / f"{output.stem}.{suffix}", content

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sobench.commands.options import options_of_suites, results_option, stderr
-from sobench.commands.output import Output, format_names, sheet_output, write_outputs
+from sobench.commands.output import (
+    Output,
+    format_names,
+    is_page,
+    sheet_output,
+    write_outputs,
+)
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
+from sobench.compare.page_data import PageData, page_data
+from sobench.compare.published import FOLDER, read_papers
 from sobench.compare.published_fit import published_for
-from sobench.compare.several import check_metric, common_rows, rank_suites
+from sobench.compare.several import Several, check_metric, common_rows, rank_suites
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
 from sobench.report.average_rank import average_rank_sheet
 from sobench.report.found import found_sheet
@@ -28,6 +37,10 @@ from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
 from sobench.text import quoted
 
+PLOT_FORMATS = ("png", "svg", "pdf")
+
+Page = Callable[[], PageData]
+
 _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background")
 """Keys of a suite that decide what a table shows, and no result."""
 
@@ -39,10 +52,15 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
 @options_of_suites
 @results_option
 @click.option(
-    "--format", "formats", default="terminal", show_default=True, metavar="terminal|md|csv|json",
-    help="One, or several with commas and --out.",
+    "--format", "formats", default="terminal", show_default=True,
+    metavar="terminal|md|csv|json|html|png|svg|pdf",
+    help="One, or several with commas and --out: html is one page with everything, png, svg and "
+    "pdf are plots.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write SUITE.FORMAT into.")
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Folder to write SUITE.FORMAT into, or the file of a page, such as page.html.",
+)  # fmt: skip
 @click.option(
     "--data", metavar="FINGERPRINT", default="",
     help="The state of the data, if there are results on several; its first digits are enough. "
@@ -74,7 +92,10 @@ def command(
     Of several suites, print each leaderboard, and the average ranks of the rows that all have.
     """
     asked = list(dict.fromkeys(name.strip() for name in protocols.split(",") if name.strip()))
-    names = format_names(formats, out, list(FORMATS), len(suites) + published + len(asked))
+    known = [*FORMATS, "html", *PLOT_FORMATS]
+    names = format_names(formats, out, known, len(suites) + published + len(asked))
+    given = {"--found": found, "--published": published, "--protocol": asked}
+    _check_drawn(names, out, next((option for option, value in given.items() if value), ""))
     _check_metric_counts(len(suites), metrics, found)
     if published and (found or len(suites) > 1):
         way_out = "leave --found out" if found else "report the suites one by one"
@@ -99,7 +120,9 @@ def command(
     elif published:
         outputs = _with_published(requests[0].suite, plans[0], results, data, stems[0])
     elif len(plans) == 1:
-        outputs = [_output(stems[0], leaderboard(plans[0], results, data))]
+        board = leaderboard(plans[0], results, data)
+        page = _page(board, plans[0], results, data)
+        outputs = [_output(stems[0], board, page), _page_output(stems[0], [page])]
     else:
         by = [name.strip() for name in metrics.split(",") if name.strip()]
         stem = _stem(
@@ -132,18 +155,24 @@ def _by_protocol(name: str, runs: Sequence[Run], results: Path, data: str, stem:
     console = stderr()
     apart = rescore_apart(scored, results, state, lambda text: print_warning(console, text))
     board = leaderboard(scored, apart, state)
-    return _output(f"{stem}.{name}", replace(board, title=f"{board.title}, by {name}"))
+    board = replace(board, title=f"{board.title}, by {name}")
+    return _output(f"{stem}.{name}", board, _page(board, scored, apart, state))
 
 
 def _with_published(
     suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str
 ) -> list[Output]:
     """The leaderboard, if there are results, and the published tables, if any are on the data."""
-    tables = published_for(suite)
-    outputs, board, note = [], None, ""
+    papers = read_papers()
+    if not papers:
+        raise RequestError(
+            f"--published: {FOLDER}: no tables there; that folder of sobench's repository "
+            "has them: copy it to the working folder"
+        )
+    tables, outputs, board, note = published_for(suite, papers), [], None, ""
     try:
         board = leaderboard(runs, results, data)
-        outputs.append(_output(stem, board))
+        outputs.append(_output(stem, board, _page(board, runs, results, data)))
     except NothingToCompare as error:
         if not tables:
             raise
@@ -165,18 +194,60 @@ def _together(
     for name in metrics:
         check_metric(name, [runs[0].suite for runs in plans])
     boards = [leaderboard(runs, results, state) for runs, state in zip(plans, states, strict=True)]
-    ranks = average_rank_sheet(rank_suites(plans, boards, metrics))
+    pages = [
+        _page(board, runs, results, state)
+        for board, runs, state in zip(boards, plans, states, strict=True)
+    ]
+    several = rank_suites(plans, boards, metrics)
     *of_suites, of_ranks = stems
-    outputs = [_output(stem, board) for stem, board in zip(of_suites, boards, strict=True)]
-    return [*outputs, sheet_output(of_ranks, ranks)]
+    return [
+        *map(_output, of_suites, boards, pages),
+        sheet_output(of_ranks, average_rank_sheet(several)),
+        _page_output(of_ranks, pages, several),
+    ]
 
 
-def _output(stem: str, board: Leaderboard) -> Output:
+def _output(stem: str, board: Leaderboard, page: Page) -> Output:
+    """The leaderboard of a suite in all forms, and its plots."""
+
     def form(render: Callable[[Leaderboard], str]) -> Callable[[], str]:
         return lambda: render(board)
 
+    def plots(name: str) -> Callable[[], Mapping[str, bytes]]:
+        from sobench.report.plots import plots_of
+
+        return lambda: plots_of(page(), name)
+
     forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
-    return Output(stem, lambda console: print_leaderboard(board, console), forms)
+    pictures = {name: plots(name) for name in PLOT_FORMATS}
+    return Output(stem, lambda console: print_leaderboard(board, console), forms, pictures)
+
+
+def _page_output(stem: str, pages: Sequence[Page], several: Several | None = None) -> Output:
+    """One page about all suites."""
+
+    def text() -> str:
+        from sobench.report.html.page import render
+
+        return render([page() for page in pages], several)
+
+    return Output(stem, None, {"html": ("html", text)})
+
+
+def _page(board: Leaderboard, runs: Sequence[Run], results: Path, state: str) -> Page:
+    """What a page and plots show, gathered once and only if it is asked for."""
+    return cache(lambda: page_data(board, runs, results, state))
+
+
+def _check_drawn(names: Sequence[str], out: Path | None, option: str) -> None:
+    """Refuse pages and plots where they cannot be had."""
+    drawn = [name for name in names if name in ("html", *PLOT_FORMATS)]
+    if drawn and option:
+        raise RequestError(f"{option}: has no effect on {drawn[0]}; leave it out")
+    if is_page(out) and names != ["html"]:
+        raise RequestError(f"--out {out}: the file of a page; with other formats name a folder")
+    if out is None and (pictures := [name for name in drawn if name != "html"]):
+        raise RequestError(f"--format {pictures[0]}: plots are files; add --out FOLDER")
 
 
 def _check_metric_counts(suites: int, metrics: str, found: bool) -> None:

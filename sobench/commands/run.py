@@ -15,8 +15,9 @@ from sobench.commands.options import (
     suite_options,
     trust_mtime_option,
 )
-from sobench.commands.training import train_missing
+from sobench.commands.training import foresee, train_missing
 from sobench.compare import leaderboard
+from sobench.report.forecast import print_forecast
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.terminal import print_leaderboard
 from sobench.suite.overrides import read_request
@@ -28,6 +29,11 @@ from sobench.suite.overrides import read_request
 @device_option
 @checkpoint_option
 @trust_mtime_option
+@click.option(
+    "--dry-run", is_flag=True,
+    help="Check everything and say what it will cost, by a few timed steps; train and write "
+    "nothing.",
+)  # fmt: skip
 @click.pass_context
 def command(
     context: click.Context,
@@ -36,11 +42,16 @@ def command(
     device: str | None,
     checkpoint_seconds: float,
     trust_mtime: bool,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Train and score what is missing, then print the leaderboard."""
     request = read_request(**options)
     runs = request.runs(shown_fingerprint(request.suite.dataset, trust_mtime))
+    if dry_run:
+        forecast = foresee(runs, results, device)
+        print_forecast(forecast, stdout())
+        context.exit(1 if forecast.failures or forecast.lacks_room else 0)
     outcomes, states = train_missing(runs, results, device, checkpoint_seconds)
     if any(state.result for state in states.values()):
         print_leaderboard(leaderboard.build(runs, states, results), stdout())

@@ -14,22 +14,13 @@ from typing import Any
 import pandas as pd
 
 from sobench.compare.leaderboard import Leaderboard
-from sobench.compare.published import (
-    CONDITIONS,
-    Column,
-    Counterpart,
-    Paper,
-    Row,
-    Table,
-    read_papers,
-)
+from sobench.compare.published import CONDITIONS, Column, Paper, Table, read_papers
+from sobench.compare.published_rows import Here, agree, beside, value_of
 from sobench.metrics.table import ALL_AREAS, ScoreMetric, score_metrics
 from sobench.suite.datasets import CocoData, DataSpec, SyntheticData, Tt100kData, VocData
-from sobench.suite.further_tests import further_tests
-from sobench.suite.methods import get_method
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.reader import with_deviations
-from sobench.suite.sections import MethodEntry, Suite
+from sobench.suite.sections import Suite
 from sobench.yaml_text import as_written
 
 _SPLITS = {
@@ -42,9 +33,6 @@ not another one in its format."""
 
 _SMALL = 32.0**2
 """Area below which all objects of ``coco_small`` lie."""
-
-_NETWORK = ("input.size", "backbone.name")
-"""Keys that make another network: one row cannot stand beside another that differs in them."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +58,6 @@ class Difference:
         values = " / ".join(map(_in_words, self.there))
         by_row = "by row " if len(self.there) > 1 else ""
         return f"{where}{self.key}: here {_in_words(self.here)}, there {by_row}{values}"
-
-
-@dataclass(frozen=True)
-class Here:
-    """The row of a suite that stands beside a published row.
-
-    Attributes:
-        label: of the row.
-        test: title of the further test that is meant; empty for the suite's own input.
-    """
-
-    label: str
-    test: str = ""
-
-    @property
-    def text(self) -> str:
-        """The row as people read it."""
-        return f"{self.label}, {self.test}" if self.test else self.label
 
 
 @dataclass(frozen=True)
@@ -145,7 +115,7 @@ def published_for(suite: Suite, papers: Sequence[Paper] | None = None) -> list[P
         papers: by default those that ``read_papers`` finds.
 
     Raises:
-        RequestError: a file of published tables is wrong, or there is none.
+        RequestError: a file of published tables is wrong.
     """
     name = data_set_of(suite.dataset)
     if not name:
@@ -157,7 +127,7 @@ def published_for(suite: Suite, papers: Sequence[Paper] | None = None) -> list[P
             table,
             tuple(_differences(table, suite)),
             tuple(_not_stated(table)),
-            tuple(_beside(table, row, rows) for row in table.rows),
+            tuple(beside(table, row, rows) for row in table.rows),
         )
         for paper in (read_papers() if papers is None else papers)
         for table in paper.tables
@@ -202,7 +172,7 @@ def measured(published: PublishedTable, suite: Suite, board: Leaderboard) -> lis
 def _is_measured(column: Column, suite: Suite) -> bool:
     """Whether the suite's protocol has the quantity of a column, on the images that it is of."""
     split = str(column.settings.get("dataset.val", ""))
-    if not column.metric or not _agree("dataset.val", split, _value(suite, "dataset.val")):
+    if not column.metric or not agree("dataset.val", split, value_of(suite, "dataset.val")):
         return False
     if column.protocol:
         return suite.protocol == column.protocol
@@ -239,16 +209,16 @@ def _differences(table: Table, suite: Suite) -> list[Difference]:
     by_row = [table.settings | table.row_settings(row) for row in table.rows if not row.cited]
     found = []
     for key in CONDITIONS:
-        here = _value(suite, key)
+        here = value_of(suite, key)
         # Without repetition, in the order of the rows; lists cannot be in a set.
         there = tuple({as_written(s[key]): s[key] for s in by_row if key in s}.values())
-        if there and not (len(there) == 1 and _agree(key, there[0], here)):
+        if there and not (len(there) == 1 and agree(key, there[0], here)):
             found.append(Difference(key, there, here))
     of_columns = [
-        Difference(key, (value,), _value(suite, key), column.heading)
+        Difference(key, (value,), value_of(suite, key), column.heading)
         for column in table.columns
         for key, value in column.settings.items()
-        if not _agree(key, value, _value(suite, key))
+        if not agree(key, value, value_of(suite, key))
     ]
     return found + of_columns
 
@@ -260,69 +230,6 @@ def _not_stated(table: Table) -> list[str]:
     stated = {key for row in rows for key in table.row_settings(row)}
     stated |= {key for column in table.columns for key in column.settings}
     return [key for key in CONDITIONS if key not in stated | table.settings.keys()]
-
-
-def _beside(table: Table, row: Row, entries: Sequence[tuple[MethodEntry, Suite]]) -> Here | None:
-    """The row of the suite that is most like a published one, with the fewest differences."""
-    for method in row.methods:
-        fitting = [
-            (_extras(entry, method), number, entry.label)
-            for number, (entry, entry_suite) in enumerate(entries)
-            if _fits(table, row, method, entry, entry_suite) and _is_tested(method, entry_suite)
-        ]
-        if fitting:
-            return Here(min(fitting)[2], method.test)
-    return None
-
-
-def _fits(table: Table, row: Row, method: Counterpart, entry: MethodEntry, suite: Suite) -> bool:
-    """Whether a row of a suite, whose settings are ``suite``, is the method of a published one.
-
-    What all rows of the table have in common may differ. What sets the published row apart from
-    the others must be the same, as far as a suite can have it, and so must the head, if the method
-    does not bring its own. Nor may the row of the suite deviate to a network that the table lacks.
-    """
-    if entry.name != method.name:
-        return False
-    if any(entry.switches.get(key) != value for key, value in method.switches.items()):
-        return False
-    apart = table.row_settings(row)
-    stated = apart if row.cited else table.settings | apart
-    if get_method(entry.name).heads and stated.get("head") not in (None, suite.head):
-        return False
-    needed = [key for key, value in apart.items() if key in _NETWORK or not isinstance(value, str)]
-    needed += [key for key in _NETWORK if key in entry.deviations and key in stated]
-    return all(_agree(key, stated[key], _value(suite, key)) for key in needed)
-
-
-def _is_tested(method: Counterpart, suite: Suite) -> bool:
-    return not method.test or method.test in {test.title for test in further_tests(suite)}
-
-
-def _extras(entry: MethodEntry, method: Counterpart) -> int:
-    """How many things of a row are its own beyond those that a published row names."""
-    switches = get_method(entry.name).switches
-    own = [key for key, switch in switches.items() if entry.switches.get(key) != switch.default]
-    return len({*own} - {*method.switches}) + len(entry.deviations) + bool(entry.init_from)
-
-
-def _value(suite: Suite, key: str) -> Any:
-    """The value of a dotted key, with lists for tuples."""
-    value: Any = suite
-    for name in key.split("."):
-        value = getattr(value, name)
-    return _listed(value)
-
-
-def _listed(value: Any) -> Any:
-    return list(map(_listed, value)) if isinstance(value, tuple) else value
-
-
-def _agree(key: str, there: Any, here: Any) -> bool:
-    """Whether two values are the same; that of a split is a part of its path."""
-    if key.startswith("dataset.") and isinstance(there, str):
-        return there in here
-    return bool(there == here)
 
 
 def _in_words(value: Any) -> str:

@@ -168,8 +168,7 @@ def as_matches(
         num_objects: ``[A, N, K]``.
     """
     image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
-    place = np.argsort(np.argsort(image_ids))[cells.image]
-    order = np.lexsort((cells.rank, place, -cells.scores, cells.label))
+    order = kept_order(dataset, cells)
     # Among the annotations that count alone.
     number = np.append(np.cumsum(counts) - 1, -1)
     found = np.where((outcome[0, 0] == 1) & (taken >= 0), number[taken], -1)
@@ -190,6 +189,14 @@ def as_matches(
         object_label=cells.truth_label[counts].astype(np.int32),
         object_area=cells.truth.areas[counts],
     )
+
+
+def kept_order(dataset: Dataset, cells: Cells) -> IntArray:
+    """The order in which matches are kept ``[D]``, as places among the detections of ``cells``."""
+    image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
+    ids = image_ids[cells.image]
+    order: IntArray = np.lexsort((cells.rank, ids, -cells.scores, cells.label))
+    return order
 
 
 def count_objects(counts: BoolArray, cells: Cells) -> Int32Array:

@@ -23,7 +23,10 @@ _ROWS = 32
 """Positions that are worked on at once, so that they stay in the processor's cache."""
 
 RECALL_POINTS = 101
-"""Recalls 0, .01, ..., 1 that COCO averages precision over."""
+"""How many recalls COCO averages precision over."""
+
+RECALLS: FloatArray = np.linspace(0, 1, RECALL_POINTS)
+"""0, .01, ..., 1."""
 
 
 @dataclass(frozen=True)

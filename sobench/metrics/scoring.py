@@ -13,8 +13,8 @@ from sobench.data.dataset import Dataset, FloatArray, ids_digest
 from sobench.metrics import coco, coco_matches, tt100k, visdrone, voc
 from sobench.metrics.curves import precision_curves
 from sobench.metrics.detections import DetectionTable
-from sobench.metrics.ground_truth import check_ids, evaluated_part
-from sobench.metrics.matches import Matches
+from sobench.metrics.ground_truth import check_ids, evaluated_part, ground_truth
+from sobench.metrics.matches import Matches, in_cells, kept_order
 from sobench.metrics.matching import IOU_THRESHOLDS
 from sobench.metrics.scores import Scores
 from sobench.metrics.weighted import Weighted
@@ -87,6 +87,21 @@ def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: s
     check_ids(table, dataset)
     part, own_table = evaluated_part(dataset, table, protocol)
     return _MATCH[protocol.family](part, own_table, protocol, digest)
+
+
+def matched_boxes(dataset: Dataset, table: DetectionTable, protocol: Protocol) -> FloatArray:
+    """Boxes ``[D, 4]`` ``x, y, w, h`` of the detections of ``match``, in the order of ``Matches``.
+
+    Raises:
+        DataError: as ``match`` does.
+    """
+    check_ids(table, dataset)
+    part, own_table = evaluated_part(dataset, table, protocol)
+    if protocol.family == "visdrone":
+        part, own_table = visdrone.first_rows(part, own_table, protocol)
+    limit = protocol.max_dets[-1] if protocol.family == "coco" else None
+    cells = in_cells(part, own_table, ground_truth(part, protocol), limit)
+    return cells.boxes[kept_order(part, cells)]
 
 
 def weigh(matches: Matches, weights: FloatArray) -> Weighted:

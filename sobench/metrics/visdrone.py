@@ -30,12 +30,10 @@ def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: s
     A lower limit is matched by itself: in a file that is not sorted by score, a row behind it may
     take an object from one before it.
     """
-    dataset, table = _outside_of_ignored_regions(dataset, table)
+    dataset, table = first_rows(dataset, table, protocol)
     number = _row_in_image(table)
     limits = protocol.max_dets[::-1]
-    first = number < limits[0]
-    number = number[first]
-    cells = in_cells(dataset, table.at(first), ground_truth(dataset, protocol), None)
+    cells = in_cells(dataset, table, ground_truth(dataset, protocol), None)
     shape = (len(limits), len(IOU_THRESHOLDS), len(cells.row))
     outcome = np.full(shape, IGNORED, np.int8)
     taken = np.full(len(cells.row), -1)
@@ -51,6 +49,14 @@ def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: s
         dataset, protocol, digest, cells, outcome, taken, counts,
         count_objects(everything, cells),
     )  # fmt: skip
+
+
+def first_rows(
+    dataset: Dataset, table: DetectionTable, protocol: Protocol
+) -> tuple[Dataset, DetectionTable]:
+    """What is left outside of ignored regions, and of it the rows up to the last limit."""
+    dataset, table = _outside_of_ignored_regions(dataset, table)
+    return dataset, table.at(_row_in_image(table) < protocol.max_dets[-1])
 
 
 def _row_in_image(table: DetectionTable) -> IntArray:

@@ -93,6 +93,12 @@ def test_a_wrong_file_of_tables_is_named(capsys: Capture) -> None:
     check_refusal(capsys, words, "report", path, "--published")
 
 
+def test_without_the_files(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sobench.commands.report.read_papers", lambda: ())
+    words = "--published: baselines/published: no tables there; that folder of sobench's repos"
+    check_refusal(capsys, words, "report", write_suite(dataset=VISDRONE), "--published")
+
+
 def test_what_the_docs_print_is_printed(capsys: Capture) -> None:
     pages = blocks(DOCS / "compare.md", "")
     (documented,) = (block.content for block in pages if "Table 8" in block.content)

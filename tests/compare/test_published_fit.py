@@ -1,4 +1,4 @@
-"""What a suite and a published table differ in, and which rows stand beside each other."""
+"""Which published tables a suite has, what they differ in, and what is measured beside them."""
 
 from __future__ import annotations
 
@@ -8,58 +8,21 @@ from typing import Any
 import pytest
 
 from sobench.compare import leaderboard
-from sobench.compare.published import CONDITIONS, Paper, read_papers
+from sobench.compare.published import CONDITIONS, read_papers
 from sobench.compare.published_fit import (
     Difference,
-    Here,
-    PublishedTable,
     data_set_of,
     measured,
     published_for,
 )
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
-from sobench.suite.sections import Suite
+from tests.compare.published_papers import FPN, VISDRONE, beside, suite_on
 from tests.records import record_of, states_of
 from tests.suite.shipped import SHIPPED
 from tests.tiny_suite import tiny_suite
 
 PAPERS = read_papers(Path(__file__).parents[2] / "baselines" / "published")
-
-VISDRONE = {"format": "visdrone", "root": "data", "train": "VisDrone2019-DET-train",
-            "val": "VisDrone2019-DET-val"}  # fmt: skip
-
-
-def suite_on(dataset: dict[str, Any], **changes: Any) -> Suite:
-    """The tiny suite on a data set that is not there."""
-    suite = tiny_suite(**changes)
-    content = suite.model_dump(mode="json") | {"dataset": dataset}
-    return Suite.model_validate(content)
-
-
-def paper_of(row: dict[str, Any], **table: Any) -> Paper:
-    """A paper with one table of two rows, the first of which has no counterpart."""
-    content = {
-        "number": "1", "shows": "two rows", "data": "visdrone", "unit": "percent",
-        "settings": {"input.size": [64, 64], "head": "retinanet", "schedule.lr": 0.005},
-        "columns": ({"heading": "mAP", "metric": "AP"}, {"heading": "Backbone",
-                    "sets": "backbone.name"}, {"heading": "FPS"}),
-        "rows": ({"label": "one", "values": "10.0 Darknet-53 5", "cited": True},
-                 {"label": "two", "values": "20.0 - 6"} | row),
-    }  # fmt: skip
-    return Paper.model_validate(
-        {"name": "Own", "title": "", "authors": "I", "year": 2020, "source": "",
-         "tables": (content | table,)}
-    )  # fmt: skip
-
-
-def beside(suite: Suite, row: dict[str, Any], **table: Any) -> PublishedTable:
-    (published,) = published_for(suite, [paper_of(row, **table)])
-    return published
-
-
-FPN = {"methods": ({"name": "fpn", "switches": {"fuse": True}},)}
-
 
 # --- which tables ----------------------------------------------------------------------------
 
@@ -199,57 +162,6 @@ def test_several_values_by_row() -> None:
 
 def test_a_survey_has_no_conditions() -> None:
     assert beside(suite_on(VISDRONE), {}, kind="survey", settings={}).conditions[:-1] == ()
-
-
-# --- rows beside rows ------------------------------------------------------------------------
-
-ROWS = [
-    "fpn",
-    {"name": "fpn", "label": "unfused", "fuse": False},
-    {"name": "fpn", "label": "longer", "deviations": {"schedule.epochs": 9, "reason": "a test"}},
-    {"name": "fpn", "label": "larger", "deviations": {"input.size": [96, 96], "reason": "a test"}},
-    {"name": "fpn", "label": "two-stage", "deviations": {"head": "faster_rcnn", "reason": "x"}},
-]
-
-
-@pytest.mark.parametrize(
-    ("row", "label"),
-    [
-        (FPN, "fpn"),
-        ({"methods": ({"name": "fpn"},)}, "fpn"),
-        ({"methods": ({"name": "fpn", "switches": {"fuse": False}},)}, "unfused"),
-        (FPN | {"settings": {"input.size": [96, 96]}}, "larger"),
-        (FPN | {"settings": {"input.size": [80, 80]}}, None),
-        (FPN | {"settings": {"schedule.epochs": 9}}, "longer"),
-        (FPN | {"settings": {"schedule.epochs": "90k steps"}}, "fpn"),
-        (FPN | {"settings": {"head": "faster_rcnn"}}, "two-stage"),
-        (FPN | {"settings": {"head": "Cascade R-CNN"}}, None),
-        (FPN | {"values": "20.0 ResNet-50 6"}, None),
-        (FPN | {"settings": {"backbone.name": "not stated"}}, None),
-        ({"methods": ({"name": "pafpn"},)}, None),
-        ({"methods": ({"name": "pafpn"}, {"name": "fpn"})}, "fpn"),
-        ({}, None),
-    ],
-)
-def test_the_row_of_the_suite_that_is_the_same_method(
-    row: dict[str, Any], label: str | None
-) -> None:
-    content = tiny_suite(methods=ROWS).model_dump(mode="json") | {"dataset": VISDRONE}
-    published = beside(Suite.model_validate(content), row)
-    assert published.here == (None, Here(label) if label else None)
-
-
-def test_a_row_that_deviates_to_another_network_stands_beside_none() -> None:
-    content = tiny_suite(methods=ROWS[3:4]).model_dump(mode="json") | {"dataset": VISDRONE}
-    assert beside(Suite.model_validate(content), FPN).here == (None, None)
-
-
-def test_a_further_test_must_be_asked_for() -> None:
-    row = {"methods": ({"name": "fpn", "test": "32x32"},)}
-    suite = suite_on(VISDRONE)
-    assert beside(suite, row).here == (None, None)
-    tested = suite.model_copy(update={"eval_sizes": ((32, 32),)})
-    assert beside(tested, row).here == (None, Here("fpn", "32x32"))
 
 
 # --- measured numbers ------------------------------------------------------------------------
