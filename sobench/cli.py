@@ -42,6 +42,7 @@ COMMANDS = {
     "check": "Fail if results are worse than the suite's recorded baseline, for CI.",
     "compare": "Compare the rows that two suites, or two folders of results, both have.",
     "predict": "Draw the detections of a finished run on images.",
+    "export": "Write the trained network of a finished run as an ONNX file.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",
     "audit": "Show what every row shares, what each does otherwise, and where to be careful.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",

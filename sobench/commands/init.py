@@ -10,8 +10,11 @@ from pathlib import Path
 import click
 
 from sobench.commands.options import stderr, stdout
+from sobench.data.recognise import recognise
+from sobench.data.survey import survey
 from sobench.errors import RequestError
 from sobench.files import write_atomic
+from sobench.report.hashing import shown_fingerprint
 
 _MINUTES = {"cpu": 20.0, "cuda": 240.0}
 """Time for a whole suite, by kind of device."""
@@ -34,8 +37,6 @@ def command(
     folder: Path, out: Path | None, minutes: float | None, dataset_format: str, device: str
 ) -> None:
     """Recognise a data set, and write a suite that fits it and this machine."""
-    from sobench.data.recognise import recognise
-
     layout = recognise(folder, dataset_format)
     named = folder if folder.is_dir() else folder.parent
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", named.absolute().name).strip("._-") or "my_suite"
@@ -46,11 +47,10 @@ def command(
         raise RequestError(f"{path}: is there already; remove it, or write --out OTHER.yaml")
     # A folder beside the suite file, or below, is named from there, so that both can move.
     root = Path(os.path.relpath(layout.root.resolve(), path.absolute().parent.resolve()))
-    layout = replace(layout, root=layout.root.absolute())
 
-    from sobench.data.survey import survey
-
-    found = survey(layout)
+    placed = replace(layout, root=layout.root.absolute())
+    shown_fingerprint(placed.spec(), trust_mtime=False)  # which shows how far the reading is
+    found = survey(placed)
 
     # torch takes seconds to import: wrong data are reported before that.
     from sobench.device import choose_device

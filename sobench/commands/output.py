@@ -39,7 +39,7 @@ def sheet_output(stem: str, sheet: Sheet) -> Output:
     def form(render: Callable[[Sheet], str]) -> Callable[[], str]:
         return lambda: render(sheet)
 
-    forms = {name: (name, form(render)) for name, render in SHEET_FORMATS.items()}
+    forms = {name: (suffix, form(render)) for name, (suffix, render) in SHEET_FORMATS.items()}
     return Output(stem, lambda console: print_sheet(sheet, console), forms)
 
 

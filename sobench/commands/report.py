@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from sobench.commands.output import (
     sheet_output,
     write_outputs,
 )
+from sobench.commands.suites import check_distinct, states_of_data, stem_of
+from sobench.commands.view import view_of, view_options
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
 from sobench.compare.page_data import PageData, page_data
@@ -26,12 +28,16 @@ from sobench.compare.published_fit import published_for
 from sobench.compare.several import Several, check_metric, common_rows, rank_suites
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
 from sobench.report.average_rank import average_rank_sheet
+from sobench.report.columns import shown_columns
 from sobench.report.found import found_sheet
+from sobench.report.leaderboard import print_leaderboard
+from sobench.report.order import ordered_by
 from sobench.report.published import published_sheet
 from sobench.report.tables import FORMATS
-from sobench.report.terminal import print_leaderboard, print_warning
+from sobench.report.terminal import print_warning
+from sobench.report.view import View
 from sobench.runs.search import choose_data, search
-from sobench.suite.overrides import Request, read_request
+from sobench.suite.overrides import read_request
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
@@ -40,9 +46,6 @@ from sobench.text import quoted
 PLOT_FORMATS = ("png", "svg", "pdf")
 
 Page = Callable[[], PageData]
-
-_NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background")
-"""Keys of a suite that decide what a table shows, and no result."""
 
 
 @click.command()
@@ -53,7 +56,7 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
 @results_option
 @click.option(
     "--format", "formats", default="terminal", show_default=True,
-    metavar="terminal|md|csv|json|html|png|svg|pdf",
+    metavar="|".join(("terminal", *FORMATS, "html", *PLOT_FORMATS)),
     help="One, or several with commas and --out: html is one page with everything, png, svg and "
     "pdf are plots.",
 )  # fmt: skip
@@ -83,33 +86,39 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
     help="Also the leaderboards by these protocols, computed from the stored detections and the "
     "data, and kept apart.",
 )  # fmt: skip
+@view_options
 def command(
     suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
-    metrics: str, found: bool, published: bool, protocols: str, **options: Any,
+    metrics: str, found: bool, published: bool, sort: str, columns: str, per_class: bool, by: str,
+    wide: bool, protocols: str, **options: Any,
 ) -> None:  # fmt: skip
     """Print the leaderboard of a suite from the results so far.
 
     Of several suites, print each leaderboard, and the average ranks of the rows that all have.
     """
-    asked = list(dict.fromkeys(name.strip() for name in protocols.split(",") if name.strip()))
     known = [*FORMATS, "html", *PLOT_FORMATS]
+    asked = list(dict.fromkeys(name.strip() for name in protocols.split(",") if name.strip()))
     names = format_names(formats, out, known, len(suites) + published + len(asked))
     given = {"--found": found, "--published": published, "--protocol": asked}
     _check_drawn(names, out, next((option for option, value in given.items() if value), ""))
     _check_metric_counts(len(suites), metrics, found)
+    view = view_of(sort, columns, per_class, by, wide)
+    if found and view != View():
+        raise RequestError(
+            "--sort, --columns, --per-class, --by, --wide: have no effect with --found; leave "
+            "them out"
+        )
     if published and (found or len(suites) > 1):
         way_out = "leave --found out" if found else "report the suites one by one"
         raise RequestError(f"--published: is for the leaderboard of one suite; {way_out}")
-    if asked and (found or len(suites) > 1):
-        way_out = "leave --found out" if found else "report the suites one by one"
-        raise RequestError(f"--protocol: is for the leaderboard of one suite; {way_out}")
     requests = [read_request(suite=suite, **options) for suite in suites]
-    _check_protocols(asked, requests[0].suite)
-    _check_distinct(suites, requests)
+    if asked:
+        _check_protocols(asked, [request.suite for request in requests], found)
+    check_distinct(suites, requests)
     plans = [request.runs("") for request in requests]
-    states = _states_of_data(plans, results, data)
+    states = states_of_data(plans, results, data)
     stems = [
-        _stem(request.suite.name, request, options["settings"], state)
+        stem_of(request.suite.name, request, options["settings"], state)
         for request, state in zip(requests, states, strict=True)
     ]
     if found:
@@ -118,49 +127,54 @@ def command(
             for stem, runs, state in zip(stems, plans, states, strict=True)
         ]
     elif published:
-        outputs = _with_published(requests[0].suite, plans[0], results, data, stems[0])
+        outputs = _with_published(requests[0].suite, plans[0], results, data, stems[0], view)
     elif len(plans) == 1:
         board = leaderboard(plans[0], results, data)
         page = _page(board, plans[0], results, data)
-        outputs = [_output(stems[0], board, page), _page_output(stems[0], [page])]
+        outputs = [_output(stems[0], board, page, view), _page_output(stems[0], [page])]
     else:
-        by = [name.strip() for name in metrics.split(",") if name.strip()]
-        stem = _stem(
+        by_metrics = [name.strip() for name in metrics.split(",") if name.strip()]
+        stem = stem_of(
             "average_rank", requests[0], options["settings"], ".".join(filter(None, states))
         )
-        outputs = _together(plans, results, states, by, (*stems, stem))
-    outputs += [_by_protocol(name, plans[0], results, data, stems[0]) for name in asked]
+        outputs = _together(plans, results, states, by_metrics, (*stems, stem), view)
+    outputs += [_by_protocol(name, plans[0], results, data, stems[0], view) for name in asked]
     write_outputs(outputs, names, out)
 
 
-def _check_protocols(names: Sequence[str], suite: Suite) -> None:
+def _check_protocols(names: Sequence[str], suites: Sequence[Suite], found: bool) -> None:
+    """Refuse ``--protocol`` with names that are not protocols, and where it has no effect."""
+    if found or len(suites) > 1:
+        way_out = "leave --found out" if found else "report the suites one by one"
+        raise RequestError(f"--protocol: is for the leaderboard of one suite; {way_out}")
     for name in names:
         if name not in PROTOCOLS:
             raise RequestError(
                 f"--protocol: {quoted(name)} is not a protocol;{did_you_mean(name, PROTOCOLS)}"
             )
-        if name == suite.protocol:
+        if name == suites[0].protocol:
             raise RequestError(
-                f"--protocol: {name} is the protocol of {suite.name}, whose table comes anyway; "
-                "leave it out"
+                f"--protocol: {name} is the protocol of {suites[0].name}, whose table comes "
+                "anyway; leave it out"
             )
 
 
-def _by_protocol(name: str, runs: Sequence[Run], results: Path, data: str, stem: str) -> Output:
+def _by_protocol(
+    name: str, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
+) -> Output:
     """The leaderboard of the same detections by another protocol than the suite's."""
     from sobench.runs.rescored import rescore_apart, with_protocol
 
     state = runs[0].data or choose_data(search(runs, results), data).data
     scored = [with_protocol(run, name) for run in runs]
-    console = stderr()
-    apart = rescore_apart(scored, results, state, lambda text: print_warning(console, text))
+    apart = rescore_apart(scored, results, state, partial(print_warning, stderr()))
     board = leaderboard(scored, apart, state)
     board = replace(board, title=f"{board.title}, by {name}")
-    return _output(f"{stem}.{name}", board, _page(board, scored, apart, state))
+    return _output(f"{stem}.{name}", board, _page(board, scored, apart, state), view)
 
 
 def _with_published(
-    suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str
+    suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
 ) -> list[Output]:
     """The leaderboard, if there are results, and the published tables, if any are on the data."""
     papers = read_papers()
@@ -172,7 +186,7 @@ def _with_published(
     tables, outputs, board, note = published_for(suite, papers), [], None, ""
     try:
         board = leaderboard(runs, results, data)
-        outputs.append(_output(stem, board, _page(board, runs, results, data)))
+        outputs.append(_output(stem, board, _page(board, runs, results, data), view))
     except NothingToCompare as error:
         if not tables:
             raise
@@ -187,6 +201,7 @@ def _together(
     states: Sequence[str],
     metrics: Sequence[str],
     stems: Sequence[str],
+    view: View,
 ) -> list[Output]:
     """The leaderboard of each suite, and their average ranks; ``stems`` are of both."""
     # What is wrong with the request is told before anything is missing.
@@ -201,17 +216,25 @@ def _together(
     several = rank_suites(plans, boards, metrics)
     *of_suites, of_ranks = stems
     return [
-        *map(_output, of_suites, boards, pages),
+        *(_output(*of_suite, view) for of_suite in zip(of_suites, boards, pages, strict=True)),
         sheet_output(of_ranks, average_rank_sheet(several)),
         _page_output(of_ranks, pages, several),
     ]
 
 
-def _output(stem: str, board: Leaderboard, page: Page) -> Output:
-    """The leaderboard of a suite in all forms, and its plots."""
+def _output(stem: str, board: Leaderboard, page: Page, view: View) -> Output:
+    """The leaderboard of a suite in all forms, and its plots.
 
-    def form(render: Callable[[Leaderboard], str]) -> Callable[[], str]:
-        return lambda: render(board)
+    Raises:
+        RequestError: a column that the view asks for is unknown.
+    """
+    if view.sort:
+        board = ordered_by(board, view.sort)
+    shown_columns(board, view)
+    stem = f"{stem}.seeds" if view.by_seed else stem
+
+    def form(render: Callable[[Leaderboard, View], str]) -> Callable[[], str]:
+        return lambda: render(board, view)
 
     def plots(name: str) -> Callable[[], Mapping[str, bytes]]:
         from sobench.report.plots import plots_of
@@ -220,7 +243,8 @@ def _output(stem: str, board: Leaderboard, page: Page) -> Output:
 
     forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
     pictures = {name: plots(name) for name in PLOT_FORMATS}
-    return Output(stem, lambda console: print_leaderboard(board, console), forms, pictures)
+    show = partial(print_leaderboard, board, view=view)
+    return Output(stem, show, forms, pictures)
 
 
 def _page_output(stem: str, pages: Sequence[Page], several: Several | None = None) -> Output:
@@ -255,55 +279,3 @@ def _check_metric_counts(suites: int, metrics: str, found: bool) -> None:
     if metrics and (suites == 1 or found):
         why = "with --found" if found else "of one suite"
         raise RequestError(f"--metric: has no effect on a report {why}; leave it out")
-
-
-def _states_of_data(plans: Sequence[Sequence[Run]], results: Path, data: str) -> list[str]:
-    """Which beginning of a fingerprint is for which suite; empty for a suite without any.
-
-    Raises:
-        RequestError: one is of no suite.
-    """
-    prefixes = [prefix.strip() for prefix in data.split(",") if prefix.strip()]
-    if len(plans) == 1:
-        return [data]
-    known = [sorted(search(runs, results).by_data) for runs in plans]
-    chosen = [
-        next((p for p in prefixes if any(state.startswith(p) for state in states)), "")
-        for states in known
-    ]
-    for prefix in prefixes:
-        if prefix not in chosen:
-            listed = ", ".join(state for states in known for state in states) or "none"
-            raise RequestError(
-                f"--data {prefix}: no run is on such a state of the data; known: {listed}"
-            )
-    return chosen
-
-
-def _check_distinct(files: Sequence[Path], requests: Sequence[Request]) -> None:
-    """Refuse a suite that is given twice, and two of one name, whose results are in one folder."""
-    first: dict[str, tuple[Path, Request]] = {}
-    for file, request in zip(files, requests, strict=True):
-        name = request.suite.name
-        if name not in first:
-            first[name] = (file, request)
-            continue
-        other, other_request = first[name]
-        if request.suite == other_request.suite:
-            raise RequestError(f"{file}: the same suite as {other}; give every suite once")
-        raise RequestError(
-            f"{other} and {file}: both suites are named {quoted(name)} and differ; give each "
-            "a name of its own"
-        )
-
-
-def _stem(name: str, request: Request, settings: Sequence[str], data: str) -> str:
-    """The name of the files: that of the suite, with what sets this table apart from its own.
-
-    So a table of other numbers, or of fewer, does not take the place of the suite's.
-    """
-    changed = {text.partition("=")[0].partition(".")[0].strip() for text in settings}
-    scoring = [str(getattr(request.suite, key)) for key in ("protocol", "engine") if key in changed]
-    narrowed = request.partial or request.methods or request.seeds or changed & {*_NARROWING}
-    parts = (name, *scoring, data, "partial" if narrowed else "")
-    return ".".join(filter(None, parts))

@@ -19,7 +19,7 @@ from sobench.commands.training import foresee, train_missing
 from sobench.compare import leaderboard
 from sobench.report.forecast import print_forecast
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.terminal import print_leaderboard
+from sobench.report.leaderboard import print_leaderboard
 from sobench.suite.overrides import read_request
 
 

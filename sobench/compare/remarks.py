@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from sobench.metrics.table import score_metrics
 from sobench.runs.state import States
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -47,6 +46,11 @@ def why_empty(runs: Sequence[Run], states: States) -> str:
     return f"{runs[0].suite.name}: no result to show: {reasons}; `sobench run` goes on"
 
 
+def partial(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The options that make the results of these runs others than the suite's."""
+    return tuple(sorted({reason for run in runs for reason in run.partial}))
+
+
 def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
     """What the numbers of a table were made with, line by line."""
     suite = runs[0].suite
@@ -75,9 +79,8 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
 def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     """What to bear in mind when reading a table."""
     notes = []
-    partial = sorted({reason for run in runs for reason in run.partial})
-    if partial:
-        notes.append(f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite")
+    if told := partial(runs):
+        notes.append(f"PARTIAL RESULT ({'; '.join(told)}): not comparable with the full suite")
     damaged = [
         f"{run.entry.label} seed {run.seed}" for run in runs if states[run.settings_id].damage
     ]
@@ -99,9 +102,9 @@ def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
 
 
 def _remarks_on_protocol(suite: Suite) -> list[str]:
-    """What a metric is, where its name does not tell, and what the protocol is made for."""
+    """What the protocol is made for, and what it misses here."""
     protocol, data = PROTOCOLS[suite.protocol], suite.dataset.format
-    notes = [f"{m.name}: {m.footnote}" for m in score_metrics(protocol) if m.footnote]
+    notes = []
     if protocol.objects_below:
         notes.append(
             f"{protocol.name}: made in the manner of a paper that does not name its images"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import prod
 from statistics import median
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -135,12 +135,12 @@ def _timed_stage(
     )
     seconds: list[float] = []
     while len(seconds) <= STEPS:
-        begin = time.perf_counter()
+        begin = perf_counter()
         # A rate of 0 leaves the weights as they are.
         train_step(
             detector, optimizer, next(batches), 0.0, suite.schedule.clip_norm, suite.precision
         )
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(perf_counter() - begin)
     kept = [value for state in optimizer.state.values() for value in state.values()]
     return _TimedStage(
         median(seconds[1:]), sum(value.nbytes for value in kept if torch.is_tensor(value))
@@ -151,12 +151,12 @@ def _seconds_of_detection(run: Run, detector: Detector, images: Dataset) -> floa
     """Seconds for an image, of the second of two rounds."""
     suite, pixels, begin = run.suite, _resized(images, run.suite.input), 0.0
     for _ in range(2):
-        begin = time.perf_counter()
+        begin = perf_counter()
         detect(
             detector, pixels, images, suite.input,
             batch_size=suite.schedule.batch_size, precision=suite.precision,
         )  # fmt: skip
-    return (time.perf_counter() - begin) / len(pixels)
+    return (perf_counter() - begin) / len(pixels)
 
 
 def _times_detected(suite: Suite, schedules: Sequence[StageSchedule]) -> float:

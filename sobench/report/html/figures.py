@@ -214,7 +214,7 @@ def size_text(of_bin: SizeBin) -> str:
 
 def rank_diagram(ranks: AverageRanks, colours: Colours) -> Markup:
     """Average ranks on a line, with bars over rows that are not told apart (Demšar 2006)."""
-    count, step, side = len(ranks.rows), 19.0, 120.0
+    count, step, side = len(ranks.rows), 19.0, 136.0
     x = Axis("average rank, 1 is best", 1.0, float(count))
 
     def place(rank: float) -> float:
@@ -251,7 +251,7 @@ def rank_diagram(ranks: AverageRanks, colours: Colours) -> Markup:
                    "<title>{7}</title></text>").format(
                 colours[label],
                 places([(place(average), axis_y), (place(average), level), (edge, level)]),
-                edge - 4 if left else edge + 4, level + 4, anchor, _cut(label, 17), average, label)
+                edge - 4 if left else edge + 4, level + 4, anchor, _cut(label, 15), average, label)
         )  # fmt: skip
     averages = dict(zip(ranks.rows, ranks.average.tolist(), strict=True))
     for number_, group in enumerate(bars):

@@ -17,9 +17,12 @@ from sobench.compare.curves import ALL, Curves, Part
 from sobench.compare.error_types import KINDS
 from sobench.compare.page_data import PageData
 from sobench.compare.pictures import Picture
+from sobench.compare.reasons import by_reason
 from sobench.compare.several import Several
 from sobench.data.dataset import FloatArray
 from sobench.metrics.table import COST_METRICS
+from sobench.report.beneath import footnotes as lines_of
+from sobench.report.columns import shown_columns
 from sobench.report.html.figures import (
     cost_chart,
     forest,
@@ -38,7 +41,7 @@ from sobench.report.html.tables import (
 )
 from sobench.report.published import published_sheet
 from sobench.report.sheet import Sheet
-from sobench.report.tables import footnotes as lines_of
+from sobench.report.view import View
 from sobench.suite.tuned import learning_rate_lines
 from sobench.text import printable
 
@@ -76,6 +79,7 @@ def _template() -> Template:
         loader=FileSystemLoader(SOURCE), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
+    environment.filters["by_reason"] = by_reason
     return environment.get_template("page.html.j2")
 
 
@@ -99,7 +103,7 @@ def _suite(number: int, page: PageData, colours: Mapping[str, int]) -> dict[str,
         "board": board,
         "leaderboard": leaderboard_grid(board, colours),
         "footnotes": footnotes(board),
-        "lines": lines_of(board),
+        "lines": lines_of(board, shown_columns(board, View())[0]),
         "learning_rates": learning_rate_lines(board.learning_rates),
         "forest": forest(board, own),
         "costs": list(filter(None, (cost_chart(board, cost, own) for cost in costs))),

@@ -13,7 +13,8 @@ from sobench.compare.found import Found
 from sobench.compare.leaderboard import Leaderboard
 from sobench.compare.tiers import ALPHA, tier_text
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT
-from sobench.report.tables import INTERVAL, interval_text, size_columns
+from sobench.report.beneath import size_columns
+from sobench.report.columns import INTERVAL, interval_text
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,12 @@ def leaderboard_grid(board: Leaderboard, colours: Mapping[str, int]) -> Grid:
     cells.append(_scores(board.table, ranking))
     if board.verdict.labels:
         columns.append(Column(INTERVAL))
-        lows = [board.verdict.estimates.get(str(x), {}).get(ranking) for x in board.table["method"]]
+        estimates = [
+            board.verdict.estimates.get(str(x), {}).get(ranking) for x in board.table["method"]
+        ]
         cells.append([
-            Cell(interval_text(board.verdict, str(label), ranking), _or_none(low and low.low))
-            for label, low in zip(board.table["method"], lows, strict=True)
+            Cell(interval_text(board.scores[0], found), _or_none(found and found.low))
+            for found in estimates
         ])  # fmt: skip
     for name in others:
         columns.append(Column(name))

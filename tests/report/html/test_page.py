@@ -8,13 +8,17 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sobench.compare.average_rank import average_ranks
 from sobench.compare.curves import ALL, Part
 from sobench.compare.leaderboard import build, leaderboard
 from sobench.compare.page_data import PageData, page_data
 from sobench.compare.several import rank_suites
+from sobench.report.html.figures import rank_diagram
 from sobench.report.html.page import render
+from sobench.report.plots import plots_of
 from sobench.runs import record
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
@@ -24,6 +28,7 @@ from tests.records import failed_record, isolate, record_of, scored, states_of
 
 RESULTS = Path("results")
 EVIL = '</script><script>alert("x")</script>&\'"'
+COLOURS = {"a": 0, "b": 1, "<c>": 2}
 VOID = {"meta", "link", "br", "input"}
 
 
@@ -96,7 +101,10 @@ def test_every_name_is_text() -> None:
         page,
         board=replace(
             page.board,
-            per_class=page.board.per_class.rename(columns=classes),
+            class_rows=tuple(
+                {classes.get(name, name): value for name, value in row.items()}
+                for row in page.board.class_rows
+            ),
             deviations={"fpn": (EVIL,)},
             notes=(EVIL,),
             missing={EVIL: EVIL},
@@ -183,3 +191,24 @@ def test_several_suites_are_one_page() -> None:
     assert "Average ranks over 2 suites" in text
     assert text.count("<h2>Leaderboard</h2>") == 2
     assert re.findall(r"<h1>(.*?)</h1>", text)[1:] == ["Suite a", "Suite b"]
+
+
+def test_undefined_metrics_break_nothing() -> None:
+    path = write_suite(methods=["fpn"])
+    run = plan(load(path), DATA)[0]
+    empty = scored(None, per_class={}, curves={})
+    record.write(record_of(run, scored=empty, cost=None), run.folder(RESULTS))
+    text = render([data_of(path)])
+    Reader(text)
+    for words in ("No record holds parameters", "No record holds curves", "no values by class"):
+        assert words in text
+    assert plots_of(data_of(path), "svg") == {}
+
+
+def test_ranks_of_many_suites_have_a_critical_difference() -> None:
+    scores = np.array([[0.5, 0.4, 0.3 + n / 1000] for n in range(12)])
+    text = rank_diagram(average_ranks(["a", "b", "<c>"], list("123456789xyz"), scores), COLOURS)
+    assert "critical difference 0.96" in text
+    assert "&lt;c&gt; 3.00" in text
+    assert 'class="clique"' not in text
+    Reader(text)
