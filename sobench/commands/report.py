@@ -103,11 +103,7 @@ def command(
     _check_drawn(names, out, next((option for option, value in given.items() if value), ""))
     _check_metric_counts(len(suites), metrics, found)
     view = view_of(sort, columns, per_class, by, wide)
-    if found and view != View():
-        raise RequestError(
-            "--sort, --columns, --per-class, --by, --wide: have no effect with --found; leave "
-            "them out"
-        )
+    _check_view(view, "with --found" if found else _drawn_alone(names))
     if published and (found or len(suites) > 1):
         way_out = "leave --found out" if found else "report the suites one by one"
         raise RequestError(f"--published: is for the leaderboard of one suite; {way_out}")
@@ -261,6 +257,19 @@ def _page_output(stem: str, pages: Sequence[Page], several: Several | None = Non
 def _page(board: Leaderboard, runs: Sequence[Run], results: Path, state: str) -> Page:
     """What a page and plots show, gathered once and only if it is asked for."""
     return cache(lambda: page_data(board, runs, results, state))
+
+
+def _drawn_alone(names: Sequence[str]) -> str:
+    """``on html`` where nothing but pages and plots is asked for; otherwise empty."""
+    return "" if {*names} - {"html", *PLOT_FORMATS} else f"on {', '.join(names)}"
+
+
+def _check_view(view: View, where: str) -> None:
+    """Refuse what changes a table alone where there is none; ``where`` is empty if there is."""
+    if where and view != View():
+        raise RequestError(
+            f"--sort, --columns, --per-class, --by, --wide: have no effect {where}; leave them out"
+        )
 
 
 def _check_drawn(names: Sequence[str], out: Path | None, option: str) -> None:

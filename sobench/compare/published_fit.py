@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from sobench.compare.leaderboard import Leaderboard
 from sobench.compare.published import CONDITIONS, Column, Paper, Table, read_papers
 from sobench.compare.published_rows import Here, agree, beside, value_of
@@ -186,19 +184,20 @@ def _is_measured(column: Column, suite: Suite) -> bool:
 
 
 def _numbers(here: Here, columns: Mapping[str, str], board: Leaderboard) -> dict[str, float]:
-    by_class = board.per_class.set_index("method").add_prefix("AP:")
-    table = board.table.set_index("method").join(by_class)
-    if here.test:
-        if board.sizes.empty:
-            return {}
-        table = board.sizes[board.sizes["input"] == here.test].set_index("method")
-    if here.label not in table.index:
+    rows = [
+        row
+        for row in (board.size_rows if here.test else board.rows)
+        if row["method"] == here.label and row.get("input", "") == here.test
+    ]
+    if not rows:
         return {}
-    row = dict(table.loc[here.label])
+    of_classes = next((row for row in board.class_rows if row["method"] == here.label), {})
+    by_class = {} if here.test else {f"AP:{name}": value for name, value in of_classes.items()}
+    row = rows[0] | by_class
     return {
         heading: float(row[metric])
         for heading, metric in columns.items()
-        if not pd.isna(row.get(metric))
+        if row.get(metric) is not None
     }
 
 

@@ -62,6 +62,7 @@ def test_plots_are_files(capsys: Capture) -> None:
         (["--format", "png"], "--format png: plots are files; add --out FOLDER"),
         (["--format", "md", "--out", "x.html"], "--out x.html: the file of a page; with other"),
         (["--format", "html,md", "--out", "x.html"], "--out x.html: the file of a page"),
+        (["--format", "html", "--sort", "AP50"], "--wide: have no effect on html; leave them out"),
         (["--format", "htm"], "--format: unknown 'htm'"),
     ],
     ids=str,
