@@ -10,15 +10,22 @@ import click
 
 from sobench.commands.options import stderr
 from sobench.commands.stored import open_run, run_argument, suite_option
+from sobench.errors import RequestError
 from sobench.files import write_atomic
 from sobench.text import printable
 
 
 @click.command()
 @run_argument
-@click.option("--format", "format_", type=click.Choice(["onnx"]), default="onnx", show_default=True)
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write."
+    "--format", "format_", type=click.Choice(["onnx", "tensorboard"]), default="onnx",
+    show_default=True, help="The network, or the losses and scores of its training.",
+)  # fmt: skip
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File to write, or folder for TensorBoard.",
 )
 @click.option(
     "--no-check", is_flag=True,
@@ -26,12 +33,18 @@ from sobench.text import printable
 )  # fmt: skip
 @suite_option
 def command(run: Path, format_: str, out: Path, no_check: bool, suite: Path | None) -> None:
-    """Write the trained network of a finished run as an ONNX file.
+    """Write the trained network of a run as an ONNX file, or its log for TensorBoard.
 
-    RUN is the folder of a run, or a file in it. The file ends before the suppression, and says in
-    its metadata how images are prepared.
+    RUN is the folder of a run, or a file in it. The ONNX file ends before the suppression, and says
+    in its metadata how images are prepared. A log may be that of a run at work.
     """
-    del format_  # there is one
+    if format_ == "tensorboard":
+        from sobench.runs.scalars import write_scalars
+
+        click.echo(f"{printable(str(out))}: {write_scalars(run, out)} scalars")
+        return
+    if out.is_dir():
+        raise RequestError(f"--out {out}: is a folder; name a file")
     # torch takes seconds to import: a wrong request is reported before that.
     import torch
 

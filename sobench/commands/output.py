@@ -10,9 +10,13 @@ import click
 from rich.console import Console
 
 from sobench.commands.options import stdout
+from sobench.compare.leaderboard import Leaderboard
 from sobench.errors import RequestError, did_you_mean
 from sobench.files import write_atomic
+from sobench.report.leaderboard import print_leaderboard
 from sobench.report.sheet import SHEET_FORMATS, Sheet, print_sheet
+from sobench.report.tables import FORMATS
+from sobench.report.view import View
 from sobench.text import printable
 
 
@@ -41,6 +45,16 @@ def sheet_output(stem: str, sheet: Sheet) -> Output:
 
     forms = {name: (suffix, form(render)) for name, (suffix, render) in SHEET_FORMATS.items()}
     return Output(stem, lambda console: print_sheet(sheet, console), forms)
+
+
+def leaderboard_output(stem: str, board: Leaderboard) -> Output:
+    """A leaderboard as a result, in its usual view."""
+
+    def form(render: Callable[[Leaderboard, View], str]) -> Callable[[], str]:
+        return lambda: render(board, View())
+
+    forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
+    return Output(stem, lambda console: print_leaderboard(board, console), forms)
 
 
 def format_names(

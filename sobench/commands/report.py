@@ -36,6 +36,7 @@ from sobench.report.published import published_sheet
 from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_warning
 from sobench.report.view import View
+from sobench.runs.external import with_external
 from sobench.runs.search import choose_data, search
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import Run
@@ -111,7 +112,7 @@ def command(
     if asked:
         _check_protocols(asked, [request.suite for request in requests], found)
     check_distinct(suites, requests)
-    plans = [request.runs("") for request in requests]
+    plans = [with_external(request, results) for request in requests]
     states = states_of_data(plans, results, data)
     stems = [
         stem_of(request.suite.name, request, options["settings"], state)

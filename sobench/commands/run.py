@@ -20,6 +20,8 @@ from sobench.compare import leaderboard
 from sobench.report.forecast import print_forecast
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.leaderboard import print_leaderboard
+from sobench.runs.external import bring_up_to_date, external_runs
+from sobench.suite.external import ExternalRun
 from sobench.suite.overrides import read_request
 
 
@@ -53,8 +55,12 @@ def command(
         print_forecast(forecast, stdout())
         context.exit(1 if forecast.failures or forecast.lacks_room else 0)
     outcomes, states = train_missing(runs, results, device, checkpoint_seconds)
-    if any(state.result for state in states.values()):
-        print_leaderboard(leaderboard.build(runs, states, results), stdout())
+    external: list[ExternalRun] = []
+    if not request.methods and not request.seeds:
+        external = external_runs(request, results, runs[0].data)
+    scored = states | bring_up_to_date(external, results)
+    if any(state.result for state in scored.values()):
+        print_leaderboard(leaderboard.build([*runs, *external], scored, results), stdout())
     has_failed = any(outcome.status in ("failed", "diverged") for outcome in outcomes)
     is_done = all(state.name == "done" for state in states.values())
     context.exit(0 if is_done and not has_failed else 1)

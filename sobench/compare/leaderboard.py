@@ -22,6 +22,7 @@ from sobench.metrics.table import COST_METRICS, Metric, class_metrics, score_met
 from sobench.runs.record import Record
 from sobench.runs.search import DataChoice, choose_data, other_settings, search
 from sobench.runs.state import States, read_states
+from sobench.suite.external import ExternalRun, trained
 from sobench.suite.further_tests import further_tests
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -66,6 +67,7 @@ class Leaderboard:
         partial: the options that make this another result than the suite's; empty if none does.
         provenance: line by line.
         notes: cautions for reading the table.
+        external: labels of the rows whose detections were made elsewhere.
     """
 
     title: str
@@ -83,6 +85,11 @@ class Leaderboard:
     partial: tuple[str, ...]
     provenance: dict[str, str]
     notes: tuple[str, ...]
+    external: tuple[str, ...] = ()
+
+    def shown_label(self, label: str) -> str:
+        """The label of a row as tables show it."""
+        return f"{label} (external)" if label in self.external else label
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -187,11 +194,14 @@ def build(
         verdict=found,
         fairness=fairness(runs, states),
         deviations={run.entry.label: told for run in runs if (told := _deviations(run, states))},
-        learning_rates={run.entry.label: run.learning_rate for run in runs},
+        learning_rates={run.entry.label: run.learning_rate for run in trained(runs)},
         missing=remarks.missing(runs, states),
         partial=remarks.partial(runs),
         provenance=remarks.provenance(runs, states),
         notes=notes + found.notes + remarks.cautions(runs, states),
+        external=tuple(
+            dict.fromkeys(run.entry.label for run in runs if isinstance(run, ExternalRun))
+        ),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from sobench.environment import Environment
 from sobench.runs.state import States
+from sobench.suite.external import trained
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
@@ -58,7 +60,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
     records = [state.record for state in found if state.record and state.scores]
     scores = [state.scores for state in found if state.record and state.scores]
     protocol = PROTOCOLS[suite.protocol]
-    environments = [r.environment for r in records if r.environment]
+    environments = _environments(trained(runs), states)
     libraries = [f"torch {e.packages.get('torch', '?')}" for e in environments]
     scored_images = [scored.images for scored in scores if scored.images]
     return {
@@ -66,14 +68,37 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
         "engine": _several([scored.engine for scored in scores]),
         "data": _several([f"{suite.dataset.format} {r.data}" for r in records]),
         "images": _several(
-            [f"{r.images['train']} train, {r.images['val']} val" for r in records if r.images]
+            [
+                f"{r.images['train']} train, {r.images['val']} val"
+                for r in records
+                if r.images.keys() >= {"train", "val"}
+            ]
         ),
         **({"scored images": _several(scored_images)} if scored_images else {}),
         "seeds": ", ".join(map(str, sorted({r.seed for r in records}))),
         "code": _several([f"sobench {e.code}" for e in environments]),
         "libraries": _several(libraries),
         "device": _several([e.device for e in environments]),
+        **({"external": "; ".join(sources)} if (sources := _sources(runs, states)) else {}),
     }
+
+
+def _environments(runs: Sequence[Run], states: States) -> list[Environment]:
+    """What results were made with."""
+    records = [states[run.settings_id].result for run in runs]
+    return [record.environment for record in records if record and record.environment]
+
+
+def _sources(runs: Sequence[Run], states: States) -> list[str]:
+    """Where the detections of external rows are from, row by row."""
+    sources: defaultdict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        record = states[run.settings_id].result
+        if record is not None and record.source is not None:
+            source = record.source
+            told = f"seed {run.seed} {source.name} ({source.layout}, {source.sha256[:12]})"
+            sources[run.entry.label].append(told)
+    return [f"{label}: {', '.join(told)}" for label, told in sources.items()]
 
 
 def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
@@ -86,14 +111,13 @@ def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     ]
     if damaged:
         notes.append(f"left out, because their records do not count: {', '.join(damaged)}")
-    trials = {run.entry.label: run.choice.trials if run.choice else 0 for run in runs}
+    trials = {run.entry.label: run.choice.trials if run.choice else 0 for run in trained(runs)}
     if len({*trials.values()}) > 1:
         numbers = ", ".join(f"{label} {number}" for label, number in trials.items())
         notes.append(f"rows were tuned with different numbers of trials: {numbers}")
     notes += _remarks_on_tests(runs, states)
     notes += _remarks_on_protocol(runs[0].suite)
-    records = [record for run in runs if (record := states[run.settings_id].result) is not None]
-    environments = [r.environment for r in records if r.environment]
+    environments = _environments(trained(runs), states)
     if len({environment.device for environment in environments}) > 1:
         notes.append("several devices: latency and speed do not compare")
     if len({environment.code for environment in environments}) > 1:

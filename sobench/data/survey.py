@@ -96,7 +96,8 @@ def survey(layout: Layout) -> Survey:
     splits, warnings = checked_splits(spec, None)
     if len(splits["val"].images) < _FEW:
         count = len(splits["val"].images)
-        cautions.append(f"{count} scored images are too few to tell methods apart")
+        many = "1 scored image is" if count == 1 else f"{count} scored images are"
+        cautions.append(f"{many} too few to tell methods apart")
     return Survey(
         layout.section(holdout), splits["train"], splits["val"],
         _in_words(layout, holdout), (*cautions, *warnings),

@@ -71,7 +71,7 @@ def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     names: Collection[str] = board.class_rows[0].keys() if board.class_rows else ()
     classes = [name for name in names if name != "method"]
     table_rows = [
-        [row["method"], *(_class_text(row.get(name)) for name in classes)]
+        [board.shown_label(row["method"]), *(_class_text(row.get(name)) for name in classes)]
         for row in board.class_rows
     ]
     return ["method", *classes], table_rows

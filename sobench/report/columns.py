@@ -151,7 +151,7 @@ def _naming_columns(board: Leaderboard, rows: Sequence[Row], by_seed: bool) -> l
     notes = words(
         "notes", "notes", lambda row: letters([texts.index(t) for t in by_row[row["method"]]])
     )
-    method = words("method", "method", lambda row: str(row["method"]))
+    method = words("method", "method", lambda row: board.shown_label(str(row["method"])))
     if by_seed:
         seed = Column("seed", "seed", tuple(str(row["seed"]) for row in rows))
         run = words("run", "run", lambda row: str(row["run"]), _ON_REQUEST)

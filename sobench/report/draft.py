@@ -11,12 +11,14 @@ import yaml
 from rich.console import Console
 
 from sobench.data.recognise import Layout
+from sobench.data.statistics import objects
 from sobench.data.survey import Survey
+from sobench.report.object_sizes import too_small
 from sobench.report.progress import duration
 from sobench.report.terminal import print_table, print_warning
 from sobench.suite.datasets import DATASETS
+from sobench.suite.input import Input
 from sobench.text import printable
-from sobench.yaml_text import as_written
 
 if TYPE_CHECKING:
     from sobench.runs.draft import Draft
@@ -28,7 +30,7 @@ def suite_text(draft: Draft, survey: Survey, layout: Layout) -> str:
     """The suite file: every value beneath the reason for it."""
     lines = [
         *_comment(f"Drafted by `sobench init` from {layout.root}: {in_words(survey, layout)}."),
-        *(line for caution in draft.cautions for line in _comment(f"Beware: {caution}.")),
+        *(line for caution in cautions(draft, survey) for line in _comment(f"Beware: {caution}.")),
     ]
     for key, value in draft.content.items():
         if reason := draft.reasons.get(key):
@@ -37,13 +39,26 @@ def suite_text(draft: Draft, survey: Survey, layout: Layout) -> str:
     return "\n".join(lines) + "\n"
 
 
+def cautions(draft: Draft, survey: Survey) -> tuple[str, ...]:
+    """What is to be known before the results of a drafted suite are believed."""
+    from sobench.models.heads import head_levels  # here, because it needs torch
+
+    settings = Input.model_validate(draft.content["input"])
+    small = too_small(
+        objects(survey.train, settings).sides,
+        draft.content["anchors"]["smallest"],
+        head_levels(draft.content["head"]).strides[0],
+    )
+    return (*draft.cautions, *([small] if small else []))
+
+
 def in_words(survey: Survey, layout: Layout) -> str:
     """The data set in a sentence."""
     height, width = survey.image_size
     number = len(survey.train.classes)
     return (
-        f"{DATASETS[layout.format].title}, {len(survey.train.images)} images to train on and "
-        f"{len(survey.val.images)} that are scored, {width}x{height} (median), "
+        f"{DATASETS[layout.format].title}, {len(survey.train.images)} images to train on, "
+        f"{len(survey.val.images)} to score, {width}x{height} pixels (median), "
         f"{number} class{'es' if number > 1 else ''}, {len(survey.sides)} training objects with "
         f"sides of {np.median(survey.sides):.0f} px (median)"
     )
@@ -69,7 +84,7 @@ def print_draft(draft: Draft, survey: Survey, layout: Layout, path: Path, consol
     ]  # fmt: skip
     headings = ["method", "seeds", "steps", "s/step", "time of a run", "time"]
     print_table(console, headings, rows, "Expected, by a few steps that were timed here")
-    for caution in draft.cautions:
+    for caution in cautions(draft, survey):
         print_warning(console, f"beware: {caution}")
     console.print(
         f"{path} is written, about {draft.minutes:.0f} minutes; next:\n  sobench run {path}",
@@ -83,9 +98,18 @@ def _comment(text: str) -> list[str]:
 
 
 def _as_yaml(key: str, value: Any) -> str:
-    if not isinstance(value, dict | list):
-        return f"{key}: {as_written(value)}"
+    """A key with its value, on one line if that is not too long."""
+    flow: str = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True
+    )
+    written = flow.removesuffix("...\n").strip()
+    line = f"{key}: {written}"
+    if len(line) <= _WIDTH:
+        return line
+    if isinstance(value, dict):
+        inner = (_as_yaml(name, of_name) for name, of_name in value.items())
+        return "\n".join([f"{key}:", *(textwrap.indent(text, "  ") for text in inner)])
     text: str = yaml.safe_dump(
-        {key: value}, default_flow_style=None, sort_keys=False, width=_WIDTH, allow_unicode=True
+        {key: value}, default_flow_style=None, width=_WIDTH - 10, allow_unicode=True
     )
     return text.rstrip("\n")

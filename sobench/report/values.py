@@ -39,6 +39,7 @@ def csv(board: Leaderboard, view: View | None = None) -> str:
             row["missing"] = "; ".join(_missing(board, row["method"]))
     for row in rows:
         row["deviations"] = "; ".join(board.deviations.get(row["method"], ()))
+        row["external"] = row["method"] in board.external
         row["learning_rate"] = board.learning_rates.get(row["method"])
         row["partial"] = f"with {'; '.join(board.partial)}" if board.partial else ""
         row |= {f"provenance:{name}": value for name, value in board.provenance.items()}
@@ -65,6 +66,7 @@ def as_json(board: Leaderboard, _view: View | None = None) -> str:
         "missing": board.missing,
         "provenance": board.provenance,
         "notes": board.notes,
+        "external": board.external,
     }
     return json.dumps(nan_to_none(content), indent=1, allow_nan=False) + "\n"
 

@@ -80,7 +80,8 @@ def draft(
 ) -> Draft:
     """A suite for a data set: the largest input and the longest training that the time allows.
 
-    Every row is timed on real images. If the time allows too few steps, the input becomes smaller.
+    Every row is timed on real images. If the time allows too few steps, the input becomes smaller,
+    but not so small that the smaller objects have less than half the pixels that they should have.
 
     Args:
         name: of the suite.
@@ -89,21 +90,27 @@ def draft(
         on_row: told of each row before it is timed.
     """
     recipe = choose_recipe(device)
-    longest = recipe.longest
+    images, longest = len(survey.train.images), recipe.longest
     for number in range(1, _TRIES + 1):
         size, why_size = input_size(survey, recipe, longest)
         content = _content(survey, name, recipe, size)
         smallest, met = _best_anchors(survey, content)
         content["anchors"] = {"smallest": smallest}
-        estimates = _estimates(survey, _suite(content), device, on_row)
-        epochs = _epochs(content, estimates, minutes, recipe, len(survey.train.images))
-        steps = epochs * steps_of_epoch(content, len(survey.train.images))
-        if steps >= recipe.least_steps or max(size) <= _SHORTEST or number == _TRIES:
+        # Rows cost about the same, so that the first tells whether the input is too large.
+        first = _estimates(survey, _suite(content | {"methods": content["methods"][:1]}), device)
+        guess = {label: e for e in first.values() for label in content["methods"]}
+        epochs = _epochs(content, guess, minutes, recipe, images)
+        steps = epochs * steps_of_epoch(content, images)
+        shortest = shortest_input(survey, recipe)
+        if steps >= recipe.least_steps or max(size) <= shortest or number == _TRIES:
             break
         # Time goes with the area of the input.
         shrunk = max(size) * max(0.6, min(0.9, (steps / recipe.least_steps) ** 0.5))
-        longest = max(_SHORTEST, floor(shrunk / _MULTIPLE) * _MULTIPLE)
+        longest = max(shortest, floor(shrunk / _MULTIPLE) * _MULTIPLE)
 
+    estimates = _estimates(survey, _suite(content), device, on_row)
+    epochs = _epochs(content, estimates, minutes, recipe, images)
+    steps = epochs * steps_of_epoch(content, images)
     content["schedule"] = _schedule(recipe, epochs, steps)
     seeds = len(content["seeds"])
     estimates = {label: _lengthened(e, epochs) for label, e in estimates.items()}
@@ -151,6 +158,12 @@ def input_size(survey: Survey, recipe: Recipe, longest: int) -> tuple[tuple[int,
         why += f", fewer than the {recipe.small:g} that they should have, for the sake of time"
     why += "; a letterbox keeps the shape of objects"
     return size, why
+
+
+def shortest_input(survey: Survey, recipe: Recipe) -> int:
+    """Pixels of the longer side below which the smaller objects have less than half of theirs."""
+    wanted = recipe.small / 2 / survey.small_side * max(survey.image_size)
+    return min(recipe.longest, max(_SHORTEST, ceil(wanted / _MULTIPLE) * _MULTIPLE))
 
 
 def steps_of_epoch(content: Mapping[str, Any], images: int) -> int:
@@ -207,7 +220,10 @@ def _best_anchors(survey: Survey, content: dict[str, Any]) -> tuple[float, float
 
 
 def _estimates(
-    survey: Survey, suite: Suite, device: torch.device, on_row: Callable[[str], None]
+    survey: Survey,
+    suite: Suite,
+    device: torch.device,
+    on_row: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Estimate]:
     found = {}
     for run in plan(suite, "", seeds=suite.seeds[:1]):

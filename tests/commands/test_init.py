@@ -130,7 +130,7 @@ def test_a_single_split_is_divided(capsys: Capture) -> None:
     code, out, _ = invoke(capsys, "init", "set")
     assert code == 0
     assert "train.json is the only split; 20 % of its images are held out" in out
-    assert "1 scored images are too few to tell methods apart" in out
+    assert "1 scored image is too few to tell methods apart" in out
     suite = load("set.yaml")
     assert suite.dataset.model_dump()["holdout"] == 0.2
     assert files() - before == {"set.yaml"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from sobench.runs.folder import RunFolder
 from tests.commands.small_suite import Capture, check_refusal, keep, write_suite
 from tests.detected_results import keep_detected
 from tests.records import invoke, isolate
@@ -77,3 +79,24 @@ def test_nothing_is_written_without_results(capsys: Capture) -> None:
     path = write_suite()
     assert invoke(capsys, "report", path, "--format", "html", "--out", "page.html").code == 4
     assert not Path("page.html").exists()
+
+
+def test_rows_of_detections_made_elsewhere_are_marked_on_the_page(capsys: Capture) -> None:
+    path = write_suite()
+    ssd = keep_detected(path)[1]
+    stored = RunFolder(ssd.folder(Path("results"))).detections()
+    assert invoke(capsys, "score", stored, "--suite", path, "--label", "mine").code == 0
+    code, text, _ = invoke(capsys, "report", path, "--format", "html")
+    assert code == 0
+    assert '<span class="value">mine (external)</span>' in text
+    # The same detections are the same row in everything that is computed from boxes.
+    rows = re.findall(r'<th scope="row".*?</tr>', text.partition('id="s0-counts"')[2], re.S)
+    numbers = {row.split('value">')[1].split("<")[0]: cells(row) for row in rows if "chip" in row}
+    assert numbers["mine"] == numbers["ssd"] != numbers["fpn"]
+    code, text, _ = invoke(capsys, "report", path, "--methods", "mine", "--format", "html")
+    assert code == 0
+    assert "No record holds a learning curve." in text
+
+
+def cells(row: str) -> list[str]:
+    return re.findall(r'<span class="value">([\d.]+)</span>', row)

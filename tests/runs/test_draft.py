@@ -103,6 +103,10 @@ def test_the_input_shrinks_until_there_are_enough_steps(monkeypatch: pytest.Monk
     fast = draft(data, "fast", CPU, 20)
     assert fast.content["input"]["size"] == [192, 256]
     assert list(measured) == [256]
+    # Sides of 40 in 640 pixels become 8 at 128; those of 20 would be 4 there.
+    assert drafting.shortest_input(data, recipes._on_cpu(False)) == 128
+    assert drafting.shortest_input(survey_of(dataset([20])), recipes._on_cpu(False)) == 256
+    assert drafting.shortest_input(survey_of(dataset([5])), recipes._on_cpu(False)) == 320
     # 20 minutes but a tenth, over three rows of 20 steps an epoch at .049 s.
     assert fast.content["schedule"]["epochs"] == 300  # 6000 steps are enough
 

@@ -82,7 +82,7 @@ def leaderboard_grid(board: Leaderboard, colours: Mapping[str, int]) -> Grid:
         tiers = board.verdict.tiers.get(label, ())
         cells[0].append(Cell(tier_text(tiers), float(tiers[0]) if tiers else None))
         own = tuple(n for n, (_, labels) in enumerate(notes, 1) if label in labels)
-        cells[1].append(Cell(label, label, row=colours[label], notes=own))
+        cells[1].append(Cell(board.shown_label(label), label, row=colours[label], notes=own))
     if board.table["seeds"].max() > 1:
         columns.append(Column("seeds"))
         cells.append([Cell(str(n), float(n)) for n in board.table["seeds"]])
@@ -138,7 +138,7 @@ def class_grid(board: Leaderboard, numbers: Mapping[str, int]) -> Grid:
     highest = by_class.max().max()
     columns = [Column("class", "", False)]
     columns += [Column("objects")] if numbers else []
-    columns += [Column(label) for label in labels]
+    columns += [Column(board.shown_label(label)) for label in labels]
     columns += [Column("spread", "largest less smallest")]
     rows = []
     for name in by_class.columns:
