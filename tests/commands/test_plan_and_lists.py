@@ -199,7 +199,7 @@ def test_a_narrow_terminal_shows_ids_before_numbers_of_deviations(
         assert max(map(len, out.splitlines())) <= width
         assert "…" not in out
         assert len(re.findall(r" s0-[0-9a-f]{12}(?: |$)", out, re.MULTILINE)) == 2
-        told = re.findall("^no room for (.*): a wider terminal shows them$", out, re.MULTILINE)
+        told = re.findall("no room for ([a-z, ]*): a wider terminal", " ".join(out.split()))
         assert told == ([gone] if gone else [])
 
 
