@@ -66,6 +66,7 @@ class Leaderboard:
         learning_rates: label -> where its learning rate is from, such as ``the suite's``.
         missing: runs without a result, such as ``fpn seed 0``, with the reason.
         partial: the options that make this another result than the suite's; empty if none does.
+        narrowed: which part of the suite's rows and seeds was asked for; empty if it is all.
         provenance: line by line.
         notes: cautions for reading the table.
         external: labels of the rows whose detections were made elsewhere.
@@ -84,6 +85,7 @@ class Leaderboard:
     learning_rates: dict[str, str]
     missing: dict[str, str]
     partial: tuple[str, ...]
+    narrowed: tuple[str, ...]
     provenance: dict[str, str]
     notes: tuple[str, ...]
     external: tuple[str, ...] = ()
@@ -199,6 +201,7 @@ def build(
         learning_rates={run.entry.label: run.learning_rate for run in trained(runs)},
         missing=remarks.missing(runs, states),
         partial=remarks.partial(runs),
+        narrowed=remarks.narrowed(runs),
         provenance=remarks.provenance(runs, states),
         notes=notes + found.notes + remarks.cautions(runs, states),
         external=tuple(
