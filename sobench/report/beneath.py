@@ -33,6 +33,15 @@ def left_out_lines(left_out: Sequence[Column]) -> list[str]:
     return [f"no room for {names}: --wide shows them, --columns chooses"] if names else []
 
 
+def absent_lines(board: Leaderboard) -> list[str]:
+    """Which rows are not in the table, for they have no result; the reasons are among the rest."""
+    shown = {row["method"] for row in board.rows}
+    absent = dict.fromkeys(str(row["method"]) for row in board.run_rows)
+    names = [label for label in absent if label not in shown]
+    told = f"{len(names)} rows without a result are" if names[1:] else "1 row without a result is"
+    return [f"{told} not in the table: {', '.join(names)}"] if names else []
+
+
 def footnotes(board: Leaderboard, columns: Sequence[Column]) -> list[str]:
     """The rule of tiers, what is fair in the table, and explanations of columns that it shows."""
     explained = [f"{column.title}: {column.footnote}" for column in columns if column.footnote]
