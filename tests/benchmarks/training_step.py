@@ -192,7 +192,7 @@ def main(
         model.to(place).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(ours, run.suite.schedule)
     steps: dict[str, Callable[[], object]] = {
-        "ours": lambda: train_step(ours, optimizer, data, 1e-3, 35, precision),
+        "ours": lambda: train_step(ours, optimizer, data, 1e-3, 35, precision).read(),
         "torchvision": torchvision_step(peer, data, run, place),
     }
     if head == "retinanet":

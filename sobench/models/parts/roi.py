@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from math import log2
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, roi_align
 
 from sobench.data.targets import Targets
 from sobench.models.detector import BoxHead
-from sobench.models.parts.boxes import box_iou
+from sobench.models.parts.boxes import box_iou, clip, constant
+from sobench.models.parts.chosen import Chosen, choose, has_fixed_sizes
 from sobench.models.parts.class_layers import ClassLayer
+from sobench.models.parts.matching import MAX_PAIRS
 from sobench.models.parts.pyramid import TOP
 from sobench.suite.network import Regions
 
@@ -33,6 +36,10 @@ class Proposals:
     boxes: Tensor
     real: Tensor
 
+    def chosen(self) -> Chosen:
+        """The regions that are not padding."""
+        return choose(self.real, self.real.shape[1])
+
 
 @torch.no_grad()
 def filter_proposals(
@@ -48,24 +55,78 @@ def filter_proposals(
     boxes, scores = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
     # Clip first, so that a box outside the input has no area, by which it is dropped. Comparisons
     # with NaN are false, so boxes that are not numbers are dropped as well.
-    limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
-    boxes = torch.minimum(boxes.clamp(min=0), limit)
-    level = torch.cat([scores.new_full(s.shape[1:], i) for i, (_, s) in enumerate(levels)])
+    boxes = clip(boxes, size)
     real = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-    survives = torch.zeros_like(real)
-    # Image by image, as batched_nms leaves its single kernel where boxes are many. In double
-    # precision its group offsets do not blur boxes of a few pixels.
-    for box, score, usable, mask in zip(
-        boxes.double(), scores.double(), real, survives, strict=True
-    ):
-        keep = batched_nms(box[usable], score[usable], level[usable], settings.nms)
-        mask[usable.nonzero().squeeze(1)[keep]] = True
+    survivors = _survivors_in_rounds if has_fixed_sizes(boxes.device) else _survivors_by_image
+    counts = [s.shape[1] for _, s in levels]
+    survives = survivors(boxes.double(), scores.double(), real, counts, settings.nms)
     # One top-k for the batch: suppressed boxes rank last, and become padding if boxes run out.
     scores = torch.where(survives, scores, -torch.inf)
     scores, best = scores.topk(min(settings.post_nms_top_n, scores.shape[1]))
     real = scores > -torch.inf
     boxes = boxes.gather(1, best.unsqueeze(-1).expand(-1, -1, 4))
     return Proposals(torch.where(real.unsqueeze(-1), boxes, 0.0), real)
+
+
+def _survivors_by_image(
+    boxes: Tensor, scores: Tensor, real: Tensor, counts: Sequence[int], iou: float
+) -> Tensor:
+    """Which of ``[B, N, 4]`` boxes non-maximum suppression keeps within each level: ``[B, N]``.
+
+    Args:
+        scores: ``[B, N]``; real: ``[B, N]`` bool, boxes that take part.
+        counts: boxes of each level, which follow one another.
+        iou: above which the box of the lower score is dropped.
+    """
+    level = torch.repeat_interleave(torch.tensor(counts, device=boxes.device))
+    survives = torch.zeros_like(real)
+    # Image by image, as batched_nms leaves its single kernel where boxes are many. In double
+    # precision its group offsets do not blur boxes of a few pixels.
+    for box, score, usable, mask in zip(boxes, scores, real, survives, strict=True):
+        keep = batched_nms(box[usable], score[usable], level[usable], iou)
+        mask[usable.nonzero().squeeze(1)[keep]] = True
+    return survives
+
+
+_ROUNDS = 8
+"""Rounds of suppression between two looks whether all is settled; each look waits for a GPU."""
+
+
+def _survivors_in_rounds(
+    boxes: Tensor, scores: Tensor, real: Tensor, counts: Sequence[int], iou: float
+) -> Tensor:
+    """As ``_survivors_by_image``, of all images and levels together and in few steps.
+
+    A box is kept if no kept one with a higher score overlaps it. After ``n`` rounds of dropping by
+    this rule, starting from all boxes, each box is settled that is at the end of no chain of more
+    than ``n`` overlapping ones; what a round does not change is the result.
+    """
+    parts = zip(*(x.split(list(counts), dim=1) for x in (boxes, scores, real)), strict=True)
+    drops = [_drops(*part, iou) for part in parts]
+    levels = list(real.split(list(counts), dim=1))
+    kept = levels
+    while True:
+        for _ in range(_ROUNDS):
+            before = kept
+            kept = [
+                level & ~(drop & by.unsqueeze(1)).any(dim=2)
+                for level, drop, by in zip(levels, drops, before, strict=True)
+            ]
+        changes = [(a != b).any() for a, b in zip(before, kept, strict=True)]
+        if not bool(torch.stack(changes).any()):
+            return torch.cat(kept, dim=1)
+
+
+def _drops(boxes: Tensor, scores: Tensor, real: Tensor, iou: float) -> Tensor:
+    """``[B, N, N]`` bool, whether a box (second) would be dropped for another (third)."""
+    mine, others = scores.unsqueeze(2), scores.unsqueeze(1)
+    place = torch.arange(scores.shape[1], device=scores.device)
+    # Of equal scores the first counts as higher.
+    higher = (others > mine) | ((others == mine) & (place < place.unsqueeze(1)))
+    # Images in groups, so that the overlaps stay few if boxes are many.
+    groups = boxes.split(max(1, MAX_PAIRS // max(1, boxes.shape[1] ** 2)))
+    overlapping = torch.cat([box_iou(group, group) > iou for group in groups])
+    return higher & real.unsqueeze(1) & overlapping
 
 
 def add_gt_proposals(proposals: Proposals, targets: Targets) -> Proposals:
@@ -129,8 +190,11 @@ def multiscale_roi_align(
     Returns:
         ``[N, C, resolution, resolution]``.
     """
-    rois = torch.cat((image.unsqueeze(1).to(boxes.dtype), boxes.detach()), dim=1)
+    boxes = boxes.detach()
     level = roi_levels(boxes, strides)
+    if has_fixed_sizes(boxes.device):
+        return _joint_roi_align(maps, strides, boxes, image, level, resolution)
+    rois = torch.cat((image.unsqueeze(1).to(boxes.dtype), boxes), dim=1)
     # Sorted by level, so that each level is pooled once and one index restores the order.
     order = level.argsort(stable=True)
     counts = (level.unsqueeze(1) == torch.arange(len(strides), device=level.device)).sum(dim=0)
@@ -140,6 +204,37 @@ def multiscale_roi_align(
         for x, level_rois, stride in zip(maps, rois_by_level, strides, strict=True)
     ]
     return torch.cat(pooled)[order.argsort()]
+
+
+def _joint_roi_align(
+    maps: Sequence[Tensor],
+    strides: Sequence[int],
+    boxes: Tensor,
+    image: Tensor,
+    level: Tensor,
+    resolution: int,
+) -> Tensor:
+    """As ``multiscale_roi_align``, from one map that holds all levels, one below the other.
+
+    So nobody has to know how many regions a level has. The numbers differ by rounding alone, since
+    coordinates below other levels have fewer digits behind the point.
+
+    Args:
+        level: ``[N]`` int64, index of the level that a region is pooled from.
+    """
+    # RoIAlign reads half a cell beyond a map as its outermost cell, which is repeated here.
+    padded = [F.pad(x.float(), (1, 1, 1, 1), mode="replicate") for x in maps]
+    width = max(x.shape[-1] for x in padded)
+    joint = torch.cat([F.pad(x, (0, width - x.shape[-1])) for x in padded], dim=2)
+    heights = [x.shape[-2] for x in padded]
+    tops = tuple(float(sum(heights[:index]) + 1) for index in range(len(heights)))
+    top = constant(tops, boxes.dtype, boxes.device)[level].unsqueeze(1)
+    scale = constant(tuple(1 / s for s in strides), boxes.dtype, boxes.device)[level].unsqueeze(1)
+    x, y = boxes[:, 0::2] * scale + 1, boxes[:, 1::2] * scale + top
+    cells = torch.stack((x, y), dim=2).flatten(1)
+    rois = torch.cat((image.unsqueeze(1).to(boxes.dtype), cells), dim=1)
+    pooled: Tensor = roi_align(joint, rois, resolution, 1.0, sampling_ratio=2, aligned=True)
+    return pooled.to(maps[0].dtype)
 
 
 class TwoMLPHead(nn.Module):
@@ -198,17 +293,16 @@ class RoIClassifier(nn.Module):
         return {"class_logits": ClassLayer(background=True), "box_offsets": ClassLayer(values=4)}
 
     def forward_rois(
-        self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Tensor
+        self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Chosen
     ) -> tuple[Tensor, Tensor]:
         """``forward`` of the ``N`` chosen regions, each pooled from its level.
 
         Args:
             maps: ``[B, C, h, w]``, one for each of ``strides``.
-            boxes: ``[B, R, 4]``; chosen: ``[B, R]`` bool.
+            boxes: ``[B, R, 4]``; chosen: among the ``R`` regions of each image.
         """
-        image = chosen.nonzero()[:, 0]
         resolution = self.box_head.resolution
-        pooled = multiscale_roi_align(maps, strides, boxes[chosen], image, resolution)
+        pooled = multiscale_roi_align(maps, strides, chosen.take(boxes), chosen.image, resolution)
         logits, offsets = self(pooled)
         return logits, offsets
 
