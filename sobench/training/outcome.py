@@ -39,6 +39,6 @@ def send(scalars: Mapping[str, Tensor], grad_norm: Tensor) -> StepOutcome:
     if not values.is_cuda:
         return StepOutcome(names, values)
     values = values.to("cpu", non_blocking=True)
-    arrived = torch.cuda.Event()
+    arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
     arrived.record()
     return StepOutcome(names, values, arrived)

@@ -54,11 +54,11 @@ class Log:
     launches: int = 0
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts, and answers what depends on values."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.log = Log()
 
     def wait(self, name: str) -> None:
@@ -197,7 +197,7 @@ def _move(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool =
     """As ``nn.Module._apply``, which cannot put a fake weight in place of another."""
     del recurse
     for child in module.children():
-        child._apply(change)
+        child._apply(change)  # type: ignore[no-untyped-call]
     for name, weight in module._parameters.items():
         if weight is not None:
             moved = change(weight.detach())
@@ -231,7 +231,7 @@ def fake_cuda() -> Iterator[Log]:
 
     A test is skipped, with the reason, where this torch does not allow it.
     """
-    if not torch.backends.cuda.is_built():
+    if not torch.version.cuda:
         pytest.skip("this torch is built without CUDA, so that it has no fake tensors on it")
     try:
         from torch._subclasses import FakeTensor, FakeTensorMode

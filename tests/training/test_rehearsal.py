@@ -7,6 +7,7 @@ often the host waits. With one, the same steps are taken there, and torch tells 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -81,9 +82,9 @@ def test_a_tensor_on_another_device_is_an_error() -> None:
 def test_a_part_that_moves_with_its_module_is_not_left_behind() -> None:
     """Unlike a tensor that is a mere attribute."""
     with fake_cuda():
-        module = nn.Conv2d(3, 4, 1)
+        module: Any = nn.Conv2d(3, 4, 1)
         module.register_buffer("mean", torch.zeros(3, 1, 1))
-        module.own = torch.zeros(3, 1, 1)  # type: ignore[assignment]
+        module.own = torch.zeros(3, 1, 1)
         module.to(CUDA)
         images = torch.zeros(1, 3, 2, 2, device=CUDA)
         assert module(images - module.mean).device == CUDA
@@ -128,10 +129,11 @@ def test_the_walk_back_gives_the_gradients_of_the_engine() -> None:
     images = torch.rand(3, 2, 8, 8)
 
     def loss() -> Tensor:
-        hidden = network(images)
+        hidden: Tensor = network(images)
         hidden = hidden + network[3](hidden.relu())  # a weight that is used twice
         chosen: Tensor = hidden[hidden > 0]
-        return chosen.square().sum() + hidden.amax(dim=1).mean()
+        total: Tensor = chosen.square().sum() + hidden.amax(dim=1).mean()
+        return total
 
     gradients = []
     for walk in (lambda x: x.backward(), backward):

@@ -67,7 +67,7 @@ def _best_anchors(targets: Targets, anchors: Tensor, number: int) -> tuple[Tenso
 def _best_anchors_by_image(targets: Targets, anchors: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """As ``_best_anchors``, bit for bit, without the cost of padding, whose IoU is 0."""
     count = anchors.shape[-2]
-    iou = anchors.new_zeros(*targets.labels.shape, number)
+    iou = targets.boxes.new_zeros(*targets.labels.shape, number)
     index = targets.labels.new_zeros(*targets.labels.shape, number)
     earlier = 1 - 1e-13 * torch.arange(count, dtype=torch.float64, device=anchors.device)
     step = max(1, MAX_PAIRS // count)

@@ -46,7 +46,7 @@ class Chosen:
         real = self.real.view(-1, *[1] * (values.dim() - 1))
         values = torch.where(real, values, torch.zeros_like(values))
         whole = values.new_zeros(self.shape[0] * self.shape[1], *values.shape[1:])
-        return whole.index_copy(0, self.index, values).unflatten(0, self.shape)
+        return whole.index_copy(0, self.index, values).view(*self.shape, *values.shape[1:])
 
 
 def choose(mask: Tensor, most: int) -> Chosen:

@@ -101,7 +101,7 @@ def _best_overlaps_by_image(
     Padding then costs nothing, which is most of a batch that has one crowded image.
     """
     batch, count = targets.labels.shape[0], anchors.shape[-2]
-    best_iou = anchors.new_zeros(batch, count)
+    best_iou = targets.boxes.new_zeros(batch, count)
     best_object = targets.labels.new_zeros(batch, count)
     claimed_by = targets.labels.new_full((batch, count), -1)
     step = max(1, MAX_PAIRS // max(1, count))

@@ -29,12 +29,12 @@ def real_boxes(targets: Targets, most: int) -> Iterator[tuple[int, Tensor, Tenso
     """
     for image, labels in enumerate(targets.labels):
         real = (labels >= 0).nonzero().squeeze(1)
-        for places in real.split(most) if len(real) else ():
+        for places in torch.split(real, most) if len(real) else ():
             yield image, targets.boxes[image, places], places
 
 
 def tiled_iou(boxes: Tensor, anchors: Tensor) -> Tensor:
     """``box_iou`` of ``[N, 4]`` with ``[A, 4]`` boxes, bit for bit: ``[N, A]``."""
     columns = anchors.t().contiguous().t()  # so that each side is read from one row of memory
-    tiles = [box_iou(boxes.unsqueeze(0), tile).squeeze(0) for tile in columns.split(_TILE)]
+    tiles = [box_iou(boxes.unsqueeze(0), tile).squeeze(0) for tile in torch.split(columns, _TILE)]
     return torch.cat(tiles, dim=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import log2
 
 import torch
@@ -101,10 +102,11 @@ def _survivors_in_rounds(
     this rule, starting from all boxes, each box is settled that is at the end of no chain of more
     than ``n`` overlapping ones; what a round does not change is the result.
     """
-    parts = zip(*(x.split(list(counts), dim=1) for x in (boxes, scores, real)), strict=True)
+    by_level = partial(torch.split, split_size_or_sections=list(counts), dim=1)
+    levels = by_level(real)
+    parts = zip(by_level(boxes), by_level(scores), levels, strict=True)
     drops = [_drops(*part, iou) for part in parts]
-    levels = list(real.split(list(counts), dim=1))
-    kept = levels
+    kept = list(levels)
     while True:
         for _ in range(_ROUNDS):
             before = kept
@@ -124,7 +126,7 @@ def _drops(boxes: Tensor, scores: Tensor, real: Tensor, iou: float) -> Tensor:
     # Of equal scores the first counts as higher.
     higher = (others > mine) | ((others == mine) & (place < place.unsqueeze(1)))
     # Images in groups, so that the overlaps stay few if boxes are many.
-    groups = boxes.split(max(1, MAX_PAIRS // max(1, boxes.shape[1] ** 2)))
+    groups = torch.split(boxes, max(1, MAX_PAIRS // max(1, boxes.shape[1] ** 2)))
     overlapping = torch.cat([box_iou(group, group) > iou for group in groups])
     return higher & real.unsqueeze(1) & overlapping
 
