@@ -34,15 +34,21 @@ _PATIENCE = 3
 """Signals that stop a command at most once; one more ends the process wherever it is."""
 
 COMMANDS = {
+    "init": "Recognise a data set, and write a suite that fits it and this machine.",
     "run": "Train and score what is missing, then print the leaderboard.",
     "plan": "Show the runs of a suite and how far each has come.",
+    "status": "Show how far a running or stopped matrix is, from another terminal.",
     "report": "Print the leaderboard of a suite from the results so far.",
     "check": "Fail if results are worse than the suite's recorded baseline, for CI.",
     "compare": "Compare the rows that two suites, or two folders of results, both have.",
+    "score": "Score detections made elsewhere, and enter them into a suite's leaderboard.",
+    "predict": "Draw the detections of a finished run on images.",
+    "export": "Write the trained network of a run as an ONNX file, or its log for TensorBoard.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",
     "audit": "Show what every row shares, what each does otherwise, and where to be careful.",
     "data": "Verify a dataset, show its statistics, and build its image cache.",
     "list": "Show methods, heads, datasets, protocols, suites, or the keys of a suite.",
+    "prune": "Delete what no run needs any more, and say what that costs.",
     "doctor": "Say what this machine can do, what is missing, and how to fix it.",
 }
 """Each is ``command`` in the file of its name in ``commands/``. The help stands here too, so that

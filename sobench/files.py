@@ -79,6 +79,11 @@ def temporary_names(folder: Path) -> set[str]:
     return set(_temporaries(folder).values())
 
 
+def temporary_files(folder: Path) -> dict[Path, str]:
+    """The temporary files in a folder, of living processes or dead ones, with their final names."""
+    return {folder / file: name for file, name in _temporaries(folder).items()}
+
+
 def remove_orphans(folder: Path, name: str | None = None) -> None:
     """Delete the temporary files that killed processes left in a folder.
 

@@ -199,3 +199,37 @@ def test_streams_that_are_closed_or_know_few_characters(monkeypatch: pytest.Monk
     print("größer", file=few)
     print("nothing", file=sys.stderr)
     sys.stderr.close()
+
+
+def complete(instruction: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What a shell asks for; torch, which takes seconds, must not be imported for it."""
+    script = """if True:
+        import sys
+        from sobench.cli import main
+        sys.argv = ["sobench"]
+        try:
+            main()
+        finally:
+            assert not {"torch", "pandas", "pydantic"} & sys.modules.keys()
+    """
+    variables = {"_SOBENCH_COMPLETE": instruction} | variables
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, timeout=60, check=False, env=os.environ | variables,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_are_told_how_to_complete(shell: str) -> None:
+    done = complete(f"{shell}_source")
+    if shell == "bash" and "Couldn't detect Bash version" in done.stderr:
+        pytest.skip("there is no bash")
+    assert done.returncode == 0, done.stderr
+    assert f"_SOBENCH_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_shells_complete_commands_and_options() -> None:
+    done = complete("bash_complete", COMP_WORDS="sobench pr", COMP_CWORD="1")
+    assert (done.stdout, done.stderr) == ("plain,predict\nplain,prune\n", "")
+    done = complete("bash_complete", COMP_WORDS="sobench list he", COMP_CWORD="2")
+    assert done.stdout == "plain,heads\n"

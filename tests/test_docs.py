@@ -58,17 +58,18 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_stand_ins() -> None:
-    """The suites that docs name: those of sobench with drawn scenes, the README's with data."""
+    """The suites that docs name: those of sobench with drawn scenes, the one by hand with data."""
     for path in sorted((ROOT / "suites").glob("**/*.yaml")):
         stand_in = path.relative_to(ROOT)
         stand_in.parent.mkdir(parents=True, exist_ok=True)
         stand_in.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"dataset": SCENES}))
-    Path("my_suite.yaml").write_text(suite_of_the_readme())
+    Path("my_suite.yaml").write_text(suite_by_hand())
     write_yolo(Path("my_data"))
 
 
-def suite_of_the_readme() -> str:
-    (block,) = blocks(README, "yaml")
+def suite_by_hand() -> str:
+    """The suite of ``docs/suite.md`` that a user fits to data of her own."""
+    block = blocks(DOCS / "suite.md", "yaml")[-1]
     return block.content
 
 
@@ -123,7 +124,8 @@ def test_links_resolve(page: Path) -> None:
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
-    assert {file.resolve() for file, _ in links(README)} == set(DOCS.glob("*.md"))
+    linked = {file.resolve() for file, _ in links(README)}
+    assert linked == {*DOCS.glob("*.md"), *DOCS.glob("*.png")}
 
 
 def test_the_readme_is_short() -> None:

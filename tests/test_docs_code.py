@@ -59,10 +59,10 @@ def test_the_page_has_every_format() -> None:
 
 
 @pytest.mark.parametrize("dataset_format", ["yolo", "coco", "voc"])
-def test_the_suite_of_the_readme(
+def test_the_suite_by_hand(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], dataset_format: str
 ) -> None:
-    (block,) = blocks(README, "yaml")
+    block = blocks(DOCS / "suite.md", "yaml")[-1]
     suite_file = tmp_path / "my_suite.yaml"
     lines = [line.removeprefix("# ") for line in block.content.splitlines()]
     others = re.compile(rf"dataset: {{format: (?!{dataset_format}\b)")

@@ -15,6 +15,7 @@ from sobench.data.load import expand_root
 from sobench.errors import DataError, RequestError
 from sobench.report.audit import FORMATS, print_audit
 from sobench.report.hashing import shown_fingerprint
+from sobench.runs.external import external_runs
 from sobench.runs.record import Record
 from sobench.runs.state import read_states
 from sobench.suite.overrides import Request, read_request
@@ -81,6 +82,8 @@ def _audit(request: Request, results: Path, data: Data | None, fingerprint: str,
         unchecked.append(f"results: {error}")
     if data is not None:
         images = {"train": len(data.train.images), "val": len(data.val.images)}
+    if external := dict.fromkeys(r.entry.label for r in external_runs(request, results)):
+        unchecked.append(f"external rows, whose training is not known: {', '.join(external)}")
     rows, num_classes = look_at(runs, suite, data, records)
     if num_classes is None:
         unchecked.append("the number of classes: parameters and GFLOPs are those of one class")

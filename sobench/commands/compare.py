@@ -18,6 +18,7 @@ from sobench.errors import NothingToCompare, RequestError
 from sobench.metrics.table import score_metrics
 from sobench.report.sheet import SHEET_FORMATS
 from sobench.report.side_by_side import side_by_side_sheet
+from sobench.runs.external import with_external
 from sobench.suite.overrides import read_request
 from sobench.suite.protocols import PROTOCOLS
 
@@ -100,15 +101,18 @@ def _folders(
                 f"{folder}: no results of suite {request.suite.name}; give a folder of all "
                 f"results, in which there is a folder {request.suite.name}"
             )
-    runs = request.runs("")
-    return read_side(str(a), runs, a, True), read_side(str(b), runs, b, True)
+    first, second = (read_side(str(x), with_external(request, x), x, True) for x in (a, b))
+    return first, second
 
 
 def _suites(
     files: Sequence[Path], folders: Sequence[Path], options: dict[str, Any]
 ) -> tuple[Side, Side]:
     """Two suites, or one whose results are in two folders."""
-    plans = [read_request(suite=file, **options).runs("") for file in files]
+    plans = [
+        with_external(read_request(suite=file, **options), folder)
+        for file, folder in zip(files, folders, strict=True)
+    ]
     is_one_folder = folders[0].resolve() == folders[1].resolve()
     if is_one_folder and plans[0] == plans[1]:
         raise RequestError(

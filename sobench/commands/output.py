@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from sobench.commands.options import stdout
+from sobench.compare.leaderboard import Leaderboard
 from sobench.errors import RequestError, did_you_mean
 from sobench.files import write_atomic
+from sobench.report.leaderboard import print_leaderboard
 from sobench.report.sheet import SHEET_FORMATS, Sheet, print_sheet
+from sobench.report.tables import FORMATS
+from sobench.report.view import View
 from sobench.text import printable
 
 
 @dataclass(frozen=True)
 class Output:
-    """One result.
+    """One result; formats that it does not have leave it out.
 
     Attributes:
         stem: name of its files without the suffix.
         show: prints it for people.
         forms: format -> suffix of the file, and what makes its text.
+        pictures: format -> what makes its files: what follows the stem -> content.
     """
 
     stem: str
-    show: Callable[[Console], None]
+    show: Callable[[Console], None] | None
     forms: Mapping[str, tuple[str, Callable[[], str]]]
+    pictures: Mapping[str, Callable[[], Mapping[str, bytes]]] = field(default_factory=dict)
 
 
 def sheet_output(stem: str, sheet: Sheet) -> Output:
@@ -37,8 +43,18 @@ def sheet_output(stem: str, sheet: Sheet) -> Output:
     def form(render: Callable[[Sheet], str]) -> Callable[[], str]:
         return lambda: render(sheet)
 
-    forms = {name: (name, form(render)) for name, render in SHEET_FORMATS.items()}
+    forms = {name: (suffix, form(render)) for name, (suffix, render) in SHEET_FORMATS.items()}
     return Output(stem, lambda console: print_sheet(sheet, console), forms)
+
+
+def leaderboard_output(stem: str, board: Leaderboard) -> Output:
+    """A leaderboard as a result, in its usual view."""
+
+    def form(render: Callable[[Leaderboard, View], str]) -> Callable[[], str]:
+        return lambda: render(board, View())
+
+    forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
+    return Output(stem, lambda console: print_leaderboard(board, console), forms)
 
 
 def format_names(
@@ -77,21 +93,38 @@ def format_names(
 def write_outputs(outputs: Sequence[Output], names: Sequence[str], out: Path | None) -> None:
     """Print or write each result in each format, and name the files that were written.
 
-    Several results as JSON on stdout are one list.
+    Several results as JSON on stdout are one list. A file to write a page to may be given in place
+    of a folder, see ``is_page``.
     """
     for name in names:
         if name == "terminal":
-            for number, output in enumerate(outputs):
+            shown = [output.show for output in outputs if output.show is not None]
+            for number, show in enumerate(shown):
                 click.echo("\n" if number else "", nl=False)
-                output.show(stdout())
+                show(stdout())
         elif out is None:
-            texts = [output.forms[name][1]() for output in outputs]
+            texts = [output.forms[name][1]() for output in outputs if name in output.forms]
             if name == "json" and len(texts) > 1:
                 texts = ["[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"]
             click.echo("\n".join(texts), nl=False)
         else:
             for output in outputs:
-                suffix, render = output.forms[name]
-                path = out / f"{output.stem}.{suffix}"
-                write_atomic(path, render().encode())
-                click.echo(printable(str(path)))
+                for path, content in _files(output, name, out):
+                    write_atomic(path, content)
+                    click.echo(printable(str(path)))
+
+
+def is_page(out: Path | None) -> bool:
+    """Whether ``--out`` is the file of a page, and not a folder."""
+    return out is not None and out.suffix == ".html" and not out.is_dir()
+
+
+def _files(output: Output, name: str, out: Path) -> Iterator[tuple[Path, bytes]]:
+    """The files of a result in a format, with their content."""
+    if name in output.forms:
+        suffix, render = output.forms[name]
+        path = out if is_page(out) else out / f"{output.stem}.{suffix}"
+        yield path, render().encode()
+    if name in output.pictures:
+        for suffix, content in output.pictures[name]().items():
+            yield out / f"{output.stem}.{suffix}", content

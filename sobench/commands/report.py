@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sobench.commands.options import options_of_suites, results_option
-from sobench.commands.output import Output, format_names, sheet_output, write_outputs
+from sobench.commands.output import (
+    Output,
+    format_names,
+    is_page,
+    sheet_output,
+    write_outputs,
+)
+from sobench.commands.suites import check_distinct, states_of_data, stem_of
+from sobench.commands.view import view_of, view_options
 from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
-from sobench.compare.several import check_metric, common_rows, rank_suites
-from sobench.errors import RequestError
+from sobench.compare.page_data import PageData, page_data
+from sobench.compare.published import FOLDER, read_papers
+from sobench.compare.published_fit import published_for
+from sobench.compare.several import Several, check_metric, common_rows, rank_suites
+from sobench.errors import NothingToCompare, RequestError
 from sobench.report.average_rank import average_rank_sheet
+from sobench.report.columns import shown_columns
 from sobench.report.found import found_sheet
+from sobench.report.leaderboard import print_leaderboard
+from sobench.report.order import ordered_by
+from sobench.report.published import published_sheet
 from sobench.report.tables import FORMATS
-from sobench.report.terminal import print_leaderboard
-from sobench.runs.search import search
-from sobench.suite.overrides import Request, read_request
+from sobench.report.view import View
+from sobench.runs.external import with_external
+from sobench.suite.overrides import read_request
 from sobench.suite.plan import Run
-from sobench.text import quoted
+from sobench.suite.sections import Suite
 
-_NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background")
-"""Keys of a suite that decide what a table shows, and no result."""
+PLOT_FORMATS = ("png", "svg", "pdf")
+
+Page = Callable[[], PageData]
 
 
 @click.command()
@@ -34,10 +51,15 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
 @options_of_suites
 @results_option
 @click.option(
-    "--format", "formats", default="terminal", show_default=True, metavar="terminal|md|csv|json",
-    help="One, or several with commas and --out.",
+    "--format", "formats", default="terminal", show_default=True,
+    metavar="|".join(("terminal", *FORMATS, "html", *PLOT_FORMATS)),
+    help="One, or several with commas and --out: html is one page with everything, png, svg and "
+    "pdf are plots.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write SUITE.FORMAT into.")
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Folder to write SUITE.FORMAT into, or the file of a page, such as page.html.",
+)  # fmt: skip
 @click.option(
     "--data", metavar="FINGERPRINT", default="",
     help="The state of the data, if there are results on several; its first digits are enough. "
@@ -51,22 +73,35 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
     "--found", is_flag=True,
     help="Instead, for each pair of rows, the objects that both find, one finds, or neither.",
 )  # fmt: skip
+@click.option(
+    "--published", is_flag=True,
+    help="Also the tables of papers that fit the suite, apart, with what differs from it.",
+)  # fmt: skip
+@view_options
 def command(
     suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
-    metrics: str, found: bool, **options: Any,
+    metrics: str, found: bool, published: bool, sort: str, columns: str, per_class: bool, by: str,
+    wide: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Print the leaderboard of a suite from the results so far.
 
     Of several suites, print each leaderboard, and the average ranks of the rows that all have.
     """
-    names = format_names(formats, out, list(FORMATS), len(suites))
+    known = [*FORMATS, "html", *PLOT_FORMATS]
+    names = format_names(formats, out, known, len(suites) + published)
+    _check_drawn(names, out, "--found" if found else "--published" if published else "")
     _check_metric_counts(len(suites), metrics, found)
+    view = view_of(sort, columns, per_class, by, wide)
+    _check_view(view, "with --found" if found else _drawn_alone(names))
+    if published and (found or len(suites) > 1):
+        way_out = "leave --found out" if found else "report the suites one by one"
+        raise RequestError(f"--published: is for the leaderboard of one suite; {way_out}")
     requests = [read_request(suite=suite, **options) for suite in suites]
-    _check_distinct(suites, requests)
-    plans = [request.runs("") for request in requests]
-    states = _states_of_data(plans, results, data)
+    check_distinct(suites, requests)
+    plans = [with_external(request, results) for request in requests]
+    states = states_of_data(plans, results, data)
     stems = [
-        _stem(request.suite.name, request, options["settings"], state)
+        stem_of(request.suite.name, request, options["settings"], state)
         for request, state in zip(requests, states, strict=True)
     ]
     if found:
@@ -74,15 +109,41 @@ def command(
             sheet_output(f"{stem}.found", found_sheet(found_in(runs, results, state)))
             for stem, runs, state in zip(stems, plans, states, strict=True)
         ]
+    elif published:
+        outputs = _with_published(requests[0].suite, plans[0], results, data, stems[0], view)
     elif len(plans) == 1:
-        outputs = [_output(stems[0], leaderboard(plans[0], results, data))]
+        board = leaderboard(plans[0], results, data)
+        page = _page(board, plans[0], results, data)
+        outputs = [_output(stems[0], board, page, view), _page_output(stems[0], [page])]
     else:
-        by = [name.strip() for name in metrics.split(",") if name.strip()]
-        stem = _stem(
+        by_metrics = [name.strip() for name in metrics.split(",") if name.strip()]
+        stem = stem_of(
             "average_rank", requests[0], options["settings"], ".".join(filter(None, states))
         )
-        outputs = _together(plans, results, states, by, (*stems, stem))
+        outputs = _together(plans, results, states, by_metrics, (*stems, stem), view)
     write_outputs(outputs, names, out)
+
+
+def _with_published(
+    suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
+) -> list[Output]:
+    """The leaderboard, if there are results, and the published tables, if any are on the data."""
+    papers = read_papers()
+    if not papers:
+        raise RequestError(
+            f"--published: {FOLDER}: no tables there; that folder of sobench's repository "
+            "has them: copy it to the working folder"
+        )
+    tables, outputs, board, note = published_for(suite, papers), [], None, ""
+    try:
+        board = leaderboard(runs, results, data)
+        outputs.append(_output(stem, board, _page(board, runs, results, data), view))
+    except NothingToCompare as error:
+        if not tables:
+            raise
+        note = f"nothing is measured yet: {str(error).splitlines()[0]}"
+    sheet = published_sheet(suite, tables, board, note)
+    return [*outputs, sheet_output(f"{stem}.published", sheet)]
 
 
 def _together(
@@ -91,6 +152,7 @@ def _together(
     states: Sequence[str],
     metrics: Sequence[str],
     stems: Sequence[str],
+    view: View,
 ) -> list[Output]:
     """The leaderboard of each suite, and their average ranks; ``stems`` are of both."""
     # What is wrong with the request is told before anything is missing.
@@ -98,18 +160,82 @@ def _together(
     for name in metrics:
         check_metric(name, [runs[0].suite for runs in plans])
     boards = [leaderboard(runs, results, state) for runs, state in zip(plans, states, strict=True)]
-    ranks = average_rank_sheet(rank_suites(plans, boards, metrics))
+    pages = [
+        _page(board, runs, results, state)
+        for board, runs, state in zip(boards, plans, states, strict=True)
+    ]
+    several = rank_suites(plans, boards, metrics)
     *of_suites, of_ranks = stems
-    outputs = [_output(stem, board) for stem, board in zip(of_suites, boards, strict=True)]
-    return [*outputs, sheet_output(of_ranks, ranks)]
+    return [
+        *(_output(*of_suite, view) for of_suite in zip(of_suites, boards, pages, strict=True)),
+        sheet_output(of_ranks, average_rank_sheet(several)),
+        _page_output(of_ranks, pages, several),
+    ]
 
 
-def _output(stem: str, board: Leaderboard) -> Output:
-    def form(render: Callable[[Leaderboard], str]) -> Callable[[], str]:
-        return lambda: render(board)
+def _output(stem: str, board: Leaderboard, page: Page, view: View) -> Output:
+    """The leaderboard of a suite in all forms, and its plots.
+
+    Raises:
+        RequestError: a column that the view asks for is unknown.
+    """
+    if view.sort:
+        board = ordered_by(board, view.sort)
+    shown_columns(board, view)
+    stem = f"{stem}.seeds" if view.by_seed else stem
+
+    def form(render: Callable[[Leaderboard, View], str]) -> Callable[[], str]:
+        return lambda: render(board, view)
+
+    def plots(name: str) -> Callable[[], Mapping[str, bytes]]:
+        from sobench.report.plots import plots_of
+
+        return lambda: plots_of(page(), name)
 
     forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
-    return Output(stem, lambda console: print_leaderboard(board, console), forms)
+    pictures = {name: plots(name) for name in PLOT_FORMATS}
+    show = partial(print_leaderboard, board, view=view)
+    return Output(stem, show, forms, pictures)
+
+
+def _page_output(stem: str, pages: Sequence[Page], several: Several | None = None) -> Output:
+    """One page about all suites."""
+
+    def text() -> str:
+        from sobench.report.html.page import render
+
+        return render([page() for page in pages], several)
+
+    return Output(stem, None, {"html": ("html", text)})
+
+
+def _page(board: Leaderboard, runs: Sequence[Run], results: Path, state: str) -> Page:
+    """What a page and plots show, gathered once and only if it is asked for."""
+    return cache(lambda: page_data(board, runs, results, state))
+
+
+def _drawn_alone(names: Sequence[str]) -> str:
+    """``on html`` where nothing but pages and plots is asked for; otherwise empty."""
+    return "" if {*names} - {"html", *PLOT_FORMATS} else f"on {', '.join(names)}"
+
+
+def _check_view(view: View, where: str) -> None:
+    """Refuse what changes a table alone where there is none; ``where`` is empty if there is."""
+    if where and view != View():
+        raise RequestError(
+            f"--sort, --columns, --per-class, --by, --wide: have no effect {where}; leave them out"
+        )
+
+
+def _check_drawn(names: Sequence[str], out: Path | None, option: str) -> None:
+    """Refuse pages and plots where they cannot be had."""
+    drawn = [name for name in names if name in ("html", *PLOT_FORMATS)]
+    if drawn and option:
+        raise RequestError(f"{option}: has no effect on {drawn[0]}; leave it out, a page has it")
+    if is_page(out) and names != ["html"]:
+        raise RequestError(f"--out {out}: the file of a page; with other formats name a folder")
+    if out is None and (pictures := [name for name in drawn if name != "html"]):
+        raise RequestError(f"--format {pictures[0]}: plots are files; add --out FOLDER")
 
 
 def _check_metric_counts(suites: int, metrics: str, found: bool) -> None:
@@ -117,55 +243,3 @@ def _check_metric_counts(suites: int, metrics: str, found: bool) -> None:
     if metrics and (suites == 1 or found):
         why = "with --found" if found else "of one suite"
         raise RequestError(f"--metric: has no effect on a report {why}; leave it out")
-
-
-def _states_of_data(plans: Sequence[Sequence[Run]], results: Path, data: str) -> list[str]:
-    """Which beginning of a fingerprint is for which suite; empty for a suite without any.
-
-    Raises:
-        RequestError: one is of no suite.
-    """
-    prefixes = [prefix.strip() for prefix in data.split(",") if prefix.strip()]
-    if len(plans) == 1:
-        return [data]
-    known = [sorted(search(runs, results).by_data) for runs in plans]
-    chosen = [
-        next((p for p in prefixes if any(state.startswith(p) for state in states)), "")
-        for states in known
-    ]
-    for prefix in prefixes:
-        if prefix not in chosen:
-            listed = ", ".join(state for states in known for state in states) or "none"
-            raise RequestError(
-                f"--data {prefix}: no run is on such a state of the data; known: {listed}"
-            )
-    return chosen
-
-
-def _check_distinct(files: Sequence[Path], requests: Sequence[Request]) -> None:
-    """Refuse a suite that is given twice, and two of one name, whose results are in one folder."""
-    first: dict[str, tuple[Path, Request]] = {}
-    for file, request in zip(files, requests, strict=True):
-        name = request.suite.name
-        if name not in first:
-            first[name] = (file, request)
-            continue
-        other, other_request = first[name]
-        if request.suite == other_request.suite:
-            raise RequestError(f"{file}: the same suite as {other}; give every suite once")
-        raise RequestError(
-            f"{other} and {file}: both suites are named {quoted(name)} and differ; give each "
-            "a name of its own"
-        )
-
-
-def _stem(name: str, request: Request, settings: Sequence[str], data: str) -> str:
-    """The name of the files: that of the suite, with what sets this table apart from its own.
-
-    So a table of other numbers, or of fewer, does not take the place of the suite's.
-    """
-    changed = {text.partition("=")[0].partition(".")[0].strip() for text in settings}
-    scoring = [str(getattr(request.suite, key)) for key in ("protocol", "engine") if key in changed]
-    narrowed = request.partial or request.methods or request.seeds or changed & {*_NARROWING}
-    parts = (name, *scoring, data, "partial" if narrowed else "")
-    return ".".join(filter(None, parts))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sobench.commands.options import stderr
 from sobench.report.progress import MatrixProgress
@@ -13,6 +14,11 @@ from sobench.runs.record import Record
 from sobench.runs.search import changed_data
 from sobench.runs.state import RunState, state_of
 from sobench.suite.plan import Run
+
+if TYPE_CHECKING:
+    import torch
+
+    from sobench.runs.forecast import Forecast
 
 
 def train_missing(
@@ -28,16 +34,42 @@ def train_missing(
         from the records, so that no file need be read again.
     """
     # torch takes seconds to import: a wrong suite or missing data are reported before that.
-    from sobench.device import check_bf16, choose_device
     from sobench.runs.matrix import run_matrix
 
-    chosen = choose_device(device or runs[0].suite.device)
     # What methods of other packages print must not get among the results.
     with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
-        if widths := [r.suite.input.size[1] for r in runs if r.suite.precision == "bf16"]:
-            check_bf16(min(widths), chosen, progress.warn)
+        chosen = _device(runs, device, progress.warn)
         for line in changed_data(runs, results):
             progress.warn(line)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
     by_id = {outcome.settings_id: outcome for outcome in outcomes}
     return outcomes, {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
+
+
+def foresee(runs: Sequence[Run], results: Path, device: str | None) -> Forecast:
+    """What ``train_missing`` would do and what it would cost, with progress on stderr."""
+    from sobench.runs.forecast import forecast
+
+    console = stderr()
+
+    def warn(text: str) -> None:
+        console.print(f"warning: {text}", soft_wrap=True)
+
+    with redirect_stdout(sys.stderr):
+        chosen = _device(runs, device, warn)
+        for line in changed_data(runs, results):
+            warn(line)
+        return forecast(
+            runs, results, chosen, warn,
+            lambda label: console.print(f"timing a few steps of {label}"),
+        )  # fmt: skip
+
+
+def _device(runs: Sequence[Run], device: str | None, warn: Callable[[str], None]) -> torch.device:
+    """The device that a suite's runs compute on, if it can do what they ask for."""
+    from sobench.device import check_bf16, choose_device
+
+    chosen = choose_device(device or runs[0].suite.device)
+    if widths := [r.suite.input.size[1] for r in runs if r.suite.precision == "bf16"]:
+        check_bf16(min(widths), chosen, warn)
+    return chosen

@@ -9,7 +9,8 @@ from sobench.runs.search import leaves
 from sobench.suite.plan import Run
 
 _NOT_A_RESULT = (
-    "name", "title", "methods", "dataset.root", "dataset.outside_root", "backbone.weights",
+    "name", "title", "methods", "dataset.root", "dataset.config", "dataset.outside_root",
+    "backbone.weights",
 )  # fmt: skip
 """Keys of a suite that change no result, or are told row by row."""
 

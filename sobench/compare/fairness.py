@@ -9,6 +9,7 @@ from statistics import median
 
 from sobench.runs.record import Cost, Record
 from sobench.runs.state import States
+from sobench.suite.external import ExternalRun
 from sobench.suite.plan import Run
 from sobench.text import shortened
 
@@ -28,7 +29,7 @@ _LONGER = 1.05
 
 
 def fairness(runs: Sequence[Run], states: States) -> tuple[str, ...]:
-    """What is uniform in a table and what is not, in up to three lines.
+    """What is uniform in a table and what is not, in up to four lines.
 
     Args:
         runs: of the table, with all seeds.
@@ -36,14 +37,20 @@ def fairness(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     """
     rows: defaultdict[str, list[Run]] = defaultdict(list)
     records: defaultdict[str, list[Record]] = defaultdict(list)
+    external: dict[str, None] = {}
     for run in runs:
         result = states[run.settings_id].result if run.settings_id in states else None
-        if result is not None:
+        if result is not None and isinstance(run, ExternalRun):
+            external[run.entry.label] = None
+        elif result is not None:
             rows[run.entry.label].append(run)
             records[run.entry.label].append(result)
-    if not rows:
-        return ()
-    lines = (_uniform(rows, records), _deviating(rows), _effort(rows, records))
+    lines = [_uniform(rows, records), _deviating(rows), _effort(rows, records)] if rows else []
+    if external:
+        lines.append(
+            f"external: {_named([*external])}: detections made elsewhere, scored here like those "
+            "of every row; how they were trained is not known, and costs are not measured"
+        )
     return tuple(filter(None, lines))
 
 

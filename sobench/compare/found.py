@@ -20,7 +20,7 @@ from sobench.compare.remarks import NOT_RUN
 from sobench.errors import NothingToCompare
 from sobench.runs.folder import RunFolder
 from sobench.runs.search import choose_data, folder_of, search
-from sobench.runs.state import read_states
+from sobench.runs.state import States, read_states
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS, Protocol
 
@@ -124,27 +124,10 @@ def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
         NothingToCompare: fewer than two rows have matches over the same objects.
         RequestError: no state of the data is as asked for, or several have the most results.
     """
-    from sobench.runs.matches import matches_of, why_unmatched
-
     suite = runs[0].suite
     choice = choose_data(search(runs, results), data)
     states = read_states(runs, results, choice.data)
-    found_rows: dict[str, dict[int, Matches]] = {run.entry.label: {} for run in runs}
-    missing = {}
-    for run in runs:
-        state = states[run.settings_id]
-        if state.record is not None and state.scores:
-            folder = RunFolder(folder_of(run, results, choice.data))
-            matches = matches_of(run, folder, state.record)
-            if matches is not None:
-                found_rows[run.entry.label][run.seed] = matches
-            else:
-                missing[run.name] = why_unmatched(folder, state.record)
-        else:
-            is_new = state.name == "missing" and not state.reason
-            name = NOT_RUN if is_new else state.name
-            missing[run.name] = ": ".join(filter(None, (name, state.reason)))
-    rows = {label: of_row for label, of_row in found_rows.items() if of_row}
+    rows, missing = matched_rows(runs, states, results, choice.data)
     partial = sorted({reason for run in runs for reason in run.partial})
     notes = (f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite",)
     found = who_finds_what(suite.title or suite.name, PROTOCOLS[suite.protocol], rows, missing)
@@ -160,6 +143,36 @@ def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
         )
     told = (choice.note,) if choice.note else ()
     return replace(found, notes=told + (notes if partial else ()))
+
+
+def matched_rows(
+    runs: Sequence[Run], states: States, results: Path, data: str
+) -> tuple[dict[str, dict[int, Matches]], dict[str, str]]:
+    """Label -> seed -> matches of the runs that have them, and why others have none.
+
+    Args:
+        states: of the runs on this state of the data.
+        results: folder of all results.
+        data: fingerprint of the data.
+    """
+    from sobench.runs.matches import matches_of, why_unmatched
+
+    rows: dict[str, dict[int, Matches]] = {run.entry.label: {} for run in runs}
+    missing = {}
+    for run in runs:
+        state = states[run.settings_id]
+        if state.record is not None and state.scores:
+            folder = RunFolder(folder_of(run, results, data))
+            matches = matches_of(run, folder, state.record)
+            if matches is not None:
+                rows[run.entry.label][run.seed] = matches
+            else:
+                missing[run.name] = why_unmatched(folder, state.record)
+        else:
+            is_new = state.name == "missing" and not state.reason
+            name = NOT_RUN if is_new else state.name
+            missing[run.name] = ": ".join(filter(None, (name, state.reason)))
+    return {label: of_row for label, of_row in rows.items() if of_row}, missing
 
 
 def best_score(matches: Matches) -> BestScore:
@@ -217,7 +230,7 @@ def who_finds_what(
         seeds = tuple(seed for seed in rows[first] if seed in rows[second])
         if not seeds:
             problems[name] = "no seed that both have"
-        elif not all(_same_objects(rows[first][s], rows[second][s]) for s in seeds):
+        elif not all(same_objects(rows[first][s], rows[second][s]) for s in seeds):
             problems[name] = "not the same objects"
         else:
             pairs.append(_pair(first, second, seeds, rows[first], found, protocol))
@@ -243,7 +256,8 @@ def _found(
     }
 
 
-def _same_objects(a: Matches, b: Matches) -> bool:
+def same_objects(a: Matches, b: Matches) -> bool:
+    """Whether two runs met the same objects of the same images."""
     columns = ("image_ids", "object_image", "object_label", "object_area")
     return a.classes == b.classes and all(
         np.array_equal(getattr(a, name), getattr(b, name)) for name in columns

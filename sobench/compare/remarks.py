@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from sobench.environment import Environment
 from sobench.runs.state import States
+from sobench.suite.external import trained
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 
@@ -45,6 +47,11 @@ def why_empty(runs: Sequence[Run], states: States) -> str:
     return f"{runs[0].suite.name}: no result to show: {reasons}; `sobench run` goes on"
 
 
+def partial(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The options that make the results of these runs others than the suite's."""
+    return tuple(sorted({reason for run in runs for reason in run.partial}))
+
+
 def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
     """What the numbers of a table were made with, line by line."""
     suite = runs[0].suite
@@ -52,40 +59,61 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
     records = [state.record for state in found if state.record and state.scores]
     scores = [state.scores for state in found if state.record and state.scores]
     protocol = PROTOCOLS[suite.protocol]
-    environments = [r.environment for r in records if r.environment]
+    environments = _environments(trained(runs), states)
     libraries = [f"torch {e.packages.get('torch', '?')}" for e in environments]
     return {
         "protocol": f"{suite.protocol} v{protocol.version} ({protocol.title})",
         "engine": _several([scored.engine for scored in scores]),
         "data": _several([f"{suite.dataset.format} {r.data}" for r in records]),
         "images": _several(
-            [f"{r.images['train']} train, {r.images['val']} val" for r in records if r.images]
+            [
+                f"{r.images['train']} train, {r.images['val']} val"
+                for r in records
+                if r.images.keys() >= {"train", "val"}
+            ]
         ),
         "seeds": ", ".join(map(str, sorted({r.seed for r in records}))),
         "code": _several([f"sobench {e.code}" for e in environments]),
         "libraries": _several(libraries),
         "device": _several([e.device for e in environments]),
+        **({"external": "; ".join(sources)} if (sources := _sources(runs, states)) else {}),
     }
+
+
+def _environments(runs: Sequence[Run], states: States) -> list[Environment]:
+    """What results were made with."""
+    records = [states[run.settings_id].result for run in runs]
+    return [record.environment for record in records if record and record.environment]
+
+
+def _sources(runs: Sequence[Run], states: States) -> list[str]:
+    """Where the detections of external rows are from, row by row."""
+    sources: defaultdict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        record = states[run.settings_id].result
+        if record is not None and record.source is not None:
+            source = record.source
+            told = f"seed {run.seed} {source.name} ({source.layout}, {source.sha256[:12]})"
+            sources[run.entry.label].append(told)
+    return [f"{label}: {', '.join(told)}" for label, told in sources.items()]
 
 
 def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     """What to bear in mind when reading a table."""
     notes = []
-    partial = sorted({reason for run in runs for reason in run.partial})
-    if partial:
-        notes.append(f"PARTIAL RESULT ({'; '.join(partial)}): not comparable with the full suite")
+    if told := partial(runs):
+        notes.append(f"PARTIAL RESULT ({'; '.join(told)}): not comparable with the full suite")
     damaged = [
         f"{run.entry.label} seed {run.seed}" for run in runs if states[run.settings_id].damage
     ]
     if damaged:
         notes.append(f"left out, because their records do not count: {', '.join(damaged)}")
-    trials = {run.entry.label: run.choice.trials if run.choice else 0 for run in runs}
+    trials = {run.entry.label: run.choice.trials if run.choice else 0 for run in trained(runs)}
     if len({*trials.values()}) > 1:
         numbers = ", ".join(f"{label} {number}" for label, number in trials.items())
         notes.append(f"rows were tuned with different numbers of trials: {numbers}")
     notes += _remarks_on_tests(runs, states)
-    records = [record for run in runs if (record := states[run.settings_id].result) is not None]
-    environments = [r.environment for r in records if r.environment]
+    environments = _environments(trained(runs), states)
     if len({environment.device for environment in environments}) > 1:
         notes.append("several devices: latency and speed do not compare")
     if len({environment.code for environment in environments}) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sobench.compare.bootstrap import PER_CLASS, RESAMPLES, Resampled, draw_weights, resample
+from sobench.data.cache import cache_folder
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import DAMAGE, Arrays, read_arrays, write_arrays
@@ -30,7 +32,8 @@ def resampled_of(
     """The metrics of a finished run in each resample of the images.
 
     The same images are drawn for every run on them, so that resample ``b`` of one run is resample
-    ``b`` of another. What is computed is kept, if the run's folder can be written.
+    ``b`` of another. What is computed is kept in the run's folder or, if that cannot be written,
+    in the user's cache folder; it counts for as long as the detections are the same.
 
     Args:
         run: planned with or without its data.
@@ -45,19 +48,26 @@ def resampled_of(
     if digest is None:
         return None
     protocol = PROTOCOLS[run.suite.protocol]
-    path, images = folder.bootstrap(protocol), outcome.images.get("val")
+    paths, images = _places(folder, digest, protocol), outcome.images.get("val")
     key = {"layout": _LAYOUT, "detections": digest, "resamples": resamples, "seed": seed}
-    kept = _read(path, key | {"images": images}, protocol)
-    if kept is not None:
-        return kept
+    for path in paths:
+        kept = _read(path, key | {"images": images}, protocol)
+        if kept is not None:
+            return kept
     matches = matches_of(run, folder, outcome)
     if matches is None:
         return None
-    return _made(path, matches, key, resamples, seed)
+    return _made(paths, matches, key, resamples, seed)
+
+
+def _places(folder: RunFolder, digest: str, protocol: Protocol) -> tuple[Path, ...]:
+    """Where the values may be kept, the better place first."""
+    name = f"{digest}-{protocol.name}-v{protocol.version}.npz"
+    return folder.bootstrap(protocol), cache_folder() / "bootstrap" / name
 
 
 def _made(
-    path: Path, matches: Matches, key: dict[str, Any], resamples: int, seed: int
+    paths: Sequence[Path], matches: Matches, key: dict[str, Any], resamples: int, seed: int
 ) -> Resampled:
     """Resample, and keep the values if that can be."""
     images = len(matches.image_ids)
@@ -68,8 +78,10 @@ def _made(
     arrays |= {f"class {name}": values for name, values in made.per_class.items()}
     arrays |= {"holding": np.array([*made.holding.values()], np.int64)}
     arrays |= {"class holding": made.class_holding}
-    with suppress(OSError):  # it is computed again next time
-        write_arrays(path, arrays)
+    for path in paths:
+        with suppress(OSError):  # if no place can be written, it is computed again next time
+            write_arrays(path, arrays)
+            break
     return made
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from sobench.compare.average_rank import AverageRanks, average_ranks
-from sobench.compare.leaderboard import Leaderboard
+from sobench.compare.leaderboard import Leaderboard, Row
 from sobench.compare.reasons import by_reason
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
 from sobench.metrics.table import ScoreMetric, score_metrics
@@ -106,7 +105,7 @@ def rank_suites(
     for name in names:
         check_metric(name, suites)
     scores = {
-        suite.name: board.table.set_index("method")
+        suite.name: {str(row["method"]): row for row in board.rows}
         for suite, board in zip(suites, boards, strict=True)
     }
     tables = tuple(_ranked(name, labels, scores) for name in names)
@@ -127,7 +126,7 @@ def check_metric(name: str, suites: Sequence[Suite]) -> None:
     )
 
 
-def _ranked(metric: str, labels: Sequence[str], scores: Mapping[str, pd.DataFrame]) -> Ranked:
+def _ranked(metric: str, labels: Sequence[str], scores: Mapping[str, Mapping[str, Row]]) -> Ranked:
     """Ranks by one metric of the rows that have it everywhere where any row has it."""
     table = np.array(
         [
@@ -156,9 +155,9 @@ def _ranked(metric: str, labels: Sequence[str], scores: Mapping[str, pd.DataFram
     return Ranked(metric, average_ranks(rows, datasets, kept_scores), left_out)
 
 
-def _value(table: pd.DataFrame, label: str, metric: str) -> float:
+def _value(rows: Mapping[str, Row], label: str, metric: str) -> float:
     """The mean over seeds; NaN if the row has no result or the metric is undefined."""
-    value = table[metric].get(label)
+    value = rows.get(label, {}).get(metric)
     return float("nan") if value is None else float(value)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sobench.runs.search import leaves
+from sobench.suite.datasets import counted_keys
 from sobench.suite.plan import Run
 from sobench.suite.sections import Suite
 from sobench.suite.tuned import overlapping
@@ -14,9 +15,6 @@ from sobench.suite.weights import weights_id
 _SECTIONS = ("input", "augment", "neck", "head", "anchors", "regions", "schedule", "precision",
              "detect", "dataset", "backbone")  # fmt: skip
 """Of a suite, what results depend on; a run that has no use for one leaves it out."""
-
-_PLACES = ("dataset.root", "dataset.outside_root")
-"""Where the data are, which counts by its content alone."""
 
 _FOR_ALL = ("protocol", "engine", "ignore_regions")
 """Keys that a run's settings leave out, or name only where they are not the default."""
@@ -51,6 +49,7 @@ def undeclared(
 def _of_settings(run: Run, suite: Suite, settings: Mapping[str, Any]) -> Iterator[str]:
     content = suite.model_dump(mode="json")
     shared = {key: content[key] for key in _SECTIONS if key in settings}
+    shared["dataset"] = counted_keys(suite.dataset)
     # Weights are of an architecture: another one, which the row declares, has its own.
     pinned = suite.backbone.model_copy(update={"name": settings["backbone"]["name"]})
     shared["backbone"] = shared["backbone"] | {"weights": weights_id(pinned)}
@@ -59,7 +58,7 @@ def _of_settings(run: Run, suite: Suite, settings: Mapping[str, Any]) -> Iterato
     declared = dict(run.entry.deviations) | dict(run.choice.values if run.choice else {})
     if "head" in declared:  # which brings octaves of its own
         declared["anchors"] = None
-    for key in sorted((here.keys() | there.keys()) - {*_PLACES}):
+    for key in sorted(here.keys() | there.keys()):
         if here.get(key) != there.get(key) and not overlapping(key, declared):
             yield f"{key}: {here.get(key, 'not there')}, in the suite {there.get(key, 'not there')}"
     switches = dict(settings.get("switches", {}))

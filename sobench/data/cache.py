@@ -137,17 +137,9 @@ def cached_images(
         DiskFull: the disk is too small.
     """
     shape = (len(dataset.images), *input_shape(settings), 3)
-    # Whatever can change a pixel is in the name, so a cache is never out of date.
-    key = {
-        "version": _VERSION,
-        "data": fingerprint,
-        "input": settings.model_dump(mode="json"),
-        "split": split,
-        "count": len(dataset.images),
-    }
-    identity = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
-    path = cache_folder() / f"{split}-{identity.hexdigest()[:16]}.images"
-    header = _MAGIC + identity.digest()
+    identity = _identity(dataset, split, fingerprint, settings)
+    path = cache_file(dataset, split, fingerprint, settings)
+    header = _MAGIC + identity
     if not path.exists():
         try:
             with cache_lock(path.name, _told_once(on_wait)):
@@ -162,6 +154,29 @@ def cached_images(
                 f"written ({error.strerror or error}); set SOBENCH_CACHE to a folder with room"
             ) from None
     return _opened(path, header, shape)
+
+
+def cache_file(dataset: Dataset, split: str, fingerprint: str, settings: Input) -> Path:
+    """The file of ``cached_images``, whether it is there or not."""
+    identity = _identity(dataset, split, fingerprint, settings)
+    return cache_folder() / f"{split}-{identity.hex()[:16]}.images"
+
+
+def cache_bytes(count: int, settings: Input) -> int:
+    """The size of the file of so many images."""
+    return _head_bytes(count) + _pixel_bytes((count, *input_shape(settings), 3))
+
+
+def _identity(dataset: Dataset, split: str, fingerprint: str, settings: Input) -> bytes:
+    """SHA-256 of whatever can change a pixel, so that a cache is never out of date."""
+    key = {
+        "version": _VERSION,
+        "data": fingerprint,
+        "input": settings.model_dump(mode="json"),
+        "split": split,
+        "count": len(dataset.images),
+    }
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).digest()
 
 
 def check_images(images: CachedImages) -> None:

@@ -32,8 +32,9 @@ def checked_splits(
 ) -> tuple[Mapping[Split, Dataset], Sequence[str]]:
     """Both splits, fit for training and scoring, and warnings about them.
 
-    The warnings are of images that are in both splits, by their content; of annotations that are
-    repeated; and of images whose pixels are scaled or cut to 8 bits.
+    The warnings are of images that are in both splits, by their content; of classes that only one
+    split has objects of; of annotations that are repeated; and of images whose pixels are scaled or
+    cut to 8 bits.
 
     Args:
         spec: the ``dataset`` section of a suite.
@@ -81,6 +82,7 @@ def _warnings(spec: DataSpec, splits: Mapping[Split, Dataset], scored: str) -> I
                 f"{scored}: {len(shared)} of its {len(paths['val'])} images are in train as well, "
                 f"by their content ({names}); scores on them say nothing about new images"
             )
+        yield from _lacking(splits, scored)
     for name, dataset in splits.items():
         title = scored if name == "val" else name
         for note, count in (dataset.notes or Counter()).items():
@@ -88,6 +90,36 @@ def _warnings(spec: DataSpec, splits: Mapping[Split, Dataset], scored: str) -> I
                 yield f"{title}: {count} {note}"
         for note, count in count_deep(paths[name]).items():
             yield f"{title}: {count} {note}"
+
+
+def _lacking(splits: Mapping[Split, Dataset], scored: str) -> Iterator[str]:
+    """Warnings of classes that one split has objects of and the other has not."""
+    classes = splits["train"].classes
+    train, val = (
+        {label for image in splits[name].images for label in image.labels.tolist()}
+        for name in SPLITS
+    )
+    if unlearnt := [classes[label] for label in sorted(val - train)]:
+        yield (
+            f"{scored}: has objects of {len(unlearnt)} of {len(classes)} classes "
+            f"({_named(unlearnt, _NAMED)}) that no training image has, so nothing can find them"
+        )
+    if unscored := [classes[label] for label in sorted(train - val)]:
+        yield (
+            f"{scored}: has no objects of {len(unscored)} of {len(classes)} classes "
+            f"({_named(unscored, _NAMED)}), which have no AP and are left out of the mean"
+        )
+
+
+def broken_images(dataset: Dataset) -> list[str]:
+    """The images of a dataset that cannot be read, each with the reason; decodes all of them."""
+    broken = []
+    for index in range(len(dataset.images)):
+        try:
+            dataset.read_image(index)
+        except DataError as error:
+            broken.append(str(error))
+    return broken
 
 
 def _paths(dataset: Dataset) -> tuple[Path, ...]:

@@ -80,6 +80,9 @@ def _parts(
     yield spec.format, None
     for text in layout.identity(root, spec):
         yield text, None
+    if spec.holdout:  # one split, of which each has a part
+        yield f"holdout {spec.holdout!r}", None
+        splits = ("train",)
     for split in splits:
         yield split, None
         annotation_files, image_sources = layout.sources(root, spec, split)

@@ -11,6 +11,7 @@ from sobench.data.dataset import Dataset
 from sobench.data.formats import FORMATS
 from sobench.data.image_lists import SUFFIXES, is_image_name
 from sobench.data.images import ImageFiles
+from sobench.data.subset import divided
 from sobench.errors import DataError
 from sobench.suite.datasets import DataSpec
 from sobench.suite.limit import Limit, option
@@ -45,10 +46,15 @@ def expand_root(root: str) -> Path:
 def load(spec: DataSpec, split: Split) -> Dataset:
     """Read a split and check that it can be used: images exist, and training has objects.
 
+    With ``holdout`` of the dataset both splits are parts of the train split.
+
     Raises:
         DataError: the dataset is missing, broken or empty.
     """
-    dataset = read_annotations(spec, split)
+    share = 0 if spec.format == "synthetic" else spec.holdout
+    dataset = read_annotations(spec, "train" if share else split)
+    if share:
+        dataset = divided(dataset, share)[0 if split == "train" else 1]
     check_images(dataset)
     if split == "train" and not any(len(image.boxes) for image in dataset.images):
         raise DataError(without_boxes(dataset, split))

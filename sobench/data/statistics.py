@@ -92,8 +92,8 @@ def bin_sides(protocol: Protocol) -> dict[str, str]:
 
     def words(low: float, high: float) -> str:
         if high >= INFINITE_AREA:
-            return f">={sqrt(low):g}"
-        return f"{sqrt(low):g}-{sqrt(high):g}" if low else f"<={sqrt(high):g}"
+            return f">={sqrt(low):.3g}"
+        return f"{sqrt(low):.3g}-{sqrt(high):.3g}" if low else f"<={sqrt(high):.3g}"
 
     return {name: words(*ends) for name, ends in protocol.bins.items()}
 

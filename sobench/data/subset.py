@@ -1,4 +1,4 @@
-"""A part of a split: the first images, or some in which every class is represented."""
+"""A part of a split: the first images, some that represent all classes, or some held out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray
 from sobench.data.images import ImageFiles
+from sobench.errors import DataError
 from sobench.suite.limit import Limit, Representative
 
 
@@ -79,6 +80,30 @@ def ranked(images: Sequence[AnnotatedImage], indices: Sequence[int]) -> list[int
         return hashlib.sha256(name).digest(), images[index].id
 
     return sorted(indices, key=rank)
+
+
+def divided(dataset: Dataset, holdout: float) -> tuple[Dataset, Dataset]:
+    """The images that are left to train on, and those held out; both keep the dataset's order.
+
+    The images are ranked by a digest of their names, so that their order, the method, the seed and
+    all else do not count. Of the images with objects, and of those without, the first ones are held
+    out: ``holdout`` of them, rounded, but of those with objects one at least and not the last one.
+
+    Raises:
+        DataError: fewer than two images have objects.
+    """
+    with_objects = [index for index, image in enumerate(dataset.images) if len(image.boxes)]
+    if len(with_objects) < 2:
+        raise DataError(
+            f"{dataset.title}: {len(with_objects)} of {len(dataset.images)} images have objects, "
+            "and two are needed to hold out one; raise --limit or annotate more"
+        )
+    without = [index for index, image in enumerate(dataset.images) if not len(image.boxes)]
+    number = min(max(round(holdout * len(with_objects)), 1), len(with_objects) - 1)
+    held_out = {*ranked(dataset.images, with_objects)[:number]}
+    held_out |= {*ranked(dataset.images, without)[: round(holdout * len(without))]}
+    kept = [index for index in range(len(dataset.images)) if index not in held_out]
+    return part(dataset, kept, "without the held-out"), part(dataset, sorted(held_out), "held-out")
 
 
 def part(dataset: Dataset, indices: Sequence[int], which: str) -> Dataset:

@@ -16,8 +16,6 @@ from sobench.suite.datasets import YoloData
 from sobench.text import plain
 from sobench.yaml_text import UnreadableYaml, read_yaml_file
 
-CONFIG = "data.yaml"
-
 _LONGEST = 600
 """Characters of what a message repeats of the file."""
 
@@ -37,13 +35,14 @@ class ImageSource:
     list_file: Path | None
 
 
-def class_names(root: Path) -> dict[int, str]:
+def class_names(root: Path, spec: YoloData) -> dict[int, str]:
     """Class id -> name from ``data.yaml``, by rising id.
 
     Raises:
         DataError: the file is missing or its ``names`` are not a list or mapping of texts.
     """
-    return _names(_config(root), root / CONFIG)
+    file = root / spec.config
+    return _names(_config(file), file)
 
 
 def image_sources(root: Path, spec: YoloData, split: Split) -> list[ImageSource]:
@@ -52,7 +51,8 @@ def image_sources(root: Path, spec: YoloData, split: Split) -> list[ImageSource]
     Raises:
         DataError: one is missing or malformed, or outside of ``root`` without permission.
     """
-    file, config = root / CONFIG, _config(root)
+    file = root / spec.config
+    config = _config(file)
     key = spec.train if split == "train" else spec.val
     entries = config.get(key)
     if entries is None:
@@ -75,8 +75,7 @@ def image_sources(root: Path, spec: YoloData, split: Split) -> list[ImageSource]
     return parts
 
 
-def _config(root: Path) -> dict[str, Any]:
-    file = root / CONFIG
+def _config(file: Path) -> dict[str, Any]:
     try:
         content = read_yaml_file(file)
     except FileNotFoundError:
@@ -123,7 +122,7 @@ def _locate(root: Path, spec: YoloData, config: Mapping[str, Any], entry: str, k
     Published files often have a ``path`` of their author's machine, or a ``../`` that leaves the
     dataset, so the folder of ``data.yaml`` is tried as well, and what is inside of it goes first.
     """
-    file, base = root / CONFIG, config.get("path") or ""
+    file, base = root / spec.config, config.get("path") or ""
     if not isinstance(base, str):
         raise DataError(f"{file}: path is {shown(base)}; write a folder or leave it out")
     names = [str(Path(base) / entry), entry, entry.removeprefix("../")]
@@ -144,7 +143,9 @@ def _allowed(root: Path, spec: YoloData) -> tuple[Path, ...]:
 def _listed(file: Path, root: Path, spec: YoloData) -> ImageSource:
     """The images that a text file lists, relative to that file or to ``root``, or absolute."""
     if file.suffix != ".txt":
-        raise DataError(f"{file}: is neither a folder nor a .txt list of images; correct {CONFIG}")
+        raise DataError(
+            f"{file}: is neither a folder nor a .txt list of images; correct {spec.config}"
+        )
     names = []
     for number, name in read_rows(file):
         if not name.lower().endswith(SUFFIXES):

@@ -159,15 +159,22 @@ def tabulate(rows: Sequence[DetectionRow], source: str) -> DetectionTable:
         and image_ids.ndim == category_ids.ndim == scores.ndim == boxes.ndim == 1
     ):
         raise DataError(_first_malformed(rows, source))
-    with np.errstate(over="ignore"):  # an overflow becomes inf and is reported below
-        table = DetectionTable(
-            image_ids.astype(np.int64),
-            category_ids.astype(np.int64),
-            _rounded(boxes, BOX_DECIMALS).reshape(-1, 4),
-            _rounded(scores, SCORE_DECIMALS),
-        )
+    table = rounded_table(image_ids, category_ids, boxes.reshape(-1, 4), scores)
     _check_values(table, rows, source)
     return table
+
+
+def rounded_table(
+    image_ids: NDArray[Any], category_ids: NDArray[Any], boxes: NDArray[Any], scores: NDArray[Any]
+) -> DetectionTable:
+    """Columns as they are stored and scored; what overflows while it is rounded becomes inf."""
+    with np.errstate(over="ignore"):
+        return DetectionTable(
+            image_ids.astype(np.int64),
+            category_ids.astype(np.int64),
+            _rounded(boxes, BOX_DECIMALS),
+            _rounded(scores, SCORE_DECIMALS),
+        )
 
 
 def _rounded(values: NDArray[Any], decimals: int) -> FloatArray:

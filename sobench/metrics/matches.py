@@ -95,7 +95,7 @@ def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: s
         (truth_image * len(dataset.classes) + truth_label, truth),
         area_ranges(protocol),
     )
-    order = np.lexsort((rank, np.argsort(np.argsort(image_ids))[image], -scores, label))
+    order = _order(image_ids[image], label, rank, scores)
     objects = truth.crowd == 0
     return Matches(
         protocol=protocol.name,
@@ -116,6 +116,25 @@ def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: s
         object_label=truth_label[objects].astype(np.int32),
         object_area=truth.areas[objects],
     )
+
+
+def matched_boxes(dataset: Dataset, table: DetectionTable, protocol: Protocol) -> FloatArray:
+    """Boxes ``[D, 4]`` ``x, y, w, h`` of the detections of ``match``, in the order of ``Matches``.
+
+    Raises:
+        DataError: as ``match`` does.
+    """
+    check_ids(table, dataset)
+    image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
+    image, label, rank, kept = _limited(table, dataset, image_ids, protocol.max_dets[-1])
+    order = _order(image_ids[image], label, rank, table.scores[kept])
+    return table.boxes[kept][order]
+
+
+def _order(image_ids: IntArray, label: IntArray, rank: IntArray, scores: FloatArray) -> IntArray:
+    """The order of ``Matches``, from each detection's image, label, rank and score ``[D]``."""
+    order: IntArray = np.lexsort((rank, image_ids, -scores, label))
+    return order
 
 
 def _positions(ids: IntArray, known: IntArray) -> IntArray:

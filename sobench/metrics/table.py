@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Literal
 
 from sobench.suite.protocols import Protocol
@@ -36,6 +37,10 @@ class Metric:
     higher_is_better: bool
     format: str
     footnote: str = ""
+
+    def text(self, value: float | None) -> str:
+        """A value as it is printed; ``-`` where it is undefined."""
+        return "-" if value is None or isnan(value) else self.format.format(value)
 
 
 @dataclass(frozen=True, kw_only=True)

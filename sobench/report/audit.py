@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from string import ascii_lowercase
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +11,9 @@ from rich.text import Text
 
 from sobench.compare.audit import SIZES, Audit, AuditRow
 from sobench.compare.cautions import named
+from sobench.compare.deviations import with_one_reason
 from sobench.compare.pinned import pinned
+from sobench.report.letters import labels_by_text, letter, letters
 from sobench.report.markup import as_markdown, pipes
 from sobench.report.terminal import print_table
 
@@ -26,7 +27,7 @@ _NAMED = 3
 
 def columns(audit: Audit) -> tuple[list[str], list[list[str]]]:
     """Headings and cells of the table; letters stand for what a row does otherwise."""
-    letters = list(legend(audit))
+    texts = list(legend(audit))
     known = [name for name in ("all", *SIZES) if any(name in row.coverage for row in audit.rows)]
     met = [name.removesuffix(" px").replace("all", "met") for name in known]
     headings = ["method", "anchors", "px", *met, "M", "GFLOPs", "epochs", "own"]
@@ -39,7 +40,7 @@ def columns(audit: Audit) -> tuple[list[str], list[list[str]]]:
             "-" if row.parameters is None else f"{row.parameters / 1e6:.1f}",
             "-" if row.gflops is None else f"{row.gflops:.1f}",
             str(row.epochs),
-            _ranges([letters.index(text) for text in told(row)]),
+            letters([texts.index(text) for text in told(row)]),
         ]
         for row in audit.rows
     ]
@@ -47,48 +48,15 @@ def columns(audit: Audit) -> tuple[list[str], list[list[str]]]:
 
 
 def told(row: AuditRow) -> tuple[str, ...]:
-    """What a row does otherwise: its deviations, and the trainings that it builds on.
-
-    Keys of one row share its reason, which is told once.
-    """
-    why = f" ({row.run.entry.reason})"
-    deviations = row.run.deviations
-    keys = [text.removesuffix(why) for text in deviations if text.endswith(why)]
-    texts = [text for text in deviations if not text.endswith(why)]
-    texts += [", ".join(keys) + why] if keys else []
+    """What a row does otherwise: its deviations, and the trainings that it builds on."""
+    texts = with_one_reason(row.run.deviations, row.run.entry.reason)
     needed = [f"needs its {t.name}: {t.epochs} epochs" for t in row.trainings if not t.is_own]
-    return tuple(dict.fromkeys(texts + needed))
+    return tuple(dict.fromkeys((*texts, *needed)))
 
 
 def legend(audit: Audit) -> dict[str, list[str]]:
     """Everything that some row does otherwise, once, with the labels of those rows."""
-    texts: dict[str, list[str]] = {}
-    for row in audit.rows:
-        for text in told(row):
-            texts.setdefault(text, []).append(row.label)
-    return texts
-
-
-def _letter(number: int) -> str:
-    """a, b, ..., z, aa, ab, ..."""
-    more, last = divmod(number, len(ascii_lowercase))
-    return (_letter(more - 1) if more else "") + ascii_lowercase[last]
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Letters of rising numbers, three and more in a row as ``a-c``."""
-    groups: list[list[int]] = []
-    for number in sorted(numbers):
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return " ".join(
-        f"{_letter(group[0])}-{_letter(group[-1])}"
-        if len(group) > 2
-        else " ".join(map(_letter, group))
-        for group in groups
-    )
+    return labels_by_text({row.label: told(row) for row in audit.rows})
 
 
 def _heading(audit: Audit) -> str:
@@ -127,7 +95,7 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(Text(_NOTE, style="dim"))
     console.print()
     lines = [
-        (_letter(number), Text.assemble(text, (f"  {named(labels, _NAMED)}", "dim")))
+        (letter(number), Text.assemble(text, (f"  {named(labels, _NAMED)}", "dim")))
         for number, (text, labels) in enumerate(legend(audit).items())
     ]
     if lines:
@@ -158,7 +126,7 @@ def markdown(audit: Audit) -> str:
         pipes(*columns(audit)),
         as_markdown(_NOTE),
         _list([
-            f"{_letter(number)}: {text} ({named(labels, _NAMED)})"
+            f"{letter(number)}: {text} ({named(labels, _NAMED)})"
             for number, (text, labels) in enumerate(legend(audit).items())
         ]),
         _list([f"{kind}: {text}" for kind, text in _remarks(audit)]),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from string import ascii_lowercase
 from typing import Any
 
 from sobench.compare.average_rank import ALPHA, AverageRanks
 from sobench.compare.reasons import by_reason
 from sobench.compare.several import Ranked, Several
 from sobench.metrics.table import SCORE_FORMAT
+from sobench.report.letters import letter
 from sobench.report.sheet import Sheet, Table
 
 
@@ -113,13 +113,9 @@ def _wilcoxon_lines(ranks: AverageRanks) -> list[str]:
 def _letters(ranks: AverageRanks) -> dict[str, str]:
     """Row -> the letters of its groups, such as ``ab``."""
     return {
-        row: "".join(_letter(i) for i, group in enumerate(ranks.groups) if row in group)
+        row: "".join(letter(i) for i, group in enumerate(ranks.groups) if row in group)
         for row in ranks.rows
     }
-
-
-def _letter(index: int) -> str:
-    return ascii_lowercase[index] if index < len(ascii_lowercase) else f"({index + 1})"
 
 
 def _csv_rows(ranked: Ranked, several: Several) -> list[dict[str, Any]]:

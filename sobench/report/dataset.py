@@ -11,11 +11,12 @@ from rich.progress import Progress, TaskID
 
 from sobench.data.annotations import Split
 from sobench.data.cache import CachedImages, cached_images, check_images
-from sobench.data.check import WARNED, checked_splits
+from sobench.data.check import WARNED, broken_images, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow
 from sobench.data.fingerprint import check_unchanged
 from sobench.data.statistics import Statistics, describe
 from sobench.data.subset import part_name
+from sobench.errors import DataError
 from sobench.report.coverage import print_coverage
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.object_sizes import print_sizes, share
@@ -24,7 +25,7 @@ from sobench.suite.limit import Limit
 from sobench.suite.sections import Suite
 
 _SHOWN = 5
-"""Skipped rows that are printed one by one."""
+"""Skipped rows, and images that cannot be read, that are named one by one."""
 
 
 def print_dataset(
@@ -34,7 +35,9 @@ def print_dataset(
     build_cache: bool,
     trust_mtime: bool = False,
 ) -> None:
-    """Print statistics of both splits; with ``build_cache``, decode and cache every image.
+    """Print statistics of both splits; with ``build_cache``, decode and cache every image first.
+
+    Nothing is printed of data that cannot be used, so that the reason stands alone.
 
     Args:
         limit: the images of each split that are used, or ``None`` for all.
@@ -44,12 +47,22 @@ def print_dataset(
         DataError: a file is missing or broken.
     """
     identity = shown_fingerprint(suite.dataset, trust_mtime)
-    console.print(f"{suite.dataset.format}, fingerprint {identity}")
     splits, warnings = checked_splits(suite.dataset, limit)
+    cached = []
+    for name, dataset in splits.items() if build_cache else ():
+        images = _cached(suite, part_name(name, limit), dataset, identity)
+        cached.append(
+            f"{name}: {len(images)} images readable, cache {images.nbytes / 2**20:.0f} MiB"
+        )
     statistics = {name: describe(dataset) for name, dataset in splits.items()}
+    # All that is printed is of one state of the data.
+    check_unchanged(suite.dataset, identity)
+    console.print(f"{suite.dataset.format}, fingerprint {identity}")
     for name, dataset in splits.items():
         text = f"{name}: {len(dataset.images)} images, sha256 of their ids {ids_digest(dataset)}"
         console.print(text)
+    for line in cached:
+        console.print(line)
     _print_totals(statistics, console)
     _print_classes(splits["train"].classes, statistics, console)
     print_sizes(suite, splits, console)
@@ -58,26 +71,37 @@ def print_dataset(
         _print_skipped(name, dataset.skipped, console)
     for text in warnings:
         print_warning(console, f"warning: {text}")
-    if build_cache:
-        for name, dataset in splits.items():
-            images = _cached(suite, part_name(name, limit), dataset, identity)
-            size = images.nbytes / 2**20
-            console.print(f"{name}: {len(images)} images readable, cache {size:.0f} MiB")
-    # All that was printed is of one state of the data.
-    check_unchanged(suite.dataset, identity)
 
 
 def _cached(suite: Suite, name: str, dataset: Dataset, identity: str) -> CachedImages:
-    """Images in the cache under a name, every one of them sound, with progress on stderr."""
+    """Images in the cache under a name, every one of them sound, with progress on stderr.
+
+    Raises:
+        DataError: some cannot be read; names the first ones, with their reasons.
+    """
     stderr = PlainConsole(stderr=True)
     check = partial(check_unchanged, suite.dataset, identity)
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         bar = progress.add_task(f"decode {name}", total=len(dataset.images))
         callback = partial(_advance, progress, bar)
         on_wait = partial(progress.console.print, soft_wrap=True)
-        images = cached_images(dataset, name, identity, suite.input, callback, on_wait, check)
+        try:
+            images = cached_images(dataset, name, identity, suite.input, callback, on_wait, check)
+        except DataError:
+            # The first of perhaps many: each would cost the user a further attempt.
+            if len(broken := broken_images(dataset)) > 1:
+                raise DataError(_many_broken(dataset, broken)) from None
+            raise
         check_images(images)
     return images
+
+
+def _many_broken(dataset: Dataset, broken: Sequence[str]) -> str:
+    more = f"; and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
+    return (
+        f"{dataset.title}: {len(broken)} of {len(dataset.images)} images cannot be used:\n"
+        f"{' | '.join(broken[:_SHOWN])}{more}"
+    )
 
 
 def ids_digest(dataset: Dataset) -> str:

@@ -19,7 +19,12 @@ within them."""
 def pipes(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table, in which a bar in a name must not begin a new cell."""
     escaped = [[as_markdown(cell) for cell in row] for row in (headings, *rows)]
-    return tabulate(escaped[1:], escaped[0], tablefmt="pipe", disable_numparse=True)
+    return pipe_table(escaped[0], escaped[1:])
+
+
+def pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same of cells that are Markdown already."""
+    return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True)
 
 
 def as_markdown(text: str) -> str:

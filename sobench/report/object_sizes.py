@@ -86,6 +86,8 @@ def too_small(sides: FloatArray, smallest: float, stride: int) -> str:
 
 def _print_bins(suite: Suite, measured: Mapping[str, Objects], console: Console) -> None:
     protocol = PROTOCOLS[suite.protocol]
+    if not bin_sides(protocol):
+        return
     counts = [(by_bin(protocol, found), len(found.areas)) for found in measured.values()]
     table_rows = [
         [name, sides, *(share(count[name], total) for count, total in counts)]

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from sobench.runs.record import Record
 from sobench.suite.plan import Run
@@ -18,22 +19,27 @@ PLAIN_INTERVAL = 10.0
 
 
 class MatrixProgress:
-    """Prints which run of how many is at work, its epoch, step, speed, losses and time left."""
+    """Prints how far the present run is and when it ends, then its epoch, step, speed, losses."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bars = Progress(
-            # Labels of rows are text, whatever brackets are in them.
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[detail]}", markup=False),
+            TextColumn("{task.fields[left]:>12}"),
+            # What a narrow terminal cuts stands last. Labels are text, whatever brackets they have.
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
+            expand=True,
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self.suite_bar = self.bars.add_task("suite", detail="", total=1)
-        self.run_bar = self.bars.add_task("run", detail="", total=1)
+        self.suite_bar = self.bars.add_task("suite", left="", total=1)
+        self.run_bar = self.bars.add_task("run", left="", total=1)
         self.number, self.total, self.name = 0, 0, ""
         self.durations: list[float] = []
         self.waited_for: list[str] = []
@@ -61,18 +67,16 @@ class MatrixProgress:
         self.began = self.last_line = time.monotonic()
         self.bars.update(self.suite_bar, total=total, completed=number - 1)
         self.first = None
-        self.bars.reset(self.run_bar, description=self.name, detail="")
+        self.bars.reset(self.run_bar, description=self.name, left="")
 
     def on_stage(self, text: str) -> None:
         """The run begins the next part of its work."""
         self.stage_began = time.monotonic()
-        self.bars.update(self.run_bar, description=f"{self.name}: {text}", detail="")
+        self.bars.update(self.run_bar, description=f"{self.name}: {text}", left="")
 
     def on_images(self, done: int, total: int) -> None:
         """Some images are done, in a stage that counts them."""
-        self.bars.update(
-            self.run_bar, completed=done, total=total, detail=f"{done} of {total} images"
-        )
+        self.bars.update(self.run_bar, completed=done, total=total, left=f"{done}/{total}")
 
     def on_step(self, progress: TrainProgress) -> None:
         """A training step is done."""
@@ -82,24 +86,27 @@ class MatrixProgress:
         stage = f"{progress.stage} " if progress.stage else ""
         detail = (
             f"{stage}epoch {progress.epoch}/{progress.epochs} "
-            f"step {progress.step}/{progress.steps} {progress.images_s:.1f} img/s {losses}; "
-            f"{duration(run_seconds)} left"
+            f"step {progress.step}/{progress.steps} {progress.images_s:.1f} img/s {losses}"
         )
         further_runs = self.total - self.number
+        run_left = f"{duration(run_seconds)} left"
         suite_left = duration(run_seconds + further_runs * self._typical_seconds(run_seconds, now))
         self.bars.update(
             self.run_bar,
-            description=f"{self.name}: train",
+            description=f"{self.name}: {detail}",
             completed=progress.step,
             total=progress.steps,
-            detail=detail,
+            left=run_left,
         )
-        self.bars.update(
-            self.suite_bar, detail=f"run {self.number} of {self.total}; {suite_left} left"
-        )
+        # A part of the present run is done too.
+        done = self.number - 1 + progress.step / progress.steps
+        text = f"suite, run {self.number} of {self.total}"
+        left = f"{suite_left} left"
+        self.bars.update(self.suite_bar, description=text, completed=done, left=left)
         plain = not self.console.is_terminal
         if plain and (now - self.last_line >= PLAIN_INTERVAL or progress.step == progress.steps):
-            self._line(f"{self.name}: {detail}, suite {suite_left}")
+            percent = f"{100 * progress.step / progress.steps:.0f} %"
+            self._line(f"{percent}, {run_left}, suite {suite_left}: {self.name}: {detail}")
             self.last_line = now
 
     def warn(self, message: str) -> None:
@@ -109,7 +116,7 @@ class MatrixProgress:
     def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is done; if not ``fresh``, it was done before."""
         seconds = time.monotonic() - self.began
-        self.bars.update(self.suite_bar, completed=self.number, detail="")
+        self.bars.update(self.suite_bar, completed=self.number, left="")
         scores = record.scored_by(run.suite)
         if scores is None:
             self._line(f"{self.name}: {record.status}: {record.reason}")
@@ -128,13 +135,15 @@ class MatrixProgress:
         self.waited_for = names
         more = f" and {len(names) - 1} more" if names[1:] else ""
         text = f"waiting for {names[0]}{more}, which another process trains"
-        self.bars.reset(self.run_bar, description=text, detail="")
+        self.bars.reset(self.run_bar, description=text, left="")
         self._line(f"{text} ({reason})")
 
     def _run_seconds_left(self, progress: TrainProgress, now: float) -> float:
         """Seconds of training left, from the speed since this session's first step."""
         if self.first is None:
             self.first = (progress.step - 1, self.stage_began)
+            if progress.step > 1:
+                self._line(f"{self.name}: goes on after step {progress.step - 1}/{progress.steps}")
         step, since = self.first
         return (progress.steps - progress.step) * (now - since) / (progress.step - step)
 

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from sobench.report.latex import HEAD, comments, floating_table, tabular
 from sobench.report.markup import as_markdown, csv_text, pipes
 from sobench.report.terminal import print_blocks
 from sobench.runs.record import nan_to_none
@@ -87,11 +88,27 @@ def as_json(sheet: Sheet) -> str:
     return json.dumps(nan_to_none(sheet.json), indent=1, allow_nan=False) + "\n"
 
 
-SHEET_FORMATS: dict[str, Callable[[Sheet], str]] = {
-    "md": markdown,
-    "csv": as_csv,
-    "json": as_json,
+def latex(sheet: Sheet) -> str:
+    """A floating table for each one with its lines; the lines of the whole are comments."""
+    tables = [
+        floating_table(
+            f"{sheet.title}. {table.title}",
+            tabular(table.headings, table.rows, table.named),
+            table.lines,
+        )
+        for table in sheet.tables
+        if table.rows
+    ]
+    return HEAD + comments(sheet.lines) + "\n".join(tables)
+
+
+SHEET_FORMATS: dict[str, tuple[str, Callable[[Sheet], str]]] = {
+    "md": ("md", markdown),
+    "csv": ("csv", as_csv),
+    "json": ("json", as_json),
+    "latex": ("tex", latex),
 }
+"""Name -> suffix of the file, and what makes its text."""
 
 
 def _bullets(lines: tuple[str, ...]) -> str:

@@ -1,9 +1,10 @@
-"""Leaderboards, plans and statistics on a terminal."""
+"""Text and tables on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from textwrap import wrap
+from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -12,9 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sobench.text import printable
-
-if TYPE_CHECKING:
-    from sobench.compare.leaderboard import Leaderboard
 
 _GAP = 2
 """Characters between two columns of a table, at most."""
@@ -34,26 +32,6 @@ class PlainConsole(Console):
             if segment.control is None:
                 segment = segment._replace(text=printable(segment.text, keep="\n"))
             yield segment
-
-
-def print_leaderboard(board: Leaderboard, console: Console) -> None:
-    """The tables of a leaderboard with their footnotes, and the remarks beneath them."""
-    from sobench.report import tables  # here, because it needs pandas and `sobench list` does not
-
-    headings, rows = tables.columns(board)
-    print_blocks(console, headings, rows, board.title, repeated=2)
-    footnotes = tables.footnotes(board)
-    for line in footnotes:
-        console.print(Text(line, style="dim"), soft_wrap=True)
-    if footnotes:
-        console.print()
-    headings, rows = tables.size_columns(board)
-    if rows:
-        print_blocks(console, headings, rows, "Tested on other inputs", repeated=2)
-    headings, rows = tables.class_columns(board)
-    print_blocks(console, headings, rows, "AP by class", repeated=1)
-    for line in tables.remarks(board):
-        console.print(Text(line, style="dim"), soft_wrap=True)
 
 
 def print_blocks(
@@ -105,6 +83,29 @@ def print_table(
 def print_warning(console: Console, text: str) -> None:
     """Print a line that is to be noticed."""
     console.print(text, style="yellow", soft_wrap=True)
+
+
+def print_lines(console: Console, lines: Iterable[str], style: str = "dim") -> None:
+    """Print lines; one that is too long goes on in the next, indented."""
+    for line in lines:
+        _print_wrapped(console, line, "", "  ", style)
+
+
+def print_lettered(console: Console, lines: Iterable[tuple[str, str]], style: str = "dim") -> None:
+    """Print texts behind their letters; one that is too long goes on beneath its beginning."""
+    for letter, text in lines:
+        first = f"{letter:<2} "
+        _print_wrapped(console, text, first, " " * len(first), style)
+
+
+def _print_wrapped(console: Console, text: str, first: str, further: str, style: str) -> None:
+    # No word is cut, for it may be a path that somebody wants to copy.
+    wrapped = wrap(
+        printable(text), console.width, initial_indent=first, subsequent_indent=further,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    for line in wrapped:
+        console.print(Text(line, style=style), soft_wrap=True)
 
 
 def _looks_numeric(cell: str) -> bool:

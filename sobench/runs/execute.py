@@ -17,7 +17,7 @@ from sobench.data.dataset import Dataset, Images
 from sobench.data.resize import at_double_size
 from sobench.device import device_name, loader_workers
 from sobench.environment import describe
-from sobench.errors import DiskFull, RequestError, reason_of
+from sobench.errors import DiskFull, RequestError, RunError, reason_of
 from sobench.files import remove_orphans
 from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import DetectionTable, tabulate, write_detections
@@ -41,6 +41,7 @@ from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.training.checkpoint import keep_newest
 from sobench.training.loop import TrainingData, train
+from sobench.training.stages import stage_schedules
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def execute(
     reset_peak_memory(device)
     splits = None
     try:
+        if folder.record.is_dir():  # told now, not when the training is done
+            raise RunError(f"{folder.record}: is a folder, not a record; move it away")
         splits = _load_splits(run, callback)
         outcome = _finish(run, results, *splits, device, callback, checkpoint_seconds)
         record.write(outcome, folder.path)
@@ -139,7 +142,8 @@ def _finish(
     if start is not None and not start.is_whole:
         callback.warn(f"{run.name}: {start.told}")
     data = _training_data(run, detector, train_split, device, callback)
-    record.write_settings(run, folder.path)
+    schedules = stage_schedules(detector.stages, run.suite.schedule, len(data.images))
+    record.write_settings(run, folder.path, schedules[-1].end)
     callback.on_stage("train")
     state = train(
         detector, data, run.suite.schedule, folder.path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,7 +74,7 @@ def run_matrix(
         DataError: the data are wrong, which concerns every run.
     """
     waiting = _tasks(runs, results, callback)
-    _check_data([task.run for task in waiting if task.is_trained], callback)
+    check_data([task.run for task in waiting if task.is_trained], callback.warn)
     total, number = len(waiting), 1
     while waiting:
         held: list[Task] = []
@@ -101,25 +101,12 @@ def run_matrix(
 
 
 def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
-    """The runs that are due, in order, each with what is to be done with it."""
+    """The runs that are due, once what finished runs left is tidied up; warns of what is lost."""
     every_run = with_required(runs)
     states = read_states(every_run, results)
     if _tidied([(RunFolder.of(run, results), states[run.settings_id]) for run in every_run]):
         states = read_states(every_run, results)  # a damaged checkpoint may have gone
-    training = _to_train(runs, states)
-    due = with_required(runs, lambda run: run.settings_id in training)
-    refused = refused_rows(due, states, training)
-    unfinished = [run for run in runs if states[run.settings_id].name not in ("done", "diverged")]
-    if refused and all(is_refused(run, refused, training) for run in unfinished):
-        raise next(iter(refused.values()))
-    # What only a refused run requires is not trained for it.
-    due = with_required(runs, lambda run: run.settings_id in training and run.row_id not in refused)
-    tasks = [
-        Task(
-            run, states[run.settings_id], run.settings_id in training, refused.get(run.row_id)
-        )
-        for run in due
-    ]  # fmt: skip
+    tasks = due_tasks(runs, states)
     # What is required by runs that are done is not made anew, so it is not spoken of.
     for damage in dict.fromkeys(task.found.damage for task in tasks if task.found.damage):
         callback.warn(f"{damage}; it is left out, and the run is made anew")
@@ -130,14 +117,43 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
     return tasks
 
 
-def _check_data(runs: Sequence[Run], callback: MatrixProgressCallback) -> None:
-    """Check each data set that is to be trained on, once and before anything is trained."""
+def due_tasks(runs: Sequence[Run], states: States) -> list[Task]:
+    """The runs that are due, in order, each with what is to be done with it; writes nothing.
+
+    Args:
+        states: of the runs and of those that they require.
+
+    Raises:
+        RequestError: no row that is to be trained can be.
+    """
+    training = _to_train(runs, states)
+    due = with_required(runs, lambda run: run.settings_id in training)
+    refused = refused_rows(due, states, training)
+    unfinished = [run for run in runs if states[run.settings_id].name not in ("done", "diverged")]
+    if refused and all(is_refused(run, refused, training) for run in unfinished):
+        raise next(iter(refused.values()))
+    # What only a refused run requires is not trained for it.
+    due = with_required(runs, lambda run: run.settings_id in training and run.row_id not in refused)
+    return [
+        Task(
+            run, states[run.settings_id], run.settings_id in training, refused.get(run.row_id)
+        )
+        for run in due
+    ]  # fmt: skip
+
+
+def check_data(runs: Sequence[Run], warn: Callable[[str], None]) -> None:
+    """Check each data set that is to be trained on, once and before anything is trained.
+
+    Raises:
+        DataError: the data are wrong, or the classes of weights that a run starts from.
+    """
     # This reads the annotations once more than the runs do, and nothing where all is done.
     parts = ((run.suite.dataset, run.limit, run.holdout) for run in runs)
     for spec, limit, holdout in dict.fromkeys(parts):
         splits, warnings = checked_splits(spec, limit, holdout)
         for warning in warnings:
-            callback.warn(warning)
+            warn(warning)
         for run in runs:
             if run.origin is not None and (run.suite.dataset, run.limit) == (spec, limit):
                 check_renamed(run.suite.init_classes, splits["train"].classes)

@@ -78,6 +78,22 @@ class Epoch(BaseModel):
     ap50: float | None = None
 
 
+class Source(BaseModel):
+    """Where detections that were made elsewhere are from.
+
+    Attributes:
+        name: of the file or folder, without the folders above it.
+        layout: of ``metrics.foreign.LAYOUTS``.
+        sha256: of the file, or of the names and contents of the folder's files.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    layout: str
+    sha256: str
+
+
 class Record(BaseModel):
     """All that is known of a finished run.
 
@@ -90,6 +106,7 @@ class Record(BaseModel):
         first_losses: the total loss of each of the first 20 steps; empty in records of earlier
             versions.
         digests: SHA-256 of the detections that were scored, by the file's name.
+        source: of an external run, whose detections were made elsewhere.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,6 +134,7 @@ class Record(BaseModel):
     scores: dict[str, Scores] = {}
     sizes: dict[str, dict[str, Scores]] = {}
     digests: dict[str, str] = {}
+    source: Source | None = None
     cost: Cost | None = None
     environment: Environment | None = None
     finished: str = ""
@@ -165,13 +183,18 @@ def identity(run: Run) -> dict[str, Any]:
     }
 
 
-def write_settings(run: Run, folder: Path) -> None:
-    """Write ``run.json``, the resolved settings, before the training begins."""
+def write_settings(run: Run, folder: Path, steps: int) -> None:
+    """Write ``run.json``, the resolved settings, before the training begins.
+
+    Args:
+        steps: of the whole training, so that other processes can tell how far it is.
+    """
     content = {
         "run_id": run.id,
         "settings_id": run.settings_id,
         "data": run.data,
         "label": run.entry.label,
+        "steps": steps,
         **run.settings,
     }
     write_atomic(RunFolder(folder).settings, json.dumps(content, indent=1).encode())

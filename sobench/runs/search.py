@@ -52,7 +52,7 @@ def search(runs: Sequence[Run], results: Path) -> Found:
     by_data: defaultdict[str, dict[str, Path]] = defaultdict(dict)
     others = []
     for method_folder in sorted({run.folder(results).parent for run in runs}):
-        for path in sorted(method_folder.glob("s*-*")):
+        for path in sorted(filter(os.path.isdir, method_folder.glob("s*-*"))):
             data, settings_id = _identity(path)
             if settings_id in settings_ids:
                 by_data[data][settings_id] = path

@@ -15,6 +15,7 @@ from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record, scoring_name
 from sobench.runs.search import choose_data, folder_of, search
+from sobench.suite.external import ExternalRun
 from sobench.suite.further_tests import FurtherTest, further_tests
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -22,6 +23,8 @@ from sobench.suite.protocols import PROTOCOLS
 StateName = Literal[
     "done", "to score", "to test", "resumable", "missing", "failed", "diverged", "locked"
 ]
+
+_SCORED_ELSEWHERE = "it was scored on another state of the data; score it again on this one"
 
 States = Mapping[str, "RunState"]
 """The state of each run, by ``settings_id``."""
@@ -104,6 +107,8 @@ def read_records(runs: Sequence[Run], results: Path) -> list[Record]:
 def state_of(run: Run, outcome: Record | None) -> RunState:
     """The state of a run whose record is known, as far as the record tells it."""
     suite = run.suite
+    if outcome is None and isinstance(run, ExternalRun):
+        return RunState("missing", _SCORED_ELSEWHERE)
     if outcome is None:
         return RunState("missing", untested=further_tests(suite))
     tested = {test: outcome.tested_by(suite, test) for test in further_tests(suite)}
@@ -143,7 +148,8 @@ def _read_state(run: Run, path: Path) -> RunState:
         damage = str(error)
     state = state_of(run, outcome)
     if damage:
-        state = replace(state, damage=damage, reason=f"{damage}; it is left out and made anew")
+        anew = "score it again" if isinstance(run, ExternalRun) else "it is left out and made anew"
+        state = replace(state, damage=damage, reason=f"{damage}; {anew}")
     if outcome is not None and outcome.scores:
         weights = folder.checkpoints_of(outcome.last_step)
         state = replace(state, has_weights=bool(weights))

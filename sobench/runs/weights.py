@@ -14,6 +14,7 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.record import Record
 from sobench.suite.plan import Run
 from sobench.suite.sections import Suite
 from sobench.training import checkpoint
@@ -64,6 +65,15 @@ def trained_weights(run: Run, results: Path) -> dict[str, Tensor]:
     if outcome is None or not outcome.scores:
         why = f"{outcome.status}: {outcome.reason}" if outcome else "it has not run"
         raise RunError(f"needs {run.name}, which is not done: {why}")
+    return stored_weights(folder, outcome, run.name)
+
+
+def stored_weights(folder: RunFolder, outcome: Record, name: str) -> dict[str, Tensor]:
+    """The state dict of a finished run, whose record this is and which messages call ``name``.
+
+    Raises:
+        RunError: its weights are gone or damaged.
+    """
     problem = f"{folder.path} has no checkpoint of its last step"
     for path in folder.checkpoints_of(outcome.last_step):
         try:
@@ -72,4 +82,4 @@ def trained_weights(run: Run, results: Path) -> dict[str, Tensor]:
             problem = f"{error}; delete that file, and the run is trained anew"
         else:
             return model
-    raise RunError(f"needs the weights of {run.name}: {problem}")
+    raise RunError(f"needs the weights of {name}: {problem}")

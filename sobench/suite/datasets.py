@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -38,6 +39,10 @@ DATASETS: dict[str, DatasetFormat] = {
 }
 
 
+Holdout = Annotated[float, Field(ge=0, lt=1)]
+"""A share of the training images that is held out."""
+
+
 class CocoData(Section):
     """COCO JSON: an annotation file and an image folder for each split."""
 
@@ -49,11 +54,16 @@ class CocoData(Section):
     train: FilePath
     """Annotation file of the training images, relative to ``root``."""
     val: FilePath
-    """Annotation file of the images that are scored, relative to ``root``."""
+    """Annotation file of the images that are scored, relative to ``root``; with ``holdout`` it may
+    be left out."""
     train_images: FilePath = "images"
     """Folder of the training images, relative to ``root``."""
     val_images: FilePath = "images"
     """Folder of the images that are scored, relative to ``root``."""
+    holdout: Holdout = 0
+    """Share of the training images that is held out to be scored, where the data set has one split;
+    ``val`` is then not read. A digest of their names chooses them, so that they are the same for
+    everyone. With the default 0 ``val`` is scored."""
     max_area: float | None = Field(None, gt=0)
     """Area in square pixels of the original image below which an object is kept, which makes a
     subset of small objects as MRAE's (arXiv:2006.05941). In both splits larger objects become
@@ -61,6 +71,15 @@ class CocoData(Section):
     outside_root: bool = False
     """Whether ``file_name`` of the annotation files may name images outside of the split's image
     folder; the default refuses them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_val(cls, content: Any) -> Any:
+        """With ``holdout`` the one annotation file stands for both splits."""
+        if not isinstance(content, dict) or not content.get("holdout") or "val" in content:
+            return content
+        given = {key: content[key] for key in ("train", "train_images") if key in content}
+        return {key.replace("train", "val"): value for key, value in given.items()} | content
 
 
 class VisDroneData(Section):
@@ -75,6 +94,10 @@ class VisDroneData(Section):
     """Folder of the training split, relative to ``root``."""
     val: FilePath = "VisDrone2019-DET-val"
     """Folder of the split that is scored, relative to ``root``."""
+    holdout: Holdout = 0
+    """Share of the training images that is held out to be scored, where the data set has one split;
+    ``val`` is then not read. A digest of their names chooses them, so that they are the same for
+    everyone. With the default 0 ``val`` is scored."""
 
 
 class VocData(Section):
@@ -91,6 +114,10 @@ class VocData(Section):
     ``VOC2007/trainval + VOC2012/trainval`` joins two."""
     val: FilePath = "val"
     """Image set of the images that are scored, written as ``train``."""
+    holdout: Holdout = 0
+    """Share of the training images that is held out to be scored, where the data set has one split;
+    ``val`` is then not read. A digest of their names chooses them, so that they are the same for
+    everyone. With the default 0 ``val`` is scored."""
     classes: tuple[Label, ...] | None = None
     """Names of the classes, in the order of their labels; the default is the twenty of VOC."""
     difficult: Literal["ignore", "train"] = "ignore"
@@ -108,15 +135,32 @@ class YoloData(Section):
     format: Literal["yolo"]
     """The layout of the files."""
     root: FilePath
-    """Folder that holds ``data.yaml``; ``${VAR}`` and ``~`` work, and a relative path is relative
-    to the suite file. Another root leaves results valid: the content counts, not the place."""
+    """Folder that holds ``data.yaml``, or that file itself, of any name that ends in ``.yaml`` or
+    ``.yml``; ``${VAR}`` and ``~`` work, and a relative path is relative to the suite file. Another
+    root leaves results valid: the content counts, not the place."""
+    config: FilePath = "data.yaml"
+    """File with class names and splits, relative to ``root``, which may name it as well."""
     train: FilePath = "train"
     """Key of ``data.yaml`` under which the training images are named."""
     val: FilePath = "val"
     """Key of ``data.yaml`` under which the images that are scored are named."""
+    holdout: Holdout = 0
+    """Share of the training images that is held out to be scored, where the data set has one split;
+    ``val`` is then not read. A digest of their names chooses them, so that they are the same for
+    everyone. With the default 0 ``val`` is scored."""
     outside_root: bool = False
     """Whether ``data.yaml`` and lists of images may name images outside of ``root`` and of the
     folders named here; the default refuses them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_of_root(cls, content: Any) -> Any:
+        """Take ``root: my_data/my.yaml`` apart."""
+        root = content.get("root") if isinstance(content, dict) else None
+        if not isinstance(root, str) or not root.lower().endswith((".yaml", ".yml")):
+            return content
+        path = PurePath(root)
+        return content | {"root": str(path.parent), "config": path.name}
 
 
 class Tt100kData(Section):
@@ -134,6 +178,10 @@ class Tt100kData(Section):
     """Folder of the training split, relative to ``root``."""
     val: FilePath = "test"
     """Folder of the split that is scored, relative to ``root``."""
+    holdout: Holdout = 0
+    """Share of the training images that is held out to be scored, where the data set has one split;
+    ``val`` is then not read. A digest of their names chooses them, so that they are the same for
+    everyone. With the default 0 ``val`` is scored."""
     classes: Literal["all"] | tuple[Label, ...] | None = None
     """Names of the signs, in the order of their labels; ``all`` takes the types of the annotation
     file in its order. The default is the 45 signs that papers evaluate."""
@@ -193,3 +241,14 @@ FileData = CocoData | VisDroneData | VocData | YoloData | Tt100kData
 
 DataSpec = Annotated[FileData | SyntheticData, Field(discriminator="format")]
 """The ``dataset`` of a suite; ``format`` says which of the classes it is."""
+
+_PLACES = ("root", "config", "outside_root")
+"""Keys that say where the data are, which count by their content alone."""
+
+
+def counted_keys(spec: DataSpec) -> dict[str, Any]:
+    """The keys of a ``dataset`` section that results depend on."""
+    keys = {k: v for k, v in spec.model_dump(mode="json").items() if k not in _PLACES}
+    if not keys.get("holdout", 1):  # it came later, and runs of before stay valid
+        del keys["holdout"]
+    return keys

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sobench.errors import RequestError, did_you_mean
+from sobench.suite.datasets import counted_keys
 from sobench.suite.further_tests import without_further_tests
 from sobench.suite.heads import HEADS
 from sobench.suite.later_keys import later_settings
@@ -78,8 +79,6 @@ class Run:
         of_head = ("head", *HEADS[self.suite.head].sections) if method.heads else ()
         settings = {key: suite[key] for key in (*_SECTIONS_OF_ALL, *of_head)}
         # Data and weights count by their content, wherever they are.
-        places = ("root", "outside_root")
-        dataset = {key: value for key, value in suite["dataset"].items() if key not in places}
         backbone = suite["backbone"] | {"weights": weights_id(self.suite.backbone)}
         # Another version of a method's package is another method; our own have RESULTS_VERSION.
         source = {"source": method.source} if method.source else {}
@@ -99,7 +98,7 @@ class Run:
                 "switches": self.entry.switches,
                 "seed": self.seed,
                 "limit": as_setting(self.limit),
-                "dataset": dataset,
+                "dataset": counted_keys(self.suite.dataset),
                 "backbone": backbone,
             }
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +12,10 @@ import torch
 from sobench.errors import CheckpointError, reason_of
 from sobench.files import write_atomic
 from sobench.training.checkpoint_files import (
-    DIGITS,
     checkpoint_path,
+    digest,
     digest_of,
+    is_sound,
     list_checkpoints,
     step_of,
 )
@@ -33,7 +33,7 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    path = checkpoint_path(folder, step, _digest(content))
+    path = checkpoint_path(folder, step, digest(content))
     write_atomic(path, content)
     others = [other for other in list_checkpoints(folder) if other != path]
     earlier = [other for other in others if step_of(other) < step]
@@ -50,7 +50,7 @@ def keep_newest(folder: Path) -> None:
         OSError: a checkpoint cannot be read, so that it may be the one to keep; none is deleted.
     """
     paths = list_checkpoints(folder)
-    newest = next((path for path in reversed(paths) if len(paths) > 1 and _is_sound(path)), None)
+    newest = next((path for path in reversed(paths) if len(paths) > 1 and is_sound(path)), None)
     for other in paths if newest else []:
         if other != newest:
             other.unlink(missing_ok=True)
@@ -94,16 +94,7 @@ def _read_sound(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    digest = _digest(content)
-    if digest != digest_of(path):
-        raise CheckpointError(f"{path}: damaged (its checksum is {digest})")
+    checksum = digest(content)
+    if checksum != digest_of(path):
+        raise CheckpointError(f"{path}: damaged (its checksum is {checksum})")
     return content
-
-
-def _is_sound(path: Path) -> bool:
-    """Whether a checkpoint has the checksum of its name; raises ``OSError`` if it is unreadable."""
-    return _digest(path.read_bytes()) == digest_of(path)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:DIGITS]

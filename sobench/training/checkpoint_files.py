@@ -7,6 +7,7 @@ name are not ours: they are neither read nor counted nor deleted.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -36,3 +37,13 @@ def step_of(path: Path) -> int:
 def digest_of(path: Path) -> str:
     """The checksum in the name of a checkpoint."""
     return path.stem.rpartition("-")[2]
+
+
+def digest(content: bytes) -> str:
+    """The checksum of a content, as it stands in the name of a checkpoint."""
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a checkpoint has the checksum of its name; raises ``OSError`` if it is unreadable."""
+    return digest(path.read_bytes()) == digest_of(path)

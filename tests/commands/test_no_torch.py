@@ -39,6 +39,7 @@ def test_what_reads_results_alone_needs_no_torch() -> None:
     commands = [
         ["report", "a.yaml", "b.yaml"],
         ["report", "a.yaml", "--found"],
+        ["report", "a.yaml", "b.yaml", "--format", "html", "--out", "page.html"],
         ["compare", "a.yaml", "b.yaml"],
     ]
     done = subprocess.run(

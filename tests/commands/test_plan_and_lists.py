@@ -183,7 +183,9 @@ def test_rows_and_deviations(capsys: Capture) -> None:
         "fast", "ssd",
     ]  # fmt: skip
     keep(path, 0.5, 0.4)
-    assert "fast deviates: schedule.lr: 0.5 (why not)" in invoke(capsys, "report", path).out
+    out = invoke(capsys, "report", path).out
+    assert re.search(r"^ +- +fast +a +0\.400", out, re.MULTILINE)
+    assert "\na  schedule.lr: 0.5 (why not)\n" in out
 
 
 def test_the_table_of_commands_is_their_own_help() -> None:
@@ -198,7 +200,10 @@ def test_the_table_of_commands_is_their_own_help() -> None:
         *COMMANDS,
         "options",
         "output",
+        "stored",
+        "suites",
         "training",
+        "view",
         "__init__",
     }
 

@@ -17,6 +17,8 @@ from sobench.suite.reader import load
 from tests.commands.small_suite import BOTH, DATA, Capture, check_refusal, keep, write_suite
 from tests.records import failed_record, invoke, isolate, record_of, scored
 
+FORMATS = "md,csv,json,latex"
+
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,8 +41,8 @@ def test_report_needs_no_data(capsys: Capture) -> None:
     keep(path, 0.25, 0.5)
     code, out, err = invoke(capsys, "report", path)
     assert (code, err) == (0, "")
-    assert re.search(r"^ +- +ssd +0\.500 ", out, re.MULTILINE)
-    assert re.search(r"^ +- +fpn +0\.250 ", out, re.MULTILINE)
+    assert re.search(r"^ +- +ssd +a-c +0\.500\W", out, re.MULTILINE)
+    assert re.search(r"^ +- +fpn +0\.250\W", out, re.MULTILINE)
     assert f"data: voc {DATA}" in out
     assert "PARTIAL" not in out
     moved = invoke(capsys, "report", path, "--set", "dataset.root=elsewhere").out
@@ -68,15 +70,15 @@ def schedule_of(path: Path, **changes: Any) -> dict[str, Any]:
 def test_formats_hold_the_same_numbers(capsys: Capture) -> None:
     path = write_suite()
     keep(path, 1 / 3, 0.5)
-    code, out, _ = invoke(capsys, "report", path, "--format", "md,csv,json", "--out", "a/b")
+    code, out, _ = invoke(capsys, "report", path, "--format", FORMATS, "--out", "a/b")
     assert code == 0
-    assert out.splitlines() == ["a/b/small.md", "a/b/small.csv", "a/b/small.json"]
+    assert out.splitlines() == [f"a/b/small.{suffix}" for suffix in ("md", "csv", "json", "tex")]
     table = pd.read_csv("a/b/small.csv").set_index("method")
     content = json.loads(Path("a/b/small.json").read_text())
     assert [(row["method"], row["AP"]) for row in content["rows"]] == [("ssd", 0.5), ("fpn", 1 / 3)]
     assert table.loc["fpn", "AP"] == pytest.approx(1 / 3, rel=1e-12)
-    assert "| -      | fpn      | 0.333 |" in Path("a/b/small.md").read_text()
-    for name, suffix in (("md", "md"), ("csv", "csv"), ("json", "json")):
+    assert "| -      | fpn      |         | *0.333*   |" in Path("a/b/small.md").read_text()
+    for name, suffix in (("md", "md"), ("csv", "csv"), ("json", "json"), ("latex", "tex")):
         printed = invoke(capsys, "report", path, "--format", name).out
         assert printed == Path(f"a/b/small.{suffix}").read_text()
     assert pd.read_csv(io.StringIO(invoke(capsys, "report", path, "--format", "csv").out)).size
@@ -101,7 +103,7 @@ def test_a_record_that_does_not_count_is_named_and_the_others_are_shown(
         why = "the record is damaged: its content does not fit its digest"
     code, out, err = invoke(capsys, "report", path)
     assert (code, err) == (0, "")
-    assert re.findall(r"^ +- +(\w+) +0\.\d", out, re.MULTILINE) == ["ssd"]
+    assert re.findall(r"^ +- +(\w+) +a-c +0\.\d", out, re.MULTILINE) == ["ssd"]
     assert f"fpn seed 0: missing: {fpn}: {why}; it is left out and made anew" in out
     assert "left out, because their records do not count: fpn seed 0" in out
     code, out, _ = invoke(capsys, "plan", path)
@@ -130,10 +132,10 @@ def test_two_states_of_the_data_are_told_and_chosen(capsys: Capture) -> None:
     assert (code, err) == (0, "")
     told = f"results on 2 states of the data: {DATA} (2 runs, shown), ccccddddeeee (1 run)"
     assert f"{told}; choose with --data" in out
-    assert re.search(r"^ +- +fpn +0\.500 ", out, re.MULTILINE)
+    assert re.search(r"^ +- +fpn +0\.500\W", out, re.MULTILINE)
     code, out, _ = invoke(capsys, "report", path, "--data", "cccc")
     assert code == 0
-    assert re.search(r"^ +- +fpn +0\.900 ", out, re.MULTILINE)
+    assert re.search(r"^ +- +fpn +0\.900\W", out, re.MULTILINE)
     assert "ssd seed 0: not run yet" in out
     check_refusal(capsys, "--data x: no run is on such a state", "report", path, "--data", "x")
     keep(path, 0.9, 0.8, data="ccccddddeeee")

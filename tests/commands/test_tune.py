@@ -152,7 +152,7 @@ def test_a_choice_is_written_taken_and_shown(capsys: Capture, trained: list[str]
     code, out, err = invoke(capsys, "run", path)
     assert code == 0, err
     assert trained == ["fpn seed 0", "ssd seed 0"]
-    assert f"fpn deviates: schedule.lr: 0.003 ({origin})" in out
+    assert f"  schedule.lr: 0.003 ({origin})\n" in out
     assert f"ssd: learning rate: {origin}" in out
     content = json.loads(invoke(capsys, "report", path, "--format", "json").out)
     assert content["learning_rates"] == dict.fromkeys(BOTH, origin)

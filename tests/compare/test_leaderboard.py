@@ -8,7 +8,8 @@ import pytest
 from sobench.compare import leaderboard
 from sobench.compare.leaderboard import Leaderboard
 from sobench.errors import NothingToCompare, RequestError
-from sobench.report import tables
+from sobench.report.columns import shown_columns
+from sobench.report.view import View
 from sobench.runs import record
 from sobench.runs.record import Record
 from sobench.runs.state import read_records
@@ -77,11 +78,13 @@ def test_what_training_took_and_how_much_of_it_was_extra() -> None:
     assert row(board, "plain")["train_min"] == 2.5
     assert row(board, "plain")["extra_min"] == 1.5
     assert board.table.set_index("method")["extra_min"].isna().to_dict()["fpn"]
-    headings, rows = tables.columns(board)
-    assert headings[-2:] == ["train min", "extra min"]
-    assert {r[1]: r[-1] for r in rows} == {"plain": "1.5", "fpn": "-", "ssd": "-"}
+    *_, train, extra = shown_columns(board, View())[0]
+    assert (train.title, extra.title) == ("train min", "extra min")
+    labels = [row["method"] for row in board.rows]
+    cells = dict(zip(labels, extra.cells, strict=True))
+    assert cells == {"plain": "1.5", "fpn": "-", "ssd": "-"}
     alone = board_of(runs, [record_of(run) for run in runs.values()])
-    assert "extra min" not in tables.columns(alone)[0]
+    assert "extra_min" not in [column.name for column in shown_columns(alone, View())[0]]
 
 
 def test_costs() -> None:

@@ -11,7 +11,7 @@ from sobench.compare.bootstrap import Resampled, resample
 from sobench.compare.resampled import resampled_of
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
-from sobench.metrics.matches_file import write_matches
+from sobench.metrics.matches_file import Arrays, write_arrays, write_matches
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.suite.plan import Run
@@ -116,6 +116,30 @@ def test_a_folder_that_cannot_be_written_is_no_error(
     matched(run, tmp_path)
     monkeypatch.setattr("sobench.compare.resampled.write_arrays", refuse)
     assert_equal(load_resampled(run, tmp_path, 20), load_resampled(run, tmp_path, 20))
+    assert computed == [20, 20]
+
+
+def test_of_a_folder_that_cannot_be_written_they_are_kept_in_the_cache(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, cache = tmp_path / "results", tmp_path / "cache"
+    run = tiny_run()
+    folder = matched(run, results)
+    monkeypatch.setenv("SOBENCH_CACHE", str(cache))
+
+    def refuse(path: Path, arrays: Arrays) -> None:
+        if results in path.parents:
+            raise OSError(30, "Read-only file system")
+        write_arrays(path, arrays)
+
+    monkeypatch.setattr("sobench.compare.resampled.write_arrays", refuse)
+    first = load_resampled(run, results, 20)
+    assert_equal(load_resampled(run, results, 20), first)
+    assert computed == [20]
+    assert len(list(cache.rglob("*.npz"))) == 1
+    assert not list(folder.glob("bootstrap*"))
+    matched(run, results, case=1)  # other detections
+    load_resampled(run, results, 20)
     assert computed == [20, 20]
 
 

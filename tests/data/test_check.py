@@ -53,6 +53,19 @@ def test_a_sound_data_set_has_no_warnings(tmp_path: Path) -> None:
     assert list(texts) == []
 
 
+def test_classes_that_only_one_split_has_objects_of(tmp_path: Path) -> None:
+    spec = distinct(tmp_path)
+    classes = [{"id": n, "name": name} for n, name in enumerate(("car", "bus", "tram", "bike"), 1)]
+    edit(tmp_path, "train", categories=classes, annotations=[row(), row(2, category_id=2)])
+    edit(tmp_path, "val", categories=classes, annotations=[row(), row(2, category_id=3)])
+    assert warnings(spec) == [
+        "val: has objects of 1 of 4 classes (tram) that no training image has, so nothing can find "
+        "them",
+        "val: has no objects of 1 of 4 classes (bus), which have no AP and are left out of the "
+        "mean",
+    ]
+
+
 def test_drawn_scenes_are_sound() -> None:
     assert warnings(SyntheticData(format="synthetic", train=2, val=2, size=(64, 64))) == []
 

@@ -15,9 +15,10 @@ from PIL import Image
 from sobench.data.check import checked_splits
 from sobench.data.dataset import AnnotatedImage, Dataset, as_boxes, as_labels
 from sobench.data.fingerprint import fingerprint
-from sobench.data.holdout import divided, load_part
+from sobench.data.holdout import load_part
 from sobench.data.images import ImageFiles
 from sobench.data.load import load
+from sobench.data.subset import divided
 from sobench.errors import DataError
 from sobench.suite.datasets import SyntheticData, VisDroneData
 from tests.data.small_datasets import MAKERS

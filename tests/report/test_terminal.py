@@ -2,20 +2,12 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Any
 
-import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.text import Text
 
-from sobench.compare import leaderboard
-from sobench.compare.leaderboard import Leaderboard
-from sobench.report.tables import class_columns, columns, footnotes, remarks
-from sobench.report.terminal import PlainConsole, print_leaderboard, print_table
-from sobench.suite.plan import plan
-from tests.records import COST, record_of, scored, states_of
-from tests.tiny_suite import tiny_suite
+from sobench.report.terminal import PlainConsole, print_lettered, print_lines, print_table
 
 
 def console(width: int = 200) -> tuple[Console, io.StringIO]:
@@ -23,58 +15,7 @@ def console(width: int = 200) -> tuple[Console, io.StringIO]:
     return Console(file=target, width=width, force_terminal=False), target
 
 
-def board_of(**changes: Any) -> Leaderboard:
-    suite = tiny_suite(
-        methods=["fpn", "ssd"], seeds=[0, 1], protocol="visdrone-coco",
-        detect={"max_detections": 500}, title="Things [seen] :eyes:",
-    )  # fmt: skip
-    runs = plan(suite, "aaaa")
-    records = [record_of(run, 0.4 + run.seed / 10, **changes) for run in runs]
-    return leaderboard.build(runs, states_of(runs, records))
-
-
-def printed(board: Leaderboard, width: int = 200) -> str:
-    screen, target = console(width)
-    print_leaderboard(board, screen)
-    return target.getvalue()
-
-
-@pytest.mark.parametrize("width", [60, 80, 200, 1000])
-def test_no_cell_is_lost_at_any_width(width: int) -> None:
-    board = board_of()
-    text = printed(board, width)
-    assert "…" not in text
-    for headings, rows in (columns(board), class_columns(board)):
-        for cell in (*headings, *(cell for row in rows for cell in row)):
-            assert cell in text
-    blocks = re.findall(r"^ +- +fpn .*$", text, re.MULTILINE)
-    assert len(blocks) == {60: 6, 80: 4, 200: 2, 1000: 1}[width]
-    for line in text.splitlines():
-        assert len(line) <= width or line in (board.title, *footnotes(board), *remarks(board))
-
-
-def test_all_remarks_are_printed() -> None:
-    board = board_of()
-    text = printed(board)
-    assert text.splitlines()[0] == "Things [seen] :eyes:"
-    assert text.rstrip().endswith("\n".join(remarks(board)))
-
-
-@pytest.mark.parametrize("width", [60, 200])
-def test_a_footnote_is_beneath_the_column_that_it_explains(width: int) -> None:
-    board = board_of(cost=COST.model_copy(update={"extra_s": 60.0}))
-    *_, note = footnotes(board)
-    lines = [line.rstrip() for line in printed(board, width).splitlines()]
-    place = lines.index(note)
-    assert lines[place + 1 : place + 3] == ["", "AP by class"]
-    assert any(line.endswith("extra min") for line in lines[:place])
-    assert "extra min" not in printed(board_of(), width)
-
-
 def test_names_are_not_read_as_markup() -> None:
-    odd = scored(0.4, "visdrone-coco", per_class={"[red]van": {"AP": 0.1}, "[/x]": {"AP": 0.2}})
-    text = printed(board_of(scored=odd))
-    assert re.search(r"^method  \[red\]van   \[/x\]$", text, re.MULTILINE)
     screen, target = console()
     print_table(screen, ["[b]", "n"], [["[/b] :car:", "1"]], title="[i]")
     assert target.getvalue().split() == ["[i]", "[b]", "n", "[/b]", ":car:", "1"]
@@ -118,3 +59,19 @@ def test_empty_table() -> None:
     screen, target = console()
     print_table(screen, ["a", "b"], [])
     assert target.getvalue().split() == ["a", "b"]
+
+
+def test_long_lines_go_on_indented_and_no_path_is_cut() -> None:
+    screen, target = console(30)
+    path = "/a/path/that/is/much/longer/than/the/line"
+    print_lines(screen, [f"one two three four five six {path} seven", "short"])
+    print_lettered(screen, [("a", "one two three four five six seven"), ("aa", "eight")])
+    assert target.getvalue().splitlines() == [
+        "one two three four five six",
+        f"  {path}",
+        "  seven",
+        "short",
+        "a  one two three four five six",
+        "   seven",
+        "aa eight",
+    ]

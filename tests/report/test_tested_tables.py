@@ -11,8 +11,12 @@ from rich.console import Console
 
 from sobench.compare.leaderboard import Leaderboard, leaderboard
 from sobench.compare.tiers import RULE
-from sobench.report.tables import as_json, columns, csv, footnotes, markdown
-from sobench.report.terminal import print_leaderboard
+from sobench.report.beneath import footnotes
+from sobench.report.columns import shown_columns
+from sobench.report.leaderboard import print_leaderboard
+from sobench.report.markdown import markdown
+from sobench.report.values import as_json, csv
+from sobench.report.view import View
 from sobench.suite.plan import plan
 from tests.compare.matched_runs import keep_runs
 from tests.tiny_suite import tiny_suite
@@ -29,24 +33,27 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Leaderboard:
 
 
 def test_the_interval_stands_behind_the_metric_that_ranks(board: Leaderboard) -> None:
-    headings, rows = columns(board)
-    assert headings[:6] == ["tier", "method", "seeds", "AP", "95 % interval", "AP50"]
-    assert [row[:3] for row in rows] == [
-        [*tier_and_label, "2"]
-        for tier_and_label in (("1", "ssd"), *(("2", label) for label in board.verdict.labels[1:]))
-    ]
+    shown, _ = shown_columns(board, View())
+    columns = ["tier", "method", "notes", "seeds", "AP", "±", "95 % interval", "AP50"]
+    assert [column.title for column in shown[:8]] == columns
+    tier, method, _, seeds, ap, spread, interval, *_ = (column.cells for column in shown)
+    assert tier == ("1", "2", "2")
+    assert method == ("ssd", *board.verdict.labels[1:])
+    assert seeds == ("2",) * 3
     found = board.verdict.estimates["ssd"]["AP"]
-    assert rows[0][3] == f"{found.mean:.3f} ±{found.std:.3f}"
-    assert rows[0][4] == f"[{found.low:.3f}, {found.high:.3f}]"
+    assert (ap[0], spread[0]) == (f"{found.mean:.3f}", f"{found.std:.3f}")
+    assert interval[0] == f"[{found.low:.3f}, {found.high:.3f}]"
 
 
 def test_the_rule_stands_beneath_the_table(board: Leaderboard) -> None:
-    assert footnotes(board)[0] == RULE.format(metric="AP")
+    shown, _ = shown_columns(board, View())
+    rule = footnotes(board, shown)[0]
+    assert rule == RULE.format(metric="AP")
     target = io.StringIO()
-    print_leaderboard(board, Console(file=target, width=100, force_terminal=False))
+    print_leaderboard(board, Console(file=target, width=200, force_terminal=False))
     lines = [line.rstrip() for line in target.getvalue().splitlines()]
-    assert lines.index(footnotes(board)[0]) < lines.index("AP by class")
-    assert f"\n\n{footnotes(board)[0]}\n\n" in markdown(board)
+    assert lines.index("* best of a column, + second") < lines.index(rule)
+    assert f"\n- {rule}\n" in markdown(board)
 
 
 def test_csv(board: Leaderboard) -> None:

@@ -59,7 +59,7 @@ def write_outcome(run: Run, folder: RunFolder, **changes: Any) -> None:
 
 
 def missing(run: Run, folder: RunFolder) -> None:
-    record.write_settings(run, folder.path)
+    record.write_settings(run, folder.path, 2)
     (folder.path / "log.jsonl").touch()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sobench.errors import RequestError
-from sobench.report import tables
+from sobench.report.markdown import markdown
 from sobench.runs.state import state_of
 from sobench.suite.further_tests import further_tests
 from sobench.training.checkpoint_files import list_checkpoints
@@ -51,7 +51,7 @@ def test_they_need_no_training_and_are_scored_again_without_weights(tmp_path: Pa
     assert board.notes[0].startswith("multi-scale: inputs of 1, 2 times the row's input.size, ")
     assert board.notes[1].startswith("background xK: uses the annotations of val, ")
     assert sum(note.startswith("background") for note in board.notes) == 1
-    assert "| fpn      | background x2.5 |" in tables.markdown(board)
+    assert "| fpn      | background x2.5 |" in markdown(board)
 
     for path in list_checkpoints(folder):
         path.unlink()

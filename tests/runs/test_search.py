@@ -23,7 +23,7 @@ def runs_on(data: str, **changes: Any) -> list[Run]:
 def keep(results: Path, *runs: Run) -> None:
     """Results of runs, with their settings, as ``sobench run`` leaves them."""
     for run in runs:
-        record.write_settings(run, run.folder(results))
+        record.write_settings(run, run.folder(results), 2)
         record.write(record_of(run), run.folder(results))
 
 
@@ -55,7 +55,7 @@ def test_settings_that_were_copied_or_damaged_tell_nothing(tmp_path: Path) -> No
     (old, *_), (new, *_) = runs_on("aaaa"), runs_on("bbbb")
     keep(tmp_path, old)
     settings = old.folder(tmp_path) / "run.json"
-    record.write_settings(new, old.folder(tmp_path))
+    record.write_settings(new, old.folder(tmp_path), 2)
     assert set(search([old], tmp_path).by_data) == {"aaaa"}  # by its record
     for text in ("", "[]", "{}", "[" * 5000, '{"data": 1, "settings_id": [], "seed": {}}'):
         settings.write_text(text)
@@ -96,7 +96,7 @@ def test_the_state_of_the_data_with_the_most_results_counts(tmp_path: Path) -> N
 
 def test_half_trained_runs_on_two_states_need_no_choice(tmp_path: Path) -> None:
     for run in (*runs_on("aaaa"), *runs_on("bbbb")):
-        record.write_settings(run, run.folder(tmp_path))
+        record.write_settings(run, run.folder(tmp_path), 2)
     assert data_of(tmp_path) == "aaaa"
     assert data_of(tmp_path, "b") == "bbbb"
 
@@ -105,7 +105,7 @@ def test_what_is_trained_anew_on_other_data_is_told(tmp_path: Path) -> None:
     old, new = runs_on("aaaa"), runs_on("bbbb")
     assert changed_data(new, tmp_path) == []
     keep(tmp_path, *old[:3])
-    record.write_settings(old[3], old[3].folder(tmp_path))  # begun, and not done
+    record.write_settings(old[3], old[3].folder(tmp_path), 2)  # begun, and not done
     assert changed_data(new, tmp_path) == [
         "the annotations or images changed since: 3 runs of another state of the data, aaaa, "
         "kept; trained anew on bbbb: fpn seed 0, ssd seed 0, fpn seed 1"

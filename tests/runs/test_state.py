@@ -182,7 +182,7 @@ def test_plan_run_and_report_agree(
     has_result = name in ("done", "to test") or case.startswith("untested")
     assert report.code == (0 if has_result else 4)
     if has_result:
-        assert re.search(r"^ +- +fpn +0\.", report.out, re.MULTILINE)
+        assert re.search(r"^ +[-1] +fpn +0\.", report.out, re.MULTILINE)
     if reason:
         assert reason in (report.out if report.code == 0 else report.err)
     # run does only what the state asks for.

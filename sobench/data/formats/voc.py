@@ -105,6 +105,17 @@ def read(root: Path, spec: VocData, split: Split) -> Dataset:
     )
 
 
+def class_names(annotations: Path) -> tuple[str, ...]:
+    """The names of all objects in a folder of annotation files, in alphabetical order.
+
+    Raises:
+        DataError: a file is not XML.
+    """
+    trees = map(_tree, sorted(annotations.glob("*.xml")))
+    names = (object_.findtext("name") or "" for tree in trees for object_ in tree.findall("object"))
+    return tuple(sorted({name.strip() for name in names} - {""}))
+
+
 def _image_sets(root: Path, spec: VocData, split: Split) -> list[tuple[Path, str]]:
     """For every part of a split, the folder that holds ``ImageSets`` and the name of the set."""
     joined = spec.train if split == "train" else spec.val

@@ -9,7 +9,7 @@ from sobench.data.annotation_files import finite_numbers, read_rows, shown
 from sobench.data.annotations import AnnotatedBox, Box, ReadReport, Split, to_annotated_image
 from sobench.data.dataset import Dataset, Size
 from sobench.data.images import ImageFiles, read_size
-from sobench.data.yolo_config import CONFIG, ImageSource, class_names, image_sources
+from sobench.data.yolo_config import ImageSource, class_names, image_sources
 from sobench.errors import DataError
 from sobench.suite.datasets import YoloData
 from sobench.text import plain
@@ -41,9 +41,9 @@ def sources(root: Path, spec: YoloData, split: Split) -> tuple[list[Path], list[
     return sorted(labels, key=str), images
 
 
-def identity(root: Path, _spec: YoloData) -> tuple[str, ...]:
+def identity(root: Path, spec: YoloData) -> tuple[str, ...]:
     """The class names of ``data.yaml`` with their ids, by rising id."""
-    return tuple(f"{number} {name}" for number, name in class_names(root).items())
+    return tuple(f"{number} {name}" for number, name in class_names(root, spec).items())
 
 
 def read(root: Path, spec: YoloData, split: Split) -> Dataset:
@@ -56,17 +56,17 @@ def read(root: Path, spec: YoloData, split: Split) -> Dataset:
         DataError: a file or folder is missing, a row is malformed, a class is out of range, or
             coordinates are not fractions.
     """
-    classes = class_names(root)
+    classes = class_names(root, spec)
     labels = {number: label for label, number in enumerate(classes)}
     parts = image_sources(root, spec, split)
     paths = [source.folder / name for source in parts for name in source.names]
-    _check_images(paths, parts, root / CONFIG, split)
+    _check_images(paths, parts, root / spec.config, split)
     report = ReadReport()
     images = []
     for position, path in enumerate(paths, start=1):
         size = read_size(path)
         file = label_file(path)
-        boxes = _boxes(file, size, labels, report)
+        boxes = _boxes(file, size, labels, spec.config, report)
         images.append(to_annotated_image(position, path.name, size, boxes, file, report))
     return Dataset(
         title=f"YOLO {spec.train if split == 'train' else spec.val}",
@@ -124,7 +124,7 @@ def _check_images(paths: list[Path], parts: list[ImageSource], config: Path, spl
 
 
 def _boxes(
-    file: Path, size: Size, labels: Mapping[int, int], report: ReadReport
+    file: Path, size: Size, labels: Mapping[int, int], config: str, report: ReadReport
 ) -> list[AnnotatedBox]:
     if not file.is_file():
         report.notes[NO_LABEL_FILE] += 1
@@ -146,7 +146,7 @@ def _boxes(
         if category not in labels:
             raise DataError(
                 f"{file}, {where}: class {plain(cells[0])} is not among the {len(labels)} classes "
-                f"of {CONFIG} ({min(labels)}..{max(labels)}); correct the row or add the class"
+                f"of {config} ({min(labels)}..{max(labels)}); correct the row or add the class"
             )
         _check_fractions(fractions, cells, file, where)
         if is_polygon:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import torch
 import torchvision
@@ -54,6 +55,28 @@ def load_pretrained(model: nn.Module, settings: BackboneSettings, planned: str =
     return classifier
 
 
+def can_be_had(name: str, timeout: float = 5.0) -> bool:
+    """Whether torchvision's ImageNet weights of a backbone are here, or can be downloaded.
+
+    Args:
+        timeout: seconds to wait for an answer.
+    """
+    url, path = _published(name)
+    if path.is_file():
+        return True
+    try:
+        with urlopen(Request(url, method="HEAD"), timeout=timeout):
+            return True
+    except OSError:  # no network, no such file there
+        return False
+
+
+def _published(name: str) -> tuple[str, Path]:
+    """Where torchvision's weights are published, and the file that they are kept in."""
+    url: str = torchvision.models.get_model_weights(name)[VERSION].url
+    return url, Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+
+
 def _weights_of_file(settings: BackboneSettings, planned: str) -> State:
     try:
         content = weights_file(settings).read_bytes()
@@ -75,9 +98,8 @@ def _weights_of_file(settings: BackboneSettings, planned: str) -> State:
 
 def _imagenet_weights(name: str) -> State:
     """torchvision's weights, downloaded on first use; their digest is checked at every use."""
-    url = torchvision.models.get_model_weights(name)[VERSION].url
-    folder, published = Path(torch.hub.get_dir()) / "checkpoints", published_digest(name)
-    path = folder / url.rpartition("/")[2]
+    url, path = _published(name)
+    folder, published = path.parent, published_digest(name)
     try:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)

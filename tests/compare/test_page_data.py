@@ -1,0 +1,113 @@
+"""What a page is made from, where all is well and where files are gone."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sobench.compare.leaderboard import leaderboard
+from sobench.compare.page_data import PageData, page_data
+from sobench.compare.pictures import most_different
+from sobench.suite.plan import plan
+from sobench.suite.reader import load
+from tests.commands.small_suite import DATA, keep, write_suite
+from tests.compare.hand_made import hand_made, keep_matched
+from tests.detected_results import keep_detected
+from tests.records import isolate
+
+RESULTS = Path("results")
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    isolate(tmp_path, monkeypatch)
+
+
+def data_of(path: Path) -> PageData:
+    runs = plan(load(path), "")
+    return page_data(leaderboard(runs, RESULTS), runs, RESULTS)
+
+
+def test_everything_is_there() -> None:
+    path = write_suite(seeds=[0, 1])
+    keep_detected(path)
+    page = data_of(path)
+    assert (page.unmatched, page.boxes.notes, page.partial) == ((), (), ())
+    assert sorted(page.labels) == ["fpn", "ssd"]
+    assert set(page.boxes.errors) == set(page.learning) == set(page.labels)
+    assert page.boxes.seed == 0
+    assert page.found is not None
+    assert sum(b.objects for b in page.sizes) == page.found.objects
+    for picture in page.boxes.pictures:
+        assert Image.open(io.BytesIO(picture.jpeg)).size == (picture.width, picture.height)
+        for row in picture.rows.values():
+            assert len(row.true) + len(row.missed) == len(picture.objects) == len(picture.classes)
+    assert page.boxes.pictures
+
+
+def test_without_matches_records_are_shown() -> None:
+    path = write_suite()
+    keep(path, 0.5, 0.4)
+    page = data_of(path)
+    assert page.labels == ["fpn", "ssd"]
+    assert (page.sizes, page.found, page.boxes.errors, page.boxes.pictures) == ((), None, {}, ())
+    assert len(page.unmatched) == 1
+    assert "detections of its record are gone" in page.unmatched[0]
+
+
+def test_a_row_without_matches_is_named() -> None:
+    path = write_suite()
+    runs = keep_detected(path)
+    for file in runs[0].folder(RESULTS).glob("matches-*"):
+        file.write_bytes(b"nonsense")
+    page = data_of(path)
+    assert set(page.boxes.errors) == {"ssd"}
+    assert (page.found, page.boxes.pictures) == (None, ())
+    assert page.unmatched[0].startswith("fpn seed 0: ")
+
+
+def keep_by_hand(path: Path, data: str) -> None:
+    for run in plan(load(path), data):
+        keep_matched(run, 0.5, hand_made([(0.9, 0), (0.8, 1 if run.entry.label == "fpn" else 2)]))
+
+
+def test_data_of_another_state_are_told() -> None:
+    path = write_suite()
+    keep_by_hand(path, DATA)
+    page = data_of(path)
+    assert (page.boxes.errors, page.boxes.pictures) == ({}, ())
+    assert page.boxes.notes[0].startswith("dataset: the data at hand are another state, ")
+    assert page.found is not None
+
+
+def test_damaged_detections_are_told() -> None:
+    path = write_suite()
+    runs = keep_detected(path)
+    next(runs[1].folder(RESULTS).glob("detections*")).write_bytes(b"nonsense")
+    page = data_of(path)
+    assert set(page.boxes.errors) == {"fpn"}
+    assert page.boxes.notes[0].startswith("ssd seed 0: ")
+    assert page.found is not None  # needs the matches alone
+
+
+def test_data_that_are_not_at_hand_are_told() -> None:
+    path = write_suite(
+        dataset={"format": "coco", "root": "nowhere", "train": "a.json", "val": "b.json"}
+    )
+    keep_by_hand(path, DATA)
+    page = data_of(path)
+    assert page.boxes.errors == {}
+    assert page.boxes.notes[0].startswith("dataset.root: no folder ")
+    assert page.sizes
+
+
+def test_images_on_which_rows_agree_are_left_out() -> None:
+    # Objects 0 and 2 are on the first image, 1 and 3 on the second.
+    first, second = hand_made([(0.9, 0), (0.8, 1)]), hand_made([(0.9, 0), (0.8, 3)])
+    assert most_different({"a": (first, 0.0), "b": (second, 0.0)}).tolist() == [1]
+    assert most_different({"a": (first, 0.0), "b": (first, 0.0)}).tolist() == []
+    assert most_different({"a": (first, None), "b": (first, None)}).dtype == np.int64
