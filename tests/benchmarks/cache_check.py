@@ -76,7 +76,7 @@ def main(backbone: str, size: int, batch: int, count: int, rounds: int, device: 
             "plain": fastest(lambda: read_plain(images, file), rounds) / count,
         }
         os.close(file)
-    step = {"step": lambda: train_step(detector, optimizer, data, 1e-3, 35, "fp32")}
+    step = {"step": lambda: train_step(detector, optimizer, data, 1e-3, 35, "fp32").read()}
     times["step"] = min(measure(step, rounds, place)["step"]) / batch
     click.echo(f"{device_name(place)}, {backbone}, {size}x{size}, {rounds} rounds")
     for name, value in times.items():
