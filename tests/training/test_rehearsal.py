@@ -26,7 +26,7 @@ from tests.training.rehearsal import (
     rehearse_training,
 )
 
-SETTLED = "_local_scalar_dense (roi.py:_survivors_in_rounds)"
+SETTLED = "_local_scalar_dense (suppression.py:_in_rounds)"
 MATCHED = "tolist (bipartite.py:_deferred_acceptance)"
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import log2
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, roi_align
+from torchvision.ops import roi_align
 
 from sobench.data.targets import Targets
 from sobench.models.detector import BoxHead
 from sobench.models.parts.boxes import box_iou, clip, constant
 from sobench.models.parts.chosen import Chosen, choose, has_fixed_sizes
 from sobench.models.parts.class_layers import ClassLayer
-from sobench.models.parts.matching import MAX_PAIRS
 from sobench.models.parts.pyramid import TOP
+from sobench.models.parts.suppression import survivors
 from sobench.suite.network import Regions
 
 _CANONICAL = 224
@@ -58,7 +57,6 @@ def filter_proposals(
     # with NaN are false, so boxes that are not numbers are dropped as well.
     boxes = clip(boxes, size)
     real = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-    survivors = _survivors_in_rounds if has_fixed_sizes(boxes.device) else _survivors_by_image
     counts = [s.shape[1] for _, s in levels]
     survives = survivors(boxes.double(), scores.double(), real, counts, settings.nms)
     # One top-k for the batch: suppressed boxes rank last, and become padding if boxes run out.
@@ -67,68 +65,6 @@ def filter_proposals(
     real = scores > -torch.inf
     boxes = boxes.gather(1, best.unsqueeze(-1).expand(-1, -1, 4))
     return Proposals(torch.where(real.unsqueeze(-1), boxes, 0.0), real)
-
-
-def _survivors_by_image(
-    boxes: Tensor, scores: Tensor, real: Tensor, counts: Sequence[int], iou: float
-) -> Tensor:
-    """Which of ``[B, N, 4]`` boxes non-maximum suppression keeps within each level: ``[B, N]``.
-
-    Args:
-        scores: ``[B, N]``; real: ``[B, N]`` bool, boxes that take part.
-        counts: boxes of each level, which follow one another.
-        iou: above which the box of the lower score is dropped.
-    """
-    level = torch.repeat_interleave(torch.tensor(counts, device=boxes.device))
-    survives = torch.zeros_like(real)
-    # Image by image, as batched_nms leaves its single kernel where boxes are many. In double
-    # precision its group offsets do not blur boxes of a few pixels.
-    for box, score, usable, mask in zip(boxes, scores, real, survives, strict=True):
-        keep = batched_nms(box[usable], score[usable], level[usable], iou)
-        mask[usable.nonzero().squeeze(1)[keep]] = True
-    return survives
-
-
-_ROUNDS = 8
-"""Rounds of suppression between two looks whether all is settled; each look waits for a GPU."""
-
-
-def _survivors_in_rounds(
-    boxes: Tensor, scores: Tensor, real: Tensor, counts: Sequence[int], iou: float
-) -> Tensor:
-    """As ``_survivors_by_image``, of all images and levels together and in few steps.
-
-    A box is kept if no kept one with a higher score overlaps it. After ``n`` rounds of dropping by
-    this rule, starting from all boxes, each box is settled that is at the end of no chain of more
-    than ``n`` overlapping ones; what a round does not change is the result.
-    """
-    by_level = partial(torch.split, split_size_or_sections=list(counts), dim=1)
-    levels = by_level(real)
-    parts = zip(by_level(boxes), by_level(scores), levels, strict=True)
-    drops = [_drops(*part, iou) for part in parts]
-    kept = list(levels)
-    while True:
-        for _ in range(_ROUNDS):
-            before = kept
-            kept = [
-                level & ~(drop & by.unsqueeze(1)).any(dim=2)
-                for level, drop, by in zip(levels, drops, before, strict=True)
-            ]
-        changes = [(a != b).any() for a, b in zip(before, kept, strict=True)]
-        if not bool(torch.stack(changes).any()):
-            return torch.cat(kept, dim=1)
-
-
-def _drops(boxes: Tensor, scores: Tensor, real: Tensor, iou: float) -> Tensor:
-    """``[B, N, N]`` bool, whether a box (second) would be dropped for another (third)."""
-    mine, others = scores.unsqueeze(2), scores.unsqueeze(1)
-    place = torch.arange(scores.shape[1], device=scores.device)
-    # Of equal scores the first counts as higher.
-    higher = (others > mine) | ((others == mine) & (place < place.unsqueeze(1)))
-    # Images in groups, so that the overlaps stay few if boxes are many.
-    groups = torch.split(boxes, max(1, MAX_PAIRS // max(1, boxes.shape[1] ** 2)))
-    overlapping = torch.cat([box_iou(group, group) > iou for group in groups])
-    return higher & real.unsqueeze(1) & overlapping
 
 
 def add_gt_proposals(proposals: Proposals, targets: Targets) -> Proposals:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sobench.models.detector import Detector
-from sobench.models.parts import bipartite, chosen, roi
+from sobench.models.parts import bipartite, chosen, roi, suppression
 from sobench.models.parts.bipartite import bipartite_match
 from sobench.models.parts.chosen import choose
 from sobench.models.parts.roi import filter_proposals
@@ -27,7 +27,7 @@ def fix_sizes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Call it to have everything work as on a GPU."""
 
     def fix() -> None:
-        for module in (chosen, roi, bipartite):
+        for module in (chosen, roi, suppression, bipartite):
             monkeypatch.setattr(module, "has_fixed_sizes", lambda _: True)
 
     return fix
@@ -45,14 +45,13 @@ def outcome(detector: Detector, run: Any, images_2x: bool) -> tuple[dict[str, Te
     return losses, torch.cat(weights)
 
 
-@pytest.mark.parametrize("samples", [4, 64])
 @pytest.mark.parametrize(
-    "case",
+    ("case", "samples"),
     [
-        Case("fpn", "faster_rcnn"),
-        Case("libra", "faster_rcnn"),
-        Case("efpn", "faster_rcnn", stage=1),
-        Case("mrae", "faster_rcnn"),
+        (Case("fpn", "faster_rcnn"), 4),
+        (Case("libra", "faster_rcnn"), 64),
+        (Case("efpn", "faster_rcnn", stage=1), 64),
+        (Case("mrae", "faster_rcnn"), 64),
     ],
     ids=str,
 )
