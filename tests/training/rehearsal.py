@@ -47,9 +47,12 @@ class Case:
 
 _VGG = {"backbone": {"name": "vgg16", "weights": "none", "norm": "train"}}
 
+_SHORTER = {"nas_fpn": {"stack": 2}}
+"""Switches that spare repetitions."""
+
 CASES = [
     *(
-        Case(name, head)
+        Case(name, head, _SHORTER.get(name, {}))
         for name, method in methods().items()
         if not method.source
         for head in method.heads or ("retinanet",)
@@ -61,7 +64,6 @@ CASES = [
     Case("mrae", switches={"mode": "soft"}),
     Case("efpn", stage=1),
     Case("efpn", "faster_rcnn", stage=1),
-    Case("efpn", "faster_rcnn", {"duplicate_small": True}, stage=1),
     Case("efpn", "faster_rcnn", {"detect_from": "p3_ftt"}),
     Case("zoominnet", switches={"align": "la"}),
     Case("zoominnet", switches={"align": "none"}),
