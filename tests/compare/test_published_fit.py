@@ -203,9 +203,9 @@ def test_which_columns_a_protocol_measures(protocol: str, headings: list[str]) -
     suite = suite_on(VISDRONE).model_copy(update={"protocol": protocol})
     runs = plan(tiny_suite(), "aaaa")
     board = leaderboard.build(runs, states_of(runs, [record_of(runs[0])]))
-    columns_of_board = board.table.assign(AP=0.5, AP50=0.5, AP_S=0.5)
+    rows_of_board = tuple(row | {"AP": 0.5, "AP50": 0.5, "AP_S": 0.5} for row in board.rows)
     published = beside(suite, {}, columns=columns, rows=rows)
-    (values,) = measured(published, suite, replace(board, table=columns_of_board))
+    (values,) = measured(published, suite, replace(board, rows=rows_of_board))
     assert [*values] == headings
 
 
