@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sobench.compare.leaderboard import Leaderboard, Row
 from sobench.compare.reasons import runs_by_reason
+from sobench.compare.remarks import NARROWED, PARTIAL
 from sobench.metrics.table import SCORE_FORMAT, Metric
 from sobench.report.columns import Column, Place, notes_by_row
 from sobench.report.letters import labels_by_text, letter
@@ -15,7 +16,7 @@ SIZE_TITLE = "Tested on other inputs"
 
 
 def partial_lines(board: Leaderboard) -> list[str]:
-    """That the result is partial; said before anything else, and only there."""
+    """That the result is partial or narrowed; said before anything else, and only there."""
     return [note for note in board.notes if _is_partial(board, note)]
 
 
@@ -78,7 +79,8 @@ def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 
 def _is_partial(board: Leaderboard, note: str) -> bool:
-    return bool(board.partial) and note.startswith("PARTIAL RESULT")
+    is_partial = bool(board.partial) and note.startswith(PARTIAL)
+    return is_partial or (bool(board.narrowed) and note.startswith(NARROWED))
 
 
 def _with_spread(row: Row, metric: Metric) -> str:

@@ -106,7 +106,7 @@ def shown_columns(
     usual = [column for column in known if column.priority != _ON_REQUEST]
     if view.wide or width is None:
         return usual, []
-    return _fitting(usual, width, widest_label)
+    return fitting(usual, width, widest_label)
 
 
 def column_name(asked: str, titles: Mapping[str, str], option: str) -> str:
@@ -246,7 +246,7 @@ def _is_of_bin(metric: Metric) -> bool:
     return getattr(metric, "area", ALL_AREAS) != ALL_AREAS
 
 
-def _fitting(
+def fitting(
     columns: Sequence[Column], width: int, widest_label: int | None
 ) -> tuple[list[Column], list[Column]]:
     """The most important columns that fit into a line, in their order, and the others."""
