@@ -9,9 +9,8 @@ import numpy as np
 from sobench.data.dataset import Dataset
 from sobench.data.fingerprint import fingerprint
 from sobench.metrics.detections import DetectionRow, tabulate, write_detections
-from sobench.metrics.matches import match
 from sobench.metrics.matches_file import write_matches
-from sobench.metrics.scoring import score
+from sobench.metrics.scoring import match, score
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.runs.record import Epoch

@@ -15,7 +15,7 @@ from sobench.compare.several import check_metric
 from sobench.compare.side_by_side import side_by_side
 from sobench.compare.sides import Side, read_side
 from sobench.errors import NothingToCompare, RequestError
-from sobench.metrics.table import score_metrics
+from sobench.metrics.table import score_metrics, smallest_metric
 from sobench.report.sheet import SHEET_FORMATS
 from sobench.report.side_by_side import side_by_side_sheet
 from sobench.runs.external import with_external
@@ -70,7 +70,7 @@ def command(
         check_metric(name, suites)
     protocol = PROTOCOLS[suites[0].protocol]
     every = [metric.name for metric in score_metrics(protocol)]
-    shown = asked or [every[0], f"AP_{next(iter(protocol.bins))}"]
+    shown = asked or list(filter(None, (every[0], smallest_metric(protocol))))
     # The differences of all metrics cost no more than those of one.
     compared = side_by_side(*sides, asked or every)
     sheet = side_by_side_sheet(compared, tuple(shown))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sobench.commands.options import options_of_suites, results_option
+from sobench.commands.options import options_of_suites, results_option, stderr
 from sobench.commands.output import (
     Output,
     format_names,
@@ -25,7 +26,7 @@ from sobench.compare.page_data import PageData, page_data
 from sobench.compare.published import FOLDER, read_papers
 from sobench.compare.published_fit import published_for
 from sobench.compare.several import Several, check_metric, common_rows, rank_suites
-from sobench.errors import NothingToCompare, RequestError
+from sobench.errors import NothingToCompare, RequestError, did_you_mean
 from sobench.report.average_rank import average_rank_sheet
 from sobench.report.columns import shown_columns
 from sobench.report.found import found_sheet
@@ -33,11 +34,15 @@ from sobench.report.leaderboard import print_leaderboard
 from sobench.report.order import ordered_by
 from sobench.report.published import published_sheet
 from sobench.report.tables import FORMATS
+from sobench.report.terminal import print_warning
 from sobench.report.view import View
 from sobench.runs.external import with_external
+from sobench.runs.search import choose_data, search
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import Run
+from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
+from sobench.text import quoted
 
 PLOT_FORMATS = ("png", "svg", "pdf")
 
@@ -77,19 +82,26 @@ Page = Callable[[], PageData]
     "--published", is_flag=True,
     help="Also the tables of papers that fit the suite, apart, with what differs from it.",
 )  # fmt: skip
+@click.option(
+    "--protocol", "protocols", metavar="A,B", default="",
+    help="Also the leaderboards by these protocols, computed from the stored detections and the "
+    "data, and kept apart.",
+)  # fmt: skip
 @view_options
 def command(
     suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
     metrics: str, found: bool, published: bool, sort: str, columns: str, per_class: bool, by: str,
-    wide: bool, **options: Any,
+    wide: bool, protocols: str, **options: Any,
 ) -> None:  # fmt: skip
     """Print the leaderboard of a suite from the results so far.
 
     Of several suites, print each leaderboard, and the average ranks of the rows that all have.
     """
     known = [*FORMATS, "html", *PLOT_FORMATS]
-    names = format_names(formats, out, known, len(suites) + published)
-    _check_drawn(names, out, "--found" if found else "--published" if published else "")
+    asked = list(dict.fromkeys(name.strip() for name in protocols.split(",") if name.strip()))
+    names = format_names(formats, out, known, len(suites) + published + len(asked))
+    given = {"--found": found, "--published": published, "--protocol": asked}
+    _check_drawn(names, out, next((option for option, value in given.items() if value), ""))
     _check_metric_counts(len(suites), metrics, found)
     view = view_of(sort, columns, per_class, by, wide)
     _check_view(view, "with --found" if found else _drawn_alone(names))
@@ -97,6 +109,8 @@ def command(
         way_out = "leave --found out" if found else "report the suites one by one"
         raise RequestError(f"--published: is for the leaderboard of one suite; {way_out}")
     requests = [read_request(suite=suite, **options) for suite in suites]
+    if asked:
+        _check_protocols(asked, [request.suite for request in requests], found)
     check_distinct(suites, requests)
     plans = [with_external(request, results) for request in requests]
     states = states_of_data(plans, results, data)
@@ -121,7 +135,39 @@ def command(
             "average_rank", requests[0], options["settings"], ".".join(filter(None, states))
         )
         outputs = _together(plans, results, states, by_metrics, (*stems, stem), view)
+    outputs += [_by_protocol(name, plans[0], results, data, stems[0], view) for name in asked]
     write_outputs(outputs, names, out)
+
+
+def _check_protocols(names: Sequence[str], suites: Sequence[Suite], found: bool) -> None:
+    """Refuse ``--protocol`` with names that are not protocols, and where it has no effect."""
+    if found or len(suites) > 1:
+        way_out = "leave --found out" if found else "report the suites one by one"
+        raise RequestError(f"--protocol: is for the leaderboard of one suite; {way_out}")
+    for name in names:
+        if name not in PROTOCOLS:
+            raise RequestError(
+                f"--protocol: {quoted(name)} is not a protocol;{did_you_mean(name, PROTOCOLS)}"
+            )
+        if name == suites[0].protocol:
+            raise RequestError(
+                f"--protocol: {name} is the protocol of {suites[0].name}, whose table comes "
+                "anyway; leave it out"
+            )
+
+
+def _by_protocol(
+    name: str, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
+) -> Output:
+    """The leaderboard of the same detections by another protocol than the suite's."""
+    from sobench.runs.rescored import rescore_apart, with_protocol
+
+    state = runs[0].data or choose_data(search(runs, results), data).data
+    scored = [with_protocol(run, name) for run in runs]
+    apart = rescore_apart(scored, results, state, partial(print_warning, stderr()))
+    board = leaderboard(scored, apart, state)
+    board = replace(board, title=f"{board.title}, by {name}")
+    return _output(f"{stem}.{name}", board, _page(board, scored, apart, state), view)
 
 
 def _with_published(
@@ -231,7 +277,7 @@ def _check_drawn(names: Sequence[str], out: Path | None, option: str) -> None:
     """Refuse pages and plots where they cannot be had."""
     drawn = [name for name in names if name in ("html", *PLOT_FORMATS)]
     if drawn and option:
-        raise RequestError(f"{option}: has no effect on {drawn[0]}; leave it out, a page has it")
+        raise RequestError(f"{option}: has no effect on {drawn[0]}; leave it out")
     if is_page(out) and names != ["html"]:
         raise RequestError(f"--out {out}: the file of a page; with other formats name a folder")
     if out is None and (pictures := [name for name in drawn if name != "html"]):

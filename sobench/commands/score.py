@@ -156,7 +156,7 @@ def _read(
             f"{path}: holds no detections; check that the detector wrote them there, or add "
             "--allow-empty if it found nothing, which scores 0"
         )
-    return name, to_detections(rows, dataset, protocol.max_dets[-1])
+    return name, to_detections(rows, dataset, max(protocol.max_dets, default=max(1, len(rows))))
 
 
 def _check_unused() -> None:

@@ -18,7 +18,7 @@ from sobench.compare.tolerance import (
     spread_of,
     tolerance,
 )
-from sobench.metrics.table import score_metrics
+from sobench.metrics.table import recall_metric, score_metrics, smallest_metric
 from sobench.suite.protocols import PROTOCOLS
 
 Results = Mapping[str, Sequence[SeedResult]]
@@ -72,16 +72,20 @@ class Quantity:
 
 
 def accuracy_quantities(protocol: str) -> tuple[Quantity, ...]:
-    """AP, and AP of the protocol's smallest objects."""
-    smallest = next(iter(PROTOCOLS[protocol].bins))
-    return tuple(_fraction(name) for name in ("AP", f"AP_{smallest}"))
+    """The metric that ranks, such as AP, and that of the smallest objects, if there is one."""
+    names = (ranking_metric(protocol), smallest_metric(PROTOCOLS[protocol]))
+    return tuple(_fraction(name) for name in names if name)
+
+
+def ranking_metric(protocol: str) -> str:
+    """The name of the metric that ranks."""
+    return score_metrics(PROTOCOLS[protocol])[0].name
 
 
 def stand_ins(protocol: str) -> tuple[Quantity, ...]:
     """What a row is held by if AP says too little of it."""
-    most = [metric.name for metric in score_metrics(PROTOCOLS[protocol]) if "@" in metric.name][-1]
     return (
-        _fraction(most),
+        _fraction(recall_metric(PROTOCOLS[protocol])),
         Quantity("loss", "higher", 0.02, True, lambda result: result.losses.get("total")),
         Quantity("first losses", "either", 0.02, True, _first_loss),
         Quantity("detections", "either", 0.10, True, lambda result: float(result.detections), 1.0),
@@ -166,7 +170,7 @@ def _trials(
     asked = [_trial(rows, quantity, baseline, now, tests) for quantity in
              accuracy_quantities(protocol)]  # fmt: skip
     trials = [trial for trial in asked if trial is not None]
-    if not trials or trials[0].quantity.name != "AP" or trials[0].is_coarse:
+    if not trials or trials[0].quantity.name != ranking_metric(protocol) or trials[0].is_coarse:
         others = [_trial(rows, quantity, baseline, now, tests, True)
                   for quantity in stand_ins(protocol)]  # fmt: skip
         trials += [trial for trial in others if trial is not None]

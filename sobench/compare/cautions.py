@@ -253,7 +253,8 @@ def _of_data(suite: Suite, data: Data | None) -> Iterator[str]:
 
 def _limits(suite: Suite, data: Data) -> Iterator[str]:
     """Objects of images with more of them than detections count."""
-    limit, scored = suite.detect.max_detections, PROTOCOLS[suite.protocol].max_dets[-1]
+    limit, protocol = suite.detect.max_detections, PROTOCOLS[suite.protocol]
+    scored = max(protocol.max_dets, default=limit)
     counts = np.asarray([len(image.boxes) for image in data.val.images])
     # The protocol's limit is one for each class of an image.
     by_class = [n for image in data.val.images for n in np.bincount(image.labels)]

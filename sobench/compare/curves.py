@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sobench.compare.precision import RECALLS
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Int8Array, Matches
 from sobench.metrics.matching import IOU_THRESHOLDS, TRUE
+from sobench.metrics.precision import RECALLS
 from sobench.metrics.scores import Scores
 from sobench.suite.protocols import Protocol
 

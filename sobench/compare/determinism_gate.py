@@ -67,10 +67,11 @@ def _compare(label: str, before: SeedResult, after: SeedResult, on_same: bool) -
 
 
 def _outcomes(label: str, before: SeedResult, after: SeedResult) -> list[Finding]:
-    """The loss of the last epoch, AP and the number of detections of two equal trainings."""
+    """The last loss, the ranking metric and the number of detections of two equal trainings."""
+    ranking = next(iter(before.metrics), "AP")
     pairs = {
         "loss": (before.losses.get("total"), after.losses.get("total")),
-        "AP": (before.metrics.get("AP"), after.metrics.get("AP")),
+        ranking: (before.metrics.get(ranking), after.metrics.get(ranking)),
         "detections": (float(before.detections), float(after.detections)),
     }
     findings = []

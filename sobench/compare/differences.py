@@ -9,10 +9,11 @@ from statistics import fmean
 import numpy as np
 
 from sobench.compare import intervals
-from sobench.compare.bootstrap import Resampled, draw_weights, resample
+from sobench.compare.bootstrap import draw_weights, resample
 from sobench.compare.intervals import Difference, Sample
 from sobench.compare.resampled import resampled_of
 from sobench.compare.sides import Outcome
+from sobench.metrics.weighted import Weighted
 
 Pair = tuple[Mapping[int, Outcome], Mapping[int, Outcome]]
 """A row of A and B: seed -> outcome."""
@@ -116,7 +117,7 @@ def _samples(
     }
 
 
-def _resampled(outcome: Outcome, draws: int) -> Resampled:
+def _resampled(outcome: Outcome, draws: int) -> Weighted:
     """The metrics of a run in each resample; those of the usual draws are kept beside it."""
     kept = None if draws else resampled_of(outcome.run, outcome.folder, outcome.record)
     if kept is not None:

@@ -187,7 +187,7 @@ def best_score(matches: Matches) -> BestScore:
     scores, true = matches.score[counted][order], outcome[counted][order] == 1
     last = np.flatnonzero(np.diff(scores, append=-np.inf))
     positives, detections = np.cumsum(true)[last], last + 1
-    objects = int(matches.num_objects[_ALL_AREAS].sum())
+    objects = len(matches.object_image)
     if not true.any():
         return BestScore(None, 0.0, 0.0, 0.0)
     # 2TP + FP + FN is the number of detections and that of objects.

@@ -18,7 +18,7 @@ from sobench.compare.fairness import fairness
 from sobench.compare.verdict import Verdict, judge, verdict
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
-from sobench.metrics.table import COST_METRICS, Metric, score_metrics
+from sobench.metrics.table import COST_METRICS, Metric, class_metrics, score_metrics
 from sobench.runs.record import Record
 from sobench.runs.search import DataChoice, choose_data, other_settings, search
 from sobench.runs.state import States, read_states
@@ -55,7 +55,8 @@ class Leaderboard:
         run_rows: for each run of the plan, methods as in ``rows`` and those without a result last:
             ``method``, ``seed``, ``state`` and ``reason`` (empty for a run that is done), ``run``
             (its id; ``None`` without a record), metrics and costs.
-        class_rows: for each method, best first: ``method``, and for each class its mean AP.
+        class_metric: what ``class_rows`` hold, such as ``AP``.
+        class_rows: for each method, best first: ``method``, and for each class the mean over seeds.
         size_rows: for each method and further test: ``method``, ``input``, ``seeds``, and metrics
             as in ``rows``; empty if the suite asks for none.
         verdict: intervals, differences of all pairs, and tiers.
@@ -73,6 +74,7 @@ class Leaderboard:
     scores: tuple[Metric, ...]
     rows: tuple[Row, ...]
     run_rows: tuple[Row, ...]
+    class_metric: str
     class_rows: tuple[Row, ...]
     size_rows: tuple[Row, ...]
     verdict: Verdict
@@ -174,7 +176,8 @@ def build(
             results[run.entry.label].append(Result(state.record, state.scores))
     if not results:
         raise NothingToCompare(remarks.why_empty(runs, states))
-    scores = score_metrics(PROTOCOLS[suite.protocol])
+    protocol = PROTOCOLS[suite.protocol]
+    scores, class_metric = score_metrics(protocol), class_metrics(protocol)[0]
     metrics = tuple(metric.name for metric in scores)
     found = verdict(runs, states, folder) if folder else judge({})
     rows = [_row(label, of_row, metrics, found) for label, of_row in results.items()]
@@ -185,7 +188,8 @@ def build(
         scores=scores,
         rows=tuple(rows),
         run_rows=tuple(_run_rows(runs, states, labels, metrics)),
-        class_rows=tuple(_class_row(label, results[label]) for label in labels),
+        class_metric=class_metric,
+        class_rows=tuple(_class_row(label, results[label], class_metric) for label in labels),
         size_rows=tuple(_size_rows(runs, states, labels, metrics)),
         verdict=found,
         fairness=fairness(runs, states),
@@ -273,12 +277,12 @@ def _size_rows(
     return size_rows
 
 
-def _class_row(label: str, results: Sequence[Result]) -> Row:
+def _class_row(label: str, results: Sequence[Result], metric: str) -> Row:
     values: dict[str, list[float]] = defaultdict(list)
     for result in results:
         for name, scores in result.scores.per_class.items():
-            ap = scores.get("AP")
-            values[name] += [] if ap is None else [ap]
+            value = scores.get(metric)
+            values[name] += [] if value is None else [value]
     return {"method": label} | {name: mean(v) if v else None for name, v in values.items()}
 
 

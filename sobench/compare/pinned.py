@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
-from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.protocols import PROTOCOLS, engine_name
 from sobench.suite.schedule import Schedule
 from sobench.suite.sections import Suite
 
@@ -101,6 +101,7 @@ def _augmentation(suite: Suite, ignored: int | None) -> str:
 def _scoring(suite: Suite) -> str:
     protocol, detect = PROTOCOLS[suite.protocol], suite.detect
     return (
-        f"{protocol.name} v{protocol.version} by {suite.engine}; at most {detect.max_detections} "
-        f"detections an image above {detect.score_threshold:g}, NMS at {detect.nms:g}"
+        f"{protocol.name} v{protocol.version} by {engine_name(protocol, suite.engine)}; at most "
+        f"{detect.max_detections} detections an image above {detect.score_threshold:g}, "
+        f"NMS at {detect.nms:g}"
     )

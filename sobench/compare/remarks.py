@@ -10,6 +10,7 @@ from sobench.runs.state import States
 from sobench.suite.external import trained
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.sections import Suite
 
 NOT_RUN = "not run yet"
 
@@ -61,6 +62,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
     protocol = PROTOCOLS[suite.protocol]
     environments = _environments(trained(runs), states)
     libraries = [f"torch {e.packages.get('torch', '?')}" for e in environments]
+    scored_images = [scored.images for scored in scores if scored.images]
     return {
         "protocol": f"{suite.protocol} v{protocol.version} ({protocol.title})",
         "engine": _several([scored.engine for scored in scores]),
@@ -72,6 +74,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
                 if r.images.keys() >= {"train", "val"}
             ]
         ),
+        **({"scored images": _several(scored_images)} if scored_images else {}),
         "seeds": ", ".join(map(str, sorted({r.seed for r in records}))),
         "code": _several([f"sobench {e.code}" for e in environments]),
         "libraries": _several(libraries),
@@ -113,12 +116,35 @@ def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
         numbers = ", ".join(f"{label} {number}" for label, number in trials.items())
         notes.append(f"rows were tuned with different numbers of trials: {numbers}")
     notes += _remarks_on_tests(runs, states)
+    notes += _remarks_on_protocol(runs[0].suite)
     environments = _environments(trained(runs), states)
     if len({environment.device for environment in environments}) > 1:
         notes.append("several devices: latency and speed do not compare")
     if len({environment.code for environment in environments}) > 1:
         notes.append("several versions of the code: see provenance")
     return tuple(notes)
+
+
+def _remarks_on_protocol(suite: Suite) -> list[str]:
+    """What the protocol is made for, and what it misses here."""
+    protocol, data = PROTOCOLS[suite.protocol], suite.dataset.format
+    notes = []
+    if protocol.objects_below:
+        notes.append(
+            f"{protocol.name}: made in the manner of a paper that does not name its images"
+        )
+    if protocol.data not in ("", data):
+        notes.append(
+            f"{protocol.name} is made for data of the format {protocol.data}; of {data}, crowds "
+            "and other regions of one class are its difficult or ignored objects"
+        )
+    most = suite.detect.max_detections
+    if protocol.max_dets and most < protocol.max_dets[-1]:
+        notes.append(
+            f"{protocol.name} scores up to {protocol.max_dets[-1]} detections, and "
+            f"detect.max_detections kept {most} of an image"
+        )
+    return notes
 
 
 def _remarks_on_tests(runs: Sequence[Run], states: States) -> list[str]:

@@ -10,25 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from sobench.compare.bootstrap import PER_CLASS, RESAMPLES, Resampled, draw_weights, resample
+from sobench.compare.bootstrap import RESAMPLES, draw_weights, resample
 from sobench.data.cache import cache_folder
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import DAMAGE, Arrays, read_arrays, write_arrays
-from sobench.metrics.table import score_metrics
+from sobench.metrics.table import class_metrics, score_metrics
+from sobench.metrics.weighted import Weighted
 from sobench.runs.folder import RunFolder
 from sobench.runs.matches import matches_of
 from sobench.runs.record import Record
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS, Protocol
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Version of the file; raised whenever a value could change."""
 
 
 def resampled_of(
     run: Run, folder: RunFolder, outcome: Record, resamples: int = RESAMPLES, seed: int = 0
-) -> Resampled | None:
+) -> Weighted | None:
     """The metrics of a finished run in each resample of the images.
 
     The same images are drawn for every run on them, so that resample ``b`` of one run is resample
@@ -48,10 +49,13 @@ def resampled_of(
     if digest is None:
         return None
     protocol = PROTOCOLS[run.suite.protocol]
-    paths, images = _places(folder, digest, protocol), outcome.images.get("val")
-    key = {"layout": _LAYOUT, "detections": digest, "resamples": resamples, "seed": seed}
+    paths = _places(folder, digest, protocol)
+    key = {
+        "layout": _LAYOUT, "detections": digest, "resamples": resamples, "seed": seed,
+        "data": outcome.data, "val": outcome.images.get("val"),
+    }  # fmt: skip
     for path in paths:
-        kept = _read(path, key | {"images": images}, protocol)
+        kept = _read(path, key, protocol)
         if kept is not None:
             return kept
     matches = matches_of(run, folder, outcome)
@@ -68,12 +72,12 @@ def _places(folder: RunFolder, digest: str, protocol: Protocol) -> tuple[Path, .
 
 def _made(
     paths: Sequence[Path], matches: Matches, key: dict[str, Any], resamples: int, seed: int
-) -> Resampled:
+) -> Weighted:
     """Resample, and keep the values if that can be."""
     images = len(matches.image_ids)
     made = resample(matches, draw_weights(images, resamples, seed))
-    head = json.dumps(key | {"images": images})
-    arrays: Arrays = {"head": np.frombuffer(head.encode(), np.uint8)}
+    head = json.dumps(key)
+    arrays: Arrays = {"head": np.frombuffer(head.encode(), np.uint8), "images": np.array(images)}
     arrays |= {f"metric {name}": values for name, values in made.metrics.items()}
     arrays |= {f"class {name}": values for name, values in made.per_class.items()}
     arrays |= {"holding": np.array([*made.holding.values()], np.int64)}
@@ -85,7 +89,7 @@ def _made(
     return made
 
 
-def _read(path: Path, key: dict[str, Any], protocol: Protocol) -> Resampled | None:
+def _read(path: Path, key: dict[str, Any], protocol: Protocol) -> Weighted | None:
     """The values in a file, if they are those that are asked for, and undamaged."""
     try:
         arrays = read_arrays(path)
@@ -94,12 +98,14 @@ def _read(path: Path, key: dict[str, Any], protocol: Protocol) -> Resampled | No
         metrics: dict[str, FloatArray] = {
             metric.name: arrays[f"metric {metric.name}"] for metric in score_metrics(protocol)
         }
-        per_class: dict[str, FloatArray] = {name: arrays[f"class {name}"] for name in PER_CLASS}
+        per_class: dict[str, FloatArray] = {
+            name: arrays[f"class {name}"] for name in class_metrics(protocol)
+        }
         holding = dict(zip(metrics, arrays["holding"].tolist(), strict=True))
-        class_holding = arrays["class holding"]
+        class_holding, images = arrays["class holding"], int(arrays["images"])
     except DAMAGE:
         return None
     fits = all(values.shape == (key["resamples"],) for values in metrics.values()) and all(
         len(values) == key["resamples"] for values in per_class.values()
     )
-    return Resampled(metrics, per_class, holding, class_holding) if fits else None
+    return Weighted(metrics, per_class, holding, class_holding, images) if fits else None

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sobench.compare.bootstrap import PER_CLASS, Resampled
 from sobench.compare.intervals import FloatArray, Sample
 from sobench.compare.resampled import resampled_of
 from sobench.metrics.scores import Scores
-from sobench.metrics.table import score_metrics
+from sobench.metrics.table import class_metrics, score_metrics
+from sobench.metrics.weighted import Weighted
 from sobench.runs.folder import RunFolder
 from sobench.runs.matches import why_unmatched
 from sobench.runs.search import folder_of
@@ -32,7 +32,7 @@ class _Result:
     """What one run of a row left behind."""
 
     scores: Scores
-    resampled: Resampled
+    resampled: Weighted
     images: tuple[str, int]  # the state of the data, and their number
 
 
@@ -51,7 +51,7 @@ def collect(
         if resampled is None:
             untested[run.entry.label] = why_unmatched(folder, record)
             continue
-        images = (record.data, record.images.get("val", 0))
+        images = (record.data, resampled.images)
         found[run.entry.label].append(_Result(scores, resampled, images))
     # Resamples are paired only if they are of the same images.
     of_rows = {label: of_row for label, of_row in found.items() if label not in untested}
@@ -69,13 +69,14 @@ def collect(
 def _samples(of_row: Sequence[_Result]) -> dict[str, Sample]:
     """The samples of one row, from what each of its seeds left behind."""
     first = of_row[0]
+    protocol = PROTOCOLS[first.scores.protocol]
     samples = {}
-    for metric in score_metrics(PROTOCOLS[first.scores.protocol]):
+    for metric in score_metrics(protocol):
         values = [result.scores.metrics.get(metric.name) for result in of_row]
         draws = np.stack([result.resampled.metrics[metric.name] for result in of_row])
         holding = first.resampled.holding[metric.name]
         samples[metric.name] = Sample(_defined(values), draws, first.images[1], holding)
-    for quantity in PER_CLASS:
+    for quantity in class_metrics(protocol):
         for index, name in enumerate(first.scores.per_class):
             values = [result.scores.per_class[name].get(quantity) for result in of_row]
             draws = np.stack([result.resampled.per_class[quantity][:, index] for result in of_row])

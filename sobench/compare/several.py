@@ -11,9 +11,9 @@ from sobench.compare.average_rank import AverageRanks, average_ranks
 from sobench.compare.leaderboard import Leaderboard, Row
 from sobench.compare.reasons import by_reason
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
-from sobench.metrics.table import ScoreMetric, score_metrics
+from sobench.metrics.table import Metric, ScoreMetric, score_metrics
 from sobench.suite.plan import Run
-from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.protocols import ANY_AREA, PROTOCOLS, Protocol
 from sobench.suite.sections import MethodEntry, Suite
 from sobench.text import quoted
 from sobench.yaml_text import as_written
@@ -208,9 +208,14 @@ def _unlike_metrics(names: Sequence[str], suites: Sequence[Suite]) -> list[str]:
 def _definition(name: str, suite: Suite) -> str:
     protocol = PROTOCOLS[suite.protocol]
     (metric,) = (m for m in score_metrics(protocol) if m.name == name)
-    return _meaning(metric, protocol.bins.get(metric.area))
+    return _meaning(metric, protocol)
 
 
-def _meaning(metric: ScoreMetric, area: tuple[float, float] | None) -> str:
+def _meaning(metric: Metric, protocol: Protocol) -> str:
+    if not isinstance(metric, ScoreMetric):
+        return f"that of {protocol.name}"
+    area = protocol.bins.get(metric.area) or (
+        protocol.headline if protocol.headline != ANY_AREA else None
+    )
     sides = f", {area[0] ** 0.5:g} to {area[1] ** 0.5:g} px" if area else ""
     return f"{metric.max_dets} detections{sides}"

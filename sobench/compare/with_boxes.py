@@ -15,7 +15,8 @@ from sobench.data.dataset import Dataset, FloatArray
 from sobench.data.fingerprint import fingerprint
 from sobench.errors import DataError, RunError
 from sobench.metrics.ground_truth import ground_truth
-from sobench.metrics.matches import Matches, matched_boxes
+from sobench.metrics.matches import Matches
+from sobench.metrics.scoring import matched_boxes
 from sobench.runs.folder import RunFolder
 from sobench.runs.matches import stored_detections
 from sobench.runs.record import Record

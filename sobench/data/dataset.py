@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -110,6 +111,16 @@ class Dataset:
         no_boxes, no_labels = as_boxes([]), as_labels([])
         images = (replace(x, ignore=no_boxes, ignore_labels=no_labels) for x in self.images)
         return replace(self, images=tuple(images))
+
+
+def ids_digest(dataset: Dataset) -> str:
+    """A hash by which two people see that they have the same images, in whatever order.
+
+    It is the first 16 hexadecimal digits of the SHA-256 of the image ids, written as decimal
+    numbers in rising order with a line feed between them.
+    """
+    ids = sorted(image.id for image in dataset.images)
+    return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()[:16]
 
 
 def as_boxes(boxes: list[tuple[float, float, float, float]]) -> FloatArray:

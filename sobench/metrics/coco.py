@@ -24,11 +24,10 @@ from sobench.data.dataset import Dataset, FloatArray
 from sobench.errors import RequestError
 from sobench.metrics.detections import DetectionTable
 from sobench.metrics.ground_truth import GroundTruth, area_ranges, ground_truth
+from sobench.metrics.precision import RECALL_POINTS
 from sobench.metrics.scores import Scores
-from sobench.metrics.table import ALL_AREAS, IoU, ScoreMetric, score_metrics
+from sobench.metrics.table import ALL_AREAS, IoU, ScoreMetric, coco_metrics
 from sobench.suite.protocols import Protocol
-
-RECALL_POINTS = 101
 
 # Positions in the engines' IoU axis, .50:.05:.95. "mean" is the mean over all ten.
 IOU_SLICES: dict[IoU, slice] = {"0.50": slice(0, 1), "0.75": slice(5, 6), "mean": slice(None)}
@@ -77,7 +76,7 @@ def score(
         engine=f"{engine} {version(engine)}",
         metrics=_metrics(evaluation, protocol),
         per_class=_per_class(evaluation, dataset, truth, protocol),
-        curves=_curves(evaluation, dataset),
+        curves=_curves(evaluation, dataset, protocol),
     )
 
 
@@ -198,20 +197,23 @@ def _values(evaluation: _Evaluation, metric: ScoreMetric, protocol: Protocol) ->
 def _metrics(evaluation: _Evaluation, protocol: Protocol) -> dict[str, float | None]:
     return {
         metric.name: _mean(_values(evaluation, metric, protocol))
-        for metric in score_metrics(protocol)
+        for metric in coco_metrics(protocol)
     }
 
 
 def _per_class(
     evaluation: _Evaluation, dataset: Dataset, truth: GroundTruth, protocol: Protocol
 ) -> dict[str, dict[str, float | None]]:
-    """The metrics over all areas at the last limit, with ``AR`` for ``AR@<n>``."""
+    """The metrics over all areas, with ``AR`` for that at the last limit."""
+    last = f"AR@{protocol.max_dets[-1]}"
     values = {
         metric.name.partition("@")[0]: _values(evaluation, metric, protocol)
-        for metric in score_metrics(protocol)
-        if metric.area == ALL_AREAS and metric.max_dets == protocol.max_dets[-1]
+        for metric in coco_metrics(protocol)
+        if metric.area == ALL_AREAS and (metric.quantity == "AP" or metric.name == last)
     }
-    objects = truth.category_ids[truth.crowd == 0]
+    low, high = protocol.headline
+    counts = (truth.crowd == 0) & (truth.areas >= low) & (truth.areas <= high)
+    objects = truth.category_ids[counts]
     return {
         name: {
             **{key: _mean(of_classes[..., label]) for key, of_classes in values.items()},
@@ -221,8 +223,11 @@ def _per_class(
     }
 
 
-def _curves(evaluation: _Evaluation, dataset: Dataset) -> dict[str, dict[str, list[float | None]]]:
-    precision = evaluation.precision[..., 0, -1]
+def _curves(
+    evaluation: _Evaluation, dataset: Dataset, protocol: Protocol
+) -> dict[str, dict[str, list[float | None]]]:
+    limit = protocol.max_dets.index(protocol.ap_limit or protocol.max_dets[-1])
+    precision = evaluation.precision[..., 0, limit]
     has_objects = np.all(precision > -1, axis=(0, 1))
     labels_of = {name: [label] for label, name in enumerate(dataset.classes)}
     labels_of["all"] = np.flatnonzero(has_objects).tolist()

@@ -56,6 +56,12 @@ class DetectionTable:
     boxes: FloatArray
     scores: FloatArray
 
+    def at(self, rows: NDArray[Any]) -> DetectionTable:
+        """Some of the rows, by their indices or by a mask ``[N]``."""
+        return DetectionTable(
+            self.image_ids[rows], self.category_ids[rows], self.boxes[rows], self.scores[rows]
+        )
+
 
 def write_detections(path: Path, table: DetectionTable) -> str:
     """Write ``detections.json.gz``: gzip JSON, one row per line, whole or not at all.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, FloatArray, IntArray
 from sobench.errors import DataError
 from sobench.metrics.detections import DetectionTable
-from sobench.suite.protocols import INFINITE_AREA, Protocol
+from sobench.suite.protocols import Protocol
 
 # Turns x2 - x1 back into the width that the annotation file held, to the bit.
 _TRUTH_DECIMALS = 6
@@ -46,8 +46,33 @@ def ground_truth(dataset: Dataset, protocol: Protocol) -> GroundTruth:
 
 
 def area_ranges(protocol: Protocol) -> list[list[float]]:
-    """The range of all areas, then those of the protocol's bins."""
-    return [[0.0, INFINITE_AREA], *([low, high] for low, high in protocol.bins.values())]
+    """The range of the metrics that are not of one bin, then those of the protocol's bins."""
+    return [[low, high] for low, high in (protocol.headline, *protocol.bins.values())]
+
+
+def evaluated_part(
+    dataset: Dataset, table: DetectionTable, protocol: Protocol
+) -> tuple[Dataset, DetectionTable]:
+    """The images, objects and detections that the protocol looks at: all of them, or small objects.
+
+    Of a protocol with ``objects_below``, larger objects are left out and thereby become background,
+    and so are images without a smaller one, with the detections on them. The boxes decide, as they
+    do for ``dataset.max_area``. Pixels of what is returned cannot be read.
+    """
+    if not protocol.objects_below:
+        return dataset, table
+    small = (_with_objects_below(image, protocol.objects_below) for image in dataset.images)
+    images = tuple(image for image in small if len(image.boxes))
+    stays = np.isin(table.image_ids, np.array([image.id for image in images], np.int64))
+    return replace(dataset, images=images), table.at(stays)
+
+
+def _with_objects_below(image: AnnotatedImage, area: float) -> AnnotatedImage:
+    sides = np.round(image.boxes[:, 2:] - image.boxes[:, :2], _TRUTH_DECIMALS)
+    stays = sides.prod(axis=1) < area
+    return replace(
+        image, boxes=image.boxes[stays], labels=image.labels[stays], areas=image.areas[stays]
+    )
 
 
 def check_ids(table: DetectionTable, dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""How the detections of one run met the objects, image by image: all that AP and AR depend on.
+"""How the detections of one run met the objects, image by image: all that its metrics depend on.
 
 Metrics of any selection or repetition of the images follow from it without matching again.
 """
@@ -12,30 +12,36 @@ from numpy.typing import NDArray
 
 from sobench.data.dataset import Dataset, FloatArray, IntArray
 from sobench.metrics.detections import DetectionTable
-from sobench.metrics.ground_truth import GroundTruth, area_ranges, check_ids, ground_truth
-from sobench.metrics.matching import (
-    FALSE,
-    IGNORED,
-    IOU_THRESHOLDS,
-    TRUE,
-    BoolArray,
-    find_pairs,
-    match_greedily,
-)
+from sobench.metrics.ground_truth import GroundTruth
+from sobench.metrics.matching import IGNORED, IOU_THRESHOLDS, BoolArray
 from sobench.suite.protocols import Protocol
 
 Int32Array = NDArray[np.int32]
 Int8Array = NDArray[np.int8]
+
+CUTOFFS: FloatArray = np.arange(1, 20) / 20
+"""Scores .05, .10, ..., .95 from which on detections count in the family ``tt100k``."""
 
 
 @dataclass(frozen=True)
 class Matches:
     """How the detections of one run met the objects of a split under one protocol.
 
-    N images, K classes, D detections that the last limit keeps, G objects (crowd regions are
-    none), A areas (all, then the protocol's bins), T IoU thresholds .50:.05:.95. Detections stand
-    class by class in the dataset's order, within a class by falling score; equal scores in the
-    order of the engines, which is that of the image ids and, within an image, of the file.
+    N images, K classes, D detections that the protocol looks at, G objects that count (ignored
+    ones and crowd regions do not), A ways to count and T thresholds. They depend on the family:
+
+    ========== ======================================== ===================================
+    family     A                                        T
+    ========== ======================================== ===================================
+    coco       the headline's area range, then the bins IoU .50:.05:.95
+    voc        one                                      IoU .50
+    visdrone   the limits of detections, the last first IoU .50:.05:.95
+    tt100k     those of coco; then all sides, and bins  those of coco; score cut-offs .05:.05:.95
+    ========== ======================================== ===================================
+
+    Detections stand class by class in the dataset's order, within a class by falling score; equal
+    scores in the order of the engines, which is that of the image ids and, within an image, of the
+    file.
 
     Attributes:
         protocol, protocol_version: the protocol, by its name.
@@ -47,9 +53,9 @@ class Matches:
         score: ``[D]``.
         rank: ``[D]`` among the detections of its image and class, from 0.
         outcome: ``[A, T, D]`` 1 for a true positive, 0 for a false positive, -1 for ignored.
-        num_objects: ``[A, N, K]`` objects that count.
-        found: ``[D]`` the object that it is a true positive of at IoU .5 over all areas, as its
-            position among the G objects; -1 for none.
+        num_objects: ``[A, N, K]`` objects that recall is a share of.
+        found: ``[D]`` the object that it is a true positive of in the first way and at the first
+            threshold, as its position among the G objects; -1 for none.
         object_image, object_label, object_area: ``[G]`` of each object in the order of the
             dataset; areas in square pixels.
     """
@@ -71,138 +77,144 @@ class Matches:
     object_area: FloatArray
 
 
-def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: str) -> Matches:
-    """Match detections with the objects of every image, as pycocotools does.
+def outcome_shape(protocol: Protocol) -> tuple[int, int]:
+    """A and T of the protocol's matches."""
+    match protocol.family:
+        case "coco":
+            return 1 + len(protocol.bins), len(IOU_THRESHOLDS)
+        case "voc":
+            return 1, 1
+        case "visdrone":
+            return len(protocol.max_dets), len(IOU_THRESHOLDS)
+        case "tt100k":
+            return 2 + len(protocol.bins) + len(protocol.sides), len(CUTOFFS)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Detections and annotations by the cell that they are in: one class in one image.
+
+    Attributes:
+        shape: number of images and of classes.
+        row: ``[D]`` of each detection, its row in the table; detections are sorted by image,
+            class and rank.
+        image, label, rank: ``[D]``.
+        boxes, scores: ``[D, 4]`` and ``[D]``.
+        truth: annotations ``[G]``, ignored ones among them.
+        truth_image, truth_label: ``[G]``.
+    """
+
+    shape: tuple[int, int]
+    row: IntArray
+    image: IntArray
+    label: IntArray
+    rank: IntArray
+    boxes: FloatArray
+    scores: FloatArray
+    truth: GroundTruth
+    truth_image: IntArray
+    truth_label: IntArray
+
+    @property
+    def of_detections(self) -> IntArray:
+        """``[D]`` the cell of each detection, rising."""
+        return self.image * self.shape[1] + self.label
+
+    @property
+    def of_truth(self) -> IntArray:
+        """``[G]`` the cell of each annotation."""
+        return self.truth_image * self.shape[1] + self.truth_label
+
+
+def in_cells(
+    dataset: Dataset, table: DetectionTable, truth: GroundTruth, limit: int | None
+) -> Cells:
+    """Detections, at most ``limit`` of an image and class, and annotations by their cells."""
+    image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
+    category_ids = np.array(dataset.category_ids, dtype=np.int64)
+    shape = (len(image_ids), len(category_ids))
+    image = _positions(table.image_ids, image_ids)
+    label = _positions(table.category_ids, category_ids)
+    order = np.lexsort((-table.scores, label, image))
+    image, label = image[order], label[order]
+    cells = image * shape[1] + label
+    rank = np.arange(len(cells)) - np.searchsorted(cells, cells)
+    kept = rank < limit if limit else np.ones(len(rank), np.bool_)
+    row = order[kept]
+    return Cells(
+        shape, row, image[kept], label[kept], rank[kept], table.boxes[row], table.scores[row],
+        truth, _positions(truth.image_ids, image_ids), _positions(truth.category_ids, category_ids),
+    )  # fmt: skip
+
+
+def as_matches(
+    dataset: Dataset,
+    protocol: Protocol,
+    digest: str,
+    cells: Cells,
+    outcome: Int8Array,
+    taken: IntArray,
+    counts: BoolArray,
+    num_objects: Int32Array,
+) -> Matches:
+    """Matches in the order that they are kept in.
 
     Args:
-        dataset: the split that the detections were made on.
-        table: in any order and possibly empty; equal scores keep their order.
-        protocol: limits of detections, size bins and the treatment of ignore regions.
-        digest: SHA-256 of the file that holds the detections.
-
-    Raises:
-        DataError: a detection names an image or class that the dataset lacks.
+        digest: SHA-256 of the file of detections.
+        outcome: ``[A, T, D]`` of the detections of ``cells``.
+        taken: ``[D]`` the annotation that each takes in the first way, at the first threshold; -1
+            for none.
+        counts: ``[G]`` which annotations count there.
+        num_objects: ``[A, N, K]``.
     """
-    check_ids(table, dataset)
-    truth = ground_truth(dataset, protocol)
     image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
-    truth_image = _positions(truth.image_ids, image_ids)
-    truth_label = _positions(truth.category_ids, np.array(dataset.category_ids, np.int64))
-    image, label, rank, kept = _limited(table, dataset, image_ids, protocol.max_dets[-1])
-    boxes, scores = table.boxes[kept], table.scores[kept]
-    ignored, outcome, found = _outcomes(
-        (image * len(dataset.classes) + label, boxes),
-        (truth_image * len(dataset.classes) + truth_label, truth),
-        area_ranges(protocol),
-    )
-    order = _order(image_ids[image], label, rank, scores)
-    objects = truth.crowd == 0
+    order = kept_order(dataset, cells)
+    # Among the annotations that count alone.
+    number = np.append(np.cumsum(counts) - 1, -1)
+    found = np.where((outcome[0, 0] == 1) & (taken >= 0), number[taken], -1)
     return Matches(
         protocol=protocol.name,
         protocol_version=protocol.version,
         detections=digest,
         image_ids=image_ids,
         classes=tuple(dataset.classes),
-        image=image[order].astype(np.int32),
-        label=label[order].astype(np.int32),
-        score=scores[order],
-        rank=rank[order].astype(np.int32),
+        image=cells.image[order].astype(np.int32),
+        label=cells.label[order].astype(np.int32),
+        score=cells.scores[order],
+        rank=cells.rank[order].astype(np.int32),
         outcome=np.ascontiguousarray(outcome[:, :, order]),
-        num_objects=_count(
-            ignored, truth_image, truth_label, (len(image_ids), len(dataset.classes))
-        ),
+        num_objects=num_objects,
         found=found[order].astype(np.int32),
-        object_image=truth_image[objects].astype(np.int32),
-        object_label=truth_label[objects].astype(np.int32),
-        object_area=truth.areas[objects],
+        object_image=cells.truth_image[counts].astype(np.int32),
+        object_label=cells.truth_label[counts].astype(np.int32),
+        object_area=cells.truth.areas[counts],
     )
 
 
-def matched_boxes(dataset: Dataset, table: DetectionTable, protocol: Protocol) -> FloatArray:
-    """Boxes ``[D, 4]`` ``x, y, w, h`` of the detections of ``match``, in the order of ``Matches``.
-
-    Raises:
-        DataError: as ``match`` does.
-    """
-    check_ids(table, dataset)
+def kept_order(dataset: Dataset, cells: Cells) -> IntArray:
+    """The order in which matches are kept ``[D]``, as places among the detections of ``cells``."""
     image_ids = np.array([image.id for image in dataset.images], dtype=np.int64)
-    image, label, rank, kept = _limited(table, dataset, image_ids, protocol.max_dets[-1])
-    order = _order(image_ids[image], label, rank, table.scores[kept])
-    return table.boxes[kept][order]
-
-
-def _order(image_ids: IntArray, label: IntArray, rank: IntArray, scores: FloatArray) -> IntArray:
-    """The order of ``Matches``, from each detection's image, label, rank and score ``[D]``."""
-    order: IntArray = np.lexsort((rank, image_ids, -scores, label))
+    ids = image_ids[cells.image]
+    order: IntArray = np.lexsort((cells.rank, ids, -cells.scores, cells.label))
     return order
+
+
+def count_objects(counts: BoolArray, cells: Cells) -> Int32Array:
+    """How many annotations of ``counts`` ``[G, A]`` are in each image and class ``[A, N, K]``."""
+    numbers = np.zeros((counts.shape[1], *cells.shape), np.int32)
+    which, way = np.nonzero(counts)
+    np.add.at(numbers, (way, cells.truth_image[which], cells.truth_label[which]), 1)
+    return numbers
+
+
+def keep_first(outcome: Int8Array, rank: IntArray | Int32Array, limit: int) -> Int8Array:
+    """The outcomes ``[..., D]`` if detections from this rank on are left out."""
+    if not len(rank) or rank.max() < limit:
+        return outcome
+    return np.where(rank < limit, outcome, np.int8(IGNORED))
 
 
 def _positions(ids: IntArray, known: IntArray) -> IntArray:
     """The position in ``known``, which need not be sorted, of each id."""
     order = np.argsort(known)
     return order[np.searchsorted(known[order], ids)] if len(ids) else np.empty(0, np.int64)
-
-
-def _limited(
-    table: DetectionTable, dataset: Dataset, image_ids: IntArray, limit: int
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Image, label, rank and row of the detections that the limit keeps.
-
-    They are sorted by image, label and rank.
-    """
-    image = _positions(table.image_ids, image_ids)
-    label = _positions(table.category_ids, np.array(dataset.category_ids, np.int64))
-    order = np.lexsort((-table.scores, label, image))
-    image, label = image[order], label[order]
-    cells = image * len(dataset.classes) + label
-    rank = np.arange(len(cells)) - np.searchsorted(cells, cells)
-    kept = rank < limit
-    return image[kept], label[kept], rank[kept], order[kept]
-
-
-def _outcomes(
-    detections: tuple[IntArray, FloatArray],
-    objects: tuple[IntArray, GroundTruth],
-    areas: list[list[float]],
-) -> tuple[BoolArray, Int8Array, IntArray]:
-    """What becomes of each detection in each area and at each threshold.
-
-    Args:
-        detections: cells ``[D]``, rising, and boxes ``[D, 4]``.
-        objects: cells ``[G]`` and annotations, crowd regions among them.
-        areas: lowest and highest of each area range.
-
-    Returns:
-        Which annotations do not count ``[G, A]``, the outcomes ``[A, T, D]``, and the object found
-        at IoU .5 over all areas ``[D]``, -1 for none.
-    """
-    (cells, boxes), (truth_cells, truth) = detections, objects
-    low, high = np.array(areas).T
-    crowd = truth.crowd == 1
-    ignored = crowd[:, None] | (truth.areas[:, None] < low) | (truth.areas[:, None] > high)
-    paired, taken = match_greedily(
-        cells, find_pairs(cells, boxes, truth_cells, truth.boxes, crowd), ignored, crowd
-    )
-    # Without a match, a detection outside of the area is ignored.
-    own = (boxes[:, 2] * boxes[:, 3])[:, None]
-    alone = np.where((own < low) | (own > high), IGNORED, FALSE).astype(np.int8)  # [D, A]
-    outcome = np.repeat(alone[:, :, None], len(IOU_THRESHOLDS), axis=2)
-    of_ignored = ignored[taken, np.arange(len(areas))[:, None]] if len(ignored) else taken > 0
-    matched = np.where(of_ignored, IGNORED, TRUE).astype(np.int8)
-    outcome[paired] = np.where(taken >= 0, matched, outcome[paired])
-    found = np.full(len(cells), -1)
-    found[paired] = taken[:, 0, 0]
-    # Among the objects alone.
-    number = np.cumsum(~crowd) - 1
-    found = np.where(outcome[:, 0, 0] == TRUE, number[found], -1) if len(number) else found
-    return ignored, np.moveaxis(outcome, 0, 2), found
-
-
-def _count(
-    ignored: BoolArray, image: IntArray, label: IntArray, shape: tuple[int, int]
-) -> Int32Array:
-    """How many objects count in each area, image and class ``[A, N, K]``."""
-    counts = np.zeros((ignored.shape[1], *shape), np.int32)
-    which, area = np.nonzero(~ignored)
-    np.add.at(counts, (area, image[which], label[which]), 1)
-    return counts

@@ -16,8 +16,8 @@ from sobench.data.dataset import FloatArray
 from sobench.errors import DataError
 from sobench.files import write_atomic
 from sobench.metrics.detections import SCORE_DECIMALS
-from sobench.metrics.matches import Int32Array, Matches
-from sobench.metrics.matching import IGNORED, IOU_THRESHOLDS, TRUE
+from sobench.metrics.matches import Int32Array, Matches, outcome_shape
+from sobench.metrics.matching import IGNORED, TRUE
 from sobench.suite.protocols import PROTOCOLS
 
 Arrays = dict[str, NDArray[Any]]
@@ -125,11 +125,11 @@ def _matches(arrays: Arrays) -> Matches:
     if head["protocol_version"] != protocol.version:
         raise ValueError(f"protocol {protocol.name} v{head['protocol_version']} is not the present")
     detections, areas, images, classes = head["shape"]
+    expected_areas, thresholds = outcome_shape(protocol)
     image, of_class = arrays["image"].astype(np.int32), arrays["of_class"]
     label = np.repeat(np.arange(classes, dtype=np.int32), of_class)
     true, ignored = (
-        _unpacked(arrays[name], (areas, len(IOU_THRESHOLDS), detections))
-        for name in ("true", "ignored")
+        _unpacked(arrays[name], (areas, thresholds, detections)) for name in ("true", "ignored")
     )
     found = np.full(detections, -1, np.int32)
     found[true[0, 0]] = arrays["found"]
@@ -144,7 +144,7 @@ def _matches(arrays: Arrays) -> Matches:
         object_label=arrays["object_label"].astype(np.int32), object_area=arrays["object_area"],
     )  # fmt: skip
     fits = (
-        areas == 1 + len(protocol.bins) and images == len(matches.image_ids)
+        areas == expected_areas and images == len(matches.image_ids)
         and classes == len(matches.classes) == len(of_class)
         and detections == len(image) == len(label) == len(matches.score)
         and objects == len(matches.object_label) == len(matches.object_area)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,15 +67,9 @@ def find_pairs(
         truth: ``[G, 4]``.
         crowd: ``[G]``.
     """
-    order = np.argsort(truth_cells, kind="stable")
-    sorted_cells = truth_cells[order]
-    both = np.intersect1d(cells, sorted_cells)
-    bounds = [np.searchsorted(of, both, side) for of in (cells, sorted_cells)
-              for side in ("left", "right")]  # fmt: skip
     detections, truths = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     ious = [np.empty(0)]
-    for first, last, low, high in zip(*(bound.tolist() for bound in bounds), strict=True):
-        here = order[low:high]
+    for first, last, here in shared_cells(cells, truth_cells):
         iou = overlaps(boxes[first:last], truth[here], crowd[here])
         rows, columns = np.nonzero(iou >= IOU_THRESHOLDS[0])
         detections.append(rows + first)
@@ -85,6 +80,22 @@ def find_pairs(
     # A detection prefers the greatest overlap and, of equal ones, the last object.
     preferred = np.lexsort((-object_, -shares, detection))
     return Pairs(detection[preferred], object_[preferred], shares[preferred])
+
+
+def shared_cells(cells: IntArray, truth_cells: IntArray) -> Iterator[tuple[int, int, IntArray]]:
+    """The cells with detections and annotations: the first and last detection, and the annotations.
+
+    Args:
+        cells: ``[D]`` cell of each detection, rising.
+        truth_cells: ``[G]`` cell of each annotation, in any order.
+    """
+    order = np.argsort(truth_cells, kind="stable")
+    sorted_cells = truth_cells[order]
+    both = np.intersect1d(cells, sorted_cells)
+    bounds = [np.searchsorted(of, both, side) for of in (cells, sorted_cells)
+              for side in ("left", "right")]  # fmt: skip
+    for first, last, low, high in zip(*(bound.tolist() for bound in bounds), strict=True):
+        yield first, last, order[low:high]
 
 
 def match_greedily(

@@ -13,13 +13,16 @@ class Scores(BaseModel):
     Attributes:
         protocol: its name.
         protocol_version: version of the protocol by which these numbers were computed.
-        engine: name and version, such as ``hotcoco 1.3.0``.
+        engine: name and version, such as ``hotcoco 1.3.0``; ``sobench`` where the protocol is not
+            of COCO's family.
         metrics: by name, in the order of ``metrics.table.score_metrics``.
-        per_class: class name -> ``AP``, ``AP50``, ``AP75``, ``AR`` at the last limit of
-            detections, and ``ground_truth``, the number of boxes.
+        per_class: class name -> the metrics of ``metrics.table.class_metrics``, of COCO's family
+            ``AP``, ``AP50``, ``AP75``, ``AR`` at the last limit of detections; and
+            ``ground_truth``, the number of boxes that count.
         curves: class name, or ``all`` for the mean over classes with ground truth -> ``0.50``,
             ``0.75`` and ``mean`` (over the ten IoU thresholds) -> precision at the 101 recalls
-            0, .01, ..., 1, for all areas at the last limit.
+            0, .01, ..., 1, for all areas at the last limit. Of VOC, ``0.50`` alone.
+        images: which ones were looked at, with the hash of their ids; empty for all.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,6 +33,7 @@ class Scores(BaseModel):
     metrics: dict[str, float | None]
     per_class: dict[str, dict[str, float | None]]
     curves: dict[str, dict[str, list[float | None]]]
+    images: str = ""
 
     @property
     def name(self) -> str:

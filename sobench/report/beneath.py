@@ -11,7 +11,6 @@ from sobench.report.columns import Column, Place, notes_by_row
 from sobench.report.letters import labels_by_text, letter
 from sobench.suite.tuned import learning_rate_lines
 
-CLASS_TITLE = "AP by class"
 SIZE_TITLE = "Tested on other inputs"
 
 
@@ -60,6 +59,11 @@ def size_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
         for row in board.size_rows
     ]
     return ["method", "input", *(metric.title for metric in board.scores)], table_rows
+
+
+def class_title(board: Leaderboard) -> str:
+    """The heading of the table of classes, such as ``AP by class``."""
+    return f"{board.class_metric} by class"
 
 
 def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:

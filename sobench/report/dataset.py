@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -12,7 +11,7 @@ from rich.progress import Progress, TaskID
 from sobench.data.annotations import Split
 from sobench.data.cache import CachedImages, cached_images, check_images
 from sobench.data.check import WARNED, broken_images, checked_splits
-from sobench.data.dataset import Dataset, SkippedRow
+from sobench.data.dataset import Dataset, SkippedRow, ids_digest
 from sobench.data.fingerprint import check_unchanged
 from sobench.data.statistics import Statistics, describe
 from sobench.data.subset import part_name
@@ -102,16 +101,6 @@ def _many_broken(dataset: Dataset, broken: Sequence[str]) -> str:
         f"{dataset.title}: {len(broken)} of {len(dataset.images)} images cannot be used:\n"
         f"{' | '.join(broken[:_SHOWN])}{more}"
     )
-
-
-def ids_digest(dataset: Dataset) -> str:
-    """A hash by which two people see that they have the same images, in whatever order.
-
-    It is the first 16 hexadecimal digits of the SHA-256 of the image ids, written as decimal
-    numbers in rising order with a line feed between them.
-    """
-    ids = sorted(image.id for image in dataset.images)
-    return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()[:16]
 
 
 def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:

@@ -45,7 +45,7 @@ def print_leaderboard(board: Leaderboard, console: Console, view: View | None = 
     if rows:
         print_blocks(console, headings, rows, beneath.SIZE_TITLE, repeated=2)
     if view.per_class:
-        print_blocks(console, *beneath.class_columns(board), beneath.CLASS_TITLE, repeated=1)
+        print_blocks(console, *beneath.class_columns(board), beneath.class_title(board), repeated=1)
     print_lines(console, beneath.remarks(board))
 
 

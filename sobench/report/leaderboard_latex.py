@@ -42,7 +42,7 @@ def latex(board: Leaderboard, view: View | None = None) -> str:
         tables.append(floating_table(f"{board.title}. {beneath.SIZE_TITLE}", sizes))
     if view.per_class:
         classes = tabular(*beneath.class_columns(board), words=1)
-        tables.append(floating_table(f"{board.title}. {beneath.CLASS_TITLE}", classes))
+        tables.append(floating_table(f"{board.title}. {beneath.class_title(board)}", classes))
     above = [*beneath.left_out_lines(left_out), *beneath.remarks(board)]
     return HEAD + comments(above) + "\n".join(tables)
 

@@ -107,10 +107,11 @@ def _protocols() -> tuple[list[str], list[list[str]]]:
             name,
             f"v{entry.version}",
             entry.title,
-            "/".join(map(str, entry.max_dets)),
+            "/".join(map(str, entry.max_dets)) or "all",
             ", ".join(
                 f"{size} {_side(low)}-{_side(high)}" for size, (low, high) in entry.bins.items()
-            ),
+            )
+            or "-",
         ]
         for name, entry in PROTOCOLS.items()
     ]

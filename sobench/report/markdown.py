@@ -36,7 +36,7 @@ def markdown(board: Leaderboard, view: View | None = None) -> str:
     if board.size_rows:
         blocks += [f"{beneath.SIZE_TITLE}:", pipes(*beneath.size_columns(board))]
     if view.per_class:
-        blocks += [f"{beneath.CLASS_TITLE}:", pipes(*beneath.class_columns(board))]
+        blocks += [f"{beneath.class_title(board)}:", pipes(*beneath.class_columns(board))]
     blocks.append(_list(beneath.remarks(board)))
     return "\n\n".join(filter(None, blocks)) + "\n"
 

@@ -13,7 +13,7 @@ from sobench.compare.curves import ALL
 from sobench.compare.history import Points
 from sobench.compare.page_data import PageData
 from sobench.compare.pareto import pareto_front
-from sobench.compare.precision import RECALLS
+from sobench.metrics.precision import RECALLS
 from sobench.metrics.table import COST_METRICS, Metric
 
 if TYPE_CHECKING:

@@ -121,8 +121,10 @@ class MatrixProgress:
         if scores is None:
             self._line(f"{self.name}: {record.status}: {record.reason}")
             return
-        ap, ap50 = (scores.metrics.get(name) for name in ("AP", "AP50"))
-        result = f"AP {ap:.3f}, AP50 {ap50:.3f}" if ap is not None and ap50 is not None else "no AP"
+        ranking = next(iter(scores.metrics))
+        names = dict.fromkeys(name for name in (ranking, "AP50") if name in scores.metrics)
+        told = [f"{name} {v:.3f}" for name in names if (v := scores.metrics[name]) is not None]
+        result = ", ".join(told) or f"no {ranking}"
         if fresh:
             self.durations.append(seconds)
         self._line(f"{self.name}: {result}, " + (duration(seconds) if fresh else "done before"))

@@ -30,7 +30,11 @@ def csv(board: Leaderboard, view: View | None = None) -> str:
         tested = _tested_columns(board)
         for row in rows:
             of_classes = by_class[row["method"]].items()
-            row |= {f"AP:{name}": value for name, value in of_classes if name != "method"}
+            row |= {
+                f"{board.class_metric}:{name}": value
+                for name, value in of_classes
+                if name != "method"
+            }
             row |= tested.get(row["method"], {})
             row["missing"] = "; ".join(_missing(board, row["method"]))
     for row in rows:
@@ -81,7 +85,8 @@ def _with_all_keys(rows: Sequence[Row]) -> list[Row]:
 def _tested_columns(board: Leaderboard) -> dict[str, Row]:
     """Label -> the further columns of its row in CSV."""
     verdict, ranking = board.verdict, board.metrics[0]
-    shown = [name for name in verdict.metrics if ":" not in name or name.startswith("AP:")]
+    of_class = f"{board.class_metric}:"
+    shown = [name for name in verdict.metrics if ":" not in name or name.startswith(of_class)]
     table_rows: dict[str, Row] = {}
     for label in verdict.labels:
         row: Row = {}

@@ -16,9 +16,8 @@ from sobench.environment import cpu_name, describe
 from sobench.errors import RequestError, RunError, RunLocked
 from sobench.files import remove_orphans
 from sobench.metrics.detections import DetectionTable, write_detections
-from sobench.metrics.matches import match
 from sobench.metrics.matches_file import write_matches
-from sobench.metrics.scoring import score
+from sobench.metrics.scoring import match, score
 from sobench.regular_files import open_regular
 from sobench.runs import record
 from sobench.runs.folder import RunFolder

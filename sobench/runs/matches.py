@@ -7,8 +7,9 @@ from pathlib import Path
 from sobench.data.dataset import Dataset
 from sobench.errors import DataError, DiskFull, RunError, reason_of
 from sobench.metrics.detections import DetectionTable, read_detections
-from sobench.metrics.matches import Matches, match
+from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import read_matches, write_matches
+from sobench.metrics.scoring import match
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.folder import RunFolder
 from sobench.runs.record import Record

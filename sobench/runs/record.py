@@ -18,7 +18,7 @@ from sobench.metrics.scores import Scores
 from sobench.runs.folder import RunFolder
 from sobench.suite.further_tests import FurtherTest
 from sobench.suite.plan import Run, run_id, short_digest
-from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.protocols import PROTOCOLS, engine_name
 from sobench.suite.sections import Suite
 
 SCHEMA = 2
@@ -164,7 +164,8 @@ class Record(BaseModel):
 
 def scoring_name(suite: Suite) -> str:
     """``Scores.name`` of the suite's present protocol and engine."""
-    return f"{suite.protocol} v{PROTOCOLS[suite.protocol].version} {suite.engine}"
+    protocol = PROTOCOLS[suite.protocol]
+    return f"{protocol.name} v{protocol.version} {engine_name(protocol, suite.engine)}"
 
 
 def identity(run: Run) -> dict[str, Any]:

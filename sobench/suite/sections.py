@@ -14,7 +14,7 @@ from sobench.suite.heads import HEADS
 from sobench.suite.input import LONGEST, SHORTEST, Augment, Input, Side
 from sobench.suite.network import Anchors, Backbone, Neck, Regions
 from sobench.suite.paths import NONE, PLACEHOLDERS, is_place, unknown_placeholder
-from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.protocols import PROTOCOLS, engine_name
 from sobench.suite.schedule import MAX_EPOCHS, Schedule
 from sobench.suite.section import FilePath, Label, Line, Section
 from sobench.text import quoted
@@ -147,11 +147,17 @@ class Suite(Section):
     def _names(self) -> Self:
         _check_name("head", self.head, HEADS)
         _check_name("protocol", self.protocol, PROTOCOLS)
-        scored = PROTOCOLS[self.protocol].max_dets[-1]
+        protocol = PROTOCOLS[self.protocol]
+        scored = max(protocol.max_dets, default=0)
         if self.detect.max_detections < scored:
             raise ValueError(
                 f"detect.max_detections: {self.detect.max_detections} is fewer than protocol "
                 f"{self.protocol} scores; write at least {scored}"
+            )
+        if self.engine != engine_name(protocol, self.engine) and self.engine != "hotcoco":
+            raise ValueError(
+                f"engine: {self.engine} does not compute protocol {self.protocol}, which sobench "
+                "scores itself; leave engine out"
             )
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ValueError(f"seeds: {shown(self.seeds)} must be different and at least one")

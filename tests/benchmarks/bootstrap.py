@@ -21,12 +21,13 @@ import click
 import numpy as np
 
 from sobench import environment
-from sobench.compare.bootstrap import Resampled, draw_weights, resample
+from sobench.compare.bootstrap import draw_weights, resample
 from sobench.data.dataset import Dataset
 from sobench.metrics.coco import hotcoco_evaluator
 from sobench.metrics.detections import DetectionRow, DetectionTable, tabulate
 from sobench.metrics.ground_truth import ground_truth
 from sobench.metrics.matches_file import read_matches, write_matches
+from sobench.metrics.weighted import Weighted
 from sobench.suite.protocols import PROTOCOLS, Protocol
 from tests.benchmarks.drone_scene import CLASSES, detect, draw_scene
 from tests.metrics.scoring_cases import match
@@ -61,7 +62,7 @@ def resample_method(
     protocol: Protocol,
     resamples: int,
     seconds: Seconds,
-) -> tuple[Resampled, int]:
+) -> tuple[Weighted, int]:
     """The resampled metrics of one method, and the bytes of its file of matches."""
     with clock(seconds, "match"):
         matches = match(dataset, rows, protocol, "")
@@ -76,7 +77,7 @@ def resample_method(
     return resampled, size
 
 
-def all_differences(methods: list[Resampled]) -> dict[tuple[int, int, str], list[float]]:
+def all_differences(methods: list[Weighted]) -> dict[tuple[int, int, str], list[float]]:
     """The ends of a 95 % interval of the difference of each pair in each metric."""
     return {
         (one, other, name): np.quantile(a - methods[other].metrics[name], [0.025, 0.975]).tolist()
@@ -125,7 +126,7 @@ def main(
     protocol, dataset = PROTOCOLS[name], draw_scene(images, boxes)
     ours: Seconds = {}
     theirs: Seconds = {}
-    resampled: list[Resampled] = []
+    resampled: list[Weighted] = []
     tables: list[DetectionTable] = []
     size = 0
     for number in range(methods):

@@ -19,10 +19,11 @@ from unittest.mock import patch
 import click
 import numpy as np
 
-from sobench.compare.bootstrap import Resampled, draw_weights, resample
+from sobench.compare.bootstrap import draw_weights, resample
 from sobench.compare.intervals import Sample
 from sobench.compare.tiers import ALPHA
 from sobench.compare.verdict import Verdict, judge
+from sobench.metrics.weighted import Weighted
 from sobench.suite.protocols import PROTOCOLS
 from tests.benchmarks.simulated import World, draw_scenes, draw_taste, draw_training
 
@@ -62,7 +63,7 @@ def draw_trial(
     return Trial(judge(samples), samples)
 
 
-def _sample(trainings: Sequence[Resampled], metric: str, images: int) -> Sample:
+def _sample(trainings: Sequence[Weighted], metric: str, images: int) -> Sample:
     """A sample of trainings that were resampled ``[1 + B]``, the whole split first."""
     values = np.stack([training.metrics[metric] for training in trainings])
     return Sample(values[:, 0], values[:, 1:], images, trainings[0].holding[metric])

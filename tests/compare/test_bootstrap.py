@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sobench.compare.bootstrap import Resampled, draw_weights, resample
+from sobench.compare.bootstrap import draw_weights, resample
 from sobench.data.dataset import Dataset, FloatArray
 from sobench.metrics.detections import DetectionRow
 from sobench.metrics.scores import Scores
+from sobench.metrics.weighted import Weighted
 from sobench.suite.protocols import PROTOCOLS, Protocol
 from tests.metrics.scoring_cases import (
     COCO,
@@ -65,7 +66,7 @@ def with_ties_settled(rows: list[DetectionRow]) -> list[DetectionRow]:
     return [{**row_, "score": settled[n]} for n, row_ in enumerate(rows)]
 
 
-def assert_column(resampled: Resampled, column: int, scores: Scores) -> None:
+def assert_column(resampled: Weighted, column: int, scores: Scores) -> None:
     expected = np.array([scores.metrics[name] for name in resampled.metrics], np.float64)
     found = np.array([values[column] for values in resampled.metrics.values()])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
@@ -142,7 +143,7 @@ def test_more_resamples_than_are_worked_on_at_once(monkeypatch: pytest.MonkeyPat
     weights = draw_weights(len(dataset.images), 7)
     whole = resample(matches, weights)
     monkeypatch.setattr("sobench.compare.bootstrap._BLOCK", 3)
-    monkeypatch.setattr("sobench.compare.precision._ROWS", 2)
+    monkeypatch.setattr("sobench.metrics.precision._ROWS", 2)
     parts = resample(matches, weights)
     for name, values in whole.metrics.items():
         np.testing.assert_allclose(parts.metrics[name], values, rtol=0, atol=1e-12)

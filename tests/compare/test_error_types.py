@@ -10,7 +10,7 @@ from sobench.compare.error_types import KINDS, ErrorShare, ap50, classify, error
 from sobench.data.dataset import Dataset
 from sobench.metrics.detections import DetectionRow, tabulate
 from sobench.metrics.ground_truth import ground_truth
-from sobench.metrics.matches import match, matched_boxes
+from sobench.metrics.scoring import match, matched_boxes
 from tests.compare.recorded import recorded_rows
 from tests.metrics.scoring_cases import COCO, A, B, C, annotated, dataset_of, random_case, row
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sobench.compare.bootstrap import Resampled, resample
+from sobench.compare.bootstrap import resample
 from sobench.compare.resampled import resampled_of
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import Arrays, write_arrays, write_matches
+from sobench.metrics.weighted import Weighted
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.suite.plan import Run
@@ -24,7 +25,7 @@ from tests.tiny_suite import tiny_run
 
 def load_resampled(
     run: Run, results: Path, resamples: int = 1000, seed: int = 0
-) -> Resampled | None:
+) -> Weighted | None:
     """The resampled metrics of a run from what lies in its folder."""
     folder = RunFolder.of(run, results)
     outcome = record.read_sound(folder.path)
@@ -48,7 +49,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of resamples that were computed."""
     calls: list[int] = []
 
-    def counted(matches: Matches, weights: FloatArray) -> Resampled:
+    def counted(matches: Matches, weights: FloatArray) -> Weighted:
         calls.append(weights.shape[1])
         return resample(matches, weights)
 
@@ -56,7 +57,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def assert_equal(one: Resampled | None, other: Resampled | None) -> None:
+def assert_equal(one: Weighted | None, other: Weighted | None) -> None:
     assert one is not None
     assert other is not None
     for a, b in ((one.metrics, other.metrics), (one.per_class, other.per_class)):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from sobench.data.dataset import AnnotatedImage, Dataset, as_boxes, as_labels
-from sobench.metrics import matches, scoring
+from sobench.metrics import scoring
 from sobench.metrics.detections import DetectionRow, tabulate
+from sobench.metrics.matches import Matches
 from sobench.metrics.scores import Scores
 from sobench.suite.protocols import INFINITE_AREA, PROTOCOLS, Protocol
 
@@ -72,8 +73,8 @@ def score(
 
 def match(
     dataset: Dataset, rows: Sequence[DetectionRow], protocol: Protocol, digest: str = "d"
-) -> matches.Matches:
-    return matches.match(dataset, tabulate(rows, "detections"), protocol, digest)
+) -> Matches:
+    return scoring.match(dataset, tabulate(rows, "detections"), protocol, digest)
 
 
 def assert_same(a: Scores, b: Scores, tolerance: float = 0.0) -> None:

@@ -218,7 +218,7 @@ def test_no_images(capfd: pytest.CaptureFixture[str], engine: Engine) -> None:
 def test_scores_are_json() -> None:
     result = score(dataset_of(annotated(1, [(0, A)])), [row(1, A, 0.5)], COCO)
     content = json.loads(result.model_dump_json())
-    keys = ["protocol", "protocol_version", "engine", "metrics", "per_class", "curves"]
+    keys = ["protocol", "protocol_version", "engine", "metrics", "per_class", "curves", "images"]
     assert list(content) == keys
     assert (content["protocol"], content["protocol_version"]) == ("coco", 1)
     assert content["metrics"]["AP_L"] is None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sobench.compare import leaderboard
-from sobench.metrics.table import COST_METRICS, score_metrics
+from sobench.metrics.table import COST_METRICS, coco_metrics, score_metrics
 from sobench.suite.plan import plan
 from sobench.suite.protocols import PROTOCOLS
 from tests.records import COST, record_of, states_of
@@ -25,6 +25,24 @@ NAMES = {
     "aitod": [
         "AP", "AP50", "AP75", "AP_VT", "AP_T", "AP_S", "AP_M",
         "AR@1", "AR@100", "AR@1500", "AR_VT", "AR_T", "AR_S", "AR_M",
+    ],
+    "coco-small": ["AP", "AP50", "AP75", "AR@1", "AR@10", "AR@100"],
+    "soda-d": [
+        "AP", "AP50", "AP75", "AP_eS", "AP_rS", "AP_gS", "AP_N",
+        "AR@100", "AR@300", "AR@1000", "AR_eS", "AR_rS", "AR_gS", "AR_N",
+    ],
+    "voc07": ["AP50", "AR50"],
+    "voc12": ["AP50", "AR50"],
+    "visdrone-official": [
+        "AP", "AP50", "AP75", "AR@1", "AR@10", "AR@100", "AR@500",
+        "AP_class", "AP50_class", "AP75_class",
+        "AR@1_class", "AR@10_class", "AR@100_class", "AR@500_class",
+    ],
+    "tt100k": [
+        "F1", "accuracy", "recall", "F1_S", "accuracy_S", "recall_S", "F1_M", "accuracy_M",
+        "recall_M", "F1_L", "accuracy_L", "recall_L", "best_F1", "best_cutoff",
+        *COCO, "AR@1", "AR@10", "AR@100", *RECALLS,
+        "AP50_S", "AP50_M", "AP50_L", "AR50_S", "AR50_M", "AR50_L",
     ],
     "tiny": [
         "AP", "AP50", "AP75", "AP_XS", "AP_S", "AP_M",
@@ -47,7 +65,7 @@ def test_definitions() -> None:
     protocol = replace(PROTOCOLS["tiny"], max_dets=(3, 7), bins={"S": (0.0, 9.0)}, bins_at_50=True)
     definitions = {
         metric.name: (metric.quantity, metric.iou, metric.area, metric.max_dets)
-        for metric in score_metrics(protocol)
+        for metric in coco_metrics(protocol)
     }
     assert definitions == {
         "AP": ("AP", "mean", "all", 7),

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sobench.data.cache import cache_folder
-from sobench.data.dataset import Dataset
+from sobench.data.dataset import Dataset, ids_digest
 from sobench.data.fingerprint import fingerprint
 from sobench.data.formats import coco
 from sobench.data.resize import resize
 from sobench.data.statistics import SIZE_BINS, Statistics, describe
 from sobench.data.synthetic.layout import CLASSES
-from sobench.report.dataset import ids_digest
 from sobench.suite.datasets import CocoData
 from sobench.suite.reader import load
 from tests.records import invoke, isolate

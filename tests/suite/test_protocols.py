@@ -18,6 +18,15 @@ EXPECTED = {
     "aitod": (
         1, (1, 100, 1500), {"VT": (0, 8), "T": (8, 16), "S": (16, 32), "M": (32, inf)}, "drop",
     ),
+    "coco-small": (1, (1, 10, 100), {}, "drop"),
+    "visdrone-official": (1, (1, 10, 100, 500), {}, "drop"),
+    "voc07": (1, (), {}, "drop"),
+    "voc12": (1, (), {}, "drop"),
+    "tt100k": (1, (1, 10, 100), COCO, "drop"),
+    "soda-d": (
+        1, (100, 300, 1000),
+        {"eS": (0, 12), "rS": (12, 20), "gS": (20, 32), "N": (32, sqrt(2000))}, "drop",
+    ),
     "tiny": (1, (1, 10, 100), {"XS": (0, 10), "S": (10, 16), "M": (16, inf)}, "drop"),
 }  # fmt: skip
 """Version, limits, sides of square objects in px, treatment of ignore regions."""
@@ -32,3 +41,14 @@ def test_numbers(name: str) -> None:
     }
     seen = protocol.version, protocol.max_dets, sides, protocol.ignore_regions
     assert (protocol.name, seen) == (name, EXPECTED[name])
+
+
+def test_numbers_of_one_family_alone() -> None:
+    tt100k, soda, small = (PROTOCOLS[name] for name in ("tt100k", "soda-d", "coco-small"))
+    assert tt100k.sides == {"S": (0, 32), "M": (32, 96), "L": (96, 400)}
+    assert (tt100k.cutoff, tt100k.bins_at_50) == (0.5, True)
+    assert (soda.headline, soda.ap_limit) == ((0, 1024), 100)
+    assert small.objects_below == 1024
+    assert [PROTOCOLS[name].points for name in ("voc07", "voc12")] == [11, 0]
+    families = {entry.family for entry in PROTOCOLS.values()}
+    assert families == {"coco", "voc", "visdrone", "tt100k"}

@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sobench.data.dataset import FloatArray, IntArray
-from sobench.metrics.coco import RECALL_POINTS
 from sobench.metrics.matches import Int8Array, Int32Array
 from sobench.metrics.matching import TRUE
 
 _ROWS = 32
 """Positions that are worked on at once, so that they stay in the processor's cache."""
 
+RECALL_POINTS = 101
+"""How many recalls COCO averages precision over."""
+
 RECALLS: FloatArray = np.linspace(0, 1, RECALL_POINTS)
+"""0, .01, ..., 1."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class _Ranking:
         weights: N rows ``[B]``, how often each image counts.
         positions: ``[P]`` those that are looked at for any threshold, rising.
         detections: ``[P, B]`` how many detections count up to there at the lowest threshold.
-        levels: ``[B, max + 1]`` how many recalls are reached with each number of true positives.
+        levels: ``[B, max + 1]`` how many recalls are reached with each number of true positives;
+            ``None`` if each true positive reaches one of its own.
+        adds_epsilon: against 0 / 0, as pycocotools; the devkits divide by 1 at least.
     """
 
     outcome: Int8Array
@@ -43,7 +49,8 @@ class _Ranking:
     weights: Sequence[FloatArray]
     positions: IntArray
     detections: FloatArray
-    levels: NDArray[np.uint8]
+    levels: NDArray[np.uint8] | None
+    adds_epsilon: bool
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,11 @@ def average_precision(
     weights: FloatArray,
     objects: FloatArray,
     scratch: Scratch,
+    points: int = RECALL_POINTS,
 ) -> FloatArray:
-    """The mean precision at 101 recalls, ``[T, B]``; meaningless where there is no object.
+    """The mean precision over recalls, ``[T, B]``; meaningless where there is no object.
+
+    The precision at a recall is the highest at this recall or any above it.
 
     Args:
         outcome: ``[T, D]`` of the detections of one class in one area, by falling score.
@@ -79,6 +89,8 @@ def average_precision(
         weights: ``[N, B]`` how often each image counts.
         objects: ``[B]`` how many objects there are.
         scratch: memory for as many resamples.
+        points: how many recalls from 0 to 1 are looked at; 0 for the recall of each object, which
+            makes the area under the curve.
     """
     ends = [_ends(of_threshold) for of_threshold in outcome]
     positions = np.unique(np.concatenate(ends))
@@ -87,12 +99,14 @@ def average_precision(
         return values
     ranking = _Ranking(
         outcome, image, list(weights), positions,
-        _detections(outcome[0], positions, image, weights), _levels(objects),
+        _detections(outcome[0], positions, image, weights),
+        _levels(objects, points) if points else None,
+        adds_epsilon=points == RECALL_POINTS,
     )  # fmt: skip
     for threshold, end in enumerate(ends):
         if len(end):
             values[threshold] = _area(ranking, threshold, end, scratch)
-    return values / RECALL_POINTS
+    return values / (points or np.maximum(objects, 1))
 
 
 def _ends(outcome: Int8Array) -> IntArray:
@@ -119,20 +133,21 @@ def _detections(
     return sums
 
 
-def _levels(objects: FloatArray) -> NDArray[np.uint8]:
-    """How many of the 101 recalls are reached with 0, 1, ... true positives, ``[B, max + 1]``.
+def _levels(objects: FloatArray, points: int) -> NDArray[np.uint8]:
+    """How many of the recalls are reached with 0, 1, ... true positives, ``[B, max + 1]``.
 
     The quotients that decide are those that pycocotools compares, to the bit.
     """
+    recalls = np.linspace(0, 1, points)
     total = np.maximum(objects, 1)
-    needed = np.ceil(RECALLS[:, None] * total)  # may be off by one, as float64 rounds
-    needed -= (needed - 1) / total >= RECALLS[:, None]
-    needed += needed / total < RECALLS[:, None]
+    needed = np.ceil(recalls[:, None] * total)  # may be off by one, as float64 rounds
+    needed -= (needed - 1) / total >= recalls[:, None]
+    needed += needed / total < recalls[:, None]
     # Recall 0 is reached with the first detection, whose envelope is that of the first true one.
     needed = np.maximum(needed, 1).T
     size = int(total.max()) + 1
     bounds = np.pad(needed, ((0, 0), (1, 1)), constant_values=((0, 0), (0, size)))
-    steps = np.tile(np.arange(RECALL_POINTS + 1, dtype=np.uint8), len(total))
+    steps = np.tile(np.arange(points + 1, dtype=np.uint8), len(total))
     return np.repeat(steps, np.diff(bounds).astype(np.int64).reshape(-1)).reshape(-1, size)
 
 
@@ -146,8 +161,6 @@ def _area(ranking: _Ranking, threshold: int, end: IntArray, scratch: Scratch) ->
     rows = np.searchsorted(ranking.positions, end)
     resamples = len(found)
     area, envelope = np.zeros(resamples), np.zeros(resamples)
-    start = np.arange(resamples, dtype=np.float64) * ranking.levels.shape[1]
-    levels = ranking.levels.reshape(-1)
     for high in range(len(end), 0, -_ROWS):
         low = max(0, high - _ROWS)
         number = high - low
@@ -157,17 +170,29 @@ def _area(ranking: _Ranking, threshold: int, end: IntArray, scratch: Scratch) ->
         found = positives[0].copy()
         np.take(ranking.detections, rows[low:high], axis=0, out=counted, mode="clip")
         others.add(counted, low, ranking.weights)
-        counted += np.spacing(1.0)  # as pycocotools does against 0 / 0
+        if ranking.adds_epsilon:
+            counted += np.spacing(1.0)
+        else:
+            np.maximum(counted, 1, out=counted)
         precision = np.divide(positives[1:], counted, out=counted)
         for row in precision[::-1]:
             envelope = np.maximum(envelope, row, out=row)
         envelope = envelope.copy()
-        positives += start
-        index, reached = scratch.index[: number + 1], scratch.reached[: number + 1]
-        np.copyto(index, positives, casting="unsafe")
-        np.take(levels, index, out=reached, mode="clip")
+        reached = _reached(ranking.levels, positives, scratch)
         area += np.einsum("ij,ij->j", precision, np.subtract(reached[1:], reached[:-1]))
     return area
+
+
+def _reached(
+    levels: NDArray[np.uint8] | None, positives: FloatArray, scratch: Scratch
+) -> NDArray[Any]:
+    """How many recalls are reached with these numbers of true positives ``[P, B]``."""
+    if levels is None:
+        return positives
+    index, reached = scratch.index[: len(positives)], scratch.reached[: len(positives)]
+    positives += np.arange(positives.shape[1], dtype=np.float64) * levels.shape[1]
+    np.copyto(index, positives, casting="unsafe")
+    return np.take(levels.reshape(-1), index, out=reached, mode="clip")
 
 
 def _by_row(end: IntArray, which: IntArray, image: Int32Array) -> list[list[int]]:
