@@ -1,8 +1,8 @@
-"""What ``sobench score`` takes for a file of a million detections, against a file and into a suite.
+"""What ``sobench score`` takes for a million detections, against a file and into a suite.
 
-Run with ``python -m tests.benchmarks.score``; ``--copies 7`` makes a file of a gigabyte, in which the
-same rows stand for other images. Where other work runs beside it, only the seconds of the processor
-tell.
+Run with ``python -m tests.benchmarks.score``; ``--copies 7`` makes a file of a gigabyte, in which
+the same rows stand for other images. The second call with a suite finds the intervals that the
+first one kept. Where other work runs beside it, only the seconds of the processor tell.
 """
 
 from __future__ import annotations
