@@ -22,7 +22,7 @@ from sobench.metrics.table import COST_METRICS, Metric, class_metrics, score_met
 from sobench.runs.record import Record
 from sobench.runs.search import DataChoice, choose_data, other_settings, search
 from sobench.runs.state import States, read_states
-from sobench.suite.external import ExternalRun, trained
+from sobench.suite.external import external_labels, shown_label, trained
 from sobench.suite.further_tests import further_tests
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -89,7 +89,7 @@ class Leaderboard:
 
     def shown_label(self, label: str) -> str:
         """The label of a row as tables show it."""
-        return f"{label} (external)" if label in self.external else label
+        return shown_label(label, self.external)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -199,9 +199,7 @@ def build(
         partial=remarks.partial(runs),
         provenance=remarks.provenance(runs, states),
         notes=notes + found.notes + remarks.cautions(runs, states),
-        external=tuple(
-            dict.fromkeys(run.entry.label for run in runs if isinstance(run, ExternalRun))
-        ),
+        external=external_labels(runs),
     )
 
 
