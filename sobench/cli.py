@@ -41,7 +41,7 @@ COMMANDS = {
     "report": "Print the leaderboard of a suite from the results so far.",
     "check": "Fail if results are worse than the suite's recorded baseline, for CI.",
     "compare": "Compare the rows that two suites, or two folders of results, both have.",
-    "score": "Score detections made elsewhere, and enter them into a suite's leaderboard.",
+    "score": "Score detections that another tool has made, such as Ultralytics or MMDetection.",
     "predict": "Draw the detections of a finished run on images.",
     "export": "Write the trained network of a run as an ONNX file, or its log for TensorBoard.",
     "tune": "Choose settings on held-out training images, with equally many trials for every row.",

@@ -19,8 +19,9 @@ from sobench.compare.verdict import Verdict, judge, verdict
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import COST_METRICS, Metric, class_metrics, score_metrics
+from sobench.runs.other_settings import elsewhere, other_settings
 from sobench.runs.record import Record
-from sobench.runs.search import DataChoice, choose_data, other_settings, search
+from sobench.runs.search import DataChoice, choose_data, search
 from sobench.runs.state import States, read_states
 from sobench.suite.external import external_labels, shown_label, trained
 from sobench.suite.further_tests import further_tests
@@ -65,6 +66,7 @@ class Leaderboard:
         learning_rates: label -> where its learning rate is from, such as ``the suite's``.
         missing: runs without a result, such as ``fpn seed 0``, with the reason.
         partial: the options that make this another result than the suite's; empty if none does.
+        narrowed: which part of the suite's rows and seeds was asked for; empty if it is all.
         provenance: line by line.
         notes: cautions for reading the table.
         external: labels of the rows whose detections were made elsewhere.
@@ -83,6 +85,7 @@ class Leaderboard:
     learning_rates: dict[str, str]
     missing: dict[str, str]
     partial: tuple[str, ...]
+    narrowed: tuple[str, ...]
     provenance: dict[str, str]
     notes: tuple[str, ...]
     external: tuple[str, ...] = ()
@@ -146,8 +149,9 @@ def leaderboard(runs: Sequence[Run], results: Path, data: str = "") -> Leaderboa
     except NothingToCompare as error:
         if not results.is_dir():
             raise NothingToCompare(f"{error}\n{results}: no such folder; see --results") from None
-        others = filter(None, (choice.note, other_settings(runs, found)))
-        raise NothingToCompare("\n".join((str(error), *others))) from None
+        others = (choice.note, elsewhere(runs, results))
+        lines = (str(error), *filter(None, others), *other_settings(runs, found))
+        raise NothingToCompare("\n".join(lines)) from None
 
 
 def build(
@@ -197,6 +201,7 @@ def build(
         learning_rates={run.entry.label: run.learning_rate for run in trained(runs)},
         missing=remarks.missing(runs, states),
         partial=remarks.partial(runs),
+        narrowed=remarks.narrowed(runs),
         provenance=remarks.provenance(runs, states),
         notes=notes + found.notes + remarks.cautions(runs, states),
         external=external_labels(runs),

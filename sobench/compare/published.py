@@ -25,6 +25,7 @@ from pydantic import (
 
 from sobench.errors import RequestError, did_you_mean
 from sobench.suite.methods import get_method, method_names
+from sobench.suite.protocols import PROTOCOLS
 from sobench.text import plain, quoted
 from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
@@ -92,8 +93,11 @@ class Column(_Part):
     settings: dict[str, JsonValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _conditions(self) -> Self:
+    def _known(self) -> Self:
         _check_conditions(self.settings)
+        if self.protocol and self.protocol not in PROTOCOLS:
+            near = did_you_mean(self.protocol, PROTOCOLS)
+            raise ValueError(f"protocol: unknown {quoted(self.protocol)};{near}")
         return self
 
 

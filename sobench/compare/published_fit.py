@@ -174,13 +174,15 @@ def _is_measured(column: Column, suite: Suite) -> bool:
         return False
     if column.protocol:
         return suite.protocol == column.protocol
-    protocol, cocos = PROTOCOLS[suite.protocol], PROTOCOLS["coco"].bins
+    protocol, coco = PROTOCOLS[suite.protocol], PROTOCOLS["coco"]
     name = "AP" if column.metric.startswith("AP:") else column.metric
     metric = {metric.name: metric for metric in score_metrics(protocol)}.get(name)
     # Other definitions than COCO's are no `ScoreMetric`; its size bins may be other ones, too.
-    return isinstance(metric, ScoreMetric) and (
-        metric.area == ALL_AREAS or protocol.bins.get(metric.area) == cocos.get(metric.area)
-    )
+    if not isinstance(metric, ScoreMetric):
+        return False
+    if metric.area == ALL_AREAS:
+        return protocol.headline == coco.headline
+    return protocol.bins.get(metric.area) == coco.bins.get(metric.area)
 
 
 def _numbers(here: Here, columns: Mapping[str, str], board: Leaderboard) -> dict[str, float]:

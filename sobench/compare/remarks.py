@@ -13,6 +13,8 @@ from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
 
 NOT_RUN = "not run yet"
+PARTIAL = "PARTIAL RESULT"
+NARROWED = "PART OF THE SUITE"
 
 
 def missing(runs: Sequence[Run], states: States) -> dict[str, str]:
@@ -45,12 +47,26 @@ def why_empty(runs: Sequence[Run], states: States) -> str:
         first.setdefault(name, example)
         counts[name] += 1
     reasons = "; ".join(f"{number} {name}{first[name]}" for name, number in counts.items())
-    return f"{runs[0].suite.name}: no result to show: {reasons}; `sobench run` goes on"
+    return f"{runs[0].suite.name}: {reasons}; `sobench run` goes on"
 
 
 def partial(runs: Sequence[Run]) -> tuple[str, ...]:
     """The options that make the results of these runs others than the suite's."""
     return tuple(sorted({reason for run in runs for reason in run.partial}))
+
+
+def narrowed(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Which part of the suite's rows and seeds was asked for; empty if it is all of both."""
+    suite, own = runs[0].suite, trained(runs)
+    labels = list(dict.fromkeys(run.entry.label for run in own))
+    texts = []
+    if len(labels) < len(suite.methods):
+        texts.append(f"{len(labels)} of its {len(suite.methods)} rows")
+    seeds = sorted({run.seed for run in own})
+    if own and {*seeds} != {*suite.seeds}:
+        asked, all_seeds = (", ".join(map(str, found)) for found in (seeds, suite.seeds))
+        texts.append(f"{'seeds' if seeds[1:] else 'seed'} {asked} in place of {all_seeds}")
+    return tuple(texts)
 
 
 def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
@@ -105,7 +121,9 @@ def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     """What to bear in mind when reading a table."""
     notes = []
     if told := partial(runs):
-        notes.append(f"PARTIAL RESULT ({'; '.join(told)}): not comparable with the full suite")
+        notes.append(f"{PARTIAL} ({'; '.join(told)}): not comparable with the full suite")
+    if told := narrowed(runs):
+        notes.append(f"{NARROWED} ({'; '.join(told)}): tiers and places are among these alone")
     damaged = [
         f"{run.entry.label} seed {run.seed}" for run in runs if states[run.settings_id].damage
     ]

@@ -80,7 +80,16 @@ def objects(dataset: Dataset, settings: Input | None = None) -> Objects:
 
 
 def by_bin(protocol: Protocol, found: Objects) -> dict[str, int]:
-    """Bin of a protocol -> objects in it; as in scoring, a bin holds both of its ends."""
+    """Bin of a protocol -> objects in it, counted as in scoring.
+
+    A bin of areas holds both of its ends, a bin of longest sides only the lower one.
+    """
+    if protocol.sides:
+        longest = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1, initial=0)
+        return {
+            name: int(np.count_nonzero((low <= longest) & (longest < high)))
+            for name, (low, high) in protocol.sides.items()
+        }
     return {
         name: int(np.count_nonzero((low <= found.areas) & (found.areas <= high)))
         for name, (low, high) in protocol.bins.items()
@@ -95,6 +104,8 @@ def bin_sides(protocol: Protocol) -> dict[str, str]:
             return f">={sqrt(low):.3g}"
         return f"{sqrt(low):.3g}-{sqrt(high):.3g}" if low else f"<={sqrt(high):.3g}"
 
+    if protocol.sides:
+        return {name: f"longest {low:g}-{high:g}" for name, (low, high) in protocol.sides.items()}
     return {name: words(*ends) for name, ends in protocol.bins.items()}
 
 

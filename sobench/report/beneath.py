@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sobench.compare.leaderboard import Leaderboard, Row
 from sobench.compare.reasons import runs_by_reason
+from sobench.compare.remarks import NARROWED, PARTIAL
 from sobench.metrics.table import SCORE_FORMAT, Metric
 from sobench.report.columns import Column, Place, notes_by_row
 from sobench.report.letters import labels_by_text, letter
@@ -15,7 +16,7 @@ SIZE_TITLE = "Tested on other inputs"
 
 
 def partial_lines(board: Leaderboard) -> list[str]:
-    """That the result is partial; said before anything else, and only there."""
+    """That the result is partial or narrowed; said before anything else, and only there."""
     return [note for note in board.notes if _is_partial(board, note)]
 
 
@@ -30,6 +31,15 @@ def left_out_lines(left_out: Sequence[Column]) -> list[str]:
     """Which columns there is no room for, and how to see them."""
     names = ", ".join(column.title for column in left_out)
     return [f"no room for {names}: --wide shows them, --columns chooses"] if names else []
+
+
+def absent_lines(board: Leaderboard) -> list[str]:
+    """Which rows are not in the table, for they have no result; the reasons are among the rest."""
+    shown = {row["method"] for row in board.rows}
+    absent = dict.fromkeys(str(row["method"]) for row in board.run_rows)
+    names = [label for label in absent if label not in shown]
+    told = f"{len(names)} rows without a result are" if names[1:] else "1 row without a result is"
+    return [f"{told} not in the table: {', '.join(names)}"] if names else []
 
 
 def footnotes(board: Leaderboard, columns: Sequence[Column]) -> list[str]:
@@ -78,7 +88,8 @@ def class_columns(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 
 def _is_partial(board: Leaderboard, note: str) -> bool:
-    return bool(board.partial) and note.startswith("PARTIAL RESULT")
+    is_partial = bool(board.partial) and note.startswith(PARTIAL)
+    return is_partial or (bool(board.narrowed) and note.startswith(NARROWED))
 
 
 def _with_spread(row: Row, metric: Metric) -> str:

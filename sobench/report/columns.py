@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -106,7 +107,7 @@ def shown_columns(
     usual = [column for column in known if column.priority != _ON_REQUEST]
     if view.wide or width is None:
         return usual, []
-    return _fitting(usual, width, widest_label)
+    return fitting(usual, width, widest_label)
 
 
 def column_name(asked: str, titles: Mapping[str, str], option: str) -> str:
@@ -158,10 +159,18 @@ def _naming_columns(board: Leaderboard, rows: Sequence[Row], by_seed: bool) -> l
         return [method, seed, *([notes] if any(notes.cells) else []), run]
     tiers = board.verdict.tiers
     tier = tuple(tier_text(tiers.get(row["method"], ())) for row in rows)
-    seeds = Column("seeds", "seeds", tuple(str(row["seeds"]) for row in rows))
-    one_seed = all(row["seeds"] == 1 for row in rows)
-    seeds = replace(seeds, priority=_ON_REQUEST) if one_seed else seeds
+    seeds = _seeds_column(board, rows)
     return [Column("tier", "tier", tier), method, *([notes] if any(notes.cells) else []), seeds]
+
+
+def _seeds_column(board: Leaderboard, rows: Sequence[Row]) -> Column:
+    """The number of seeds with a result, with that of all where some have none."""
+    asked = Counter(str(row["method"]) for row in board.run_rows)
+    pairs = [(row["seeds"], asked[row["method"]]) for row in rows]
+    cells = tuple(str(found) if found >= of else f"{found}/{of}" for found, of in pairs)
+    note = "with a result, of those asked for" if any("/" in cell for cell in cells) else ""
+    priority = _ON_REQUEST if {*cells} == {"1"} else _ALWAYS
+    return Column("seeds", "seeds", cells, priority=priority, footnote=note)
 
 
 def _score_columns(
@@ -246,7 +255,7 @@ def _is_of_bin(metric: Metric) -> bool:
     return getattr(metric, "area", ALL_AREAS) != ALL_AREAS
 
 
-def _fitting(
+def fitting(
     columns: Sequence[Column], width: int, widest_label: int | None
 ) -> tuple[list[Column], list[Column]]:
     """The most important columns that fit into a line, in their order, and the others."""

@@ -11,7 +11,7 @@ from sobench.data.dataset import Dataset, FloatArray
 from sobench.data.resize import box_wh, input_boxes
 from sobench.data.statistics import SIZE_BINS
 from sobench.errors import reason_of
-from sobench.report.terminal import print_table
+from sobench.report.terminal import print_lines, print_table
 from sobench.suite.foreign import foreign_code
 from sobench.suite.input import Input
 from sobench.suite.reader import with_deviations
@@ -22,9 +22,9 @@ Boxes = tuple[FloatArray, FloatArray | None]
 
 _NOTE = (
     "Share of the training objects with an anchor of IoU .5 or more; sides in pixels of the input. "
-    "Where a\nrow's smallest anchor is not the suite's, the last column has all of its anchors "
-    "scaled so that it is:\nwhat is then left beyond fpn comes from finer strides, the rest from "
-    "sizes."
+    "`smallest` is the side of a row's smallest anchor. Where that is not the suite's, `rescaled` "
+    "has all anchors of the row scaled so that it is: what is then left beyond fpn comes from "
+    "finer strides, the rest from sizes."
 )
 
 
@@ -42,9 +42,9 @@ def print_coverage(suite: Suite, training: Dataset, console: Console) -> None:
             scaled = input_boxes(training, row_suite.input), box_wh(training, row_suite.input)
             boxes[row_suite.input] = scaled
         table_rows.append([entry.label, *_shares(row_suite, entry, *boxes[row_suite.input])])
-    headings = ["method", "smallest anchor px", "all", *SIZE_BINS, "all, at the suite's sizes"]
+    headings = ["method", "smallest", "all", *SIZE_BINS, "rescaled"]
     print_table(console, headings, table_rows, title="objects that anchors meet")
-    console.print(_NOTE, soft_wrap=True)
+    print_lines(console, [_NOTE], style="")
     console.print()
 
 

@@ -19,7 +19,7 @@ from sobench.errors import DataError
 from sobench.report.coverage import print_coverage
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.object_sizes import print_sizes, share
-from sobench.report.terminal import PlainConsole, print_table, print_warning
+from sobench.report.terminal import PlainConsole, print_lines, print_table, print_warning
 from sobench.suite.limit import Limit
 from sobench.suite.sections import Suite
 
@@ -108,25 +108,28 @@ def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:
 
 
 def _print_totals(statistics: Mapping[Split, Statistics], console: Console) -> None:
-    headings = [
-        "split", "images", "boxes", "boxes/image (min, median, max)", "images without",
-         "ignored (all classes)", "ignored (one class)", "rows skipped",
-    ]  # fmt: skip
-    table_rows = []
-    for name, split in statistics.items():
-        low, middle, high = split.boxes_per_image
-        table_rows.append([
-            name, str(split.images), str(split.boxes), f"{low}, {middle:g}, {high}",
-            str(split.images_without_boxes), str(split.ignore_all_classes),
-            str(split.ignore_one_class), str(split.skipped),
-        ])  # fmt: skip
-    print_table(console, headings, table_rows)
-    for name, split in statistics.items():
-        for note, count in split.notes.items():
-            if note in WARNED:
-                continue
-            console.print(f"{name}: {count} {note}")
-    console.print()
+    splits = statistics.values()
+    ranges = [split.boxes_per_image for split in splits]
+    counts: dict[str, Sequence[object]] = {
+        "images": [split.images for split in splits],
+        "images without boxes": [split.images_without_boxes for split in splits],
+        "boxes": [split.boxes for split in splits],
+        "boxes an image: min, median, max": [f"{a}, {b:g}, {c}" for a, b, c in ranges],
+        "regions ignored for all classes": [split.ignore_all_classes for split in splits],
+        "regions ignored for one class": [split.ignore_one_class for split in splits],
+        "rows skipped": [split.skipped for split in splits],
+    }
+    table_rows = [[name, *map(str, of_splits)] for name, of_splits in counts.items()]
+    print_table(console, ["", *statistics], table_rows, "totals")
+    notes = [
+        f"{name}: {count} {note}"
+        for name, split in statistics.items()
+        for note, count in split.notes.items()
+        if note not in WARNED
+    ]
+    if notes:
+        print_lines(console, notes, style="")
+        console.print()
 
 
 def _print_classes(

@@ -36,6 +36,7 @@ def print_leaderboard(board: Leaderboard, console: Console, view: View | None = 
         console.print()
     print_lines(console, beneath.legend(shown, MARKS))
     print_lines(console, beneath.left_out_lines(left_out))
+    print_lines(console, beneath.absent_lines(board))
     print_lines(console, beneath.footnotes(board, shown))
     if lettered := beneath.lettered(board):
         console.print()

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sobench.errors import SuiteError
 from sobench.report.keys import keys_table
-from sobench.report.terminal import print_table
+from sobench.report.terminal import print_entries, print_lines
 from sobench.suite.datasets import DATASETS
 from sobench.suite.heads import HEADS
 from sobench.suite.method import name_of
@@ -30,25 +30,26 @@ def print_list(kind: str, console: Console) -> None:
         "keys": keys_table,
     }
     headings, table_rows = tables[kind]()
-    print_table(console, headings, table_rows)
-    if kind == "methods":
-        for name, method in methods().items():
-            if method.broken:
-                console.print(f"{name} cannot be used: {method.broken}", soft_wrap=True)
-                continue
-            if method.source:
-                text = f"{name} comes from {method.source}, {method.package}"
-                console.print(text)
-            for key, switch in method.switches.items():
-                values = ", ".join(map(as_written, switch.values))
-                default = f"(default {as_written(switch.default)})"
-                text = f"{name}  {key}: {values} {default}: {switch.meaning}{_needs(switch)}"
-                console.print(text, style="dim")
-            for need in method.needs:
-                console.print(f"{name} {_required(need)}")
-            for deviation in method.deviations:
-                text = f"{name} deviates{_condition(deviation)}"
-                console.print(text)
+    print_entries(console, headings, table_rows)
+    for name, method in methods().items() if kind == "methods" else ():
+        _print_method(name, method, console)
+
+
+def _print_method(name: str, method: Method, console: Console) -> None:
+    """What a row of the table has no room for: its package, switches, needs and deviations."""
+    if method.broken:
+        print_lines(console, [f"{name} cannot be used: {method.broken}"], style="")
+        return
+    if method.source:
+        print_lines(console, [f"{name} comes from {method.source}, {method.package}"], style="")
+    for key, switch in method.switches.items():
+        values = ", ".join(map(as_written, switch.values))
+        default = f"(default {as_written(switch.default)})"
+        text = f"{name}  {key}: {values} {default}: {switch.meaning}{_needs(switch)}"
+        print_lines(console, [text])
+    lines = [f"{name} {_required(need)}" for need in method.needs]
+    lines += [f"{name} deviates{_condition(deviation)}" for deviation in method.deviations]
+    print_lines(console, lines, style="")
 
 
 def _needs(switch: Switch) -> str:

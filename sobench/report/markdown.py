@@ -31,7 +31,8 @@ def markdown(board: Leaderboard, view: View | None = None) -> str:
              for place, text in _MARKED.items()}  # fmt: skip
     lines = beneath.legend(shown, marks)
     blocks += lines
-    notes = [*beneath.left_out_lines(left_out), *beneath.footnotes(board, shown), *lettered]
+    notes = [*beneath.left_out_lines(left_out), *beneath.absent_lines(board)]
+    notes += [*beneath.footnotes(board, shown), *lettered]
     blocks.append(_list(notes))
     if board.size_rows:
         blocks += [f"{beneath.SIZE_TITLE}:", pipes(*beneath.size_columns(board))]

@@ -12,7 +12,7 @@ from sobench.data.annotations import Split
 from sobench.data.dataset import Dataset, FloatArray
 from sobench.data.resize import box_wh
 from sobench.data.statistics import SIZE_BINS, Objects, bin_sides, by_bin, by_side, objects
-from sobench.report.terminal import print_table, print_warning
+from sobench.report.terminal import print_lines, print_table, print_warning
 from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
 
@@ -28,11 +28,8 @@ def print_sizes(suite: Suite, splits: Mapping[Split, Dataset], console: Console)
     _print_bins(suite, measured, console)
     _print_sides(measured, console)
     smallest, stride = finest_anchor(suite, splits["train"])
-    console.print(
-        f"The suite's smallest anchor has a side of {smallest:.1f} px at the input; the head's "
-        f"finest map has a cell every {stride} px.",
-        soft_wrap=True,
-    )
+    text = f"The suite's smallest anchor has a side of {smallest:.1f} px at the input; the head's "
+    print_lines(console, [f"{text}finest map has a cell every {stride} px."], style="")
     if warning := too_small(measured["train at the input"].sides, smallest, stride):
         print_warning(console, f"warning: {warning}")
     console.print()

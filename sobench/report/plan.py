@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.text import Text
 
-from sobench.report.terminal import print_table
+from sobench.report.columns import Column, fitting
+from sobench.report.terminal import print_lines, print_table
 from sobench.runs.state import RunState, States
 from sobench.suite.plan import Run
 from sobench.suite.tuned import learning_rate_lines
+
+_LONGEST_LABEL = 20
+"""Characters that the name of a row takes at least, where it is that long; the rest is wrapped."""
 
 
 def print_plan(
@@ -22,30 +25,41 @@ def print_plan(
         states: empty if the data are not at hand, which states and ids depend on.
         notes: further lines.
     """
-    numbers = {run.settings_id: str(number) for number, run in enumerate(runs, 1)}
-    table_rows = [
-        [
-            numbers[run.settings_id],
-            run.entry.label,
-            str(run.seed),
-            states[run.settings_id].name if states else "no data",
-            run.id if states else "-",
-            ", ".join(f"{role} {numbers[r.settings_id]}" for role, r in run.requires) or "-",
-            str(len(run.deviations)),
-        ]
-        for run in runs
-    ]
+    shown, left_out = fitting(_columns(runs, states), console.width, _LONGEST_LABEL)
     suite = runs[0].suite
-    headings = ["#", "method", "seed", "state", "run", "requires", "deviations"]
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    print_table(console, headings, table_rows, f"{suite.title or suite.name}: {count}")
+    headings, cells = [column.title for column in shown], [column.cells for column in shown]
+    title = f"{suite.title or suite.name}: {count}"
+    print_table(console, headings, [*zip(*cells, strict=True)], title)
+    if names := ", ".join(column.title for column in left_out):
+        print_lines(console, [f"no room for {names}: a wider terminal shows them"])
     lines = [_reason(run, states[run.settings_id]) for run in runs if states]
     lines += learning_rate_lines({run.entry.label: run.learning_rate for run in runs})
     if any(run.deviations for run in runs):
         lines.append("deviations: `sobench audit` shows what they are")
     lines += [*(f"partial: {option}" for option in runs[0].partial), *notes]
-    for line in filter(None, lines):
-        console.print(Text(line, style="dim"), soft_wrap=True)
+    print_lines(console, filter(None, lines))
+
+
+def _columns(runs: Sequence[Run], states: States) -> list[Column]:
+    """All columns; ids and required runs have room before the numbers of deviations."""
+    numbers = {run.settings_id: str(number) for number, run in enumerate(runs, 1)}
+    requires = [", ".join(f"{role} {numbers[r.settings_id]}" for role, r in run.requires)
+                for run in runs]  # fmt: skip
+    names = [states[run.settings_id].name if states else "no data" for run in runs]
+    cells: dict[str, tuple[int, list[str]]] = {
+        "#": (0, [*numbers.values()]),
+        "method": (0, [run.entry.label for run in runs]),
+        "seed": (0, [str(run.seed) for run in runs]),
+        "state": (0, names),
+        "run": (1, [run.id if states else "-" for run in runs]),
+        "requires": (2, [text or "-" for text in requires]),
+        "deviations": (3, [str(len(run.deviations)) for run in runs]),
+    }
+    return [
+        Column(name, name, tuple(of_column), priority=priority)
+        for name, (priority, of_column) in cells.items()
+    ]
 
 
 def _reason(run: Run, state: RunState) -> str:

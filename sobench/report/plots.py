@@ -150,7 +150,7 @@ def _classes(page: PageData, style: Style) -> Figure | None:  # noqa: ARG001
         if not np.isnan(value):
             colour = "black" if value > middle else "white"
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, size=7)
-    figure.colorbar(image, ax=axes, label="AP")
+    figure.colorbar(image, ax=axes, label=page.board.class_metric)
     return figure
 
 
@@ -177,7 +177,9 @@ def _learning(page: PageData, style: Style) -> Figure | None:
 
     shown: dict[str, dict[str, Points]] = {
         "training loss": {k: c.loss for k, c in page.learning.items() if c.loss},
-        "AP on the val images": {k: c.ap for k, c in page.learning.items() if c.ap},
+        f"{page.board.metrics[0]} on the val images": {
+            k: c.ap for k, c in page.learning.items() if c.ap
+        },
     }
     shown = {title: curves for title, curves in shown.items() if curves}
     if not shown:

@@ -17,6 +17,9 @@ from sobench.text import printable
 _GAP = 2
 """Characters between two columns of a table, at most."""
 
+_INDENT = 4
+"""Characters before what stands beneath a row."""
+
 
 class PlainConsole(Console):
     """A console for text that others wrote: brackets, colons and control characters are text."""
@@ -73,10 +76,36 @@ def print_table(
     for index, heading in enumerate(headings):
         numeric = all(_looks_numeric(row[index]) for row in cells)
         justify: Literal["left", "right"] = "right" if numeric else "left"
-        table.add_column(Text(heading), justify=justify, no_wrap=numeric)
+        # A word that is too long is broken: rich would cut it, and nobody could copy a path.
+        table.add_column(Text(heading), justify=justify, no_wrap=numeric, overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))  # a str would be read as markup
     console.print(table)
+    console.print()
+
+
+def print_entries(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of words, which have lines of their own beneath a row that is too wide.
+
+    The widest columns go there first, the same of all rows; the first column stays.
+    """
+    columns = [*zip(headings, *rows, strict=True)]
+    widths = [max(cell_len(printable(cell)) for cell in column) for column in columns]
+    kept, beneath = [*range(len(headings))], list[int]()
+    while len(kept) > 1 and sum(widths[i] + _GAP for i in kept) - _GAP > console.width:
+        widest = max(kept[1:], key=lambda i: widths[i])
+        kept.remove(widest)
+        beneath = sorted([*beneath, widest])
+    if not beneath:
+        print_table(console, headings, rows)
+        return
+    for number, row in enumerate((headings, *rows)):
+        style = "" if number else "bold"
+        cells = [printable(row[i]) + " " * (widths[i] - cell_len(printable(row[i]))) for i in kept]
+        console.print(Text((" " * _GAP).join(cells).rstrip(), style=style), soft_wrap=True)
+        for index in beneath:
+            if row[index] != "-":
+                _print_wrapped(console, row[index], " " * _INDENT, " " * _INDENT, style)
     console.print()
 
 
@@ -109,4 +138,4 @@ def _print_wrapped(console: Console, text: str, first: str, further: str, style:
 
 
 def _looks_numeric(cell: str) -> bool:
-    return cell == "-" or cell[:1].isdigit()
+    return cell in ("", "-") or cell[:1].isdigit()

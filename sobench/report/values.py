@@ -21,7 +21,8 @@ def csv(board: Leaderboard, view: View | None = None) -> str:
     against every row the difference in the metric that ranks and its adjusted p value,
     ``difference:<method>`` and ``p:<method>``. By seed it has a row for each run of the plan, those
     without a result too, with ``state`` and ``reason``. ``partial`` says why the result is not that
-    of the suite, ``missing`` which runs of the row have no result.
+    of the suite, ``narrowed`` which part of its rows and seeds was asked for, ``missing`` which
+    runs of the row have no result.
     """
     by_seed = view is not None and view.by_seed
     rows = [dict(row) for row in (board.run_rows if by_seed else board.rows)]
@@ -42,6 +43,7 @@ def csv(board: Leaderboard, view: View | None = None) -> str:
         row["external"] = row["method"] in board.external
         row["learning_rate"] = board.learning_rates.get(row["method"])
         row["partial"] = f"with {'; '.join(board.partial)}" if board.partial else ""
+        row["narrowed"] = "; ".join(board.narrowed)
         row |= {f"provenance:{name}": value for name, value in board.provenance.items()}
     return csv_text(_with_all_keys(rows))
 
@@ -51,6 +53,7 @@ def as_json(board: Leaderboard, _view: View | None = None) -> str:
     content = {
         "title": board.title,
         "partial": board.partial,
+        "narrowed": board.narrowed,
         "metrics": board.metrics,
         "rows": board.rows,
         "runs": board.run_rows,

@@ -136,10 +136,10 @@ def _timed_stage(
     seconds: list[float] = []
     while len(seconds) <= STEPS:
         begin = perf_counter()
-        # A rate of 0 leaves the weights as they are.
+        # A rate of 0 leaves the weights as they are. Reading waits for the end of the step.
         train_step(
             detector, optimizer, next(batches), 0.0, suite.schedule.clip_norm, suite.precision
-        )
+        ).read()
         seconds.append(perf_counter() - begin)
     kept = [value for state in optimizer.state.values() for value in state.values()]
     return _TimedStage(

@@ -76,7 +76,7 @@ def choose_data(found: Found, prefix: str = "") -> DataChoice:
     candidates = [data for data in states if data.startswith(prefix)]
     most = max((counts[data] for data in candidates), default=0)
     chosen = [data for data in candidates if counts[data] == most]
-    listed = ", ".join(f"{data} ({_runs(counts[data])})" for data in states) or "none"
+    listed = ", ".join(f"{data} ({runs_text(counts[data])})" for data in states) or "none"
     if not candidates:
         raise RequestError(
             f"--data {prefix}: no run is on such a state of the data; known: {listed}"
@@ -89,7 +89,9 @@ def choose_data(found: Found, prefix: str = "") -> DataChoice:
         )
     if len(states) == 1:
         return DataChoice(chosen[0])
-    shown = listed.replace(f"{chosen[0]} ({_runs(most)}", f"{chosen[0]} ({_runs(most)}, shown")
+    shown = listed.replace(
+        f"{chosen[0]} ({runs_text(most)}", f"{chosen[0]} ({runs_text(most)}, shown"
+    )
     note = f"results on {len(states)} states of the data: {shown}; choose with --data"
     return DataChoice(chosen[0], note)
 
@@ -107,34 +109,16 @@ def changed_data(runs: Sequence[Run], results: Path) -> list[str]:
         if names:
             more = f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""
             lines.append(
-                f"the annotations or images changed since: {_runs(len(names))} of another state of "
-                f"the data, {data}, kept; trained anew on {new[0].data}: "
+                f"the annotations or images changed since: {runs_text(len(names))} of another "
+                f"state of the data, {data}, kept; trained anew on {new[0].data}: "
                 f"{', '.join(names[:_SHOWN])}{more}"
             )
     return lines
 
 
-def other_settings(runs: Sequence[Run], found: Found) -> str:
-    """That the results folder has runs with other settings, and a difference; empty if not."""
-    if not found.others:
-        return ""
-    path = found.others[0]
-    run = next(run for run in runs if run.entry.name == path.parent.name)
-    there, here = leaves(_settings(path)), leaves(run.settings)
-    differences = [
-        f"{key}: {there[key]} there, {value} here"
-        for key, value in here.items()
-        if key in there and there[key] != value
-    ]
-    example = f", such as {path} ({differences[0]})" if differences else f", such as {path}"
-    number = len(found.others)
-    there_is = "there is" if number == 1 else "there are"
-    return f"{there_is} {_runs(number)} of these methods with other settings{example}"
-
-
 def _identity(path: Path) -> tuple[str, str]:
     """Fingerprint of the data and ``settings_id`` of a run; empty if its files do not tell."""
-    content = _settings(path)
+    content = settings_of(path)
     try:
         data, settings_id = str(content["data"]), str(content["settings_id"])
         if run_id(content["seed"], settings_id, data) == path.name:
@@ -146,7 +130,7 @@ def _identity(path: Path) -> tuple[str, str]:
     return (outcome.data, outcome.settings_id) if outcome else ("", "")
 
 
-def _settings(path: Path) -> dict[str, Any]:
+def settings_of(path: Path) -> dict[str, Any]:
     """The content of ``run.json``; empty if it is gone or damaged."""
     try:
         content = json.loads(RunFolder(path).settings.read_bytes())
@@ -176,5 +160,6 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _runs(number: int) -> str:
+def runs_text(number: int) -> str:
+    """Such as ``3 runs``."""
     return "1 run" if number == 1 else f"{number} runs"

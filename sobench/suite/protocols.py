@@ -83,15 +83,6 @@ _TABLE = (
         objects_below=32.0**2,
     ),
     Protocol(
-        "visdrone-official",
-        "VisDrone-DET as the official toolkit scores it",
-        1,
-        (1, 10, 100, 500),
-        {},
-        family="visdrone",
-        data="visdrone",
-    ),
-    Protocol(
         "visdrone-coco",
         "VisDrone as papers use it: COCO metrics, 500 detections",
         1,
@@ -112,26 +103,6 @@ _TABLE = (
         (1, 10, 100, 500),
         _COCO_BINS,
         "crowd",
-    ),
-    Protocol(
-        "tt100k",
-        "TT100K: accuracy, recall and F1 by size at score .50, AP and AR besides",
-        1,
-        (1, 10, 100),
-        _COCO_BINS,
-        bins_at_50=True,
-        family="tt100k",
-        sides={"S": (0, 32), "M": (32, 96), "L": (96, 400)},
-        cutoff=0.5,
-        data="tt100k",
-    ),
-    Protocol(
-        "voc07", "PASCAL VOC 2007: AP50 over 11 recalls", 1, (), {},
-        family="voc", points=11, data="voc",
-    ),
-    Protocol(
-        "voc12", "PASCAL VOC 2010 to 2012: AP50 over all recalls", 1, (), {},
-        family="voc", data="voc",
     ),
     Protocol(
         "aitod",
@@ -169,6 +140,35 @@ _TABLE = (
             "S": (10.0**2, 16.0**2),
             "M": (16.0**2, INFINITE_AREA),
         },
+    ),
+    Protocol(
+        "visdrone-official",
+        "VisDrone-DET as the official toolkit scores it",
+        1,
+        (1, 10, 100, 500),
+        {},
+        family="visdrone",
+        data="visdrone",
+    ),
+    Protocol(
+        "voc07", "PASCAL VOC 2007: AP50 over 11 recalls", 1, (), {},
+        family="voc", points=11, data="voc",
+    ),
+    Protocol(
+        "voc12", "PASCAL VOC 2010 to 2012: AP50 over all recalls", 1, (), {},
+        family="voc", data="voc",
+    ),
+    Protocol(
+        "tt100k",
+        "TT100K: accuracy, recall and F1 by size at score .50, AP and AR besides",
+        1,
+        (1, 10, 100),
+        _COCO_BINS,
+        bins_at_50=True,
+        family="tt100k",
+        sides={"S": (0, 32), "M": (32, 96), "L": (96, 400)},
+        cutoff=0.5,
+        data="tt100k",
     ),
 )  # fmt: skip
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _TABLE}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from sobench.models.detector import Detector, Stage
 from sobench.suite.input import Augment, Input
 from sobench.suite.schedule import Schedule
 from sobench.training.optimizer import learning_rate, make_optimizer
+from sobench.training.outcome import StepOutcome, send
 from sobench.training.progress import TrainProgress
 from sobench.training.stages import StageSchedule, stage_schedules
 from sobench.training.state import (
@@ -33,6 +36,15 @@ from sobench.training.state import (
 
 LOG_INTERVAL = 10
 """Steps between two lines of the log."""
+
+
+def steps_late(device: torch.device) -> int:
+    """How many steps later the losses of a step are read.
+
+    A GPU that works on a step can be given the next one meanwhile, unless the host waits for what
+    the step told. A CPU has nothing else to do.
+    """
+    return 1 if device.type == "cuda" else 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,24 @@ def train(
     state, optimizer_state = resume(folder, run_id, detector, seed, warn)
     log, clock = TrainLog(log_path, state), TrainClock(state)
     last_step = schedules[-1].end
+    reports: deque[Callable[[], None]] = deque()
+    late = steps_late(detector.mean.device)
+
+    def report(current: StageSchedule, outcome: StepOutcome, lr: float, images_s: float) -> None:
+        """Count a step in the state, and tell of it."""
+        losses, grad_norm = outcome.read()
+        state.add_step(losses, grad_norm)
+        progress = _progress(schedules, current, state.step, losses, lr, images_s)
+        on_step(progress)
+        if state.step % LOG_INTERVAL == 0 or state.step == last_step:
+            norm = finite_or_none(grad_norm)
+            log.write(step=state.step, epoch=progress.epoch, lr=lr, grad_norm=norm, losses=losses)
+
+    def tell_all_but(count: int) -> None:
+        """Report the steps that are done, but the last ``count`` of them."""
+        while len(reports) > count:
+            reports.popleft()()
+
     for current in schedules:
         # A stage that was finished before is not started again, but the last one always is, so
         # that a finished training leaves its detector as it was trained.
@@ -125,23 +155,18 @@ def train(
             epoch, done = divmod(state.step, current.steps_per_epoch)
             detector.train()
             for batch in data.batches(current.stage, schedule.batch_size, seed, epoch, done):
-                step = state.step - current.first
-                lr = learning_rate(current.schedule, step, current.steps_per_epoch)
-                losses, grad_norm = train_step(
-                    detector, optimizer, batch, lr, schedule.clip_norm, precision
-                )
-                state.add_step(losses, grad_norm)
+                step = state.step + len(reports)
+                lr = learning_rate(current.schedule, step - current.first, current.steps_per_epoch)
+                outcome = train_step(detector, optimizer, batch, lr, schedule.clip_norm, precision)
                 images_s = clock.step(len(batch.images))
-                on_step(_progress(schedules, current, state.step, losses, lr, images_s))
-                if state.step % LOG_INTERVAL == 0 or state.step == last_step:
-                    norm = finite_or_none(grad_norm)
-                    log.write(
-                        step=state.step, epoch=epoch + 1, lr=lr, grad_norm=norm, losses=losses
-                    )
+                reports.append(partial(report, current, outcome, lr, images_s))
                 # At the end of an epoch a checkpoint is written anyway, with the epoch's row.
-                if clock.due(checkpoint_seconds) and state.step % current.steps_per_epoch:
+                is_due = clock.due(checkpoint_seconds) and (step + 1) % current.steps_per_epoch
+                tell_all_but(0 if is_due else late)
+                if is_due:
                     save_state(folder, run_id, detector, optimizer, state)
                     clock.saved()
+            tell_all_but(0)
             # The last step's loss may be finite and its weights not; they must not be stored.
             check_finite(detector, state.step)
             # Scores take time that is not training, and join the epoch's row in the checkpoint.
@@ -165,7 +190,7 @@ def train_step(
     lr: float,
     clip_norm: float | None,
     precision: str,
-) -> tuple[dict[str, float], float]:
+) -> StepOutcome:
     """One step of gradient descent on the detector's device.
 
     Args:
@@ -175,7 +200,8 @@ def train_step(
 
     Returns:
         the loss parts by name, their sum as ``total``, and the scalars that the method logs; and
-        the L2 norm of the gradient over all weights before it is clipped.
+        the L2 norm of the gradient over all weights before it is clipped. None of them has been
+        waited for.
     """
     device = detector.mean.device
     batch = batch.to(device)
@@ -190,11 +216,7 @@ def train_step(
     if clip_norm is not None:
         clip_grads_with_norm_(detector.parameters(), clip_norm, norm)
     optimizer.step()
-    # One copy to the host for all of them, which is also where the device is waited for.
-    logged = parts | {"total": total} | detector.log_vars
-    scalars = [*logged.values(), norm]
-    *values, grad_norm = torch.stack([value.detach().float() for value in scalars]).tolist()
-    return dict(zip(logged, values, strict=True)), grad_norm
+    return send(parts | {"total": total} | detector.log_vars, norm)
 
 
 def _progress(

@@ -164,14 +164,15 @@ class TrainClock:
 
     def __init__(self, state: TrainState) -> None:
         self.state = state
-        self.before, self.first = state.seconds, state.step
+        self.before, self.images = state.seconds, 0
         self.started = self.last_saved = time.monotonic()
 
     def step(self, batch_size: int) -> float:
         """Count a step; returns images a second since this session began."""
         elapsed = time.monotonic() - self.started
         self.state.seconds = self.before + elapsed
-        return (self.state.step - self.first) * batch_size / elapsed
+        self.images += batch_size
+        return self.images / elapsed
 
     @contextmanager
     def paused(self) -> Iterator[None]:

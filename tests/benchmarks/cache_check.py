@@ -63,7 +63,7 @@ def main(backbone: str, size: int, batch: int, count: int, rounds: int, device: 
     """Print the time of an image by each way, and the share of the check in a training step."""
     place = choose_device(device)
     run = make_run("retinanet", backbone, size, batch, "fp32")
-    data = make_batch(size, batch, 60, place)
+    data = make_batch(size, [60] * batch, place)
     detector = build_detector(run.suite, run.entry, CLASSES, 0).to(place).train()
     optimizer = make_optimizer(detector, run.suite.schedule)
     scenes = SyntheticData(format="synthetic", train=count, val=1, size=(size, size))
@@ -76,7 +76,7 @@ def main(backbone: str, size: int, batch: int, count: int, rounds: int, device: 
             "plain": fastest(lambda: read_plain(images, file), rounds) / count,
         }
         os.close(file)
-    step = {"step": lambda: train_step(detector, optimizer, data, 1e-3, 35, "fp32")}
+    step = {"step": lambda: train_step(detector, optimizer, data, 1e-3, 35, "fp32").read()}
     times["step"] = min(measure(step, rounds, place)["step"]) / batch
     click.echo(f"{device_name(place)}, {backbone}, {size}x{size}, {rounds} rounds")
     for name, value in times.items():

@@ -188,6 +188,21 @@ def test_rows_and_deviations(capsys: Capture) -> None:
     assert "\na  schedule.lr: 0.5 (why not)\n" in out
 
 
+def test_a_narrow_terminal_shows_ids_before_numbers_of_deviations(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = "fpn with a long name of its own"
+    path = write_suite(methods=[{"name": "fpn", "label": label}, "efpn"])
+    for width, gone in ((100, ""), (70, "deviations"), (60, "requires, deviations")):
+        monkeypatch.setenv("COLUMNS", str(width))
+        out = invoke(capsys, "plan", path).out
+        assert max(map(len, out.splitlines())) <= width
+        assert "…" not in out
+        assert len(re.findall(r" s0-[0-9a-f]{12}(?: |$)", out, re.MULTILINE)) == 2
+        told = re.findall("no room for ([a-z, ]*): a wider terminal", " ".join(out.split()))
+        assert told == ([gone] if gone else [])
+
+
 def test_the_table_of_commands_is_their_own_help() -> None:
     context = click.Context(cli)
     for name, text in COMMANDS.items():

@@ -43,8 +43,9 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
     path = write_suite()
     code, out, err = invoke(capsys, "run", path, *TINY)
     assert code == 0, err
-    assert re.search(r"^ +1 +(fpn|ssd) +0\.\d{3} +\[", out, re.MULTILINE)
-    assert re.search(r"^ +[12] +(fpn|ssd) +0\.\d{3} +\[.*\n\n", out, re.MULTILINE)
+    row = r"(fpn|ssd +a-c) +0\.\d{3}[*+]? +\[.*\n"
+    assert re.search(f"^ +1 +{row}", out, re.MULTILINE)
+    assert re.search(f"^ +[12] +{row}\n", out, re.MULTILINE)
     assert "protocol: coco v1" in out
     assert re.search(
         r"^\[1/2\] fpn seed 0: AP 0\.\d{3}, AP50 0\.\d{3}, \d:\d\d$", err, re.MULTILINE

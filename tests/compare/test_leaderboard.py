@@ -149,7 +149,7 @@ def test_nothing_to_compare() -> None:
     runs = runs_of([0])
     with pytest.raises(NothingToCompare) as empty:
         board_of(runs, [])
-    assert str(empty.value) == "tiny: no result to show: 3 not run yet; `sobench run` goes on"
+    assert str(empty.value) == "tiny: 3 not run yet; `sobench run` goes on"
     outcomes = [
         failed_record(runs["fpn", 0], reason="first"),
         failed_record(runs["ssd", 0], reason="second"),
@@ -158,7 +158,7 @@ def test_nothing_to_compare() -> None:
     with pytest.raises(NothingToCompare) as empty:
         board_of(runs, outcomes)
     assert str(empty.value) == (
-        "tiny: no result to show: 2 failed (fpn seed 0: first); 1 to score (plain seed 0: scored "
+        "tiny: 2 failed (fpn seed 0: first); 1 to score (plain seed 0: scored "
         "by tiny v1 hotcoco, not by coco v1 hotcoco); `sobench run` goes on"
     )
 

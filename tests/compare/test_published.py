@@ -290,6 +290,8 @@ ROW = {"label": "one", "values": "10.0 -"}
          "switches: 'fus'; did you mean 'fuse'?"),
         ({}, {"rows": [ROW | {"methods": [{"name": "fpn", "switches": {"fuse": 1}}]}]},
          "switches: fuse: 1 is not one of its values"),
+        ({}, {"columns": [{"heading": "AP", "metric": "AP", "protocol": "voc7"}]},
+         "protocol: unknown 'voc7'; did you mean 'voc07'?"),
         ({}, {"columns": [{"heading": "AP"}] * 2}, "two columns have the same heading"),
         ({"tables": CONTENT["tables"] * 2}, {}, "tables: two have the same number"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,32 @@ def test_measured_numbers_are_those_of_the_leaderboard() -> None:
     one, two = measured(published, suite, board)
     assert one == pytest.approx({"mAP": 0.3, "small": 0.303, "cars": 0.4})
     assert two == {}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "headings"),
+    [
+        ("coco", ["AP", "AP50", "AP_S"]),
+        ("visdrone-coco", ["AP", "AP50", "AP_S"]),
+        ("tiny", ["AP", "AP50"]),
+        ("soda-d", []),
+        ("visdrone-official", []),
+        ("voc07", ["VOC"]),
+    ],
+)
+def test_which_columns_a_protocol_measures(protocol: str, headings: list[str]) -> None:
+    columns = (
+        *({"heading": name, "metric": name} for name in ("AP", "AP50", "AP_S")),
+        {"heading": "VOC", "metric": "AP50", "protocol": "voc07"},
+    )
+    rows = ({"label": "one", "values": "1 2 3 4"} | FPN,)
+    suite = suite_on(VISDRONE).model_copy(update={"protocol": protocol})
+    runs = plan(tiny_suite(), "aaaa")
+    board = leaderboard.build(runs, states_of(runs, [record_of(runs[0])]))
+    rows_of_board = tuple(row | {"AP": 0.5, "AP50": 0.5, "AP_S": 0.5} for row in board.rows)
+    published = beside(suite, {}, columns=columns, rows=rows)
+    (values,) = measured(published, suite, replace(board, rows=rows_of_board))
+    assert [*values] == headings
 
 
 def test_bins_of_another_protocol_are_another_quantity() -> None:

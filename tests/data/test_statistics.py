@@ -113,3 +113,16 @@ def test_bins_in_words() -> None:
     words = {"VT": "<=8", "T": "8-16", "S": "16-32", "M": ">=32"}
     assert bin_sides(PROTOCOLS["aitod"]) == words
     assert bin_sides(PROTOCOLS["coco"])["L"] == ">=96"
+
+
+def test_bins_by_the_longest_side_hold_their_lower_end() -> None:
+    """TT100K counts by longest side: 32 is of the second bin, and 400 of none."""
+    sides = [(31.9, 2), (2, 32), (96, 5), (95, 90), (399.9, 3), (400, 7)]
+    wide = AnnotatedImage(
+        1, "1.jpg", 900, 900, as_boxes([(0, 0, w, h) for w, h in sides]), as_labels([0] * 6),
+        np.array([w * h for w, h in sides]), as_boxes([]), as_labels([]),
+    )  # fmt: skip
+    protocol = PROTOCOLS["tt100k"]
+    assert by_bin(protocol, objects(dataset(wide))) == {"S": 1, "M": 2, "L": 2}
+    assert by_bin(protocol, objects(dataset(image(1, [], [])))) == {"S": 0, "M": 0, "L": 0}
+    assert bin_sides(protocol)["M"] == "longest 32-96"

@@ -17,6 +17,7 @@ from sobench.models.heads.refinedet import RefineDetHead
 from sobench.models.heads.ssd import SSDHead
 from sobench.models.methods.efpn.heads import ExtendedFasterRcnn, ExtendedRetinaNet
 from sobench.models.methods.zoominnet.distillation import key_positions
+from sobench.models.parts.chosen import Chosen
 from sobench.models.parts.nms import flatten_predictions
 from sobench.models.parts.roi import RoIClassifier
 from sobench.suite.methods import methods
@@ -100,10 +101,10 @@ def watch(classifier: RoIClassifier, seen: list[tuple[Tensor, Tensor]]) -> None:
     """Keep the boxes that a second stage classifies, and their logits with gradients."""
     classify = classifier.forward_rois
 
-    def watched(maps: Any, strides: Any, boxes: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def watched(maps: Any, strides: Any, boxes: Tensor, chosen: Chosen) -> tuple[Tensor, Tensor]:
         logits, offsets = classify(maps, strides, boxes, chosen)
         logits.retain_grad()
-        seen.append((boxes[chosen], logits))
+        seen.append((chosen.take(boxes), logits))
         return logits, offsets
 
     classifier.forward_rois = watched  # type: ignore[method-assign]

@@ -104,7 +104,8 @@ def _overfit(run: Run, lesson: Lesson) -> tuple[Detector, list[dict[str, list[fl
                 done = len(losses) / steps
                 rate = RATE * min(1, (len(losses) + 1) / 10) * 0.5 * (1 + math.cos(math.pi * done))
                 detector.train()
-                losses.append(train_step(detector, optimizer, batch, rate, clip_norm, "fp32")[0])
+                outcome = train_step(detector, optimizer, batch, rate, clip_norm, "fp32")
+                losses.append(outcome.read()[0])
         stages.append({part: [step[part] for step in losses] for part in losses[0]})
     return detector, stages
 

@@ -154,7 +154,7 @@ def test_a_network_learns_from_wide_and_tall_images(head: str, smallest: float) 
     for epoch in range(8):
         for batch in training_batches(data, pixels, suite.input, suite.augment, 2, 0, epoch):
             shapes.add(tuple(batch.images.shape[2:]))
-            losses.append(train_step(detector, optimizer, batch, 0.002, 10, "fp32")[0])
+            losses.append(train_step(detector, optimizer, batch, 0.002, 10, "fp32").read()[0])
     assert shapes == {(64, 96), (96, 64)}
     parts = ("objectness", "class") if head == "faster_rcnn" else ("total",)
     first, last = (

@@ -160,3 +160,15 @@ def test_sorted_by_a_cost_a_metric_or_the_name() -> None:
     assert order("GFLOPs") == ["fpn", "ssd", "pafpn"]
     assert order("ap_s") == ["pafpn", "ssd", "fpn"]
     assert order("method") == ["fpn", "pafpn", "ssd"]
+
+
+def test_seeds_without_a_result_are_seen_in_the_row() -> None:
+    runs = plan(tiny_suite(methods=["fpn", "ssd"], seeds=[0, 1]), "aaaa")
+    records = [record_of(run, 0.4 + run.seed / 10) for run in runs if run.name != "ssd seed 1"]
+    board = leaderboard.build(runs, states_of(runs, records))
+    seeds = next(column for column in shown_columns(board, View())[0] if column.name == "seeds")
+    assert seeds.cells == ("2", "1/2")
+    assert seeds.footnote == "with a result, of those asked for"
+    whole = leaderboard.build(runs, states_of(runs, [record_of(run) for run in runs]))
+    seeds = next(column for column in shown_columns(whole, View())[0] if column.name == "seeds")
+    assert (seeds.cells, seeds.footnote) == (("2", "2"), "")

@@ -56,16 +56,18 @@ def test_drawn_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert out.startswith(f"synthetic, fingerprint {fingerprint(load(path).dataset)}\n")
     totals, classes, sizes, sides, anchors = tables_of(out)
     assert anchors["fpn"][0] == "12.0"
-    assert [totals["train"][0], totals["val"][0]] == ["9", "3"]
+    assert totals["images"] == ["9", "3"]
     assert {name: cells[0] for name, cells in sizes.items() if len(name) == 1} == {
         "S": "<=32", "M": "32-96", "L": ">=96",
     }  # fmt: skip
     assert list(sides)[1:7] == ["<8", "8-16", "16-32", "32-96", ">=96", "median"]
     # The scenes are as large as the input.
     assert sides["median"][:2] == sides["median"][2:]
-    for column, split in enumerate(("train", "val")):
-        total = int(totals[split][1])
-        low, _, high = (float(n) for n in totals[split][2].split(", "))
+    for column in range(2):
+        total = int(totals["boxes"][column])
+        low, _, high = (
+            float(n) for n in totals["boxes an image: min, median, max"][column].split(", ")
+        )
         assert 0 < low <= high <= 6
         for table, names in ((sides, SIZE_BINS), (classes, CLASSES)):
             assert sum(boxes(table[name][column]) for name in names) == total > 0
@@ -102,7 +104,7 @@ def test_a_part_of_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     path = write_tiny(tmp_path, dataset=SCENES)
     _, out, _ = invoke(capsys, "data", path, "--limit", "2", "--no-cache")
     totals = tables_of(out)[0]
-    assert [totals["train"][0], totals["val"][0]] == ["2", "2"]
+    assert totals["images"] == ["2", "2"]
     assert "readable" not in out
     assert cached() == []
 
@@ -136,9 +138,9 @@ def test_visdrone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = invoke(capsys, "data", visdrone(tmp_path))
     assert (code, err) == (0, "")
     totals, classes, sizes, sides, _ = tables_of(out)
-    # images, boxes, ... ignored, ..., of each split
-    assert [totals[split][:2] for split in ("train", "val")] == [["2", "3"], ["2", "1"]]
-    assert [totals[split][4:6] for split in ("train", "val")] == [["1", "1"], ["1", "0"]]
+    assert (totals["images"], totals["boxes"]) == (["2", "2"], ["3", "1"])
+    assert totals["regions ignored for all classes"] == ["1", "1"]
+    assert totals["regions ignored for one class"] == ["1", "0"]
     assert "train: 1 rows of category 11 (others), dropped\n" in out
     assert [boxes(cell) for cell in classes["car"]] == [2, 1]
     assert [boxes(cell) for cell in classes["motor"]] == [1, 0]
@@ -158,7 +160,7 @@ def test_skipped_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert len(re.findall("^train: skipped ", out, re.MULTILINE)) == 5
     assert "train: and 2 more" in out
     assert "val: and 2 more" in out
-    assert tables_of(out)[0]["train"][6] == "7"
+    assert tables_of(out)[0]["rows skipped"][0] == "7"
 
 
 def test_image_that_cannot_be_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,3 +233,14 @@ def test_annotations_that_change_meanwhile_are_told(
     code, _, err = invoke(capsys, "data", path, "--no-cache")
     assert code == 2
     assert "has changed since this command began" in err
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_nothing_is_cut_or_wider_than_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    long = {"name": "efpn", "label": "efpn without a teacher and with a longer name"}
+    _, out, _ = invoke(capsys, "data", write_tiny(tmp_path, dataset=SCENES, methods=["fpn", long]))
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= width

@@ -14,6 +14,7 @@ from sobench.compare.leaderboard import Leaderboard
 from sobench.report.beneath import class_columns, lettered, remarks
 from sobench.report.columns import shown_columns
 from sobench.report.leaderboard import print_leaderboard
+from sobench.report.markdown import markdown
 from sobench.report.terminal import PlainConsole
 from sobench.report.view import View
 from sobench.suite.plan import plan
@@ -131,3 +132,13 @@ def test_names_are_not_read_as_markup() -> None:
     text = printed(board, view=View(per_class=True))
     assert re.search(r"^method .* \[red\]van   \[/x\]$", text, re.MULTILINE)
     assert class_columns(board)[0] == ["method", "[red]van", "[/x]"]
+
+
+def test_rows_without_any_result_are_named_beneath_the_table() -> None:
+    runs = plan(tiny_suite(methods=["fpn", "ssd", "pafpn"], seeds=[0, 1]), "aaaa")
+    board = leaderboard.build(runs, states_of(runs, [record_of(runs[0])]))
+    told = "2 rows without a result are not in the table: ssd, pafpn"
+    assert f"\n{told}\n" in printed(board)
+    assert f"\n- {told}\n" in markdown(board)
+    whole = leaderboard.build(runs, states_of(runs, [record_of(run) for run in runs[:3]]))
+    assert "without a result" not in printed(whole) + markdown(whole)

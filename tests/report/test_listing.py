@@ -75,3 +75,16 @@ def test_suites_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     text = "\n".join(listed("suites"))
     for path in SHIPPED:
         assert str(path) in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("what", [*TABLES, "suites", "keys"])
+def test_a_narrow_terminal_cuts_nothing(what: str, width: int) -> None:
+    lines = listed(what, width)
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    assert "…" not in text
+    for method in methods().values() if what == "methods" else ():
+        assert f"{method.paper} " in text
+    for path in SHIPPED if what == "suites" else ():
+        assert f"{path.name} " in text

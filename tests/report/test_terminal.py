@@ -7,7 +7,13 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.text import Text
 
-from sobench.report.terminal import PlainConsole, print_lettered, print_lines, print_table
+from sobench.report.terminal import (
+    PlainConsole,
+    print_entries,
+    print_lettered,
+    print_lines,
+    print_table,
+)
 
 
 def console(width: int = 200) -> tuple[Console, io.StringIO]:
@@ -75,3 +81,51 @@ def test_long_lines_go_on_indented_and_no_path_is_cut() -> None:
         "   seven",
         "aa eight",
     ]
+
+
+def test_what_has_no_room_stands_beneath_its_row() -> None:
+    headings = ["name", "n", "title", "paper"]
+    rows = [
+        ["a", "12", "a short title", "Some Authors, Journal 12(3), doi:10.1000/abc.2024.123456"],
+        ["longer", "3", "another", "-"],
+    ]
+    screen, target = console(83)
+    print_entries(screen, headings, rows)
+    assert [line.split()[-1] for line in target.getvalue().splitlines() if line] == [
+        "paper", "doi:10.1000/abc.2024.123456", "-",
+    ]  # fmt: skip
+    screen, target = console(62)
+    print_entries(screen, headings, rows)
+    assert target.getvalue().splitlines() == [
+        "name    n   title",
+        "    paper",
+        "a       12  a short title",
+        "    Some Authors, Journal 12(3), doi:10.1000/abc.2024.123456",
+        "longer  3   another",
+        "",
+    ]
+    screen, target = console(20)
+    print_entries(screen, headings, rows)
+    assert target.getvalue().splitlines() == [
+        "name    n",
+        "    title",
+        "    paper",
+        "a       12",
+        "    a short title",
+        "    Some Authors,",
+        "    Journal 12(3),",
+        "    doi:10.1000/abc.2024.123456",
+        "longer  3",
+        "    another",
+        "",
+    ]
+
+
+def test_a_word_that_is_too_long_is_broken_and_not_cut() -> None:
+    screen, target = console(20)
+    print_table(screen, ["path", "words"], [["some/folder/of/a/suite.yaml", "one two three"]])
+    text = target.getvalue()
+    assert "…" not in text
+    assert "".join(line.split("  ")[0].strip() for line in text.splitlines()[1:]) == (
+        "some/folder/of/a/suite.yaml"
+    )

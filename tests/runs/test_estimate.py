@@ -12,6 +12,7 @@ from sobench.data.load import load
 from sobench.runs import estimate as estimating
 from sobench.runs.estimate import Estimate, estimate
 from sobench.suite.plan import plan
+from sobench.training.outcome import StepOutcome
 from tests.tiny_suite import tiny_suite
 
 CPU = torch.device("cpu")
@@ -21,8 +22,9 @@ def estimated(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Estimate:
     """The estimate of a suite's first row, under a clock that a step moves by 1 s."""
     clock = [0.0]
 
-    def tick(*_: object, **__: object) -> None:
+    def tick(*_: object, **__: object) -> StepOutcome:
         clock[0] += 1.0
+        return StepOutcome((), torch.zeros(1))
 
     monkeypatch.setattr(estimating, "train_step", tick)
     monkeypatch.setattr(estimating, "detect", tick)

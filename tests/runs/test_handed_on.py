@@ -16,6 +16,7 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs.detect import detect
 from sobench.training.loop import TrainingData, train
+from sobench.training.outcome import send
 from tests.runs.matrices import matrix, planned, small
 
 
@@ -23,7 +24,8 @@ from tests.runs.matrices import matrix, planned, small
 def _no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps change nothing and costs are not measured, since other tests are about them."""
     monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("sobench.training.loop.train_step", lambda *_: ({"total": 1.0}, 2.0))
+    step = send({"total": torch.tensor(1.0)}, torch.tensor(2.0))
+    monkeypatch.setattr("sobench.training.loop.train_step", lambda *_: step)
     monkeypatch.setattr("sobench.runs.cost.measure_latency", lambda *_: 1.0)
     monkeypatch.setattr("sobench.runs.cost.count_gflops", lambda *_: 1.0)
 

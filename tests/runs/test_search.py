@@ -9,7 +9,7 @@ import pytest
 
 from sobench.errors import RequestError
 from sobench.runs import record
-from sobench.runs.search import changed_data, choose_data, other_settings, search
+from sobench.runs.search import changed_data, choose_data, search
 from sobench.runs.state import read_states
 from sobench.suite.plan import Run, plan
 from tests.records import failed_record, record_of
@@ -118,15 +118,3 @@ def test_what_is_trained_anew_on_other_data_is_told(tmp_path: Path) -> None:
     ]
     keep(tmp_path, new[2])
     assert changed_data(new, tmp_path) == []
-
-
-def test_other_settings_are_shown_with_a_difference(tmp_path: Path) -> None:
-    runs = runs_on("")
-    assert other_settings(runs, search(runs, tmp_path)) == ""
-    others = runs_on("aaaa", schedule={"lr": 0.25})
-    keep(tmp_path, *others)
-    first = min(run.folder(tmp_path) for run in others if run.entry.name == "fpn")
-    assert other_settings(runs, search(runs, tmp_path)) == (
-        "there are 4 runs of these methods with other settings, such as "
-        f"{first} (schedule.lr: 0.25 there, 0.005 here)"
-    )

@@ -20,6 +20,7 @@ from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints, step_of
 from sobench.training.loop import TrainingData, train, train_step
 from sobench.training.optimizer import make_optimizer
+from sobench.training.outcome import StepOutcome
 from sobench.training.progress import TrainProgress
 from sobench.training.state import TrainState
 from tests.tiny_suite import tiny_run
@@ -193,7 +194,7 @@ def test_weights_that_are_not_finite_end_the_run_before_they_are_stored(
     """At the last step of an epoch, whose loss was still finite."""
     done: list[int] = []
 
-    def spoiling(detector: Detector, *others: Any) -> tuple[dict[str, float], float]:
+    def spoiling(detector: Detector, *others: Any) -> StepOutcome:
         outcome = train_step(detector, *others)
         done.append(len(done) + 1)
         if len(done) == step:
@@ -239,7 +240,7 @@ def _one_step(precision: str = "fp32", clip_norm: float | None = None) -> tuple[
     data = TrainingData(*_data(run), run.suite.input, run.suite.augment)
     batch = next(data.batches(detector.stages[0], 2, seed=0, epoch=0, start=0))
     optimizer = make_optimizer(detector, run.suite.schedule)
-    _, norm = train_step(detector, optimizer, batch, 0.01, clip_norm, precision)
+    _, norm = train_step(detector, optimizer, batch, 0.01, clip_norm, precision).read()
     return detector, norm
 
 

@@ -19,6 +19,7 @@ from sobench.models.detector import Detector, Stage
 from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
 from sobench.training.loop import TrainingData, train
+from sobench.training.outcome import StepOutcome, send
 from tests.tiny_suite import tiny_run
 
 
@@ -34,14 +35,14 @@ class Steps:
 
     def __call__(
         self, detector: Detector, optimizer: Any, batch: Batch, lr: float, *others: Any
-    ) -> tuple[dict[str, float], float]:
+    ) -> StepOutcome:
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         self.optimised.append(sum(weight.numel() for weight in weights))
         self.images.append(batch.images.clone())
         self.settings.append((lr, *others))
         self.seeds.add(torch.initial_seed())
         self.is_training.append(detector.training)
-        return {"total": 1.0}, 2.0
+        return send({"total": torch.tensor(1.0)}, torch.tensor(2.0))
 
 
 def _steps(

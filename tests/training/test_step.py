@@ -41,7 +41,7 @@ def _trained(
     targets = Targets(empty, torch.zeros(1, 1).long(), empty, no_padding(1))
     batch = Batch(torch.zeros(1, 3, 2, 2), targets)
     losses = [
-        train_step(network, optimizer, batch, lr, clip_norm, "fp32")[0]  # type: ignore[arg-type]
+        train_step(network, optimizer, batch, lr, clip_norm, "fp32").read()[0]  # type: ignore[arg-type]
         for lr in rates
     ]
     return network.weights.tolist(), losses

@@ -13,6 +13,7 @@ from sobench.data.targets import Targets
 from sobench.models.detector import DetectorConfig, HeadOptions, HeadOutput, refuse_options
 from sobench.models.parts.anchors import AnchorLevel, anchor_levels, grid_anchors, suite_anchors
 from sobench.models.parts.boxes import decode, encode
+from sobench.models.parts.chosen import Chosen, choose
 from sobench.models.parts.losses import smooth_l1
 from sobench.models.parts.matching import IGNORED, match, matched_targets
 from sobench.models.parts.nms import (
@@ -71,17 +72,21 @@ class RPNHead(nn.Module):
         return [self.objectness(x) for x in hidden], [self.box_offsets(x) for x in hidden]
 
 
+PADDING = -100
+"""Class that cross-entropy leaves out."""
+
+
 @dataclass(frozen=True)
 class RoITargets:
     """Targets of the ``N`` regions that the second stage trains on.
 
     Attributes:
-        chosen: ``[B, R]`` bool, the regions; the other attributes follow their order.
-        classes: ``[N]`` int64 in ``0..K``, 0 is the background.
+        chosen: the regions; the other attributes follow their order.
+        classes: ``[N]`` int64 in ``0..K``, 0 is the background; ``PADDING`` for padding.
         offsets: ``[N, 4]`` encoded box of the region's object; arbitrary for background.
     """
 
-    chosen: Tensor
+    chosen: Chosen
     classes: Tensor
     offsets: Tensor
 
@@ -163,9 +168,9 @@ class FasterRCNNHead(nn.Module):
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` pairs of region and class of the image, decoded."""
         proposals = self.proposals(output)
-        regions, real = proposals.boxes, proposals.real
-        logits, offsets = self.second_stage(output, regions, real)
-        return self.best_pairs(*self.decode_boxes(regions, real, logits, offsets))
+        regions, chosen = proposals.boxes, proposals.chosen()
+        logits, offsets = self.second_stage(output, regions, chosen)
+        return self.best_pairs(*self.decode_boxes(regions, chosen, logits, offsets))
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """The first stage, and the second with the largest number of proposals."""
@@ -195,13 +200,15 @@ class FasterRCNNHead(nn.Module):
         # Nearly all anchors are background; a sample keeps them from outweighing the objects.
         matches = match(targets, anchors, pos_iou=0.7, neg_iou=0.3)
         sampled = random_sample(matches, _RPN_SAMPLES, _RPN_POSITIVE_FRACTION)
+        chosen = choose(sampled, _RPN_SAMPLES)
         positive = sampled & (matches >= 0)
         num_sampled = sampled.sum().clamp(min=1)
         # Background has no box, so only the positives of the sample have a box loss.
         boxes, _ = matched_targets(targets, matches)
         objectness = F.binary_cross_entropy_with_logits(
-            logits[sampled], positive[sampled].float(), reduction="sum"
-        )
+            chosen.take(logits), chosen.take(positive).float(), chosen.real.float(),
+            reduction="sum",
+        )  # fmt: skip
         settings, encoded = self.config.regions, encode(boxes, anchors, _RPN_STDS)
         proposal = settings.box_weight * smooth_l1(offsets, encoded, positive, settings.rpn_beta)
         return {"objectness": objectness / num_sampled, "proposal": proposal / num_sampled}
@@ -212,13 +219,13 @@ class FasterRCNNHead(nn.Module):
         """``class`` and ``box`` loss, divided by the sampled regions of the batch."""
         samples = self.select_training_samples(targets, regions)
         logits, offsets = self.second_stage(output, regions.boxes, samples.chosen)
-        class_loss = F.cross_entropy(logits, samples.classes, reduction="sum")
+        class_loss = F.cross_entropy(logits, samples.classes, reduction="sum", ignore_index=PADDING)
         # Only the offsets of its object's class train on a region's box.
         predicted, positive = samples.class_offsets(offsets), samples.classes > 0
         box_loss = self.config.regions.box_weight * self.box_loss(
             predicted, samples.offsets, positive
         )
-        num_samples = max(1, len(samples.classes))
+        num_samples = samples.chosen.real.sum().clamp(min=1)
         return {"class": class_loss / num_samples, "box": box_loss / num_samples}
 
     def select_training_samples(self, targets: Targets, regions: Proposals) -> RoITargets:
@@ -228,43 +235,44 @@ class FasterRCNNHead(nn.Module):
         matches = torch.where(regions.real, matches, IGNORED)
         num_samples = self.config.regions.batch_size_per_image
         if self.sampler is None:
-            chosen = random_sample(matches, num_samples, ROI_POSITIVE_FRACTION)
+            sampled = random_sample(matches, num_samples, ROI_POSITIVE_FRACTION)
         else:
             iou = best_iou(targets, regions.boxes)
-            chosen = self.sampler(matches, iou, num_samples, ROI_POSITIVE_FRACTION)
+            sampled = self.sampler(matches, iou, num_samples, ROI_POSITIVE_FRACTION)
         # Only the chosen regions are encoded, pooled and classified.
-        boxes, labels = (x[chosen] for x in matched_targets(targets, matches))
-        classes = torch.where(matches[chosen] >= 0, labels + 1, 0)
-        return RoITargets(chosen, classes, encode(boxes, regions.boxes[chosen], _ROI_STDS))
+        chosen = choose(sampled, num_samples)
+        boxes, labels = (chosen.take(x) for x in matched_targets(targets, matches))
+        classes = torch.where(chosen.take(matches) >= 0, labels + 1, 0)
+        classes = torch.where(chosen.real, classes, PADDING)
+        # Padding may have no area to encode by, and must not become infinite.
+        offsets = encode(boxes, chosen.take(regions.boxes), _ROI_STDS)
+        return RoITargets(chosen, classes, torch.where(chosen.real.unsqueeze(1), offsets, 0.0))
 
     def second_stage(
-        self, output: HeadOutput, boxes: Tensor, chosen: Tensor
+        self, output: HeadOutput, boxes: Tensor, chosen: Chosen
     ) -> tuple[Tensor, Tensor]:
         """Logits ``[N, K+1]`` and offsets ``[N, K, 4]`` of the ``N`` chosen regions.
 
         Args:
-            boxes: ``[B, R, 4]``; chosen: ``[B, R]`` bool.
+            boxes: ``[B, R, 4]``; chosen: among the ``R`` regions of each image.
         """
         maps = output["pyramid"][: len(self.pooled_strides)]
         return self.classifier.forward_rois(maps, self.pooled_strides, boxes, chosen)
 
     def decode_boxes(
-        self, boxes: Tensor, chosen: Tensor, logits: Tensor, offsets: Tensor
+        self, boxes: Tensor, chosen: Chosen, logits: Tensor, offsets: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Boxes ``[B, R, K, 4]`` and scores ``[B, R, K]``; both are 0 for regions not chosen.
 
         A score of 0 never exceeds the threshold of ``nms``.
 
         Args:
-            boxes: ``[B, R, 4]`` regions; chosen: ``[B, R]`` bool, ``N`` of them.
+            boxes: ``[B, R, 4]`` regions; chosen: ``N`` of them.
             logits, offsets: of these, as from ``second_stage``.
         """
-        shape = (*chosen.shape, self.config.num_classes)
-        scores = logits.new_zeros(shape)
-        scores[chosen] = logits.softmax(dim=-1)[:, 1:]
-        refined = offsets.new_zeros(*shape, 4)
-        refined[chosen] = decode(offsets, boxes[chosen].unsqueeze(1), _ROI_STDS)
-        return refined, scores
+        scores = logits.softmax(dim=-1)[:, 1:]
+        refined = decode(offsets, chosen.take(boxes).unsqueeze(1), _ROI_STDS)
+        return chosen.put(refined), chosen.put(scores)
 
     def best_pairs(self, boxes: Tensor, scores: Tensor) -> Candidates:
         """The best ``top_k`` of ``[B, R, K, 4]`` boxes by ``[B, R, K]`` scores."""

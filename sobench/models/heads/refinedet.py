@@ -18,7 +18,7 @@ from sobench.models.parts.anchors import (
     grid_anchors,
     suite_anchors,
 )
-from sobench.models.parts.boxes import decode
+from sobench.models.parts.boxes import clip, decode
 from sobench.models.parts.class_layers import ClassLayer, anchors_by_level
 from sobench.models.parts.multibox import STDS, multibox_loss
 from sobench.models.parts.nms import (
@@ -117,11 +117,7 @@ class RefineDetHead(nn.Module):
     def anchors(self, output: HeadOutput) -> Tensor:
         """``[A, 4]`` tiled anchors of all levels, in the order of the flattened predictions."""
         anchors = grid_anchors(output["logits"], self.strides, self.anchor_spec)
-        if not self.clip_anchors:
-            return anchors
-        height, width = self.canvas(output)
-        x, y = anchors[:, 0::2].clamp(0, width), anchors[:, 1::2].clamp(0, height)
-        return torch.stack((x, y), dim=-1).flatten(1)
+        return clip(anchors, self.canvas(output)) if self.clip_anchors else anchors
 
     def refine(self, output: HeadOutput, tiled: Tensor) -> tuple[Tensor, Tensor]:
         """Refine the anchors by the ARM's predictions, through which no gradient flows back.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import log
 
 import torch
@@ -25,16 +26,29 @@ def encode(boxes: Tensor, anchors: Tensor, stds: Sequence[float]) -> Tensor:
     size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
     shift = (boxes[..., 2:] + boxes[..., :2] - anchors[..., 2:] - anchors[..., :2]) / 2
     offsets = torch.cat((shift / anchor_size, (size / anchor_size).log()), dim=-1)
-    return offsets / offsets.new_tensor(stds)
+    return offsets / constant(tuple(stds), offsets.dtype, offsets.device)
 
 
 def decode(offsets: Tensor, anchors: Tensor, stds: Sequence[float]) -> Tensor:
     """The inverse of ``encode``; a box has at most 62.5 times its anchor's width and height."""
-    offsets = offsets * offsets.new_tensor(stds)
+    offsets = offsets * constant(tuple(stds), offsets.dtype, offsets.device)
     anchor_size = anchors[..., 2:] - anchors[..., :2]
     centre = (anchors[..., 2:] + anchors[..., :2]) / 2 + offsets[..., :2] * anchor_size
     half = anchor_size * offsets[..., 2:].clamp(max=_MAX_LOG_GROWTH).exp() / 2
     return torch.cat((centre - half, centre + half), dim=-1)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # else training could not use what detection has cached
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A short tensor that is kept: every copy to a GPU has the host wait for it."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """``[..., 4]`` boxes, clipped to an input of ``size`` (height, width)."""
+    x, y = boxes[..., 0::2].clamp(0, size[1]), boxes[..., 1::2].clamp(0, size[0])
+    return torch.stack((x, y), dim=-1).flatten(-2)
 
 
 def box_iou(boxes: Tensor, anchors: Tensor) -> Tensor:

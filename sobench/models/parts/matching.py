@@ -10,6 +10,7 @@ from torch import Tensor
 from sobench.data.targets import Targets
 from sobench.models.parts.bipartite import bipartite_match
 from sobench.models.parts.boxes import box_ioa, box_iou
+from sobench.models.parts.overlaps import real_boxes, tiled_iou
 
 NEGATIVE = -1
 """Match of an anchor that is background."""
@@ -45,27 +46,10 @@ def match(
     Returns:
         ``[B, A]`` int64: index into ``targets.boxes``, ``NEGATIVE`` or ``IGNORED``.
     """
-    batch, count = targets.labels.shape[0], anchors.shape[-2]
-    best_iou = anchors.new_zeros(batch, count)
-    best_object = targets.labels.new_zeros(batch, count)
-    low_quality_object = targets.labels.new_full((batch, count), -1)
-    step = max(1, MAX_PAIRS // max(1, batch * count))
-    # Objects in groups, so that the matrix of overlaps stays small if an image holds hundreds.
-    for start in range(0, targets.labels.shape[1], step):
-        real = targets.labels[:, start : start + step] >= 0
-        iou = box_iou(targets.boxes[:, start : start + step], anchors)
-        iou.mul_(real.unsqueeze(-1))
-        # The best object of each anchor; of equal ones the first.
-        group_iou, index = iou.max(dim=1)
-        better = group_iou > best_iou
-        best_iou = torch.where(better, group_iou, best_iou)
-        best_object = torch.where(better, index + start, best_object)
-        # The best anchors of each object; of objects that share one the last.
-        if low_quality == "all":
-            top = iou.amax(dim=2, keepdim=True)
-            order = torch.arange(start, start + iou.shape[1], device=iou.device)
-            last = torch.where((iou == top) & (top > 0), order[None, :, None], -1).amax(dim=1)
-            low_quality_object = torch.maximum(low_quality_object, last)
+    best_overlaps = _best_overlaps if anchors.is_cuda else _best_overlaps_by_image
+    best_iou, best_object, low_quality_object = best_overlaps(
+        targets, anchors, low_quality == "all"
+    )
     if low_quality == "bipartite":
         low_quality_object = bipartite_match(targets, anchors)
     # Later lines win: background, then objects by IoU, then low-quality matches.
@@ -75,6 +59,63 @@ def match(
     # An ignore region may hide objects, so that what lies in it is not known to be background.
     left_out = in_ignored(targets, anchors) | in_padding(targets, anchors)
     return torch.where(left_out & (matches == NEGATIVE), IGNORED, matches)
+
+
+def _best_overlaps(
+    targets: Targets, anchors: Tensor, with_claims: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Who overlaps whom most, of all images together.
+
+    Returns:
+        ``[B, A]`` of every anchor: the greatest IoU with an object, this object (of equal ones the
+        first), and the last of the objects that overlap no anchor more than it, or -1; the last of
+        these only ``with_claims``.
+    """
+    batch, count = targets.labels.shape[0], anchors.shape[-2]
+    best_iou = anchors.new_zeros(batch, count)
+    best_object = targets.labels.new_zeros(batch, count)
+    claimed_by = targets.labels.new_full((batch, count), -1)
+    step = max(1, MAX_PAIRS // max(1, batch * count))
+    # Objects in groups, so that the matrix of overlaps stays small if an image holds hundreds.
+    for start in range(0, targets.labels.shape[1], step):
+        real = targets.labels[:, start : start + step] >= 0
+        iou = box_iou(targets.boxes[:, start : start + step], anchors)
+        iou.mul_(real.unsqueeze(-1))
+        group_iou, index = iou.max(dim=1)
+        better = group_iou > best_iou
+        best_iou = torch.where(better, group_iou, best_iou)
+        best_object = torch.where(better, index + start, best_object)
+        if with_claims:
+            top = iou.amax(dim=2, keepdim=True)
+            order = torch.arange(start, start + iou.shape[1], device=iou.device)
+            last = torch.where((iou == top) & (top > 0), order[None, :, None], -1).amax(dim=1)
+            claimed_by = torch.maximum(claimed_by, last)
+    return best_iou, best_object, claimed_by
+
+
+def _best_overlaps_by_image(
+    targets: Targets, anchors: Tensor, with_claims: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``_best_overlaps``, bit for bit, where nobody waits to be told how many objects are real.
+
+    Padding then costs nothing, which is most of a batch that has one crowded image.
+    """
+    batch, count = targets.labels.shape[0], anchors.shape[-2]
+    best_iou = targets.boxes.new_zeros(batch, count)
+    best_object = targets.labels.new_zeros(batch, count)
+    claimed_by = targets.labels.new_full((batch, count), -1)
+    step = max(1, MAX_PAIRS // max(1, count))
+    for image, boxes, places in real_boxes(targets, step):
+        iou = tiled_iou(boxes, anchors[image] if anchors.dim() == 3 else anchors)
+        group_iou, index = iou.max(dim=0)
+        better = group_iou > best_iou[image]
+        best_iou[image] = torch.where(better, group_iou, best_iou[image])
+        best_object[image] = torch.where(better, places[index], best_object[image])
+        if with_claims:
+            top = iou.amax(dim=1, keepdim=True)
+            which, claimed = (iou == top.where(top > 0, 2.0)).nonzero(as_tuple=True)
+            claimed_by[image].scatter_reduce_(0, claimed, places[which], "amax")
+    return best_iou, best_object, claimed_by
 
 
 def in_ignored(targets: Targets, boxes: Tensor) -> Tensor:

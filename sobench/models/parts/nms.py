@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from sobench.models.parts.boxes import decode
+from sobench.models.parts.boxes import clip, decode
 from sobench.suite.detect import Detect
 
 Candidates = list[tuple[Tensor, Tensor, Tensor]]
@@ -90,8 +90,7 @@ def nms(
     """
     boxes, scores, labels = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
     # Clip first, so that a box outside the input has no area, by which it is dropped.
-    limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
-    boxes = torch.minimum(boxes.clamp(min=0), limit)
+    boxes = clip(boxes, size)
     # Image by image, since each has a different number of candidates.
     detections = [suppress(*image, settings) for image in zip(boxes, scores, labels, strict=True)]
     # Padded to the longest image, so that the batch is one tensor again.

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from math import log2
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, roi_align
+from torchvision.ops import roi_align
 
 from sobench.data.targets import Targets
 from sobench.models.detector import BoxHead
-from sobench.models.parts.boxes import box_iou
+from sobench.models.parts.boxes import box_iou, clip, constant
+from sobench.models.parts.chosen import Chosen, choose, has_fixed_sizes
 from sobench.models.parts.class_layers import ClassLayer
 from sobench.models.parts.pyramid import TOP
+from sobench.models.parts.suppression import survivors
 from sobench.suite.network import Regions
 
 _CANONICAL = 224
@@ -33,6 +36,10 @@ class Proposals:
     boxes: Tensor
     real: Tensor
 
+    def chosen(self) -> Chosen:
+        """The regions that are not padding."""
+        return choose(self.real, self.real.shape[1])
+
 
 @torch.no_grad()
 def filter_proposals(
@@ -48,18 +55,10 @@ def filter_proposals(
     boxes, scores = (torch.cat(part, dim=1) for part in zip(*levels, strict=True))
     # Clip first, so that a box outside the input has no area, by which it is dropped. Comparisons
     # with NaN are false, so boxes that are not numbers are dropped as well.
-    limit = boxes.new_tensor((size[1], size[0], size[1], size[0]))
-    boxes = torch.minimum(boxes.clamp(min=0), limit)
-    level = torch.cat([scores.new_full(s.shape[1:], i) for i, (_, s) in enumerate(levels)])
+    boxes = clip(boxes, size)
     real = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-    survives = torch.zeros_like(real)
-    # Image by image, as batched_nms leaves its single kernel where boxes are many. In double
-    # precision its group offsets do not blur boxes of a few pixels.
-    for box, score, usable, mask in zip(
-        boxes.double(), scores.double(), real, survives, strict=True
-    ):
-        keep = batched_nms(box[usable], score[usable], level[usable], settings.nms)
-        mask[usable.nonzero().squeeze(1)[keep]] = True
+    counts = [s.shape[1] for _, s in levels]
+    survives = survivors(boxes.double(), scores.double(), real, counts, settings.nms)
     # One top-k for the batch: suppressed boxes rank last, and become padding if boxes run out.
     scores = torch.where(survives, scores, -torch.inf)
     scores, best = scores.topk(min(settings.post_nms_top_n, scores.shape[1]))
@@ -129,8 +128,11 @@ def multiscale_roi_align(
     Returns:
         ``[N, C, resolution, resolution]``.
     """
-    rois = torch.cat((image.unsqueeze(1).to(boxes.dtype), boxes.detach()), dim=1)
+    boxes = boxes.detach()
     level = roi_levels(boxes, strides)
+    if has_fixed_sizes(boxes.device):
+        return _joint_roi_align(maps, strides, boxes, image, level, resolution)
+    rois = torch.cat((image.unsqueeze(1).to(boxes.dtype), boxes), dim=1)
     # Sorted by level, so that each level is pooled once and one index restores the order.
     order = level.argsort(stable=True)
     counts = (level.unsqueeze(1) == torch.arange(len(strides), device=level.device)).sum(dim=0)
@@ -140,6 +142,37 @@ def multiscale_roi_align(
         for x, level_rois, stride in zip(maps, rois_by_level, strides, strict=True)
     ]
     return torch.cat(pooled)[order.argsort()]
+
+
+def _joint_roi_align(
+    maps: Sequence[Tensor],
+    strides: Sequence[int],
+    boxes: Tensor,
+    image: Tensor,
+    level: Tensor,
+    resolution: int,
+) -> Tensor:
+    """As ``multiscale_roi_align``, from one map that holds all levels, one below the other.
+
+    So nobody has to know how many regions a level has. The numbers differ by rounding alone, since
+    coordinates below other levels have fewer digits behind the point.
+
+    Args:
+        level: ``[N]`` int64, index of the level that a region is pooled from.
+    """
+    # RoIAlign reads half a cell beyond a map as its outermost cell, which is repeated here.
+    padded = [F.pad(x.float(), (1, 1, 1, 1), mode="replicate") for x in maps]
+    width = max(x.shape[-1] for x in padded)
+    joint = torch.cat([F.pad(x, (0, width - x.shape[-1])) for x in padded], dim=2)
+    heights = [x.shape[-2] for x in padded]
+    tops = tuple(float(sum(heights[:index]) + 1) for index in range(len(heights)))
+    top = constant(tops, boxes.dtype, boxes.device)[level].unsqueeze(1)
+    scale = constant(tuple(1 / s for s in strides), boxes.dtype, boxes.device)[level].unsqueeze(1)
+    x, y = boxes[:, 0::2] * scale + 1, boxes[:, 1::2] * scale + top
+    cells = torch.stack((x, y), dim=2).flatten(1)
+    rois = torch.cat((image.unsqueeze(1).to(boxes.dtype), cells), dim=1)
+    pooled: Tensor = roi_align(joint, rois, resolution, 1.0, sampling_ratio=2, aligned=True)
+    return pooled.to(maps[0].dtype)
 
 
 class TwoMLPHead(nn.Module):
@@ -198,17 +231,16 @@ class RoIClassifier(nn.Module):
         return {"class_logits": ClassLayer(background=True), "box_offsets": ClassLayer(values=4)}
 
     def forward_rois(
-        self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Tensor
+        self, maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, chosen: Chosen
     ) -> tuple[Tensor, Tensor]:
         """``forward`` of the ``N`` chosen regions, each pooled from its level.
 
         Args:
             maps: ``[B, C, h, w]``, one for each of ``strides``.
-            boxes: ``[B, R, 4]``; chosen: ``[B, R]`` bool.
+            boxes: ``[B, R, 4]``; chosen: among the ``R`` regions of each image.
         """
-        image = chosen.nonzero()[:, 0]
         resolution = self.box_head.resolution
-        pooled = multiscale_roi_align(maps, strides, boxes[chosen], image, resolution)
+        pooled = multiscale_roi_align(maps, strides, chosen.take(boxes), chosen.image, resolution)
         logits, offsets = self(pooled)
         return logits, offsets
 

@@ -155,12 +155,13 @@ def precision_recall(curves: Mapping[str, Sequence[float]], colours: Colours, na
 
 
 def learning_chart(
-    curves: Mapping[str, LearningCurve], colours: Colours, what: str
+    curves: Mapping[str, LearningCurve], colours: Colours, what: str, title: str
 ) -> Markup | None:
-    """Loss or AP over training steps.
+    """Loss, or the metric that ranks, over training steps.
 
     Args:
         what: ``loss`` or ``ap``.
+        title: of the vertical axis.
     """
     points: dict[str, Points] = {
         label: getattr(curve, what) for label, curve in curves.items() if getattr(curve, what)
@@ -169,7 +170,6 @@ def learning_chart(
         return None
     steps = [float(step) for of_row in points.values() for step, _ in of_row]
     x = Axis("training step", 0.0, max(steps) * 1.03 or 1.0)
-    title = "training loss" if what == "loss" else "AP on the val images"
     values = [value for of_row in points.values() for _, value in of_row]
     y = axis_of(title, values, from_zero=what == "ap")
     marks = []

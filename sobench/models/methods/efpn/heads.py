@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import Head, HeadOptions, HeadOutput
-from sobench.models.heads.faster_rcnn import ROI_POSITIVE_FRACTION, FasterRCNNHead
+from sobench.models.heads.faster_rcnn import PADDING, ROI_POSITIVE_FRACTION, FasterRCNNHead
 from sobench.models.heads.retinanet import RetinaNetHead, match_anchors
 from sobench.models.parts.anchors import AnchorLevel, suite_anchors
+from sobench.models.parts.chosen import Chosen
 from sobench.models.parts.losses import smooth_l1_of_boxes
 from sobench.models.parts.nms import Candidates, Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
@@ -72,7 +73,9 @@ class ExtendedFasterRcnn(nn.Module):
         samples = self.original.select_training_samples(targets, regions)
         logits, offsets = self.forward_rois(output, regions.boxes, samples.chosen)
         positive = samples.classes > 0
-        class_loss = F.cross_entropy(logits, samples.classes, reduction="none")
+        class_loss = F.cross_entropy(
+            logits, samples.classes, reduction="none", ignore_index=PADDING
+        )
         settings, predicted = self.original.config.regions, samples.class_offsets(offsets)
         distance = smooth_l1_of_boxes(predicted, samples.offsets, settings.box_beta)
         box_loss = settings.box_weight * torch.where(positive, distance, 0.0)
@@ -90,8 +93,9 @@ class ExtendedFasterRcnn(nn.Module):
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` pairs of region and class of both second stages, decoded."""
         head, proposals = self.original, self.original.proposals(output)
-        boxes, small = proposals.boxes, self.small_regions(proposals).real
-        others = proposals.real if self.duplicate else proposals.real & ~small
+        boxes, small_ones = proposals.boxes, self.small_regions(proposals)
+        others_real = proposals.real if self.duplicate else proposals.real & ~small_ones.real
+        small, others = small_ones.chosen(), Proposals(boxes, others_real).chosen()
         decoded = (
             head.decode_boxes(boxes, others, *head.second_stage(output, boxes, others)),
             head.decode_boxes(boxes, small, *self.forward_rois(output, boxes, small)),
@@ -116,7 +120,7 @@ class ExtendedFasterRcnn(nn.Module):
         )
 
     def forward_rois(
-        self, output: HeadOutput, boxes: Tensor, chosen: Tensor
+        self, output: HeadOutput, boxes: Tensor, chosen: Chosen
     ) -> tuple[Tensor, Tensor]:
         """As ``second_stage`` of the original, but of the small head, from the finest level."""
         return self.small.forward_rois(output["finest"], (self.stride,), boxes, chosen)
@@ -160,9 +164,9 @@ class SingleMapFasterRcnn(nn.Module):
     def candidates(self, output: HeadOutput) -> Candidates:
         """The best ``top_k`` pairs of region and class, decoded."""
         head, proposals = self.original, self.original.proposals(output)
-        boxes, real = proposals.boxes, proposals.real
-        predicted = head.classifier.forward_rois(output["single"], (self.stride,), boxes, real)
-        return head.best_pairs(*head.decode_boxes(boxes, real, *predicted))
+        boxes, chosen = proposals.boxes, proposals.chosen()
+        predicted = head.classifier.forward_rois(output["single"], (self.stride,), boxes, chosen)
+        return head.best_pairs(*head.decode_boxes(boxes, chosen, *predicted))
 
     def flops_outputs(self, output: HeadOutput) -> list[Tensor]:
         """Both stages; a region costs the same from every map."""
@@ -171,29 +175,26 @@ class SingleMapFasterRcnn(nn.Module):
 
 @torch.no_grad()
 def hard_examples(
-    class_loss: Tensor, box_loss: Tensor, positive: Tensor, chosen: Tensor, most: int
+    class_loss: Tensor, box_loss: Tensor, positive: Tensor, chosen: Chosen, most: int
 ) -> Tensor:
     """In each image the objects with the highest sum of losses, filled up with background; OHEM.
 
     Args:
         class_loss, box_loss: ``[N]``; positive: ``[N]`` bool.
-        chosen: ``[B, R]`` bool, the ``N`` regions in their order.
+        chosen: the ``N`` regions.
         most: regions kept of an image; at most a quarter of them, but at least one, are objects.
 
     Returns:
         ``[N]`` bool.
     """
-
-    def by_image(values: Tensor) -> Tensor:
-        return values.new_zeros(chosen.shape).masked_scatter(chosen, values)
-
-    objects = by_image(positive)
+    regions, objects = chosen.put(chosen.real), chosen.put(positive)
     quota = torch.full_like(
-        chosen[:, 0], max(1, int(most * ROI_POSITIVE_FRACTION)), dtype=torch.int64
+        regions[:, 0], max(1, int(most * ROI_POSITIVE_FRACTION)), dtype=torch.int64
     )
-    hard = _highest(by_image(class_loss + box_loss), objects, quota)
-    hard = hard | _highest(by_image(class_loss), chosen & ~objects, most - hard.sum(dim=1))
-    return hard[chosen]
+    hard = _highest(chosen.put(class_loss + box_loss), objects, quota)
+    others = regions & ~objects
+    hard = hard | _highest(chosen.put(class_loss), others, most - hard.sum(dim=1))
+    return chosen.take(hard)
 
 
 def _highest(values: Tensor, pool: Tensor, quota: Tensor) -> Tensor:

@@ -44,7 +44,9 @@ def iou_balanced_sample(
     negative_quota = num_samples - positives.sum(dim=1)
     negative = matches == NEGATIVE
     pool = negative & (iou > 0) if code_compat else negative
-    end = iou.amax(dim=1, keepdim=True) if code_compat else iou.new_tensor(_NEGATIVES_END)
+    end = iou.amax(dim=1, keepdim=True)
+    if not code_compat:
+        end = torch.full_like(end, _NEGATIVES_END)
     # Rounding must not push an IoU just below the end out of the last range.
     bin_of = (iou / end.clamp(min=1e-9) * bins).long().clamp(max=bins - 1)
     bin_quota = negative_quota.div(bins, rounding_mode="floor").unsqueeze(1)

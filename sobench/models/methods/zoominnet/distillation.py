@@ -18,6 +18,7 @@ from torch import Tensor
 from sobench.data.targets import Targets
 from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.matching import MAX_PAIRS
+from sobench.models.parts.overlaps import real_boxes, tiled_iou
 
 LambdaMode = Literal["literal", "nonzero", "fixed"]
 """Origin of an image's ``lambda_thresh``: mean and deviation of all its IoUs (``literal``, Eq. 15)
@@ -47,6 +48,21 @@ def key_positions(
     Returns:
         ``[B, h, w]`` bool of each level.
     """
+    relative = _relative_iou if anchors.is_cuda else _relative_iou_by_image
+    relative_iou, moments = relative(targets, anchors, lambda_mode)
+    threshold = _lambda_thresh(moments, lambda_mode).to(relative_iou.dtype)
+    cells = (relative_iou > threshold.unsqueeze(1)).view(len(moments), -1, num_anchors).any(dim=2)
+    levels = torch.split(cells, [height * width for height, width in sizes], dim=1)
+    return [level.view(-1, *size) for level, size in zip(levels, sizes, strict=True)]
+
+
+def _relative_iou(
+    targets: Targets, anchors: Tensor, lambda_mode: LambdaMode
+) -> tuple[Tensor, Tensor]:
+    """``[B, A]``, the greatest share that an anchor has of an object's greatest IoU, in 0..1.
+
+    Also the ``_moments`` of each image, which are 0 where ``lambda_mode`` needs none.
+    """
     batch, objects = targets.labels.shape
     relative_iou = anchors.new_zeros(batch, len(anchors))
     moments = anchors.new_zeros(batch, 3, dtype=torch.float64)
@@ -59,10 +75,25 @@ def key_positions(
         # Divided by max_IOU, Eq. 16 compares with lambda_thresh alone, which is known at the end.
         max_iou = iou.amax(dim=2, keepdim=True).clamp(min=torch.finfo(iou.dtype).tiny)
         relative_iou = torch.maximum(relative_iou, iou.div_(max_iou).amax(dim=1))
-    threshold = _lambda_thresh(moments, lambda_mode).to(relative_iou.dtype)
-    cells = (relative_iou > threshold.unsqueeze(1)).view(batch, -1, num_anchors).any(dim=2)
-    levels = torch.split(cells, [height * width for height, width in sizes], dim=1)
-    return [level.view(batch, *size) for level, size in zip(levels, sizes, strict=True)]
+    return relative_iou, moments
+
+
+def _relative_iou_by_image(
+    targets: Targets, anchors: Tensor, lambda_mode: LambdaMode
+) -> tuple[Tensor, Tensor]:
+    """As ``_relative_iou``, without the cost of padding; sums may differ by their rounding."""
+    relative_iou = anchors.new_zeros(len(targets.labels), len(anchors))
+    moments = anchors.new_zeros(len(targets.labels), 3, dtype=torch.float64)
+    step = max(1, MAX_PAIRS // max(1, len(anchors)))
+    for image, boxes, _ in real_boxes(targets, step):
+        iou = tiled_iou(boxes, anchors)
+        if lambda_mode != "fixed":
+            real = torch.ones(1, len(boxes), 1, dtype=torch.bool)
+            moments[image] += _moments(iou.unsqueeze(0), real, lambda_mode == "nonzero")[0]
+        max_iou = iou.amax(dim=1, keepdim=True).clamp(min=torch.finfo(iou.dtype).tiny)
+        relative = iou.div_(max_iou).amax(dim=0)
+        relative_iou[image] = torch.maximum(relative_iou[image], relative)
+    return relative_iou, moments
 
 
 def key_positions_by_map(

@@ -15,6 +15,7 @@ from sobench.models.check import check_detector
 from sobench.models.detector import Detector
 from sobench.models.methods.efpn.controls import SingleMap, TargetLevel
 from sobench.models.methods.efpn.model import SingleTransferredMap
+from sobench.models.parts.chosen import choose
 from sobench.suite.plan import plan
 from tests.models.methods.efpn.networks import baseline, batch, suite_of, total
 
@@ -62,8 +63,10 @@ def test_proposals_and_coarse_detections_are_those_of_once_the_size_at_twice_the
         assert torch.allclose(proposals.boxes, 2 * expected.boxes, atol=1e-3)
         assert torch.equal(proposals.real, expected.real)
         # Regions of 28 px and more at twice the size are pooled as they were, also from P5.
-        mine = detector.head.original.second_stage(output, proposals.boxes, proposals.real)
-        theirs = plain.head.second_stage(once, expected.boxes, expected.real)  # type: ignore[attr-defined]
+        mine = detector.head.original.second_stage(output, proposals.boxes, proposals.chosen())
+        theirs = plain.head.second_stage(  # type: ignore[attr-defined]
+            once, expected.boxes, expected.chosen()
+        )
     assert torch.allclose(mine[0], theirs[0], atol=1e-4)
     assert torch.allclose(mine[1], theirs[1], atol=1e-4)
     assert detector.head.original.pooled_strides == (8, 16, 32, 64)
@@ -76,7 +79,7 @@ def test_small_regions_are_pooled_from_it_by_the_head_that_was_there() -> None:
     own, other = small.state_dict(), original.state_dict()
     assert all(torch.equal(x, other[key]) for key, x in own.items())
     finest = torch.rand(1, 16, 32, 32)
-    boxes, chosen = torch.tensor([[[8.0, 8.0, 30.0, 40.0]]]), torch.tensor([[True]])
+    boxes, chosen = torch.tensor([[[8.0, 8.0, 30.0, 40.0]]]), choose(torch.tensor([[True]]), 1)
     with torch.no_grad():
         logits, _ = detector.head.forward_rois({"finest": [finest]}, boxes, chosen)
         rois = torch.tensor([[0.0, 8, 8, 30, 40]])

@@ -20,6 +20,7 @@ from sobench.models.methods.efpn.heads import (
     extended_head,
     hard_examples,
 )
+from sobench.models.parts.chosen import choose
 from sobench.models.parts.roi import Proposals
 from sobench.suite.detect import Detect
 from sobench.suite.network import Anchors, Regions
@@ -125,7 +126,7 @@ def test_small_regions_are_pooled_from_the_finest_level() -> None:
     output = head(pyramid)
     assert [x.shape[-2:] for x in output["objectness"]] == sizes[1:]  # no proposals from it
     boxes = torch.tensor([[SMALL, LARGE], [PADDING, SMALL]])
-    chosen = torch.tensor([[True, False], [True, True]])
+    chosen = choose(torch.tensor([[True, False], [True, True]]), 2)
     logits, offsets = head.forward_rois(output, boxes, chosen)
     rois = torch.tensor([[0.0, *SMALL], [1, *PADDING], [1, *SMALL]])
     pooled = roi_align(pyramid[0], rois, 7, 0.5, sampling_ratio=2, aligned=True)
@@ -136,7 +137,8 @@ def test_small_regions_are_pooled_from_the_finest_level() -> None:
 
 
 def test_the_hardest_are_kept() -> None:
-    chosen = torch.tensor([[True] * 6, [True, False, True, True, False, True]])
+    regions = torch.tensor([[True] * 6, [True, False, True, True, False, True]])
+    chosen = choose(regions, 6)
     # Two of each image, one of them an object at most, and that by the sum of both losses.
     class_loss = torch.tensor([1.0, 3.0, 5.0, 4.0, 6.0, 0.0, 9.0, 2.0, 1.0, 3.0])
     box_loss = torch.tensor([9.0, 3.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0])
@@ -146,7 +148,7 @@ def test_the_hardest_are_kept() -> None:
     # With eight, two objects: 10 and 8 against 6.
     hard = hard_examples(class_loss, box_loss, positive, chosen, 8)
     assert hard.nonzero().flatten().tolist() == [0, 2, 3, 4, 5, 6, 7, 8, 9]
-    none = hard_examples(class_loss[:0], box_loss[:0], positive[:0], chosen & False, 8)
+    none = hard_examples(class_loss[:0], box_loss[:0], positive[:0], choose(regions & False, 6), 8)
     assert none.shape == (0,)
 
 

@@ -19,7 +19,7 @@ from sobench.models.methods.zoominnet.distillation import (
     position_aware_l2,
 )
 from sobench.models.parts.anchors import AnchorSpec, pyramid_anchors
-from sobench.models.parts.boxes import box_iou
+from sobench.models.parts.overlaps import tiled_iou
 from tests.models.small_config import targets
 
 MODES: tuple[LambdaMode, ...] = ("literal", "nonzero", "fixed")
@@ -147,13 +147,13 @@ def test_objects_in_small_groups_give_the_same(
     seen: list[int] = []
 
     def spy(boxes: Tensor, anchors: Tensor) -> Tensor:
-        seen.append(boxes.shape[1])
-        return box_iou(boxes, anchors)
+        seen.append(len(boxes))
+        return tiled_iou(boxes, anchors)
 
-    monkeypatch.setattr(distillation, "MAX_PAIRS", 2 * 3 * len(ANCHORS))
-    monkeypatch.setattr(distillation, "box_iou", spy)
+    monkeypatch.setattr(distillation, "MAX_PAIRS", 3 * len(ANCHORS))
+    monkeypatch.setattr(distillation, "tiled_iou", spy)
     parts = key_positions(truth, ANCHORS, SIZES, 4, mode)
-    assert seen == [3, 3, 3, 2]
+    assert seen == [3, 3, 3, 2, 3, 3, 1]
     assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
