@@ -21,6 +21,7 @@ from sobench.compare.leaderboard import leaderboard
 from sobench.data.dataset import Dataset
 from sobench.data.truth import read_truth
 from sobench.errors import DataError, RequestError, did_you_mean
+from sobench.garbage import no_garbage_collection
 from sobench.metrics.foreign import LAYOUTS, read_foreign
 from sobench.metrics.foreign.table import ForeignDetections, to_detections
 from sobench.metrics.scoring import score
@@ -85,6 +86,7 @@ _OF_A_SUITE = (
     help="One, or several with commas and --out.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write the formats into.")
+@no_garbage_collection()
 def command(
     detections: Path, suite: Path | None, truth: Path | None, protocol: str | None, layout: str,
     allow_empty: bool, formats: str, out: Path | None, **options: Any,

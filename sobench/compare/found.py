@@ -21,6 +21,7 @@ from sobench.errors import NothingToCompare
 from sobench.runs.folder import RunFolder
 from sobench.runs.search import choose_data, folder_of, search
 from sobench.runs.state import States, read_states
+from sobench.suite.external import external_labels
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS, Protocol
 
@@ -101,6 +102,7 @@ class Found:
         pairs: in the order of the rows.
         missing: what cannot be compared, with the reason.
         notes: cautions.
+        external: labels of the rows whose detections were made elsewhere.
     """
 
     title: str
@@ -111,6 +113,7 @@ class Found:
     pairs: tuple[FoundPair, ...]
     missing: dict[str, str]
     notes: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
 
 
 def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
@@ -142,7 +145,7 @@ def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
             f"{suite.name}: who finds what needs matches of two rows ({reasons}){where}"
         )
     told = (choice.note,) if choice.note else ()
-    return replace(found, notes=told + (notes if partial else ()))
+    return replace(found, notes=told + (notes if partial else ()), external=external_labels(runs))
 
 
 def matched_rows(

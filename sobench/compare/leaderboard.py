@@ -23,7 +23,7 @@ from sobench.runs.other_settings import elsewhere, other_settings
 from sobench.runs.record import Record
 from sobench.runs.search import DataChoice, choose_data, search
 from sobench.runs.state import States, read_states
-from sobench.suite.external import ExternalRun, trained
+from sobench.suite.external import external_labels, shown_label, trained
 from sobench.suite.further_tests import further_tests
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
@@ -92,7 +92,7 @@ class Leaderboard:
 
     def shown_label(self, label: str) -> str:
         """The label of a row as tables show it."""
-        return f"{label} (external)" if label in self.external else label
+        return shown_label(label, self.external)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -204,9 +204,7 @@ def build(
         narrowed=remarks.narrowed(runs),
         provenance=remarks.provenance(runs, states),
         notes=notes + found.notes + remarks.cautions(runs, states),
-        external=tuple(
-            dict.fromkeys(run.entry.label for run in runs if isinstance(run, ExternalRun))
-        ),
+        external=external_labels(runs),
     )
 
 

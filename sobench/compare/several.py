@@ -12,6 +12,7 @@ from sobench.compare.leaderboard import Leaderboard, Row
 from sobench.compare.reasons import by_reason
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
 from sobench.metrics.table import Metric, ScoreMetric, score_metrics
+from sobench.suite.external import external_labels
 from sobench.suite.plan import Run
 from sobench.suite.protocols import ANY_AREA, PROTOCOLS, Protocol
 from sobench.suite.sections import MethodEntry, Suite
@@ -43,12 +44,14 @@ class Several:
         tables: one for each metric.
         left_out: rows that are not the same in all suites, with the reason.
         notes: cautions.
+        external: labels of the rows whose detections were made elsewhere.
     """
 
     suites: tuple[str, ...]
     tables: tuple[Ranked, ...]
     left_out: dict[str, str]
     notes: tuple[str, ...]
+    external: tuple[str, ...] = ()
 
 
 def common_rows(plans: Sequence[Sequence[Run]]) -> tuple[list[str], dict[str, str]]:
@@ -110,7 +113,8 @@ def rank_suites(
     }
     tables = tuple(_ranked(name, labels, scores) for name in names)
     notes = (*_shared_data(suites, boards), *_unlike_metrics(names, suites))
-    return Several(tuple(suite.name for suite in suites), tables, left_out, notes)
+    external = external_labels(run for runs in plans for run in runs)
+    return Several(tuple(suite.name for suite in suites), tables, left_out, notes, external)
 
 
 def check_metric(name: str, suites: Sequence[Suite]) -> None:

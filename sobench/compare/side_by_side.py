@@ -22,6 +22,7 @@ from sobench.compare.differing import (
 )
 from sobench.compare.sides import Outcome, Side
 from sobench.errors import NothingToCompare, RequestError
+from sobench.suite.external import external_labels
 from sobench.suite.protocols import PROTOCOLS
 
 
@@ -60,6 +61,7 @@ class SideBySide:
         only_a, only_b: labels that the other side lacks, with the reason.
         provenance: line -> A and B.
         notes: cautions.
+        external: labels of the rows whose detections were made elsewhere, on either side.
     """
 
     names: tuple[str, str]
@@ -70,6 +72,7 @@ class SideBySide:
     only_b: dict[str, str]
     provenance: dict[str, tuple[str, str]]
     notes: tuple[str, ...]
+    external: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:
@@ -112,6 +115,7 @@ def side_by_side(a: Side, b: Side, metrics: Sequence[str]) -> SideBySide:
         only_b=only_b,
         provenance=provenance_of(list(shared.values())),
         notes=_notes(a, b, rows),
+        external=external_labels((*a.runs, *b.runs)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ BoolArray = NDArray[np.bool_]
 
 IOU_THRESHOLDS: FloatArray = np.linspace(0.5, 0.95, 10)
 """The thresholds of COCO's AP and AR; their last bits are those of pycocotools."""
+
+_BLOCK = 2**14
+"""Pairs whose overlaps are computed at once; more take more memory."""
 
 TRUE, FALSE, IGNORED = 1, 0, -1
 """Outcomes of a detection."""
@@ -42,15 +46,18 @@ def overlaps(boxes: FloatArray, truth: FloatArray, crowd: BoolArray) -> FloatArr
         truth: ``[G, 4]`` of the same form.
         crowd: ``[G]``.
     """
-    low = np.maximum(boxes[:, None, :2], truth[None, :, :2])
-    high = np.minimum(
-        boxes[:, None, 2:] + boxes[:, None, :2], truth[None, :, 2:] + truth[None, :, :2]
-    )
-    width, height = np.moveaxis(high - low, -1, 0)
+    return _overlaps(boxes[:, None], truth[None], crowd)
+
+
+def _overlaps(boxes: FloatArray, truth: FloatArray, crowd: BoolArray) -> FloatArray:
+    """The same of boxes ``[..., 4]`` and ``[..., 4]`` that are broadcast to one shape."""
+    low = np.maximum(boxes[..., :2], truth[..., :2])
+    high = np.minimum(boxes[..., 2:] + boxes[..., :2], truth[..., 2:] + truth[..., :2])
+    width, height = (high - low)[..., 0], (high - low)[..., 1]
     meets = (width > 0) & (height > 0)
     intersection = width * height
-    area = (boxes[:, 2] * boxes[:, 3])[:, None]
-    union = np.where(crowd, area, area + truth[:, 2] * truth[:, 3] - intersection)
+    area = boxes[..., 2] * boxes[..., 3]
+    union = np.where(crowd, area, area + truth[..., 2] * truth[..., 3] - intersection)
     shares: FloatArray = np.divide(intersection, union, out=np.zeros_like(union), where=meets)
     return shares
 
@@ -67,19 +74,33 @@ def find_pairs(
         truth: ``[G, 4]``.
         crowd: ``[G]``.
     """
+    order = np.argsort(truth_cells, kind="stable")
+    low, high = (np.searchsorted(truth_cells[order], cells, side) for side in ("left", "right"))
     detections, truths = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     ious = [np.empty(0)]
-    for first, last, here in shared_cells(cells, truth_cells):
-        iou = overlaps(boxes[first:last], truth[here], crowd[here])
-        rows, columns = np.nonzero(iou >= IOU_THRESHOLDS[0])
-        detections.append(rows + first)
-        truths.append(here[columns])
-        ious.append(iou[rows, columns])
+    for first, last in _blocks(high - low):
+        # Each detection with every annotation of its cell, all cells at once.
+        counts = (high - low)[first:last]
+        detection = np.repeat(np.arange(first, last), counts)
+        starts = low[first:last] - np.cumsum(counts) + counts
+        object_ = order[np.arange(len(detection)) + np.repeat(starts, counts)]
+        iou = _overlaps(boxes[detection], truth[object_], crowd[object_])
+        kept = iou >= IOU_THRESHOLDS[0]
+        detections.append(detection[kept])
+        truths.append(object_[kept])
+        ious.append(iou[kept])
     detection, object_ = np.concatenate(detections), np.concatenate(truths)
     shares = np.concatenate(ious)
     # A detection prefers the greatest overlap and, of equal ones, the last object.
     preferred = np.lexsort((-object_, -shares, detection))
     return Pairs(detection[preferred], object_[preferred], shares[preferred])
+
+
+def _blocks(counts: IntArray) -> Iterator[tuple[int, int]]:
+    """Ranges of detections that have about ``_BLOCK`` pairs each."""
+    block = np.cumsum(counts) // _BLOCK
+    bounds = np.flatnonzero(np.diff(block)) + 1
+    return pairwise([0, *bounds.tolist(), len(counts)])
 
 
 def shared_cells(cells: IntArray, truth_cells: IntArray) -> Iterator[tuple[int, int, IntArray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sobench.compare.average_rank import ALPHA, AverageRanks
@@ -10,15 +11,17 @@ from sobench.compare.several import Ranked, Several
 from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.letters import letter
 from sobench.report.sheet import Sheet, Table
+from sobench.suite.external import shown_label
 
 
 def average_rank_sheet(several: Several) -> Sheet:
     """A table for each metric, with what its tests say beneath it."""
     count = len(several.suites)
+    tables = (table for ranked in several.tables for table in _tables(ranked, several.external))
     left_out = [f"left out, {line}" for line in by_reason(several.left_out)]
     return Sheet(
         title=f"Over {count} suites: {', '.join(several.suites)}",
-        tables=tuple(table for ranked in several.tables for table in _tables(ranked)),
+        tables=tuple(tables),
         lines=(*several.notes, *left_out),
         csv=tuple(row for ranked in several.tables for row in _csv_rows(ranked, several)),
         json={
@@ -26,16 +29,17 @@ def average_rank_sheet(several: Several) -> Sheet:
             "metrics": [_json(ranked) for ranked in several.tables],
             "left_out": several.left_out,
             "notes": several.notes,
+            "external": several.external,
         },
     )
 
 
-def _tables(ranked: Ranked) -> list[Table]:
+def _tables(ranked: Ranked, external: Collection[str]) -> list[Table]:
     ranks = ranked.ranks
     headings = ("row", "average rank", "group", *ranks.datasets)
     letters = _letters(ranks)
     rows = tuple(
-        (row, f"{ranks.average[i]:.2f}", letters[row], *_places(ranks, i))
+        (shown_label(row, external), f"{ranks.average[i]:.2f}", letters[row], *_places(ranks, i))
         for i, row in enumerate(ranks.rows)
     )
     title = f"Average rank by {ranked.metric} (in each suite: rank, and {ranked.metric})"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from sobench.compare.found import Counts, Found, FoundPair
 from sobench.compare.reasons import by_reason, runs_by_reason
 from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.sheet import Sheet, Table
+from sobench.suite.external import shown_label
 
 _MOST_ROWS = 6
 """Rows whose pairs are listed; those of more stand in a table of rows against rows."""
@@ -16,17 +18,18 @@ _MOST_ROWS = 6
 
 def found_sheet(found: Found) -> Sheet:
     """A table of all pairs, of a single pair also by size and by class, and of the scores."""
-    is_large = len(found.scores) > _MOST_ROWS
-    tables = [_crosswise(found) if is_large else _pairs(found)]
-    if len(found.pairs) == 1:
+    shown = _marked(found)
+    is_large = len(shown.scores) > _MOST_ROWS
+    tables = [_crosswise(shown) if is_large else _pairs(shown)]
+    if len(shown.pairs) == 1:
         tables += [
-            _parts(found.pairs[0], "size", found.pairs[0].by_size),
-            _parts(found.pairs[0], "class", found.pairs[0].by_class),
+            _parts(shown.pairs[0], "size", shown.pairs[0].by_size),
+            _parts(shown.pairs[0], "class", shown.pairs[0].by_class),
         ]
     rows = tuple(row for pair in found.pairs for row in _csv_rows(pair))
     return Sheet(
         title=f"{found.title}: who finds what",
-        tables=(*tables, _scores(found)),
+        tables=(*tables, _scores(shown)),
         lines=(*found.notes, *_left_out(found.missing)),
         csv=rows,
         json={
@@ -38,9 +41,21 @@ def found_sheet(found: Found) -> Sheet:
             "scores": _scores_json(found),
             "pairs": rows,
             "missing": found.missing,
+            "external": found.external,
             "notes": found.notes,
         },
     )
+
+
+def _marked(found: Found) -> Found:
+    """The same with labels as tables show them."""
+
+    def shown(label: str) -> str:
+        return shown_label(label, found.external)
+
+    pairs = (replace(p, first=shown(p.first), second=shown(p.second)) for p in found.pairs)
+    scores = {shown(label): of_row for label, of_row in found.scores.items()}
+    return replace(found, pairs=tuple(pairs), scores=scores)
 
 
 def _left_out(missing: dict[str, str]) -> list[str]:

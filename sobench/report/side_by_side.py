@@ -10,6 +10,7 @@ from sobench.compare.reasons import by_reason
 from sobench.compare.side_by_side import RowPair, SideBySide
 from sobench.metrics.table import COST_METRICS, SCORE_FORMAT, Metric
 from sobench.report.sheet import Sheet, Table
+from sobench.suite.external import shown_label
 
 _NOT_SET = "not set"
 
@@ -33,8 +34,9 @@ def side_by_side_sheet(compared: SideBySide, metrics: tuple[str, ...]) -> Sheet:
 
 def _metric_table(compared: SideBySide, metric: str) -> Table:
     rows = tuple(
-        (row.label, *_metric_cells(row, row.metrics[metric])) for row in compared.rows
-    )  # fmt: skip
+        (shown_label(row.label, compared.external), *_metric_cells(row, row.metrics[metric]))
+        for row in compared.rows
+    )
     headings = ("row", "A", "B", "B - A", "95 % interval", "p (Holm)")
     return Table(f"{metric}: B - A with its 95 % interval", headings, rows)
 
@@ -59,8 +61,9 @@ def _cost_table(compared: SideBySide) -> Table:
         if any(v is not None for row in compared.rows for v in row.costs.get(cost.name, ()))
     ]
     rows = tuple(
-        (row.label, *(_cost_cell(row, cost) for cost in shown)) for row in compared.rows
-    )  # fmt: skip
+        (shown_label(row.label, compared.external), *(_cost_cell(row, cost) for cost in shown))
+        for row in compared.rows
+    )
     headings = ("row", *(cost.title for cost in shown))
     return Table("Costs, as A -> B where they differ", headings, rows if shown else ())
 
@@ -76,7 +79,9 @@ def _cost_cell(row: RowPair, cost: Metric) -> str:
 def _settings_table(compared: SideBySide) -> Table:
     differing = [("all rows", key, *values) for key, values in compared.settings.items()]
     differing += [
-        (row.label, key, *values) for row in compared.rows for key, values in row.settings.items()
+        (shown_label(row.label, compared.external), key, *values)
+        for row in compared.rows
+        for key, values in row.settings.items()
     ]
     rows = tuple((where, key, a or _NOT_SET, b or _NOT_SET) for where, key, a, b in differing)
     lines = () if rows else ("the settings of A and B are the same in every row",)
@@ -150,6 +155,7 @@ def _json(compared: SideBySide) -> dict[str, Any]:
         "only_b": compared.only_b,
         "provenance": _differing_json(compared.provenance),
         "notes": compared.notes,
+        "external": compared.external,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -59,6 +59,16 @@ class ExternalRun(Run):
     def deviations(self) -> tuple[str, ...]:
         """None that are known."""
         return ()
+
+
+def external_labels(runs: Iterable[Run]) -> tuple[str, ...]:
+    """Labels of the rows whose detections were made elsewhere."""
+    return tuple(dict.fromkeys(run.entry.label for run in runs if isinstance(run, ExternalRun)))
+
+
+def shown_label(label: str, external: Collection[str]) -> str:
+    """The label of a row as tables show it, where these are the labels of external rows."""
+    return f"{label} (external)" if label in external else label
 
 
 def trained(runs: Iterable[Run]) -> list[Run]:

@@ -259,11 +259,38 @@ def test_found_and_compare_take_them_as_rows(capsys: Capture) -> None:
     keep_trained()
     enter(capsys, write(every=3))
     out = invoke(capsys, "report", "small.yaml", "--found", "--methods", "fpn,mine").out
-    assert "only mine" in out
+    assert "only mine (external)" in out
+    assert re.search(r"^ *fpn +mine \(external\) ", out, re.M)
     shutil.copytree("results", "later")
     code, out, err = invoke(capsys, "compare", "results", "later", "--suite", "small.yaml")
     assert (code, err) == (0, "")
-    assert "mine" in out
+    # For AP and for the smallest objects.
+    assert len(re.findall(r"^ *mine \(external\) +\d\.\d+ +\d\.\d+ +same", out, re.M)) == 2
+    assert not re.search(r"^ *mine +\d", out, re.M)
+
+
+def test_average_ranks_mark_them(capsys: Capture) -> None:
+    for name in ("small", "other"):
+        write_suite(dataset=DATA, name=name)
+        keep_trained()
+        assert enter(capsys, write(name=f"made for {name}", every=3)).code == 0
+        Path("small.yaml").rename(f"{name}_suite.yaml")
+    suites = ("small_suite.yaml", "other_suite.yaml")
+    code, out, _ = invoke(capsys, "report", *suites, "--format", "md")
+    assert code == 0
+    ranks = out[out.index("Over 2 suites") :]
+    assert re.search(r"^\| mine \(external\) +\| +\d", ranks, re.M)
+
+
+def test_a_run_ends_with_a_table_that_has_them(capsys: Capture) -> None:
+    keep_trained()
+    enter(capsys, write())
+    code, out, _ = invoke(capsys, "run", "small.yaml")
+    assert code == 0
+    assert out == invoke(capsys, "report", "small.yaml").out
+    assert re.search(r"^ +\S+ +mine \(external\) ", out, re.M)
+    # Rows that are asked for are a table of these alone.
+    assert "mine" not in invoke(capsys, "run", "small.yaml", "--methods", "fpn").out
 
 
 def test_an_empty_result_needs_a_word(capsys: Capture) -> None:

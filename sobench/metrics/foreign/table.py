@@ -15,8 +15,12 @@ from sobench.metrics.foreign.names import class_positions, image_positions
 from sobench.metrics.foreign.readings import check_reading
 from sobench.metrics.foreign.rows import ForeignRows
 
-_REPEATED = 0.01
-"""Share of repeated rows from which a file is taken for one that was joined wrongly."""
+_REPEATED = 0.1
+"""Share of repeated rows from which a file is taken for one that was joined wrongly.
+
+Of a detector that has hardly been trained, a few rows in a hundred repeat: boxes are clipped to the
+whole image, and queries give the same box.
+"""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,13 @@ def _in_pixels(rows: ForeignRows, wh: FloatArray) -> FloatArray:
 def _repeated(table: DetectionTable) -> NDArray[np.intp]:
     """The rows that are the same as an earlier one, in their order."""
     columns = (*table.boxes.T, table.scores, table.category_ids, table.image_ids)
-    order = np.lexsort(columns)  # stable, so that the first of equal rows comes first
+    # Equal rows have equal sums of the bits of their values, which are sorted faster than rows.
+    sums = np.zeros(len(table.scores), np.uint64)
+    for column in columns:
+        sums = sums * np.uint64(0x9E3779B97F4A7C15) + np.ascontiguousarray(column).view(np.uint64)
+    _, first, counts = np.unique(sums, return_inverse=True, return_counts=True)
+    likely = np.flatnonzero(counts[first] > 1)
+    order = likely[np.lexsort([column[likely] for column in columns])]  # stable: the first is first
     same = np.ones(max(len(order) - 1, 0), np.bool_)
     for column in columns:
         same &= column[order][1:] == column[order][:-1]
