@@ -114,12 +114,15 @@ class _BoundedLoader(yaml.SafeLoader):
         """Bring in the values of `<<` as the base class does, but refuse a key given twice.
 
         A mapping that another one brings in is flattened for that one as well. Its keys are those
-        that it is written with, and may be given once more by what it brings in itself.
+        that it is written with, and may be given once more by what it brings in itself; then its
+        own value counts, which releases of PyYAML do not agree on for the mappings after it.
         """
         if id(node) not in self.flattened:
             self.flattened.add(id(node))
             self._check_keys(node)
             super().flatten_mapping(node)
+            pairs = {(key.tag, key.value): (key, value) for key, value in node.value}
+            node.value = list(pairs.values())
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         seen: set[str | int] = set()

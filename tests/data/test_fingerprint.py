@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from PIL import Image
 from sobench.data.fingerprint import check_unchanged, fingerprint
 from sobench.errors import DataError
 from sobench.suite.datasets import SyntheticData
-from tests.data.small_datasets import MAKERS, coco_at, visdrone_at, voc_at, yolo_at
+from tests.data.small_datasets import MAKERS, coco_at, voc_at, yolo_at
 from tests.real_data import BCCD_SPEC
 
 
@@ -119,16 +117,6 @@ def test_missing_data_are_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "images")
     with pytest.raises(DataError, match="no such image folder"):
         fingerprint(spec)
-
-
-def test_thousands_of_files_are_quick(tmp_path: Path) -> None:
-    spec = visdrone_at(tmp_path)
-    for number in range(3000):
-        (tmp_path / "train" / "annotations" / f"{number:07}.txt").write_bytes(b"1,1,3,3,1,4,0,0\n")
-        os.link(tmp_path / "train/images/a.jpg", tmp_path / "train/images" / f"{number:07}.jpg")
-    start = time.process_time()
-    fingerprint(spec)
-    assert time.process_time() - start < 1
 
 
 def test_drawn_scenes_have_a_fingerprint() -> None:
