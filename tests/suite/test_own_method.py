@@ -55,6 +55,7 @@ def test_it_is_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install_the_page(tmp_path, monkeypatch)
+    monkeypatch.setenv("COLUMNS", "200")
     listed = invoke(capsys, "list", "methods")
     assert listed.code == 0, listed.err
     lines = [line.rstrip() for line in listed.out.splitlines()]
