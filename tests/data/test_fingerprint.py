@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from sobench.data import hashes
 from sobench.data.fingerprint import check_unchanged, fingerprint
 from sobench.errors import DataError
 from sobench.suite.datasets import SyntheticData
-from tests.data.small_datasets import MAKERS, coco_at, voc_at, yolo_at
+from tests.data.small_datasets import MAKERS, coco_at, visdrone_at, voc_at, yolo_at
 from tests.real_data import BCCD_SPEC
 
 
@@ -117,6 +119,24 @@ def test_missing_data_are_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "images")
     with pytest.raises(DataError, match="no such image folder"):
         fingerprint(spec)
+
+
+def test_thousands_of_files_are_looked_at_a_few_times_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file is hashed once; how often one is looked at does not grow with their number."""
+    spec = visdrone_at(tmp_path)
+    for number in range(3000):
+        (tmp_path / "train" / "annotations" / f"{number:07}.txt").write_bytes(b"1,1,3,3,1,4,0,0\n")
+        os.link(tmp_path / "train/images/a.jpg", tmp_path / "train/images" / f"{number:07}.jpg")
+    hashed: list[Path] = []
+    looks: list[Path] = []
+    hash_file, state_of = hashes._hash, hashes._state
+    monkeypatch.setattr(hashes, "_hash", lambda path: (hashed.append(path), hash_file(path))[1])
+    monkeypatch.setattr(hashes, "_state", lambda path: (looks.append(path), state_of(path))[1])
+    fingerprint(spec)
+    assert len(hashed) == len({*hashed}) >= 3000
+    assert len(looks) <= 3 * len({*looks})
 
 
 def test_drawn_scenes_have_a_fingerprint() -> None:
