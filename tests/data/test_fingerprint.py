@@ -132,8 +132,17 @@ def test_thousands_of_files_are_looked_at_a_few_times_each(
     hashed: list[Path] = []
     looks: list[Path] = []
     hash_file, state_of = hashes._hash, hashes._state
-    monkeypatch.setattr(hashes, "_hash", lambda path: (hashed.append(path), hash_file(path))[1])
-    monkeypatch.setattr(hashes, "_state", lambda path: (looks.append(path), state_of(path))[1])
+
+    def hash_and_note(path: Path) -> hashes._FileDigest:
+        hashed.append(path)
+        return hash_file(path)
+
+    def look_and_note(path: Path) -> os.stat_result:
+        looks.append(path)
+        return state_of(path)
+
+    monkeypatch.setattr(hashes, "_hash", hash_and_note)
+    monkeypatch.setattr(hashes, "_state", look_and_note)
     fingerprint(spec)
     assert len(hashed) == len({*hashed}) >= 3000
     assert len(looks) <= 3 * len({*looks})
