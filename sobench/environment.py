@@ -28,6 +28,8 @@ class Environment(BaseModel):
         threads: number of CPU threads that torch used.
         processor: digest of the processor's model, stepping and instructions, since its name does
             not tell which of them a virtual machine has; empty where that is not known.
+        processes: number of processes that shared the training; ``threads`` are those of each.
+        backend: of torch.distributed, by which these talk; empty for one process.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,13 +42,18 @@ class Environment(BaseModel):
     device: str
     threads: int
     processor: str = ""
+    processes: int = 1
+    backend: str = ""
 
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "hotcoco", "pycocotools", "fvcore")
 
 
-def describe(device: str, threads: int) -> Environment:
-    """The environment of this process; ``device`` and ``threads`` come from torch."""
+def describe(device: str, threads: int, processes: int = 1, backend: str = "") -> Environment:
+    """The environment of this process, or of a training that several share.
+
+    All arguments come from torch.
+    """
     return Environment(
         code=_loaded_version(),
         python=platform.python_version(),
@@ -56,6 +63,8 @@ def describe(device: str, threads: int) -> Environment:
         device=device,
         threads=threads,
         processor=processor_digest(),
+        processes=processes,
+        backend=backend,
     )
 
 

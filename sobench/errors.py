@@ -45,6 +45,10 @@ class RunLocked(RunError):  # noqa: N818
     """Another process is working on this run."""
 
 
+class ProcessLost(RunError):  # noqa: N818
+    """One of the processes that share a training has ended or cannot be reached."""
+
+
 class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from sobench.commands.options import results_option, stdout, suite_options, trust_mtime_option
+from sobench.commands.options import (
+    processes_option,
+    results_option,
+    stdout,
+    suite_options,
+    trust_mtime_option,
+)
 from sobench.errors import DataError
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.plan import print_plan
@@ -15,13 +21,15 @@ from sobench.runs.search import changed_data
 from sobench.runs.state import read_states
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import with_required
+from sobench.suite.shared_batches import sharing_notes
 
 
 @click.command()
 @suite_options
 @results_option
 @trust_mtime_option
-def command(results: Path, trust_mtime: bool, **options: Any) -> None:
+@processes_option
+def command(results: Path, trust_mtime: bool, processes: int, **options: Any) -> None:
     """Show the runs of a suite and how far each has come."""
     request = read_request(**options)
     problem: DataError | None = None
@@ -32,7 +40,8 @@ def command(results: Path, trust_mtime: bool, **options: Any) -> None:
         problem = error
     runs = with_required(request.runs(data))
     states = read_states(runs, results) if data else {}
-    print_plan(runs, states, stdout(), changed_data(runs, results) if data else ())
+    notes = changed_data(runs, results) if data else []
+    print_plan(runs, states, stdout(), [*notes, *sharing_notes(runs, processes)])
     # Without its data a suite can be looked at, but not run.
     if problem is not None:
         raise problem

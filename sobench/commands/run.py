@@ -10,6 +10,7 @@ import click
 from sobench.commands.options import (
     checkpoint_option,
     device_option,
+    processes_option,
     results_option,
     stdout,
     suite_options,
@@ -31,6 +32,7 @@ from sobench.suite.overrides import read_request
 @device_option
 @checkpoint_option
 @trust_mtime_option
+@processes_option
 @click.option(
     "--dry-run", is_flag=True,
     help="Check everything and say what it will cost, by a few timed steps; train and write "
@@ -44,6 +46,7 @@ def command(
     device: str | None,
     checkpoint_seconds: float,
     trust_mtime: bool,
+    processes: int,
     dry_run: bool,
     **options: Any,
 ) -> None:
@@ -54,7 +57,7 @@ def command(
         forecast = foresee(runs, results, device)
         print_forecast(forecast, stdout())
         context.exit(1 if forecast.failures or forecast.lacks_room else 0)
-    outcomes, states = train_missing(runs, results, device, checkpoint_seconds)
+    outcomes, states = train_missing(runs, results, device, checkpoint_seconds, processes)
     external: list[ExternalRun] = []
     if not request.methods and not request.seeds:
         external = external_runs(request, results, runs[0].data)

@@ -14,6 +14,7 @@ from sobench.runs.record import Record
 from sobench.runs.search import changed_data
 from sobench.runs.state import RunState, state_of
 from sobench.suite.plan import Run
+from sobench.suite.shared_batches import check_batches, sharing_notes
 
 if TYPE_CHECKING:
     import torch
@@ -22,26 +23,36 @@ if TYPE_CHECKING:
 
 
 def train_missing(
-    runs: Sequence[Run], results: Path, device: str | None, checkpoint_seconds: float
+    runs: Sequence[Run],
+    results: Path,
+    device: str | None,
+    checkpoint_seconds: float,
+    processes: int = 1,
 ) -> tuple[list[Record], dict[str, RunState]]:
     """Train and score what is missing, with progress on stderr.
 
     Args:
         device: instead of the suite's.
+        processes: that share each training.
 
     Returns:
         The records, also of runs that these require, and the states of ``runs``. States are made
         from the records, so that no file need be read again.
     """
+    check_batches(runs, processes)
     # torch takes seconds to import: a wrong suite or missing data are reported before that.
     from sobench.runs.matrix import run_matrix
+    from sobench.runs.processes import check_processes
 
     # What methods of other packages print must not get among the results.
     with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
         chosen = _device(runs, device, progress.warn)
         for line in changed_data(runs, results):
             progress.warn(line)
-        outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
+        check_processes(chosen, processes)
+        for line in sharing_notes(runs, processes):
+            progress.warn(line)
+        outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds, processes))
     by_id = {outcome.settings_id: outcome for outcome in outcomes}
     return outcomes, {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
 

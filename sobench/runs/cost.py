@@ -31,6 +31,7 @@ def measure_cost(
     images: Images,
     trained_on: int,
     state: TrainState,
+    trained_peak: float | None = None,
 ) -> Cost:
     """What the trained detector of a run costs, and what its training has cost.
 
@@ -38,6 +39,7 @@ def measure_cost(
         images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed, at
             ``typical_shape``: what does not fit is cut off, so that all take the same time.
         trained_on: number of training images, since a batch holds no more than there are.
+        trained_peak: MiB that the training took at most, if other processes have done it.
     """
     device, suite = detector.mean.device, run.suite
     parameters, trainable = count_parameters(detector)
@@ -57,7 +59,7 @@ def measure_cost(
         train_s=state.seconds,
         required_s=required_s,
         extra_s=None if required_s is None else required_s + state.seconds - one_training_s,
-        peak_memory_mb=peak,
+        peak_memory_mb=peak if peak is None or trained_peak is None else max(peak, trained_peak),
     )
 
 

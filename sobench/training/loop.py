@@ -18,10 +18,13 @@ from sobench.data.dataset import Dataset, Images
 from sobench.data.targets import Batch
 from sobench.device import autocast
 from sobench.models.detector import Detector, Stage
+from sobench.models.parts.shared_norm import share_norms
+from sobench.models.parts.whole_batch import is_first, present_share
 from sobench.suite.input import Augment, Input
 from sobench.suite.schedule import Schedule
 from sobench.training.optimizer import learning_rate, make_optimizer
 from sobench.training.outcome import StepOutcome, send
+from sobench.training.processes import add_up, check_alike, greatest
 from sobench.training.progress import TrainProgress
 from sobench.training.stages import StageSchedule, stage_schedules
 from sobench.training.state import (
@@ -70,9 +73,11 @@ class TrainingData:
     ) -> Iterator[Batch]:
         """The batches of an epoch, counted from 0 over all stages, from step ``start`` on."""
         images_2x = self.images_2x if stage.images_2x else None
+        share = present_share()
         return training_batches(
             self.dataset, self.images, self.input, self.augment, batch_size, seed, epoch,
             start=start, workers=self.workers, images_2x=images_2x,
+            rows=share.rows if share else slice(None), agree=greatest if share else None,
         )  # fmt: skip
 
 
@@ -93,6 +98,9 @@ def train(
     checkpoint_seconds: float = 60.0,
 ) -> TrainState:
     """Train ``detector`` in place, resuming from the newest sound checkpoint in ``folder``.
+
+    Within ``sharing`` this is one of several processes, each with its share of every batch, and
+    the training is that of one process up to the rounding of sums.
 
     The last checkpoint holds the weights after the last step. On one CPU with one number of
     threads, an interrupted and resumed training gives bit for bit the weights of one that was not
@@ -121,6 +129,7 @@ def train(
     last_step = schedules[-1].end
     reports: deque[Callable[[], None]] = deque()
     late = steps_late(detector.mean.device)
+    share = present_share()
 
     def report(current: StageSchedule, outcome: StepOutcome, lr: float, images_s: float) -> None:
         """Count a step in the state, and tell of it."""
@@ -143,6 +152,9 @@ def train(
         if state.step >= current.end and current is not schedules[-1]:
             continue
         detector.start_stage(current.stage)
+        if share is not None:
+            share_norms(detector.train())
+            check_alike(detector, state.step)
         if current.first == current.end:  # without a step there may be no weight that trains
             continue
         optimizer = make_optimizer(detector, schedule)
@@ -158,7 +170,7 @@ def train(
                 step = state.step + len(reports)
                 lr = learning_rate(current.schedule, step - current.first, current.steps_per_epoch)
                 outcome = train_step(detector, optimizer, batch, lr, schedule.clip_norm, precision)
-                images_s = clock.step(len(batch.images))
+                images_s = clock.step(share.total if share else len(batch.images))
                 reports.append(partial(report, current, outcome, lr, images_s))
                 # At the end of an epoch a checkpoint is written anyway, with the epoch's row.
                 is_due = clock.due(checkpoint_seconds) and (step + 1) % current.steps_per_epoch
@@ -169,10 +181,12 @@ def train(
             tell_all_but(0)
             # The last step's loss may be finite and its weights not; they must not be stored.
             check_finite(detector, state.step)
+            if share is not None:
+                check_alike(detector, state.step)
             # Scores take time that is not training, and join the epoch's row in the checkpoint.
             with clock.paused():
                 row = state.end_epoch(epoch + 1, current.stage.name)
-                if evaluate_every and (epoch + 1) % evaluate_every == 0:
+                if is_first() and evaluate_every and (epoch + 1) % evaluate_every == 0:
                     row |= score()
                 log.write(**row)
             within_stage = state.step < current.end
@@ -212,11 +226,14 @@ def train_step(
         parts: dict[str, Tensor] = detector(batch.images, batch.targets, batch.images_2x)
     total = torch.stack(list(parts.values())).sum()
     total.backward()  # type: ignore[no-untyped-call]
+    scalars = parts | {"total": total} | detector.log_vars
+    if present_share() is not None:
+        scalars = add_up(detector, scalars)
     norm = get_total_norm([w.grad for w in detector.parameters() if w.grad is not None])
     if clip_norm is not None:
         clip_grads_with_norm_(detector.parameters(), clip_norm, norm)
     optimizer.step()
-    return send(parts | {"total": total} | detector.log_vars, norm)
+    return send(scalars, norm)
 
 
 def _progress(

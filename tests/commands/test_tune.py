@@ -56,15 +56,15 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from sobench.runs import execute
 
     names: list[str] = []
-    load_splits = execute._load_splits
+    load_splits = execute.load_splits
 
     def noted(run: Run, callback: Any) -> Any:
         names.append(run.name)
         return load_splits(run, callback)
 
-    monkeypatch.setattr(execute, "_load_splits", noted)
+    monkeypatch.setattr(execute, "load_splits", noted)
     monkeypatch.setattr(execute, "score_stored", score_by_rate)
-    monkeypatch.setattr(execute, "train", lambda *_, **__: TrainState())
+    monkeypatch.setattr("sobench.runs.train.train", lambda *_, **__: TrainState())
     monkeypatch.setattr("sobench.runs.cost.measure_latency", lambda *_: 1.0)
     monkeypatch.setattr("sobench.runs.cost.count_gflops", lambda *_: 1.0)
     return names
