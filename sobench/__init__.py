@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from sobench.models.parts.backbone import Backbone as Backbone
     from sobench.models.parts.class_layers import ClassLayer as ClassLayer
     from sobench.models.parts.losses import smooth_l1 as smooth_l1
+    from sobench.models.parts.whole_batch import whole_count as whole_count
+    from sobench.models.parts.whole_batch import whole_mean as whole_mean
+    from sobench.models.parts.whole_batch import whole_rand as whole_rand
     from sobench.models.parts.pyramid import ExtraLevels as ExtraLevels
     from sobench.models.parts.pyramid import FeaturePyramid as FeaturePyramid
     from sobench.models.parts.pyramid import Laterals as Laterals
@@ -80,6 +83,9 @@ _PLACES = {
     "AnchorSpec": "sobench.models.parts.anchors",
     "ClassLayer": "sobench.models.parts.class_layers",
     "smooth_l1": "sobench.models.parts.losses",
+    "whole_count": "sobench.models.parts.whole_batch",
+    "whole_mean": "sobench.models.parts.whole_batch",
+    "whole_rand": "sobench.models.parts.whole_batch",
 }
 """Module of each public name, followed by its name there where that is another."""
 
