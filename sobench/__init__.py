@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from sobench.models.parts.backbone import Backbone as Backbone
     from sobench.models.parts.class_layers import ClassLayer as ClassLayer
     from sobench.models.parts.losses import smooth_l1 as smooth_l1
-    from sobench.models.parts.whole_batch import whole_count as whole_count
-    from sobench.models.parts.whole_batch import whole_mean as whole_mean
-    from sobench.models.parts.whole_batch import whole_rand as whole_rand
     from sobench.models.parts.pyramid import ExtraLevels as ExtraLevels
     from sobench.models.parts.pyramid import FeaturePyramid as FeaturePyramid
     from sobench.models.parts.pyramid import Laterals as Laterals
@@ -35,6 +32,9 @@ if TYPE_CHECKING:
     from sobench.models.parts.pyramid import init_xavier as init_xavier
     from sobench.models.parts.pyramid import norm_layer as norm_layer
     from sobench.models.parts.pyramid import upsampled as upsampled
+    from sobench.models.parts.whole_batch import whole_count as whole_count
+    from sobench.models.parts.whole_batch import whole_mean as whole_mean
+    from sobench.models.parts.whole_batch import whole_rand as whole_rand
     from sobench.runs.state import read_records as read_records
     from sobench.suite.methods import Method as Method
     from sobench.suite.methods import Need as Need

@@ -21,7 +21,7 @@ from sobench.runs.evaluate import delete_further_detections, run_further_tests, 
 from sobench.runs.failures import record_failure
 from sobench.runs.folder import RunFolder
 from sobench.runs.matches import keep_matches
-from sobench.runs.processes import backend_of, train_in_processes
+from sobench.runs.processes import backend_of, threads_of, train_in_processes
 from sobench.runs.record import Epoch, Record
 from sobench.runs.splits import check_data_unchanged, load_split
 from sobench.runs.train import LoadedSplit, detect_split, load_splits, train_run
@@ -118,9 +118,8 @@ def _finish(
 ) -> Record:
     folder = RunFolder.of(run, results)
     # Taken now, because a checkout may change under a long training.
-    environment = describe(
-        device_name(device), torch.get_num_threads(), processes, backend_of(device, processes)
-    )
+    threads, backend = threads_of(device, processes), backend_of(device, processes)
+    environment = describe(device_name(device), threads, processes, backend)
     peak = None
     if processes > 1:
         peak = train_in_processes(run, results, device, processes, callback, checkpoint_seconds)

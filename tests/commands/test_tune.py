@@ -54,9 +54,9 @@ def score_by_rate(run: Run, dataset: Dataset, _stored: Path, _digest: str) -> di
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the runs that are begun; they are not trained, and scored by their rate."""
     from sobench.runs import execute
+    from sobench.runs.train import load_splits
 
     names: list[str] = []
-    load_splits = execute.load_splits
 
     def noted(run: Run, callback: Any) -> Any:
         names.append(run.name)

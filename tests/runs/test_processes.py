@@ -68,6 +68,7 @@ def test_a_run_in_two_processes_is_that_of_one(tmp_path: Path) -> None:
     assert record.read_sound(tmp_path / "2" / "tiny" / "fpn" / two.run_id) == two
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_started_again_and_resumes(tmp_path: Path) -> None:
     watcher = Watcher(5, kill_the_second)
     outcome = trained(tmp_path / "killed", watcher, 2, checkpoint_seconds=0)
@@ -81,6 +82,7 @@ def test_a_killed_process_is_started_again_and_resumes(tmp_path: Path) -> None:
     assert outcome.digests == whole.digests
 
 
+@pytest.mark.slow
 def test_a_loss_that_diverges_ends_all_processes(tmp_path: Path) -> None:
     watcher = Watcher()
     outcome = trained(tmp_path, watcher, 2, lr=1e30)
@@ -91,6 +93,7 @@ def test_a_loss_that_diverges_ends_all_processes(tmp_path: Path) -> None:
     assert active_children() == []
 
 
+@pytest.mark.slow
 def test_what_the_progress_raises_ends_all_processes(tmp_path: Path) -> None:
     def fail() -> None:
         raise RuntimeError("the terminal is gone")
