@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,48 @@ def test_everything_is_there() -> None:
         for row in picture.rows.values():
             assert len(row.true) + len(row.missed) == len(picture.objects) == len(picture.classes)
     assert page.boxes.pictures
+
+
+def write_photographs() -> dict[str, str]:
+    """COCO data: three images, of which the first has a large object alone and the others both."""
+    Path("data/images").mkdir(parents=True)
+    boxes = {1: [[5, 5, 90, 90]], 2: [[5, 5, 20, 20], [60, 10, 60, 60]], 3: [[9, 40, 12, 20]]}
+    for number in boxes:
+        Image.new("RGB", (160, 120), (90, 20 * number, 60)).save(f"data/images/{number}.png")
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 160, "height": 120} for n in boxes],
+        "annotations": [
+            {"id": 10 * n + i, "image_id": n, "category_id": 1, "bbox": box, "iscrowd": 0}
+            for n, of_image in boxes.items()
+            for i, box in enumerate(of_image)
+        ],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    Path("data/both.json").write_text(json.dumps(content))
+    return {"format": "coco", "root": "data", "train": "both.json", "val": "both.json"}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "objects"), [("coco", 4), ("soda-d", 2), ("coco-small", 2), ("tt100k", 4)]
+)
+def test_boxes_belong_to_what_the_protocol_looks_at(protocol: str, objects: int) -> None:
+    """Large objects may be left out, and images without a small one."""
+    limit = {"max_detections": 1000}
+    path = write_suite(protocol=protocol, dataset=write_photographs(), detect=limit)
+    keep_detected(path)
+    page = data_of(path)
+    assert page.boxes.notes == ()
+    assert page.found is not None
+    assert page.found.objects == objects
+    assert set(page.boxes.errors) == {"fpn", "ssd"}
+    assert page.boxes.pictures
+    for picture in page.boxes.pictures:
+        colour = Image.open(io.BytesIO(picture.jpeg)).getpixel((150, 110))
+        assert isinstance(colour, tuple)
+        assert round(colour[1] / 20) == int(picture.name[0])  # the image of that name
+        small = {"2.png": [[5, 5, 20, 20]], "3.png": [[9, 40, 12, 20]]}
+        if objects == 2:
+            assert picture.objects.tolist() == small.get(picture.name, [])
 
 
 def test_without_matches_records_are_shown() -> None:

@@ -42,6 +42,7 @@ from sobench.report.html.tables import (
 from sobench.report.published import published_sheet
 from sobench.report.sheet import Sheet
 from sobench.report.view import View
+from sobench.suite.protocols import PROTOCOLS, Protocol
 from sobench.suite.tuned import learning_rate_lines
 from sobench.text import printable
 
@@ -114,6 +115,7 @@ def _suite(number: int, page: PageData, colours: Mapping[str, int]) -> dict[str,
         "class_metric": board.class_metric,
         "sizes": size_chart(page.sizes, own),
         "errors": errors,
+        "error_rule": _error_rule(PROTOCOLS[page.suite.protocol]),
         "kinds": KINDS,
         "loss": learning_chart(page.learning, own, "loss", "training loss"),
         "ap": learning_chart(page.learning, own, "ap", f"{board.metrics[0]} on the val images"),
@@ -122,6 +124,17 @@ def _suite(number: int, page: PageData, colours: Mapping[str, int]) -> dict[str,
         "published": _published(page),
         "pictures": [_picture(picture) for picture in page.boxes.pictures],
     }
+
+
+def _error_rule(protocol: Protocol) -> str:
+    """What TIDE means under a protocol of another family than COCO's; empty for its own."""
+    if protocol.family == "coco":
+        return ""
+    if protocol.family == "tt100k":
+        return (
+            "Right are the detections that AP50 takes for right, whatever accuracy and recall do."
+        )
+    return f"Which detections are right, and what AP50 is, are as {protocol.name} has them."
 
 
 def _published(page: PageData) -> Sheet | None:

@@ -143,6 +143,23 @@ def test_half_characters_and_control_characters_can_be_written() -> None:
     assert b"\x1b" not in text.encode()
 
 
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ("coco", "as in TIDE.</p>"),
+        (
+            "voc12",
+            "as in TIDE. Which detections are right, and what AP50 is, are as voc12 has them.",
+        ),
+        ("tt100k", "as in TIDE. Right are the detections that AP50 takes for right, whatever "),
+    ],
+)
+def test_kinds_of_errors_say_by_which_rule(protocol: str, words: str) -> None:
+    path = write_suite(protocol=protocol)
+    keep_detected(path)
+    assert words in render([data_of(path)])
+
+
 def test_records_alone_make_a_page_that_says_what_is_missing() -> None:
     path = write_suite()
     keep(path, 0.5)
