@@ -49,7 +49,8 @@ def ground_truth(dataset: Dataset, protocol: Protocol) -> GroundTruth:
 def counted(truth: GroundTruth, protocol: Protocol) -> BoolArray:
     """Which annotations are objects that count in the metrics that are not of one bin ``[N]``."""
     low, high = protocol.headline
-    return (truth.crowd == 0) & (truth.areas >= low) & (truth.areas <= high)
+    counts: BoolArray = (truth.crowd == 0) & (truth.areas >= low) & (truth.areas <= high)
+    return counts
 
 
 def area_ranges(protocol: Protocol) -> list[list[float]]:

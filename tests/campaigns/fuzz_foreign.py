@@ -135,12 +135,20 @@ def _as_it_is(_file: Path) -> None:
 
 def _with(content: bytes) -> Damage:
     """Another content of the file."""
-    return lambda file: file.write_bytes(content) and None
+
+    def damage(file: Path) -> None:
+        file.write_bytes(content)
+
+    return damage
 
 
-def _packed(damage: Callable[[bytes], bytes]) -> Damage:
-    """The same content packed by gzip, with damage to the packed bytes."""
-    return lambda file: file.write_bytes(damage(gzip.compress(file.read_bytes()))) and None
+def _packed(change: Callable[[bytes], bytes]) -> Damage:
+    """The same content packed by gzip, with a change of the packed bytes."""
+
+    def damage(file: Path) -> None:
+        file.write_bytes(change(gzip.compress(file.read_bytes())))
+
+    return damage
 
 
 def _without_its_middle(content: bytes) -> bytes:
