@@ -183,7 +183,7 @@ def _first_curves(curves: Curves, rows: Iterable[str]) -> dict[str, list[float]]
 
 
 def _curve_data(curves: Curves, shown: Shown) -> list[dict[str, Any]]:
-    """All curves for the page's script, with precision in thousandths."""
+    """All curves for the page's script: precision in thousandths, and the area as it is shown."""
     order = {"all": 0, "size": 1, "class": 2}
     parts = sorted(curves, key=lambda part: order[part.kind])
     return [
@@ -192,7 +192,10 @@ def _curve_data(curves: Curves, shown: Shown) -> list[dict[str, Any]]:
             "kind": part.kind,
             "ious": {
                 iou: {
-                    str(shown[label].number): _thousandths(curve)
+                    str(shown[label].number): {
+                        "points": _thousandths(curve),
+                        "area": f"{curve.mean():.3f}",
+                    }
                     for label, curve in by_label.items()
                 }
                 for iou, by_label in curves[part].items()
