@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 import sobench
 
@@ -30,6 +31,9 @@ class Environment(BaseModel):
             not tell which of them a virtual machine has; empty where that is not known.
         processes: number of processes that shared the training; ``threads`` are those of each.
         backend: of torch.distributed, by which these talk; empty for one process.
+        kernels: what decides which kernels a GPU ran: whether the network was ``compiled``, whether
+            float32 products were rounded to ``tf32``, and whether convolutions were chosen by
+            trying them (``cudnn_benchmark``); empty for a CPU.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,12 +48,19 @@ class Environment(BaseModel):
     processor: str = ""
     processes: int = 1
     backend: str = ""
+    kernels: dict[str, bool] = Field(default_factory=dict)
 
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "hotcoco", "pycocotools", "fvcore")
 
 
-def describe(device: str, threads: int, processes: int = 1, backend: str = "") -> Environment:
+def describe(
+    device: str,
+    threads: int,
+    kernels: Mapping[str, bool] | None = None,
+    processes: int = 1,
+    backend: str = "",
+) -> Environment:
     """The environment of this process, or of a training that several share.
 
     All arguments come from torch.
@@ -65,6 +76,7 @@ def describe(device: str, threads: int, processes: int = 1, backend: str = "") -
         processor=processor_digest(),
         processes=processes,
         backend=backend,
+        kernels=dict(kernels or {}),
     )
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import torch
 
-from sobench.device import device_name
+from sobench.data.resize import has_one_canvas
+from sobench.device import device_name, pin_kernels
 from sobench.environment import describe
 from sobench.errors import DiskFull, RequestError, RunError, reason_of
 from sobench.files import remove_orphans
 from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import write_detections
+from sobench.models.compiled import compiles
 from sobench.runs import record
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.cost import measure_cost
@@ -117,15 +119,20 @@ def _finish(
     processes: int,
 ) -> Record:
     folder = RunFolder.of(run, results)
+    # Batch normalisation that processes share has not been tried in a compiled network.
+    compiled = processes == 1 and compiles(run.suite.compile, device, run.suite.input)
+    kernels = pin_kernels(device, has_one_canvas(run.suite.input))
+    if kernels:
+        kernels["compiled"] = compiled
     # Taken now, because a checkout may change under a long training.
     threads, backend = threads_of(device, processes), backend_of(device, processes)
-    environment = describe(device_name(device), threads, processes, backend)
+    environment = describe(device_name(device), threads, kernels, processes, backend)
     peak = None
     if processes > 1:
         peak = train_in_processes(run, results, device, processes, callback, checkpoint_seconds)
     # What other processes have trained, this one takes from their last checkpoint.
     detector, state, start = train_run(
-        run, results, train_split, val_split, device, callback, checkpoint_seconds
+        run, results, train_split, val_split, device, callback, checkpoint_seconds, compiled
     )
     callback.on_stage("detect")
     detections = detect_split(run, detector, val_split, callback)

@@ -28,6 +28,8 @@ from typing import Any, NoReturn
 import torch
 import torch.distributed
 
+from sobench.data.resize import has_one_canvas
+from sobench.device import pin_kernels
 from sobench.errors import ProcessLost, RequestError, RunError, reason_of
 from sobench.metrics.cost import peak_memory_mb, reset_peak_memory
 from sobench.models.parts.whole_batch import Share, sharing
@@ -189,6 +191,7 @@ def _train_share(task: _Task, rank: int, processes: int, tell: Connection) -> No
         device = torch.device("cuda", rank)
         torch.cuda.set_device(device)
     reset_peak_memory(device)
+    pin_kernels(device, has_one_canvas(task.run.suite.input))
     # All are on this machine, so that no other network need be up.
     if (loopback := _loopback()) is not None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)

@@ -72,8 +72,12 @@ def train_run(
     device: torch.device,
     callback: ProgressCallback,
     checkpoint_seconds: float,
+    compiled: bool = False,
 ) -> tuple[Detector, TrainState, Start | None]:
     """Build the network of a run and train it, or what is left to train, in the run's folder.
+
+    Args:
+        compiled: whether the network is compiled for its training.
 
     Returns:
         the trained network; how its training went; and what became of the classes of weights from
@@ -95,6 +99,7 @@ def train_run(
         log_path=folder.log, score=lambda: _interim_scores(run, detector, val_split),
         on_step=callback.on_step, warn=callback.warn,
         evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
+        compiled=compiled,
     )  # fmt: skip
     return detector, state, start
 
