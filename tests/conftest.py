@@ -12,8 +12,9 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is written into the cache folder of whoever runs the tests."""
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is written into the folders of whoever runs the tests, and no one else is seen."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SOBENCH_LOCAL", str(tmp_path_factory.mktemp("local")))
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from sobench.report.terminal import PlainConsole
 from sobench.suite.schedule import MAX_EPOCHS
+from sobench.text import quoted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,8 +64,23 @@ results_option = click.option(
     show_default=True, help="Folder of all results.",
 )  # fmt: skip
 
+
+class _Device(click.ParamType):
+    """``auto``, ``cpu``, ``cuda`` or one of several, such as ``cuda:1``."""
+
+    name = "device"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is, if it is one."""
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
+            self.fail(
+                f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ...", param, ctx
+            )
+        return value
+
+
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the suite's."
+    "--device", type=_Device(), metavar="auto|cpu|cuda|cuda:N", help="Instead of the suite's."
 )
 
 checkpoint_option = click.option(

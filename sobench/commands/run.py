@@ -36,6 +36,10 @@ from sobench.suite.overrides import read_request
     help="Check everything and say what it will cost, by a few timed steps; train and write "
     "nothing.",
 )  # fmt: skip
+@click.option(
+    "--latency", is_flag=True,
+    help="Measure the latencies that were left out because others used the device.",
+)  # fmt: skip
 @click.pass_context
 def command(
     context: click.Context,
@@ -45,6 +49,7 @@ def command(
     checkpoint_seconds: float,
     trust_mtime: bool,
     dry_run: bool,
+    latency: bool,
     **options: Any,
 ) -> None:
     """Train and score what is missing, then print the leaderboard."""
@@ -54,7 +59,7 @@ def command(
         forecast = foresee(runs, results, device)
         print_forecast(forecast, stdout())
         context.exit(1 if forecast.failures or forecast.lacks_room else 0)
-    outcomes, states = train_missing(runs, results, device, checkpoint_seconds)
+    outcomes, states = train_missing(runs, results, device, checkpoint_seconds, latency)
     external: list[ExternalRun] = []
     if not request.methods and not request.seeds:
         external = external_runs(request, results, runs[0].data)

@@ -22,18 +22,24 @@ if TYPE_CHECKING:
 
 
 def train_missing(
-    runs: Sequence[Run], results: Path, device: str | None, checkpoint_seconds: float
+    runs: Sequence[Run],
+    results: Path,
+    device: str | None,
+    checkpoint_seconds: float,
+    latency: bool = False,
 ) -> tuple[list[Record], dict[str, RunState]]:
     """Train and score what is missing, with progress on stderr.
 
     Args:
         device: instead of the suite's.
+        latency: measure the latencies that finished runs lack.
 
     Returns:
         The records, also of runs that these require, and the states of ``runs``. States are made
         from the records, so that no file need be read again.
     """
     # torch takes seconds to import: a wrong suite or missing data are reported before that.
+    from sobench.runs.latency import measure_latencies
     from sobench.runs.matrix import run_matrix
 
     # What methods of other packages print must not get among the results.
@@ -42,6 +48,8 @@ def train_missing(
         for line in changed_data(runs, results):
             progress.warn(line)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
+        if latency:
+            outcomes = measure_latencies(runs, results, chosen, outcomes, progress)
     by_id = {outcome.settings_id: outcome for outcome in outcomes}
     return outcomes, {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
 

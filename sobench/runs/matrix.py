@@ -11,7 +11,8 @@ from time import sleep
 import torch
 
 from sobench.data.check import checked_splits
-from sobench.errors import RequestError, RunError, RunLocked, reason_of
+from sobench.device_use import using
+from sobench.errors import LeaseLost, RequestError, RunError, RunLocked, reason_of
 from sobench.files import remove_orphans
 from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
@@ -88,6 +89,8 @@ def run_matrix(
                     task, number, total, results, device, callback, checkpoint_seconds
                 )
             except RunLocked as error:
+                if isinstance(error, LeaseLost):
+                    callback.warn(f"{task.run.name}: {error}; it is left to that one")
                 held.append(task)
                 locked.append((task.run, error))
                 continue
@@ -184,7 +187,7 @@ def _work_off(
         callback.on_run_start(run, number, total)
         return task.found.record, False
     try:
-        with folder.lock():
+        with folder.lock(), using(device):
             remove_orphans(folder.path)
             callback.on_run_start(run, number, total)
             # Another process may have come further with it since the states were read.
