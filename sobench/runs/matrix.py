@@ -16,6 +16,7 @@ from sobench.errors import LeaseLost, RequestError, RunError, RunLocked, reason_
 from sobench.files import remove_orphans
 from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
+from sobench.runs.choice import next_run
 from sobench.runs.execute import execute, rescore, tidy
 from sobench.runs.failures import failure, record_failure
 from sobench.runs.folder import RunFolder
@@ -46,6 +47,16 @@ class Task:
     refusal: RequestError | None
 
     @property
+    def id(self) -> str:
+        """Of the run, whatever its data."""
+        return self.run.settings_id
+
+    @property
+    def builds_on(self) -> list[str]:
+        """Ids of the runs whose weights its training needs."""
+        return [required.settings_id for _, required in self.run.requires if self.is_trained]
+
+    @property
     def is_done(self) -> bool:
         """Whether nothing is to be done, so that its folder need not be held."""
         return self.is_settled and not self.found.is_unmatched
@@ -74,37 +85,42 @@ def run_matrix(
         RequestError: no row that is to be trained can be; raised before anything is trained.
         DataError: the data are wrong, which concerns every run.
     """
-    waiting = _tasks(runs, results, callback)
-    check_data([task.run for task in waiting if task.is_trained], callback.warn)
+    waiting = open_tasks(runs, results, callback)
     total, number = len(waiting), 1
+    held: dict[str, tuple[Run, RunLocked]] = {}
+    has_moved = False
     while waiting:
-        held: list[Task] = []
-        locked: list[tuple[Run, RunLocked]] = []
-        for task in waiting:
-            if task.is_trained and _requires_any(task, held):
-                held.append(task)
-                continue
-            try:
-                outcome, fresh = _work_off(
-                    task, number, total, results, device, callback, checkpoint_seconds
+        task = next_run(waiting, held.keys())
+        if task is None:  # all that is left is held by others, or builds on what they hold
+            if not has_moved:
+                callback.on_wait(
+                    [run for run, _ in held.values()], str(next(iter(held.values()))[1])
                 )
-            except RunLocked as error:
-                if isinstance(error, LeaseLost):
-                    callback.warn(f"{task.run.name}: {error}; it is left to that one")
-                held.append(task)
-                locked.append((task.run, error))
-                continue
-            number += 1
-            callback.on_run_end(task.run, outcome, fresh)
-            yield outcome
-        if len(held) == len(waiting):
-            callback.on_wait([run for run, _ in locked], str(locked[0][1]))
-            sleep(POLL_SECONDS)
-        waiting = held
+                sleep(POLL_SECONDS)
+            held, has_moved = {}, False
+            continue
+        try:
+            outcome, fresh = work_off(
+                task, number, total, results, device, callback, checkpoint_seconds
+            )
+        except RunLocked as error:
+            if isinstance(error, LeaseLost):
+                callback.warn(f"{task.run.name}: {error}; it is left to that one")
+            held[task.id] = (task.run, error)
+            continue
+        waiting.remove(task)
+        number, has_moved = number + 1, True
+        callback.on_run_end(task.run, outcome, fresh)
+        yield outcome
 
 
-def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
-    """The runs that are due, once what finished runs left is tidied up; warns of what is lost."""
+def open_tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
+    """The runs that are due, once what finished runs left is tidied up; warns of what is lost.
+
+    Raises:
+        RequestError: no row that is to be trained can be.
+        DataError: the data are wrong, which concerns every run.
+    """
     every_run = with_required(runs)
     states = read_states(every_run, results)
     if _tidied([(RunFolder.of(run, results), states[run.settings_id]) for run in every_run]):
@@ -117,6 +133,7 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
         if task.is_trained and task.found.record is not None and task.found.record.scores:
             reason = task.found.reason or "its weights are gone, which another run needs"
             callback.warn(f"{task.run.name}: {reason}; the run is made anew")
+    check_data([task.run for task in tasks if task.is_trained], callback.warn)
     return tasks
 
 
@@ -162,13 +179,7 @@ def check_data(runs: Sequence[Run], warn: Callable[[str], None]) -> None:
                 check_renamed(run.suite.init_classes, splits["train"].classes)
 
 
-def _requires_any(task: Task, held: Sequence[Task]) -> bool:
-    """Whether a run requires one of those that are not done yet."""
-    held_ids = {other.run.settings_id for other in held}
-    return any(required.settings_id in held_ids for _, required in task.run.requires)
-
-
-def _work_off(
+def work_off(
     task: Task,
     number: int,
     total: int,

@@ -159,7 +159,7 @@ def _shown_curves(curves: Curves, rows: Mapping[str, int]) -> dict[str, list[flo
 
 
 def _curve_data(curves: Curves, rows: Mapping[str, int]) -> list[dict[str, Any]]:
-    """All curves for the page's script, with precision in thousandths."""
+    """All curves for the page's script: precision in thousandths, and the area as it is shown."""
     order = {"all": 0, "size": 1, "class": 2}
     parts = sorted(curves, key=lambda part: order[part.kind])
     return [
@@ -167,7 +167,10 @@ def _curve_data(curves: Curves, rows: Mapping[str, int]) -> list[dict[str, Any]]
             "name": _part_text(part),
             "kind": part.kind,
             "ious": {
-                iou: {str(rows[label]): _thousandths(curve) for label, curve in by_label.items()}
+                iou: {
+                    str(rows[label]): {"points": _thousandths(curve), "area": f"{curve.mean():.3f}"}
+                    for label, curve in by_label.items()
+                }
                 for iou, by_label in curves[part].items()
             },
         }

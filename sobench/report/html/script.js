@@ -74,7 +74,7 @@
     const draw = () => {
       const curves = parts[part.value].ious[iou.value];
       for (const line of all(".line", section)) {
-        const values = curves[line.dataset.row] || [];
+        const values = curves[line.dataset.row]?.points || [];
         const places = values.map(
           (p, i) =>
             `${(left + ((right - left) * i) / 100).toFixed(1)},` +
@@ -82,10 +82,7 @@
         );
         line.setAttribute("points", places.join(" "));
       }
-      const areas = Object.entries(curves).map(([row, values]) => [
-        row,
-        values.reduce((sum, p) => sum + p, 0) / values.length / 1000,
-      ]);
+      const areas = Object.entries(curves).map(([row, curve]) => [row, curve.area]);
       areas.sort((a, b) => b[1] - a[1]);
       const body = section.querySelector(".areas tbody");
       body.replaceChildren(
@@ -94,7 +91,7 @@
           line.dataset.row = row;
           const name = element("th", "text");
           name.append(element("span", `chip r${row}`), names[row]);
-          line.append(name, element("td", "number", area.toFixed(3)));
+          line.append(name, element("td", "number", area));
           return line;
         })
       );
