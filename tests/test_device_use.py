@@ -45,19 +45,21 @@ def test_others_wait_while_a_time_is_measured() -> None:
 
 
 def test_a_forked_process_does_not_use_what_its_parent_used() -> None:
+    (read, write), (begun, tell) = os.pipe(), os.pipe()
     with using(CPU):
-        read, write = os.pipe()
         child = os.fork()
         if not child:
             os.close(write)
+            os.write(tell, b"x")  # it runs, so it has let go
             os.read(read, 1)
             os._exit(0)
+        os.read(begun, 1)
     with alone_on(CPU) as others:
         assert not others
     os.write(write, b"x")
     os.waitpid(child, 0)
-    os.close(read)
-    os.close(write)
+    for descriptor in (read, write, begun, tell):
+        os.close(descriptor)
 
 
 def test_nothing_can_be_known_without_a_folder(

@@ -65,23 +65,20 @@ results_option = click.option(
 )  # fmt: skip
 
 
-class _Device(click.ParamType):
-    """``auto``, ``cpu``, ``cuda`` or one of several, such as ``cuda:1``."""
-
-    name = "device"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as it is, if it is one."""
-        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
-            self.fail(
-                f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ...", param, ctx
-            )
-        return value
+def _checked_device(
+    context: click.Context, param: click.Parameter, value: str | None
+) -> str | None:
+    """The name of a device as it is: ``auto``, ``cpu``, ``cuda`` or one of several: ``cuda:1``."""
+    if value is not None and not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
+        problem = f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ..."
+        raise click.BadParameter(problem, context, param)
+    return value
 
 
 device_option = click.option(
-    "--device", type=_Device(), metavar="auto|cpu|cuda|cuda:N", help="Instead of the suite's."
-)
+    "--device", metavar="auto|cpu|cuda|cuda:N", callback=_checked_device,
+    help="Instead of the suite's.",
+)  # fmt: skip
 
 checkpoint_option = click.option(
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,

@@ -67,10 +67,9 @@ def _with_latency(
         outcome = record.read(folder.path)
         if outcome is None or outcome.cost is None:
             raise RunLocked(f"{folder.path}: its record has gone meanwhile")
-        if outcome.environment.device != device_name(device):
-            raise SobenchError(
-                f"it trained on {outcome.environment.device}, and this is {device_name(device)}"
-            )
+        trained_on = outcome.environment.device if outcome.environment else ""
+        if trained_on != device_name(device):
+            raise SobenchError(f"it trained on {trained_on}, and this is {device_name(device)}")
         callback.on_stage("measure latency")
         val = load_split(run, "val")
         images = cached_images(
