@@ -34,7 +34,7 @@ def record_failure(
     Raises:
         LeaseLost: the folder is no longer held, which may be what the error comes from.
     """
-    folder, outcome = RunFolder.of(run, results), failure(run, device, error)
+    folder, outcome = RunFolder.of(run, results), failure(run, error, device)
     check_held(folder.path)
     trace = "".join(traceback.format_exception(error))
     try:
@@ -47,7 +47,7 @@ def record_failure(
     return outcome
 
 
-def failure(run: Run, device: torch.device, error: BaseException) -> Record:
+def failure(run: Run, error: BaseException, device: torch.device) -> Record:
     """The record of a run that an error has ended; it is not written."""
     reason = reason_of(error)
     if not isinstance(error, SobenchError):

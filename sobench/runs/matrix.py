@@ -222,7 +222,7 @@ def work_off(
         if isinstance(error, RunLocked):
             raise
         callback.on_run_start(run, number, total)
-        return failure(run, device, RunError(reason_of(error))), True
+        return failure(run, RunError(reason_of(error)), device), True
 
 
 def _is_settled(task: Task, state: RunState) -> bool:
