@@ -39,7 +39,8 @@ def test_what_is_not_installed_is_named(
 
 class FakeRay:
     def __init__(self, *errors: Exception) -> None:
-        self.errors, self.started, self.ended = list(errors), [], 0
+        self.errors, self.ended = list(errors), 0
+        self.started: list[str] = []
 
     def init(self, **options: Any) -> None:
         self.started.append(options["address"])
