@@ -49,6 +49,10 @@ class ProcessLost(RunError):  # noqa: N818
     """One of the processes that share a training has ended or cannot be reached."""
 
 
+class LeaseLost(RunLocked):
+    """Another process may have taken this run over, because this one was not heard of for long."""
+
+
 class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 

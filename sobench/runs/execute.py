@@ -11,8 +11,9 @@ import torch
 from sobench.data.resize import has_one_canvas
 from sobench.device import device_name, pin_kernels
 from sobench.environment import describe
-from sobench.errors import DiskFull, RequestError, RunError, reason_of
+from sobench.errors import DiskFull, LeaseLost, RequestError, RunError, reason_of
 from sobench.files import remove_orphans
+from sobench.lease import check_held
 from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import write_detections
 from sobench.models.compiled import compiles
@@ -50,6 +51,7 @@ def execute(
     Raises:
         RequestError: the data cannot be read, which concerns every run.
         DiskFull: of which no run could leave a record.
+        LeaseLost: another process took the folder over, because this one was stopped for long.
     """
     folder = RunFolder.of(run, results)
     reset_peak_memory(device)
@@ -60,7 +62,7 @@ def execute(
         splits = load_splits(run, callback)
         outcome = _finish(run, results, *splits, device, callback, checkpoint_seconds, processes)
         record.write(outcome, folder.path)
-    except (KeyboardInterrupt, DiskFull):
+    except (KeyboardInterrupt, DiskFull, LeaseLost):
         raise
     except BaseException as error:  # also what other people's code may leave with
         if splits is None and isinstance(error, RequestError):
@@ -89,7 +91,7 @@ def rescore(
             keep_matches(run, folder, dataset, digest, callback)
             outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
             record.write(outcome, folder.path)
-    except (KeyboardInterrupt, DiskFull):
+    except (KeyboardInterrupt, DiskFull, LeaseLost):
         raise
     except BaseException as error:
         return record_failure(run, results, device, callback, error)
@@ -124,6 +126,7 @@ def _finish(
     kernels = pin_kernels(device, has_one_canvas(run.suite.input))
     if kernels:
         kernels["compiled"] = compiled
+
     # Taken now, because a checkout may change under a long training.
     threads, backend = threads_of(device, processes), backend_of(device, processes)
     environment = describe(device_name(device), threads, kernels, processes, backend)
@@ -137,6 +140,7 @@ def _finish(
     callback.on_stage("detect")
     detections = detect_split(run, detector, val_split, callback)
     stored = folder.detections()
+    check_held(folder.path)
     digests = {stored.name: write_detections(stored, detections)}
     # Of the same weights, if they detect the same: all that was scored of them still holds.
     earlier = record.read_sound(folder.path)
@@ -164,7 +168,14 @@ def _finish(
         sizes=earlier.sizes if earlier else {},
         digests=earlier.digests if earlier else digests,
         cost=measure_cost(
-            run, results, detector, val_split.images, len(train_split.images), state, peak
+            run,
+            results,
+            detector,
+            val_split.images,
+            len(train_split.images),
+            state,
+            callback.warn,
+            peak,
         ),
         environment=environment,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -182,7 +193,7 @@ def _with_further_tests(
         for tested in run_further_tests(run, results, outcome, device, callback):
             record.write(tested, run.folder(results))
             outcome = tested
-    except (KeyboardInterrupt, DiskFull):
+    except (KeyboardInterrupt, DiskFull, LeaseLost):
         raise
     except BaseException as error:
         callback.warn(f"{run.name}: not all further tests are done: {reason_of(error)}")

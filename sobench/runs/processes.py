@@ -31,6 +31,7 @@ import torch.distributed
 from sobench.data.resize import has_one_canvas
 from sobench.device import pin_kernels
 from sobench.errors import ProcessLost, RequestError, RunError, reason_of
+from sobench.lease import check_held
 from sobench.metrics.cost import peak_memory_mb, reset_peak_memory
 from sobench.models.parts.whole_batch import Share, sharing
 from sobench.runs.callbacks import ProgressCallback
@@ -130,7 +131,7 @@ def _launched(
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     pipes = [get_context("spawn").Pipe(duplex=False) for _ in range(processes)]
-    listener = _Listener([reader for reader, _ in pipes], callback)
+    listener = _Listener([reader for reader, _ in pipes], run.folder(results), callback)
     task = _Task(run, results, device, threads_of(device, processes), checkpoint_seconds)
     lost = None
     with _quiet(), TemporaryDirectory() as logs:
@@ -297,8 +298,11 @@ class _Listener(Thread):
         peak: memory of the first process.
     """
 
-    def __init__(self, readers: Sequence[Connection], callback: ProgressCallback) -> None:
+    def __init__(
+        self, readers: Sequence[Connection], folder: Path, callback: ProgressCallback
+    ) -> None:
         super().__init__(daemon=True)
+        self.folder = folder
         self.readers = list(readers)
         self.callback = callback
         self.problem: BaseException | None = None
@@ -332,4 +336,5 @@ class _Listener(Thread):
                 error.add_note(trace)
                 self.problem = error
         else:
+            check_held(self.folder)  # which this process holds, not those that train
             getattr(self.callback, name)(*arguments)

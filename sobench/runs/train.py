@@ -14,6 +14,7 @@ from sobench.data.check import check_splits
 from sobench.data.dataset import Dataset, Images
 from sobench.data.resize import at_double_size
 from sobench.device import loader_workers
+from sobench.lease import check_held
 from sobench.metrics.detections import DetectionTable, tabulate
 from sobench.metrics.scoring import score
 from sobench.metrics.table import score_metrics
@@ -29,6 +30,7 @@ from sobench.runs.weights import build_network, trained_network
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.training.loop import TrainingData, train
+from sobench.training.progress import TrainProgress
 from sobench.training.stages import stage_schedules
 from sobench.training.state import TrainState
 
@@ -93,11 +95,16 @@ def train_run(
     if is_first():
         record.write_settings(run, folder.path, schedules[-1].end)
     callback.on_stage("train")
+
+    def on_step(progress: TrainProgress) -> None:
+        check_held(folder.path)  # so that a process that was stopped for long goes no further
+        callback.on_step(progress)
+
     state = train(
         detector, data, run.suite.schedule, folder.path,
         run_id=run.id, seed=run.seed, precision=run.suite.precision,
         log_path=folder.log, score=lambda: _interim_scores(run, detector, val_split),
-        on_step=callback.on_step, warn=callback.warn,
+        on_step=on_step, warn=callback.warn,
         evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
         compiled=compiled,
     )  # fmt: skip
