@@ -15,7 +15,8 @@ from sobench.compare import remarks
 from sobench.compare.costs import costs_of
 from sobench.compare.deviations import with_one_reason
 from sobench.compare.fairness import fairness
-from sobench.compare.verdict import Verdict, judge, verdict
+from sobench.compare.kept_verdict import kept_or_new
+from sobench.compare.verdict import Verdict, judge
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import COST_METRICS, Metric, class_metrics, score_metrics
@@ -183,7 +184,7 @@ def build(
     protocol = PROTOCOLS[suite.protocol]
     scores, class_metric = score_metrics(protocol), class_metrics(protocol)[0]
     metrics = tuple(metric.name for metric in scores)
-    found = verdict(runs, states, folder) if folder else judge({})
+    found = kept_or_new(runs, states, folder) if folder else judge({})
     rows = [_row(label, of_row, metrics, found) for label, of_row in results.items()]
     rows.sort(key=lambda row: (-_or_worst(row[metrics[0]]), row["method"]))
     labels = [str(row["method"]) for row in rows]

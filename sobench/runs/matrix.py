@@ -115,9 +115,10 @@ def run_matrix(
 def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
     """The runs that are due, once what finished runs left is tidied up; warns of what is lost."""
     every_run = with_required(runs)
-    states = read_states(every_run, results)
+    states = read_states(every_run, results, check_matches=True)
     if _tidied([(RunFolder.of(run, results), states[run.settings_id]) for run in every_run]):
-        states = read_states(every_run, results)  # a damaged checkpoint may have gone
+        # A damaged checkpoint may have gone.
+        states = read_states(every_run, results, check_matches=True)
     tasks = due_tasks(runs, states)
     # What is required by runs that are done is not made anew, so it is not spoken of.
     for damage in dict.fromkeys(task.found.damage for task in tasks if task.found.damage):
@@ -194,7 +195,7 @@ def _work_off(
             remove_orphans(folder.path)
             callback.on_run_start(run, number, total)
             # Another process may have come further with it since the states were read.
-            state = read_states([run], results)[run.settings_id]
+            state = read_states([run], results, check_matches=True)[run.settings_id]
             if state.is_unmatched and state.record is not None:
                 match_again(run, results, state.record, callback)
             if _is_settled(task, state) and state.record is not None:

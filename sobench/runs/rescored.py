@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import Dataset
 from sobench.errors import DataError, RequestError, RunError
 from sobench.metrics.matches_file import is_of, write_matches
