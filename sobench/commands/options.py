@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from sobench.report.terminal import PlainConsole
+from sobench.runs.gathered import Results, gather
 from sobench.suite.schedule import MAX_EPOCHS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -60,6 +61,18 @@ def options_of_suites(command: Command) -> Command:
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), envvar="SOBENCH_RESULTS",
     show_default=True, help="Folder of all results.",
+)  # fmt: skip
+
+
+def _gathered(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> Results:
+    # Of the variable one folder is read, as by other commands; its name may hold a colon.
+    return gather(folders or (Path(os.environ.get("SOBENCH_RESULTS") or "results"),))
+
+
+gathered_option = click.option(
+    "--results", type=click.Path(path_type=Path), multiple=True, callback=_gathered,
+    metavar="PATH", help="Folder of all results; several are read as one: --results A --results B. "
+    " [default: results]",
 )  # fmt: skip
 
 device_option = click.option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sobench.commands.options import options_of_suites, results_option, stderr
+from sobench.commands.options import gathered_option, options_of_suites, stderr
 from sobench.commands.output import (
     Output,
     format_names,
@@ -31,6 +31,7 @@ from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_warning
 from sobench.report.view import View
 from sobench.runs.external_runs import with_external
+from sobench.runs.gathered import Results
 from sobench.runs.search import choose_data, search
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import Run
@@ -53,7 +54,7 @@ Page = Callable[[], "PageData"]
     "suites", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SUITE..."
 )
 @options_of_suites
-@results_option
+@gathered_option
 @click.option(
     "--format", "formats", default="terminal", show_default=True,
     metavar="|".join(("terminal", *FORMATS, "html", *PLOT_FORMATS)),
@@ -88,7 +89,7 @@ Page = Callable[[], "PageData"]
 )  # fmt: skip
 @view_options
 def command(
-    suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
+    suites: tuple[Path, ...], results: Results, formats: str, out: Path | None, data: str,
     metrics: str, found: bool, published: bool, sort: str, columns: str, per_class: bool, by: str,
     wide: bool, protocols: str, **options: Any,
 ) -> None:  # fmt: skip
@@ -155,7 +156,7 @@ def _check_protocols(names: Sequence[str], suites: Sequence[Suite], found: bool)
 
 
 def _by_protocol(
-    name: str, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
+    name: str, runs: Sequence[Run], results: Results, data: str, stem: str, view: View
 ) -> Output:
     """The leaderboard of the same detections by another protocol than the suite's."""
     from sobench.runs.rescored import rescore_apart, with_protocol
@@ -168,7 +169,7 @@ def _by_protocol(
     return _output(f"{stem}.{name}", board, _page(board, scored, apart, state), view)
 
 
-def _found(stem: str, runs: Sequence[Run], state: str, results: Path) -> Output:
+def _found(stem: str, runs: Sequence[Run], state: str, results: Results) -> Output:
     """Who finds what, of one suite."""
     from sobench.compare.found import found_in
     from sobench.report.found import found_sheet
@@ -177,7 +178,7 @@ def _found(stem: str, runs: Sequence[Run], state: str, results: Path) -> Output:
 
 
 def _with_published(
-    suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
+    suite: Suite, runs: Sequence[Run], results: Results, data: str, stem: str, view: View
 ) -> list[Output]:
     """The leaderboard, if there are results, and the published tables, if any are on the data."""
     from sobench.compare.published import FOLDER, read_papers
@@ -204,7 +205,7 @@ def _with_published(
 
 def _together(
     plans: Sequence[Sequence[Run]],
-    results: Path,
+    results: Results,
     states: Sequence[str],
     metrics: Sequence[str],
     stems: Sequence[str],
@@ -267,7 +268,7 @@ def _page_output(stem: str, pages: Sequence[Page], several: Several | None = Non
     return Output(stem, None, {"html": ("html", text)})
 
 
-def _page(board: Leaderboard, runs: Sequence[Run], results: Path, state: str) -> Page:
+def _page(board: Leaderboard, runs: Sequence[Run], results: Results, state: str) -> Page:
     """What a page and plots show, gathered once and only if it is asked for."""
 
     def gathered() -> PageData:

@@ -15,15 +15,16 @@ from sobench.compare.verdict import Verdict, verdict
 from sobench.data.cache_folder import cache_folder
 from sobench.files import write_atomic
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results, folders_of
 from sobench.runs.state import States
-from sobench.suite.plan import Run
+from sobench.suite.plan import Run, short_digest
 from sobench.suite.protocols import PROTOCOLS
 
 _LAYOUT = 1
 """Version of the file; raised whenever a value could change."""
 
 
-def kept_or_new(runs: Sequence[Run], states: States, results: Path) -> Verdict:
+def kept_or_new(runs: Sequence[Run], states: States, results: Results) -> Verdict:
     """As ``verdict.verdict``, which is asked only if something that it follows from changed."""
     key, places = verdict_key(runs, states), verdict_places(runs, results)
     if (found := kept_verdict(places, key)) is not None:
@@ -49,13 +50,16 @@ def verdict_key(runs: Sequence[Run], states: States) -> str:
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def verdict_places(runs: Sequence[Run], results: Path) -> tuple[Path, ...]:
+def verdict_places(runs: Sequence[Run], results: Results) -> tuple[Path, ...]:
     """Where the verdict on these rows and seeds may be kept, the better place first."""
     suite = runs[0].suite
     protocol = PROTOCOLS[suite.protocol]
-    asked = sha256(json.dumps([run.settings_id for run in runs]).encode()).hexdigest()[:12]
+    asked = short_digest([run.settings_id for run in runs])
     name = f"verdict-{protocol.name}-v{protocol.version}-{asked}.json"
-    return results / suite.name / name, cache_folder() / "verdicts" / suite.name / name
+    where = short_digest([str(folder.resolve()) for folder in folders_of(results)])
+    in_cache = cache_folder() / "verdicts" / where / suite.name / name
+    # What is gathered belongs to none of its folders.
+    return (results / suite.name / name, in_cache) if isinstance(results, Path) else (in_cache,)
 
 
 def keep_verdict(places: Sequence[Path], key: str, made: Verdict) -> None:

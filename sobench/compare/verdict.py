@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sobench.compare.intervals import Difference, Estimate, Sample, compare
 from sobench.compare.tiers import ALPHA, RULE, tiers
+from sobench.runs.gathered import Results
 from sobench.runs.state import States
 from sobench.suite.plan import Run
 
@@ -55,7 +55,7 @@ class Verdict:
         return self.pairs[second, first][metric].reversed()
 
 
-def verdict(runs: Sequence[Run], states: States, results: Path) -> Verdict:
+def verdict(runs: Sequence[Run], states: States, results: Results) -> Verdict:
     """The verdict on the rows of a plan, from their records and what is kept beside them.
 
     A row without the matches of all its results is named in ``untested``, with the way to get

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from sobench.errors import RequestError
+from sobench.runs.gathered import Results, run_folders
 from sobench.runs.search import settings_of
 from sobench.suite.external import EXTERNAL, ExternalRun, external_run
 from sobench.suite.overrides import Request
 from sobench.suite.plan import Run
 
 
-def external_runs(request: Request, results: Path, data: str = "") -> list[ExternalRun]:
+def external_runs(request: Request, results: Results, data: str = "") -> list[ExternalRun]:
     """The external runs of a suite on the images that are asked for, by label and seed.
 
     Raises:
         RequestError: one has the label of a row that the suite has got since.
     """
     found: dict[str, ExternalRun] = {}
-    for path in sorted((results / request.suite.name / EXTERNAL).glob("s*-*")):
+    for path in run_folders(results, request.suite.name, EXTERNAL):
         content = settings_of(path)
         try:
             run = external_run(request, str(content["label"]), int(content["seed"]), data)
@@ -33,7 +33,7 @@ def external_runs(request: Request, results: Path, data: str = "") -> list[Exter
     return sorted(found.values(), key=lambda run: (run.entry.label, run.seed))
 
 
-def with_external(request: Request, results: Path, data: str = "") -> list[Run]:
+def with_external(request: Request, results: Results, data: str = "") -> list[Run]:
     """The runs of a request, and the external runs beside them.
 
     ``request.methods`` may name external rows by their labels, or all of them by ``external``.

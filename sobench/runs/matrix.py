@@ -15,7 +15,7 @@ from sobench.errors import RequestError, RunError, RunLocked, reason_of
 from sobench.files import remove_orphans
 from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
-from sobench.runs.choice import next_run
+from sobench.runs.choice import next_run, pause_seconds
 from sobench.runs.execute import execute, rescore, tidy
 from sobench.runs.failures import failure, record_failure
 from sobench.runs.folder import RunFolder
@@ -25,9 +25,6 @@ from sobench.runs.refusals import is_refused, refused_rows
 from sobench.runs.state import RunState, States, read_states
 from sobench.suite.further_tests import without_further_tests
 from sobench.suite.plan import Run, with_required
-
-POLL_SECONDS = 1.0
-"""Time between two looks at runs that other processes hold."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def run_matrix(
     check_data([task.run for task in waiting if task.is_trained], callback.warn)
     total, number = len(waiting), 1
     held: dict[str, tuple[Run, RunLocked]] = {}
-    has_moved = False
+    has_moved, waited = False, 0.0
     while waiting:
         task = next_run(waiting, held.keys())
         if task is None:  # all that is left is held by others, or builds on what they hold
@@ -96,7 +93,9 @@ def run_matrix(
                 callback.on_wait(
                     [run for run, _ in held.values()], str(next(iter(held.values()))[1])
                 )
-                sleep(POLL_SECONDS)
+                pause = pause_seconds(waited)
+                sleep(pause)
+                waited += pause
             held, has_moved = {}, False
             continue
         try:
@@ -108,6 +107,8 @@ def run_matrix(
             continue
         waiting.remove(task)
         number, has_moved = number + 1, True
+        if fresh:  # that took a while: what was held may be free
+            held, waited = {}, 0.0
         callback.on_run_end(task.run, outcome, fresh)
         yield outcome
 

@@ -13,6 +13,7 @@ from sobench.metrics.matches_file import is_of
 from sobench.metrics.scores import Scores
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results
 from sobench.runs.record import Record, scoring_name
 from sobench.runs.search import choose_data, folder_of, search
 from sobench.suite.external import ExternalRun
@@ -74,7 +75,7 @@ class RunState:
 
 
 def read_states(
-    runs: Sequence[Run], results: Path, data: str = "", check_matches: bool = False
+    runs: Sequence[Run], results: Results, data: str = "", check_matches: bool = False
 ) -> dict[str, RunState]:
     """The state of each run by ``settings_id``, from the files in its folder; reads them once.
 
@@ -102,7 +103,7 @@ def read_states(
     return states
 
 
-def read_records(runs: Sequence[Run], results: Path) -> list[Record]:
+def read_records(runs: Sequence[Run], results: Results) -> list[Record]:
     """The records of these runs that are there, in their order; as in ``read_states``."""
     states = read_states(runs, results).values()
     return [state.record for state in states if state.record is not None]
