@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.resize import input_shape, resize
 from sobench.errors import DataError, DiskFull, RunLocked
@@ -90,14 +91,6 @@ class CachedImages:
         if done < image.nbytes or zlib.crc32(buffer) != self._checksums[number]:
             raise _damaged(self.path, f"image {number} is not what was written")
         return image
-
-
-def cache_folder() -> Path:
-    """``SOBENCH_CACHE`` if it is set, else ``sobench`` in the user's cache folder."""
-    chosen = os.environ.get("SOBENCH_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "sobench"
 
 
 def cache_lock(

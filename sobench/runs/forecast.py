@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cache_bytes, cache_file, cache_folder
+from sobench.data.cache import cache_bytes, cache_file
+from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import Dataset
 from sobench.data.resize import at_double_size, resize
 from sobench.errors import RequestError, reason_of
