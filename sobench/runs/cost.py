@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from sobench.data.dataset import Images
-from sobench.data.resize import typical_shape
+from sobench.data.resize import on_canvas, typical_shape
 from sobench.device import autocast
 from sobench.metrics.cost import (
     count_gflops,
@@ -23,6 +24,9 @@ from sobench.suite.method import BASELINE
 from sobench.suite.plan import Run, with_required
 from sobench.training.state import TrainState
 
+_TIMED = 16
+"""Images whose latency is measured."""
+
 
 def measure_cost(
     run: Run,
@@ -35,15 +39,16 @@ def measure_cost(
     """What the trained detector of a run costs, and what its training has cost.
 
     Args:
-        images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed, at
-            ``typical_shape``: what does not fit is cut off, so that all take the same time.
+        images: ``[h, w, 3]`` uint8 at the suite's input size, of which some are timed, at
+            ``typical_shape``: padded or cut off, so that all take the same time.
         trained_on: number of training images, since a batch holds no more than there are.
     """
     device, suite = detector.mean.device, run.suite
     parameters, trainable = count_parameters(detector)
     peak = peak_memory_mb(device)  # before measuring allocates anything
-    height, width = typical_shape(suite.input)
-    sample = torch.from_numpy(images[:16][:, :height, :width].copy()).permute(0, 3, 1, 2)
+    shape = typical_shape(suite.input)
+    pixels = [on_canvas(images[index], shape) for index in range(min(_TIMED, len(images)))]
+    sample = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     batch_size = min(suite.schedule.batch_size, trained_on)
     required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
     # Every method has one training: that of its baseline, if it goes on from one.
@@ -51,7 +56,7 @@ def measure_cost(
     return Cost(
         parameters=parameters,
         trainable=trainable,
-        gflops=count_gflops(detector, (height, width)),
+        gflops=count_gflops(detector, shape),
         latency_ms=measure_latency(detector, sample, autocast(suite.precision, device)),
         train_images_s=state.step * batch_size / state.seconds if state.seconds else None,
         train_s=state.seconds,
