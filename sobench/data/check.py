@@ -29,7 +29,7 @@ _NAMED = 3
 
 
 def checked_splits(
-    spec: DataSpec, limit: Limit, holdout: float = 0.0
+    spec: DataSpec, limit: Limit, holdout: float = 0.0, data: str = ""
 ) -> tuple[Mapping[Split, Dataset], Sequence[str]]:
     """Both splits, fit for training and scoring, and warnings about them.
 
@@ -40,12 +40,13 @@ def checked_splits(
     Args:
         spec: the ``dataset`` section of a suite.
         limit: the images of each split that are used, or ``None`` for all.
-        holdout: share of the training images that stands for the val split; see ``load_part``.
+        holdout, data: share of the training images that stands for the val split, and the
+            fingerprint under which splits are read once; see ``load_part``.
 
     Raises:
         DataError: a split is missing, broken or has no boxes, or the two do not fit together.
     """
-    splits = {name: load_part(spec, name, limit, holdout) for name in SPLITS}
+    splits = {name: load_part(spec, name, limit, holdout, data) for name in SPLITS}
     check_splits(splits["train"], splits["val"])
     for name, dataset in splits.items():
         if not any(len(image.boxes) for image in dataset.images):
