@@ -15,6 +15,7 @@ from sobench.errors import RequestError, RunError, RunLocked, reason_of
 from sobench.files import remove_orphans
 from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
+from sobench.runs.choice import next_run
 from sobench.runs.execute import execute, rescore, tidy
 from sobench.runs.failures import failure, record_failure
 from sobench.runs.folder import RunFolder
@@ -43,6 +44,16 @@ class Task:
     found: RunState
     is_trained: bool
     refusal: RequestError | None
+
+    @property
+    def id(self) -> str:
+        """Of the run, whatever its data."""
+        return self.run.settings_id
+
+    @property
+    def builds_on(self) -> list[str]:
+        """Ids of the runs whose weights its training needs."""
+        return [required.settings_id for _, required in self.run.requires if self.is_trained]
 
     @property
     def is_done(self) -> bool:
@@ -76,28 +87,29 @@ def run_matrix(
     waiting = _tasks(runs, results, callback)
     check_data([task.run for task in waiting if task.is_trained], callback.warn)
     total, number = len(waiting), 1
+    held: dict[str, tuple[Run, RunLocked]] = {}
+    has_moved = False
     while waiting:
-        held: list[Task] = []
-        locked: list[tuple[Run, RunLocked]] = []
-        for task in waiting:
-            if task.is_trained and _requires_any(task, held):
-                held.append(task)
-                continue
-            try:
-                outcome, fresh = _work_off(
-                    task, number, total, results, device, callback, checkpoint_seconds
+        task = next_run(waiting, held.keys())
+        if task is None:  # all that is left is held by others, or builds on what they hold
+            if not has_moved:
+                callback.on_wait(
+                    [run for run, _ in held.values()], str(next(iter(held.values()))[1])
                 )
-            except RunLocked as error:
-                held.append(task)
-                locked.append((task.run, error))
-                continue
-            number += 1
-            callback.on_run_end(task.run, outcome, fresh)
-            yield outcome
-        if len(held) == len(waiting):
-            callback.on_wait([run for run, _ in locked], str(locked[0][1]))
-            sleep(POLL_SECONDS)
-        waiting = held
+                sleep(POLL_SECONDS)
+            held, has_moved = {}, False
+            continue
+        try:
+            outcome, fresh = _work_off(
+                task, number, total, results, device, callback, checkpoint_seconds
+            )
+        except RunLocked as error:
+            held[task.id] = (task.run, error)
+            continue
+        waiting.remove(task)
+        number, has_moved = number + 1, True
+        callback.on_run_end(task.run, outcome, fresh)
+        yield outcome
 
 
 def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
@@ -157,12 +169,6 @@ def check_data(runs: Sequence[Run], warn: Callable[[str], None]) -> None:
         for run in runs:
             if run.origin is not None and (run.suite.dataset, run.limit) == (spec, limit):
                 check_renamed(run.suite.init_classes, splits["train"].classes)
-
-
-def _requires_any(task: Task, held: Sequence[Task]) -> bool:
-    """Whether a run requires one of those that are not done yet."""
-    held_ids = {other.run.settings_id for other in held}
-    return any(required.settings_id in held_ids for _, required in task.run.requires)
 
 
 def _work_off(

@@ -63,6 +63,13 @@
       heading.querySelector("button").addEventListener("click", () => sort(table, index, heading))
     );
 
+  // Columns that a usual screen has no room for.
+  for (const button of all("button.columns"))
+    button.addEventListener("click", () => {
+      const shown = document.getElementById(button.dataset.table).classList.toggle("whole");
+      button.setAttribute("aria-pressed", String(shown));
+    });
+
   // Precision and recall: the lines of the chosen part and IoU.
   const names = all("[data-toggle]").map((button) => button.textContent);
   const [left, right, top, bottom] = [56, 446, 12, 284]; // of the plot in the view box
@@ -74,7 +81,7 @@
     const draw = () => {
       const curves = parts[part.value].ious[iou.value];
       for (const line of all(".line", section)) {
-        const values = curves[line.dataset.row] || [];
+        const values = curves[line.dataset.row]?.points || [];
         const places = values.map(
           (p, i) =>
             `${(left + ((right - left) * i) / 100).toFixed(1)},` +
@@ -82,10 +89,7 @@
         );
         line.setAttribute("points", places.join(" "));
       }
-      const areas = Object.entries(curves).map(([row, values]) => [
-        row,
-        values.reduce((sum, p) => sum + p, 0) / values.length / 1000,
-      ]);
+      const areas = Object.entries(curves).map(([row, curve]) => [row, curve.area]);
       areas.sort((a, b) => b[1] - a[1]);
       const body = section.querySelector(".areas tbody");
       body.replaceChildren(
@@ -94,7 +98,7 @@
           line.dataset.row = row;
           const name = element("th", "text");
           name.append(element("span", `chip r${row}`), names[row]);
-          line.append(name, element("td", "number", area.toFixed(3)));
+          line.append(name, element("td", "number", area));
           return line;
         })
       );

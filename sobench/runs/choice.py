@@ -1,0 +1,40 @@
+"""Which run a free process takes next: one pure function, for processes and their simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Set
+from typing import Protocol, TypeVar
+
+
+class Candidate(Protocol):
+    """A run that is due; ``builds_on`` are the ids of those that must be done before it."""
+
+    @property
+    def id(self) -> str:
+        """The same in all processes."""
+
+    @property
+    def builds_on(self) -> Collection[str]:
+        """Empty if it needs none, or has what it needs of them."""
+
+
+C = TypeVar("C", bound=Candidate)
+
+
+def next_run(waiting: Iterable[C], held: Set[str]) -> C | None:
+    """The first run that this process can try now, or ``None`` if all have to wait for others.
+
+    Args:
+        waiting: the runs that this process does not know to be done, each after those that it
+            builds on.
+        held: ids of runs that others were found to hold since this process last waited.
+    """
+    blocked = set(held)
+    for candidate in waiting:
+        if candidate.id in blocked:
+            continue
+        if blocked.isdisjoint(candidate.builds_on):
+            return candidate
+        # What builds on this one has to wait as well.
+        blocked.add(candidate.id)
+    return None
