@@ -94,7 +94,7 @@ device_option = click.option(
 
 checkpoint_option = click.option(
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
-    help="Time between two checkpoints; every epoch also ends with one.",
+    help="Time between two checkpoints; the training also ends with one.",
 )  # fmt: skip
 
 trust_mtime_option = click.option(

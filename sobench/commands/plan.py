@@ -14,14 +14,20 @@ from sobench.commands.options import (
     trust_mtime_option,
 )
 from sobench.commands.suites import check_distinct
+from sobench.data.hashes import NewFiles
 from sobench.errors import DataError
 from sobench.report.hashing import shown_fingerprint
-from sobench.report.plan import print_plan, print_plans
+from sobench.report.plan import print_needs, print_plan, print_plans
+from sobench.report.prune import size
 from sobench.runs.gathered import Results, clashes_of
+from sobench.runs.needs import data_needs
 from sobench.runs.search import changed_data
 from sobench.runs.state import read_states
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import with_required
+
+MOST_HASHED = 20_000, 2**32
+"""Number and bytes of new files that are hashed for a plan: some seconds' worth."""
 
 
 @click.command()
@@ -32,7 +38,7 @@ from sobench.suite.plan import with_required
 @gathered_option
 @trust_mtime_option
 def command(suites: tuple[Path, ...], results: Results, trust_mtime: bool, **options: Any) -> None:
-    """Show the runs of a suite and how far each has come.
+    """Show the runs of a suite, how far each has come, and what room their data take.
 
     Of several suites, show how many runs each has in which state.
     """
@@ -41,13 +47,20 @@ def command(suites: tuple[Path, ...], results: Results, trust_mtime: bool, **opt
     problem: DataError | None = None
     plans, notes = [], [*clashes_of(results)]
     for request in requests:
-        data = ""
+        data, has_data = "", True
         try:
-            data = shown_fingerprint(request.suite.dataset, trust_mtime)
+            data = shown_fingerprint(request.suite.dataset, trust_mtime, most=MOST_HASHED)
+        except NewFiles as new:
+            where = f"{request.suite.name}: " if len(requests) > 1 else ""
+            notes.append(
+                f"{where}{new.count} new files of the dataset, {size(new.size)}, are not hashed "
+                "yet, which `sobench data` and `sobench run` do: until then the states are those of the "
+                "results that are there, and runs have no ids"
+            )
         except DataError as error:
-            problem = problem or error
+            problem, has_data = problem or error, False
         runs = with_required(request.runs(data))
-        plans.append((runs, read_states(runs, results) if data else {}))
+        plans.append((runs, read_states(runs, results) if has_data else {}))
         # Of many suites, as of many runs, only the state is told and not why.
         notes += changed_data(runs, results) if data and len(requests) == 1 else []
     if len(plans) == 1:
@@ -57,3 +70,5 @@ def command(suites: tuple[Path, ...], results: Results, trust_mtime: bool, **opt
     # Without its data a suite can be looked at, but not run.
     if problem is not None:
         raise problem
+    if len(plans) == 1:
+        print_needs(data_needs(plans[0][0]), stdout())

@@ -170,10 +170,10 @@ def check_data(runs: Sequence[Run], warn: Callable[[str], None]) -> None:
     Raises:
         DataError: the data are wrong, or the classes of weights that a run starts from.
     """
-    # This reads the annotations once more than the runs do, and nothing where all is done.
-    parts = ((run.suite.dataset, run.limit, run.holdout) for run in runs)
-    for spec, limit, holdout in dict.fromkeys(parts):
-        splits, warnings = checked_splits(spec, limit, holdout)
+    # The runs have no need to read these annotations again; where all is done, nothing is read.
+    parts = ((run.suite.dataset, run.limit, run.holdout, run.data) for run in runs)
+    for spec, limit, holdout, data in dict.fromkeys(parts):
+        splits, warnings = checked_splits(spec, limit, holdout, data)
         for warning in warnings:
             warn(warning)
         for run in runs:
