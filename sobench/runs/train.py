@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cached_images
 from sobench.data.check import check_splits
 from sobench.data.dataset import Dataset, Images
+from sobench.data.pixels import resized_images
 from sobench.data.resize import at_double_size
 from sobench.device import loader_workers
 from sobench.lease import check_held
@@ -37,7 +37,7 @@ from sobench.training.state import TrainState
 
 @dataclass(frozen=True)
 class LoadedSplit:
-    """A split, and its images ``[N, H, W, 3]`` uint8 at the suite's input size."""
+    """A split, and its images ``[h, w, 3]`` uint8 at the suite's input size."""
 
     dataset: Dataset
     images: Images
@@ -55,7 +55,7 @@ def load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, Load
     for name in names:
         callback.on_stage(f"read {name} images")
         dataset = load_split(run, name)
-        images = cached_images(
+        images = resized_images(
             dataset, cache_name(run, name), run.data, run.suite.input,
             callback.on_images, callback.warn, check,
         )  # fmt: skip
@@ -138,7 +138,7 @@ def _training_data(
     if any(stage.images_2x for stage in detector.stages):
         callback.on_stage("read train images at twice the size")
         settings = at_double_size(suite.input)
-        images_2x = cached_images(
+        images_2x = resized_images(
             split.dataset, cache_name(run, "train"), run.data, settings,
             callback.on_images, callback.warn, partial(check_data_unchanged, run),
         )  # fmt: skip
