@@ -77,7 +77,7 @@ def test_all_detections_are_by_the_networks_and_in_the_precision_of_the_suite(
         boxes.append(arguments[4])
         return build_detector(*arguments)
 
-    for module in ("execute", "evaluate"):
+    for module in ("train", "evaluate"):
         monkeypatch.setattr(f"sobench.runs.{module}.detect", detecting)
     monkeypatch.setattr("sobench.runs.weights.build_detector", building)
     _, records = matrix(suite, tmp_path)
