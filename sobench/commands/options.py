@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +14,9 @@ import click
 from rich.console import Console
 
 from sobench.report.terminal import PlainConsole
+from sobench.runs.gathered import Results, gather
 from sobench.suite.schedule import MAX_EPOCHS
+from sobench.text import quoted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,9 +65,32 @@ results_option = click.option(
     show_default=True, help="Folder of all results.",
 )  # fmt: skip
 
+
+def _checked_device(
+    context: click.Context, param: click.Parameter, value: str | None
+) -> str | None:
+    """The name of a device as it is: ``auto``, ``cpu``, ``cuda`` or one of several: ``cuda:1``."""
+    if value is not None and not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
+        problem = f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ..."
+        raise click.BadParameter(problem, context, param)
+    return value
+
+
+def _gathered(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> Results:
+    # Of the variable one folder is read, as by other commands; its name may hold a colon.
+    return gather(folders or (Path(os.environ.get("SOBENCH_RESULTS") or "results"),))
+
+
+gathered_option = click.option(
+    "--results", type=click.Path(path_type=Path), multiple=True, callback=_gathered,
+    metavar="PATH", help="Folder of all results; several are read as one: --results A --results B. "
+    " [default: results]",
+)  # fmt: skip
+
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the suite's."
-)
+    "--device", metavar="auto|cpu|cuda|cuda:N", callback=_checked_device,
+    help="Instead of the suite's.",
+)  # fmt: skip
 
 checkpoint_option = click.option(
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,

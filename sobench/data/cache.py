@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sobench.data.cache_folder import cache_folder
 from sobench.data.cache_limit import cache_room
 from sobench.data.dataset import Dataset, ImageArray, IntArray, Size
 from sobench.data.each_image import each_image
@@ -89,14 +90,6 @@ class CachedImages:
         if done < image.nbytes or zlib.crc32(buffer) != self._checksums[number]:
             raise _damaged(self.path, f"image {number} is not what was written")
         return image
-
-
-def cache_folder() -> Path:
-    """``SOBENCH_CACHE`` if it is set, else ``sobench`` in the user's cache folder."""
-    chosen = os.environ.get("SOBENCH_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "sobench"
 
 
 def cache_lock(

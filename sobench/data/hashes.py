@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sobench.data.cache import cache_folder, cache_lock
+from sobench.data.cache import cache_lock
+from sobench.data.cache_folder import cache_folder
 from sobench.errors import DataError, SobenchError
 from sobench.files import remove_orphans, write_atomic
 from sobench.regular_files import open_regular

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cache_folder, cache_lock
+from sobench.data.cache import cache_lock
+from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import Dataset, Size
 from sobench.data.formats import coco
 from sobench.data.holdout import load_part

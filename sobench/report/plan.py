@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import get_args
 
 from rich.console import Console
 
@@ -11,7 +13,7 @@ from sobench.report.columns import Column, fitting
 from sobench.report.prune import size
 from sobench.report.terminal import print_lines, print_table
 from sobench.runs.needs import DataNeeds
-from sobench.runs.state import RunState, States
+from sobench.runs.state import RunState, StateName, States
 from sobench.suite.plan import Run
 from sobench.suite.tuned import learning_rate_lines
 
@@ -42,6 +44,30 @@ def print_plan(
         lines.append("deviations: `sobench audit` shows what they are")
     lines += [*(f"partial: {option}" for option in runs[0].partial), *notes]
     print_lines(console, filter(None, lines))
+
+
+def print_plans(
+    plans: Sequence[tuple[Sequence[Run], States]], console: Console, notes: Sequence[str] = ()
+) -> None:
+    """How many runs each suite has in which state, a line for each suite.
+
+    Args:
+        plans: the runs of each, and their states, empty if the data are not at hand.
+        notes: further lines.
+    """
+    counts = [
+        Counter(states[run.settings_id].name if states else "no data" for run in runs)
+        for runs, states in plans
+    ]
+    names = [name for name in (*get_args(StateName), "no data") if any(of[name] for of in counts)]
+    total = sum(len(runs) for runs, _ in plans)
+    rows = [
+        (runs[0].suite.name, *(str(of[name] or "-") for name in names), str(len(runs)))
+        for (runs, _), of in zip(plans, counts, strict=True)
+    ]
+    title = f"{len(plans)} suites: {total} runs"
+    print_table(console, ("suite", *names, "runs"), rows, title)
+    print_lines(console, [*notes, "sobench plan SUITE shows the runs of one, with what they need"])
 
 
 def print_needs(needs: DataNeeds, console: Console) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.cache_limit import cache_room, free_bytes
 from sobench.data.dataset import Dataset
 from sobench.data.each_image import each_image

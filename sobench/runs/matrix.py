@@ -11,11 +11,12 @@ from time import sleep
 import torch
 
 from sobench.data.check import checked_splits
-from sobench.errors import RequestError, RunError, RunLocked, reason_of
+from sobench.device_use import using
+from sobench.errors import LeaseLost, RequestError, RunError, RunLocked, reason_of
 from sobench.files import remove_orphans
 from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
-from sobench.runs.choice import next_run
+from sobench.runs.choice import next_run, pause_seconds
 from sobench.runs.execute import execute, rescore, tidy
 from sobench.runs.failures import failure, record_failure
 from sobench.runs.folder import RunFolder
@@ -25,9 +26,6 @@ from sobench.runs.refusals import is_refused, refused_rows
 from sobench.runs.state import RunState, States, read_states
 from sobench.suite.further_tests import without_further_tests
 from sobench.suite.plan import Run, with_required
-
-POLL_SECONDS = 1.0
-"""Time between two looks at runs that other processes hold."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +82,10 @@ def run_matrix(
         RequestError: no row that is to be trained can be; raised before anything is trained.
         DataError: the data are wrong, which concerns every run.
     """
-    waiting = _tasks(runs, results, callback)
-    check_data([task.run for task in waiting if task.is_trained], callback.warn)
+    waiting = open_tasks(runs, results, callback)
     total, number = len(waiting), 1
     held: dict[str, tuple[Run, RunLocked]] = {}
-    has_moved = False
+    has_moved, waited = False, 0.0
     while waiting:
         task = next_run(waiting, held.keys())
         if task is None:  # all that is left is held by others, or builds on what they hold
@@ -96,28 +93,40 @@ def run_matrix(
                 callback.on_wait(
                     [run for run, _ in held.values()], str(next(iter(held.values()))[1])
                 )
-                sleep(POLL_SECONDS)
+                pause = pause_seconds(waited)
+                sleep(pause)
+                waited += pause
             held, has_moved = {}, False
             continue
         try:
-            outcome, fresh = _work_off(
+            outcome, fresh = work_off(
                 task, number, total, results, device, callback, checkpoint_seconds
             )
         except RunLocked as error:
+            if isinstance(error, LeaseLost):
+                callback.warn(f"{task.run.name}: {error}; it is left to that one")
             held[task.id] = (task.run, error)
             continue
         waiting.remove(task)
         number, has_moved = number + 1, True
+        if fresh:  # that took a while: what was held may be free
+            held, waited = {}, 0.0
         callback.on_run_end(task.run, outcome, fresh)
         yield outcome
 
 
-def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
-    """The runs that are due, once what finished runs left is tidied up; warns of what is lost."""
+def open_tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
+    """The runs that are due, once what finished runs left is tidied up; warns of what is lost.
+
+    Raises:
+        RequestError: no row that is to be trained can be.
+        DataError: the data are wrong, which concerns every run.
+    """
     every_run = with_required(runs)
-    states = read_states(every_run, results)
+    states = read_states(every_run, results, check_matches=True)
     if _tidied([(RunFolder.of(run, results), states[run.settings_id]) for run in every_run]):
-        states = read_states(every_run, results)  # a damaged checkpoint may have gone
+        # A damaged checkpoint may have gone.
+        states = read_states(every_run, results, check_matches=True)
     tasks = due_tasks(runs, states)
     # What is required by runs that are done is not made anew, so it is not spoken of.
     for damage in dict.fromkeys(task.found.damage for task in tasks if task.found.damage):
@@ -126,6 +135,7 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
         if task.is_trained and task.found.record is not None and task.found.record.scores:
             reason = task.found.reason or "its weights are gone, which another run needs"
             callback.warn(f"{task.run.name}: {reason}; the run is made anew")
+    check_data([task.run for task in tasks if task.is_trained], callback.warn)
     return tasks
 
 
@@ -171,7 +181,7 @@ def check_data(runs: Sequence[Run], warn: Callable[[str], None]) -> None:
                 check_renamed(run.suite.init_classes, splits["train"].classes)
 
 
-def _work_off(
+def work_off(
     task: Task,
     number: int,
     total: int,
@@ -190,11 +200,11 @@ def _work_off(
         callback.on_run_start(run, number, total)
         return task.found.record, False
     try:
-        with folder.lock():
+        with folder.lock(), using(device):
             remove_orphans(folder.path)
             callback.on_run_start(run, number, total)
             # Another process may have come further with it since the states were read.
-            state = read_states([run], results)[run.settings_id]
+            state = read_states([run], results, check_matches=True)[run.settings_id]
             if state.is_unmatched and state.record is not None:
                 match_again(run, results, state.record, callback)
             if _is_settled(task, state) and state.record is not None:
@@ -214,7 +224,7 @@ def _work_off(
         if isinstance(error, RunLocked):
             raise
         callback.on_run_start(run, number, total)
-        return failure(run, device, RunError(reason_of(error))), True
+        return failure(run, RunError(reason_of(error)), device), True
 
 
 def _is_settled(task: Task, state: RunState) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cache_bytes, cache_file, cache_folder
+from sobench.data.cache import cache_bytes, cache_file
+from sobench.data.cache_folder import cache_folder
 from sobench.data.cache_limit import cache_room
 from sobench.data.fingerprint import BOTH
 from sobench.data.resize import at_double_size, typical_shape

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sobench.data.cache import cache_folder, cache_lock, cached_images
+from sobench.data.cache import cache_lock, cached_images
+from sobench.data.cache_folder import cache_folder
 from sobench.errors import DataError, DiskFull
 from sobench.suite.input import Input
 from tests.data.cached_pictures import INPUT, Images, build, dataset, every, files, right
