@@ -54,8 +54,8 @@ def command(suites: tuple[Path, ...], results: Results, trust_mtime: bool, **opt
             where = f"{request.suite.name}: " if len(requests) > 1 else ""
             notes.append(
                 f"{where}{new.count} new files of the dataset, {size(new.size)}, are not hashed "
-                "yet, which `sobench data` and `sobench run` do: until then the states are those of the "
-                "results that are there, and runs have no ids"
+                "yet, which `sobench data` and `sobench run` do: until then the states are those "
+                "of the results that are there, and runs have no ids"
             )
         except DataError as error:
             problem, has_data = problem or error, False
