@@ -97,6 +97,12 @@ checkpoint_option = click.option(
     help="Time between two checkpoints; the training also ends with one.",
 )  # fmt: skip
 
+processes_option = click.option(
+    "--gpus-per-run", "--processes-per-run", "processes", type=click.IntRange(min=1), default=1,
+    show_default=True, metavar="N",
+    help="Share each training, batch by batch, among N GPUs, or on a CPU among N processes.",
+)  # fmt: skip
+
 trust_mtime_option = click.option(
     "--trust-mtime", is_flag=True,
     help="Believe remembered digests of data files by size and modification time alone, for a copy "

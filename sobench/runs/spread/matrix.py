@@ -67,6 +67,7 @@ class Settings:
     results: Path
     device: str
     checkpoint_seconds: float
+    processes: int = 1
 
 
 def spread_matrix(
@@ -153,7 +154,7 @@ def _job(task: Task, settings: Settings, mark: str) -> Job:
     environment = tuple((name, os.environ[name]) for name in PASSED_ON if os.environ.get(name))
     return Job(
         task, settings.results.absolute(), mark, settings.device, settings.checkpoint_seconds,
-        environment,
+        environment, settings.processes,
     )  # fmt: skip
 
 
