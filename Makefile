@@ -49,9 +49,9 @@ test-slow: .venv/installed-dev  ## methods must overfit, killed runs must resume
 campaigns: .venv/installed-dev  ## kills, faults, harm and nonsense, counted: 20 minutes
 	$(BIN)/python -m tests.campaigns
 
-benchmark: .venv/installed-dev  ## ratios of the training step to torchvision's, cost of checks
+benchmark: .venv/installed-dev  ## steps of all methods beside torchvision's, cost of checks
 	$(BIN)/python -m tests.benchmarks.training_step
-	$(BIN)/python -m tests.benchmarks.training_step --head faster_rcnn
+	$(BIN)/python -m tests.benchmarks.training_step --head faster_rcnn --methods fpn --rounds 6
 	$(BIN)/python -m tests.benchmarks.cache_check
 
 clean:

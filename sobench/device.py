@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sysconfig
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
@@ -44,6 +49,23 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
+def pin_kernels(device: torch.device, one_size: bool) -> dict[str, bool]:
+    """Pin what decides which kernels a GPU runs, and tell of it; a CPU has no such choice.
+
+    ``fp32`` means float32, so that products are not rounded to TF32, of which some versions of
+    torch and some libraries allow more than others.
+
+    Args:
+        one_size: whether all batches have one height and width, so that trying convolutions pays.
+    """
+    if device.type != "cuda":
+        return {}
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = one_size
+    return {"tf32": False, "cudnn_benchmark": one_size}
+
+
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """``bf16``: bfloat16 where operations allow it; ``fp32``: plain float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -82,6 +104,14 @@ def check_bf16(width: int, device: torch.device, warn: Callable[[str], None]) ->
             "precision: bf16 is emulated on this processor, ten times slower than fp32; "
             "--set precision=fp32 is quicker (and marks the result as partial)"
         )
+
+
+@cache
+def has_triton() -> bool:
+    """Whether Triton can compile here: it is installed, with a C compiler and Python's headers."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    return bool(compiler) and headers.exists() and find_spec("triton") is not None
 
 
 def loader_workers(device: torch.device) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 import sobench
 
@@ -28,6 +29,9 @@ class Environment(BaseModel):
         threads: number of CPU threads that torch used.
         processor: digest of the processor's model, stepping and instructions, since its name does
             not tell which of them a virtual machine has; empty where that is not known.
+        kernels: what decides which kernels a GPU ran: whether the network was ``compiled``, whether
+            float32 products were rounded to ``tf32``, and whether convolutions were chosen by
+            trying them (``cudnn_benchmark``); empty for a CPU.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,13 +44,14 @@ class Environment(BaseModel):
     device: str
     threads: int
     processor: str = ""
+    kernels: dict[str, bool] = Field(default_factory=dict)
 
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "hotcoco", "pycocotools", "fvcore")
 
 
-def describe(device: str, threads: int) -> Environment:
-    """The environment of this process; ``device`` and ``threads`` come from torch."""
+def describe(device: str, threads: int, kernels: Mapping[str, bool] | None = None) -> Environment:
+    """The environment of this process; the arguments come from torch."""
     return Environment(
         code=_loaded_version(),
         python=platform.python_version(),
@@ -56,6 +61,7 @@ def describe(device: str, threads: int) -> Environment:
         device=device,
         threads=threads,
         processor=processor_digest(),
+        kernels=dict(kernels or {}),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,10 @@ import torch
 
 # The networks of the tests are tiny: more threads would only wait for one another.
 torch.set_num_threads(1)
+
+# Kernels of a GPU run by Triton's interpreter where there is none.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sobench.compare.leaderboard import leaderboard
+from sobench.compare.page_data import PageData, page_data
 from sobench.data.dataset import Dataset
 from sobench.data.fingerprint import fingerprint
 from sobench.metrics.detections import DetectionRow, tabulate, write_detections
@@ -45,6 +47,12 @@ def keep_detected(path: Path, results: Path = Path("results")) -> list[Run]:
         record.write(outcome, folder.path)
         write_matches(folder.matches(protocol), match(dataset, table, protocol, digest))
     return runs
+
+
+def page_of(path: Path, limit: int | None = None, partial: tuple[str, ...] = ()) -> PageData:
+    """What a page about a suite shows of the results in the working folder."""
+    runs, results = plan(load(path), "", limit, partial), Path("results")
+    return page_data(leaderboard(runs, results), runs, results)
 
 
 def _detections(dataset: Dataset, seed: int, noise: float) -> list[DetectionRow]:

@@ -18,6 +18,7 @@ from sobench.commands.output import (
     write_outputs,
 )
 from sobench.compare.leaderboard import leaderboard
+from sobench.compare.remarks import purpose
 from sobench.data.dataset import Dataset
 from sobench.data.truth import read_truth
 from sobench.errors import DataError, RequestError, did_you_mean
@@ -120,11 +121,14 @@ def _printed(
         raise RequestError(
             f"--protocol: unknown {quoted(protocol)};{did_you_mean(protocol, PROTOCOLS)}"
         )
-    dataset, chosen = read_truth(truth), PROTOCOLS[protocol]
+    chosen = PROTOCOLS[protocol]
+    data, dataset = read_truth(truth)
     _, made = _read(detections, layout, allow_empty, dataset, chosen)
     scores = score(dataset, made.table, chosen)
     title = f"{plain(detections.name)} against {dataset.title}"
-    return sheet_output("scores", scores_sheet(title, scores, made.notes))
+    return sheet_output(
+        "scores", scores_sheet(title, scores, (*made.notes, *purpose(chosen, data)))
+    )
 
 
 def _entered(
@@ -158,7 +162,7 @@ def _read(
             f"{path}: holds no detections; check that the detector wrote them there, or add "
             "--allow-empty if it found nothing, which scores 0"
         )
-    return name, to_detections(rows, dataset, max(protocol.max_dets, default=max(1, len(rows))))
+    return name, to_detections(rows, dataset, protocol)
 
 
 def _check_unused() -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sobench.data.dataset import FloatArray
-from sobench.metrics.matches import Int8Array, Matches
-from sobench.metrics.matching import IOU_THRESHOLDS, TRUE
+from sobench.metrics.curves import precision_at_recalls
+from sobench.metrics.matches import Matches, within_ap_limit
+from sobench.metrics.matching import IOU_THRESHOLDS
 from sobench.metrics.precision import RECALLS
 from sobench.metrics.scores import Scores
 from sobench.suite.protocols import Protocol
@@ -71,32 +72,16 @@ def curves_by_size(rows: Mapping[str, Mapping[int, Matches]], protocol: Protocol
         rows: label -> seed -> matches under ``protocol``.
     """
     curves: dict[Part, dict[str, dict[str, FloatArray]]] = {}
+    limited = {label: [*map(within_ap_limit, of_row.values())] for label, of_row in rows.items()}
     for area, name in enumerate(protocol.bins, 1):
         for iou, threshold in _OF_SIZES.items():
-            for label, of_row in rows.items():
-                of_seeds = [_class_mean(matches, area, threshold) for matches in of_row.values()]
+            for label, of_row in limited.items():
+                of_seeds = [_class_mean(matches, area, threshold) for matches in of_row]
                 defined = [curve for curve in of_seeds if curve is not None]
                 if defined:
                     by_iou = curves.setdefault(Part("size", name), {})
                     by_iou.setdefault(iou, {})[label] = np.mean(defined, axis=0)
     return curves
-
-
-def precision_at_recalls(outcome: Int8Array, objects: int) -> FloatArray:
-    """The highest precision at each of the 101 recalls or a higher one, ``[101]``.
-
-    Args:
-        outcome: ``[D]`` of the detections of one class, by falling score; ignored ones are left
-            out.
-        objects: how many count, 1 or more.
-    """
-    true = np.cumsum(outcome[outcome >= 0] == TRUE)
-    precision = true / np.arange(1, len(true) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    reached = np.searchsorted(true / objects, RECALLS)
-    padded = np.append(envelope, 0.0)
-    values: FloatArray = padded[reached]
-    return values
 
 
 def _class_mean(matches: Matches, area: int, threshold: int) -> FloatArray | None:

@@ -1,7 +1,8 @@
 """What goes wrong: every false positive and every missed object is of one kind.
 
 The kinds, and how much each costs, are those of Bolya et al., "TIDE: A General Toolbox for
-Identifying Object Detection Errors", ECCV 2020, with its thresholds .1 and .5.
+Identifying Object Detection Errors", ECCV 2020, with its thresholds .1 and .5. Which detections are
+right, and what AP50 is, are those of the protocol.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sobench.compare.curves import precision_at_recalls
 from sobench.data.dataset import FloatArray, IntArray
-from sobench.metrics.matches import Int8Array, Matches
+from sobench.metrics.curves import precision_at_recalls
+from sobench.metrics.matches import Int8Array, Matches, within_ap_limit
 from sobench.metrics.matching import FALSE, IGNORED, TRUE, BoolArray, overlaps
+from sobench.metrics.precision import recalls_of
+from sobench.suite.protocols import PROTOCOLS
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
 """IoU with an object from which on a detection has found it, and below which it has not met it."""
@@ -76,7 +79,8 @@ def _shares(
     of_row: Sequence[tuple[Matches, FloatArray, float | None]], truth: FloatArray
 ) -> dict[str, ErrorShare]:
     counts, lost = [], []
-    for matches, boxes, score in of_row:
+    for every, boxes, score in of_row:
+        matches = within_ap_limit(every)
         errors = classify(matches, boxes, truth)
         lost.append(_lost_ap50(matches, errors))
         counts.append(_counts(matches, errors, np.inf if score is None else score))
@@ -145,15 +149,15 @@ def _counts(matches: Matches, errors: Classified, score: float) -> list[float]:
 def _lost_ap50(matches: Matches, errors: Classified) -> list[float]:
     """AP50 with each kind of error put right, less AP50 as it is."""
     outcome, objects = matches.outcome[0, 0], matches.num_objects[0].sum(axis=0)
-    now = ap50(outcome, matches.label, objects)
+    now = ap50(matches, outcome, matches.label, objects)
     lost = []
     for name, kind in _KIND.items():
         if name == "missed":
             gone = _missed(matches, errors, np.ones(len(outcome), np.bool_))
             fewer = np.bincount(matches.object_label[gone], minlength=len(objects))
-            lost.append(ap50(outcome, matches.label, objects - fewer) - now)
+            lost.append(ap50(matches, outcome, matches.label, objects - fewer) - now)
         else:
-            lost.append(ap50(*_put_right(matches, errors, kind), objects) - now)
+            lost.append(ap50(matches, *_put_right(matches, errors, kind), objects) - now)
     return lost
 
 
@@ -178,17 +182,26 @@ def _put_right(
     return outcome[order], label[order]
 
 
-def ap50(outcome: Int8Array, label: NDArray[np.int32], objects: IntArray) -> float:
-    """The mean over classes with objects of the precision at 101 recalls; 0 without objects.
+def ap50(
+    matches: Matches, outcome: Int8Array, label: NDArray[np.int32], objects: IntArray
+) -> float:
+    """AP50 by the protocol of ``matches`` if its detections had these outcomes; 0 without objects.
 
     Args:
         outcome: ``[D]`` at an IoU of .5, by falling score within a class.
         label: ``[D]``, rising.
         objects: ``[K]`` of each class.
     """
+    protocol = PROTOCOLS[matches.protocol]
     bounds = np.searchsorted(label, np.arange(len(objects) + 1))
-    values = [
-        precision_at_recalls(outcome[bounds[k] : bounds[k + 1]], int(objects[k])).mean()
-        for k in np.flatnonzero(objects > 0).tolist()
-    ]
-    return float(np.mean(values)) if values else 0.0
+    classes = np.flatnonzero(objects > 0)
+    if not len(classes):
+        return 0.0
+    values = []
+    for k in classes.tolist():
+        number = int(objects[k])
+        of_class = outcome[bounds[k] : bounds[k + 1]]
+        values.append(precision_at_recalls(of_class, number, recalls_of(protocol, number)).mean())
+    # In VisDrone's official mean a class counts once for each image that holds it.
+    images = (matches.num_objects[0] > 0).sum(axis=0)[classes]
+    return float(np.average(values, weights=images if protocol.family == "visdrone" else None))

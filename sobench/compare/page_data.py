@@ -32,7 +32,6 @@ class PageData:
     Attributes:
         suite: what was asked.
         board: its leaderboard.
-        partial: why its results are partial; empty for the whole suite.
         pinned: topic -> what is the same for every row, in words.
         curves: precision over recall.
         learning: label -> learning curve.
@@ -47,7 +46,6 @@ class PageData:
 
     suite: Suite
     board: Leaderboard
-    partial: tuple[str, ...]
     pinned: dict[str, str]
     curves: Curves
     learning: dict[str, LearningCurve]
@@ -95,7 +93,6 @@ def page_data(board: Leaderboard, runs: Sequence[Run], results: Path, data: str 
     return PageData(
         suite=suite,
         board=board,
-        partial=tuple(sorted({reason for run in runs for reason in run.partial})),
         pinned=_pinned(runs[0], records, board),
         curves={**stored_curves(scored), **curves_by_size(matched, protocol)},
         learning=learning_curves(records),

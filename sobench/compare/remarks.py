@@ -9,7 +9,7 @@ from sobench.environment import Environment
 from sobench.runs.state import States
 from sobench.suite.external import trained
 from sobench.suite.plan import Run
-from sobench.suite.protocols import PROTOCOLS
+from sobench.suite.protocols import PROTOCOLS, Protocol
 from sobench.suite.sections import Suite
 
 NOT_RUN = "not run yet"
@@ -143,9 +143,8 @@ def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _remarks_on_protocol(suite: Suite) -> list[str]:
-    """What the protocol is made for, and what it misses here."""
-    protocol, data = PROTOCOLS[suite.protocol], suite.dataset.format
+def purpose(protocol: Protocol, data: str) -> list[str]:
+    """What to bear in mind of a protocol on data of this format."""
     notes = []
     if protocol.objects_below:
         notes.append(
@@ -156,6 +155,13 @@ def _remarks_on_protocol(suite: Suite) -> list[str]:
             f"{protocol.name} is made for data of the format {protocol.data}; of {data}, crowds "
             "and other regions of one class are its difficult or ignored objects"
         )
+    return notes
+
+
+def _remarks_on_protocol(suite: Suite) -> list[str]:
+    """What the protocol is made for, and what it misses here."""
+    protocol = PROTOCOLS[suite.protocol]
+    notes = purpose(protocol, suite.dataset.format)
     most = suite.detect.max_detections
     if protocol.max_dets and most < protocol.max_dets[-1]:
         notes.append(

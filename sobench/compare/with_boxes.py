@@ -13,8 +13,8 @@ from sobench.compare.found import BestScore
 from sobench.compare.pictures import Picture, first_shared_seed, pictures
 from sobench.data.dataset import Dataset, FloatArray
 from sobench.data.fingerprint import fingerprint
+from sobench.data.subset import part
 from sobench.errors import DataError, RunError
-from sobench.metrics.ground_truth import ground_truth
 from sobench.metrics.matches import Matches
 from sobench.metrics.scoring import matched_boxes
 from sobench.runs.folder import RunFolder
@@ -69,25 +69,24 @@ def with_boxes(
     }
     example = next(iter(outcomes.values()))[1]
     try:
-        dataset = _dataset(runs[0], example.data, next(iter(matched.values())))
+        dataset = _dataset(runs[0], example.data)
+        images = _scored_images(dataset, next(iter(next(iter(matched.values())).values())))
     except DataError as error:
         return WithBoxes(notes=(str(error),))
-    truth = ground_truth(dataset, PROTOCOLS[runs[0].suite.protocol])
-    objects = truth.boxes[truth.crowd == 0]
-    rows, notes = _rows(outcomes, results, dataset, matched, scores)
+    rows, objects, notes = _rows(outcomes, results, dataset, matched, scores)
     errors = errors_of({label: list(of_row.values()) for label, of_row in rows.items()}, objects)
     told = WithBoxes(errors=errors, notes=tuple(notes))
     seed = first_shared_seed(rows)
     if seed is None or len(rows) < 2:
         return told
     shown, left_out = pictures(
-        dataset, {label: of_row[seed] for label, of_row in rows.items()}, objects
+        images, {label: of_row[seed] for label, of_row in rows.items()}, objects
     )
     return replace(told, pictures=tuple(shown), seed=seed, notes=(*notes, *left_out))
 
 
-def _dataset(run: Run, data: str, of_row: Mapping[int, Matches]) -> Dataset:
-    """The split that was scored on.
+def _dataset(run: Run, data: str) -> Dataset:
+    """The split that was detected on.
 
     Raises:
         DataError: it is not at hand, or not what it was.
@@ -98,11 +97,20 @@ def _dataset(run: Run, data: str, of_row: Mapping[int, Matches]) -> Dataset:
         raise DataError(
             f"dataset: the data at hand are another state, {now}, than that of the results, {data}"
         )
-    matches = next(iter(of_row.values()))
-    ids = np.array([image.id for image in dataset.images], dtype=np.int64)
-    if not np.array_equal(ids, matches.image_ids) or dataset.classes != matches.classes:
-        raise DataError("dataset: the images at hand are not those that the rows were scored on")
     return dataset
+
+
+def _scored_images(dataset: Dataset, matches: Matches) -> Dataset:
+    """The images of the matches in their order, of which the protocol may have left some out.
+
+    Raises:
+        DataError: one of them is not in the split.
+    """
+    places = {image.id: place for place, image in enumerate(dataset.images)}
+    chosen = [places[number] for number in matches.image_ids.tolist() if number in places]
+    if len(chosen) < len(matches.image_ids) or dataset.classes != matches.classes:
+        raise DataError("dataset: the images at hand are not those that the rows were scored on")
+    return part(dataset, chosen, "scored")
 
 
 def _rows(
@@ -111,21 +119,25 @@ def _rows(
     dataset: Dataset,
     matched: Matched,
     scores: Mapping[str, Mapping[int, BestScore]],
-) -> tuple[dict[str, dict[int, tuple[Matches, FloatArray, float | None]]], list[str]]:
-    """Label -> seed -> matches, boxes and score of the runs whose detections are as scored."""
+) -> tuple[dict[str, dict[int, tuple[Matches, FloatArray, float | None]]], FloatArray, list[str]]:
+    """Label -> seed -> matches, boxes and score of the runs whose detections are as scored.
+
+    And the boxes of the objects, which are the same for all of them, and what is left out.
+    """
     rows: dict[str, dict[int, tuple[Matches, FloatArray, float | None]]] = {}
-    notes = []
+    objects, notes = np.empty((0, 4)), []
     for label, of_row in matched.items():
         for seed, matches in of_row.items():
             run, outcome = outcomes[label, seed]
             stored = RunFolder(folder_of(run, results, outcome.data)).detections()
             try:
                 detections = stored_detections(stored, matches.detections)
-                boxes = matched_boxes(dataset, detections, PROTOCOLS[matches.protocol])
-                if len(boxes) != len(matches.score):
+                boxes, objects = matched_boxes(dataset, detections, PROTOCOLS[matches.protocol])
+                numbers = len(matches.score), len(matches.object_image)
+                if (len(boxes), len(objects)) != numbers:
                     raise DataError("the matches are not of these detections")
             except (RunError, DataError) as error:
                 notes.append(f"{run.name}: {error}")
                 continue
             rows.setdefault(label, {})[seed] = (matches, boxes, scores[label][seed].score)
-    return rows, notes
+    return rows, objects, notes

@@ -62,6 +62,13 @@ class ReadReport:
     notes: Counter[str] = field(default_factory=Counter)
 
 
+_TAKEN = {
+    "all": "the mean over the classes in every result",
+    "method": "the column with the rows' names in tables of classes",
+}
+"""Names that no class may have -> what has them."""
+
+
 def check_class_names(names: Iterable[str], place: str) -> None:
     """Check that results can be kept by class name.
 
@@ -70,8 +77,7 @@ def check_class_names(names: Iterable[str], place: str) -> None:
         place: the file, or the key of the suite, that holds them.
 
     Raises:
-        DataError: a name is empty, long, unprintable, used twice, or is ``all``, the mean over
-            the classes.
+        DataError: a name is empty, long, unprintable, used twice, or one of ``_TAKEN``.
     """
     seen: set[str] = set()
     for name in names:
@@ -80,10 +86,10 @@ def check_class_names(names: Iterable[str], place: str) -> None:
                 f"{place}: class name {shown(name)} is not a valid name; "
                 f"write 1 to {LONGEST_NAME} characters that can be printed"
             )
-        if name == "all":
+        if name in _TAKEN:
             raise DataError(
-                f"{place}: class name 'all' is taken, it is the mean over the classes in every "
-                "result; rename the class"
+                f"{place}: class name {shown(name)} is taken, it is {_TAKEN[name]}; rename the "
+                "class"
             )
         if name in seen:
             raise DataError(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sobench.data.dataset import Dataset, FloatArray
 from sobench.errors import RequestError
 from sobench.metrics.detections import DetectionTable
-from sobench.metrics.ground_truth import GroundTruth, area_ranges, ground_truth
+from sobench.metrics.ground_truth import GroundTruth, area_ranges, counted, ground_truth
 from sobench.metrics.precision import RECALL_POINTS
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import ALL_AREAS, IoU, ScoreMetric, coco_metrics
@@ -211,9 +211,7 @@ def _per_class(
         for metric in coco_metrics(protocol)
         if metric.area == ALL_AREAS and (metric.quantity == "AP" or metric.name == last)
     }
-    low, high = protocol.headline
-    counts = (truth.crowd == 0) & (truth.areas >= low) & (truth.areas <= high)
-    objects = truth.category_ids[counts]
+    objects = truth.category_ids[counted(truth, protocol)]
     return {
         name: {
             **{key: _mean(of_classes[..., label]) for key, of_classes in values.items()},

@@ -10,7 +10,7 @@ import numpy as np
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Int8Array, Matches
 from sobench.metrics.matching import TRUE
-from sobench.metrics.precision import RECALL_POINTS
+from sobench.metrics.precision import RECALL_POINTS, RECALLS
 
 Curves = dict[str, dict[str, list[float | None]]]
 
@@ -45,17 +45,30 @@ def precision_curves(matches: Matches, thresholds: Mapping[str, Sequence[int]]) 
     }
 
 
+def precision_at_recalls(
+    outcome: Int8Array, objects: int, recalls: FloatArray = RECALLS
+) -> FloatArray:
+    """The highest precision at each recall ``[R]`` or a higher one, ``[R]``.
+
+    Args:
+        outcome: ``[D]`` of the detections of one class, by falling score; ignored ones are left
+            out.
+        objects: how many count, 1 or more.
+        recalls: rising, of 0..1.
+    """
+    true = np.cumsum(outcome[outcome >= 0] == TRUE)
+    precision = true / np.arange(1, len(true) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    reached = np.searchsorted(true / objects, recalls)
+    padded = np.append(envelope, 0.0)
+    values: FloatArray = padded[reached]
+    return values
+
+
 def _curve(outcome: Int8Array, objects: int) -> FloatArray:
     """``[101]``, NaN without objects."""
-    if not objects:
-        return np.full(RECALL_POINTS, np.nan)
-    true = outcome[outcome >= 0] == TRUE
-    found = np.cumsum(true)
-    precision = np.append(found / np.arange(1, len(true) + 1), 0.0)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(found / objects, np.linspace(0, 1, RECALL_POINTS))
-    curve: FloatArray = envelope[places]
-    return curve
+    undefined: FloatArray = np.full(RECALL_POINTS, np.nan)
+    return precision_at_recalls(outcome, objects) if objects else undefined
 
 
 def _or_none(curve: FloatArray) -> list[float | None]:

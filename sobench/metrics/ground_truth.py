@@ -9,6 +9,7 @@ import numpy as np
 from sobench.data.dataset import EVERY_CLASS, AnnotatedImage, Dataset, FloatArray, IntArray
 from sobench.errors import DataError
 from sobench.metrics.detections import DetectionTable
+from sobench.metrics.matching import BoolArray
 from sobench.suite.protocols import Protocol
 
 # Turns x2 - x1 back into the width that the annotation file held, to the bit.
@@ -43,6 +44,13 @@ def ground_truth(dataset: Dataset, protocol: Protocol) -> GroundTruth:
         areas=np.concatenate([np.empty(0), *(columns[2] for columns in per_image)]),
         crowd=np.concatenate([np.empty(0, np.int64), *(columns[3] for columns in per_image)]),
     )
+
+
+def counted(truth: GroundTruth, protocol: Protocol) -> BoolArray:
+    """Which annotations are objects that count in the metrics that are not of one bin ``[N]``."""
+    low, high = protocol.headline
+    counts: BoolArray = (truth.crowd == 0) & (truth.areas >= low) & (truth.areas <= high)
+    return counts
 
 
 def area_ranges(protocol: Protocol) -> list[list[float]]:

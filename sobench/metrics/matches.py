@@ -5,7 +5,7 @@ Metrics of any selection or repetition of the images follow from it without matc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from sobench.data.dataset import Dataset, FloatArray, IntArray
 from sobench.metrics.detections import DetectionTable
 from sobench.metrics.ground_truth import GroundTruth
 from sobench.metrics.matching import IGNORED, IOU_THRESHOLDS, BoolArray
-from sobench.suite.protocols import Protocol
+from sobench.suite.protocols import PROTOCOLS, Protocol
 
 Int32Array = NDArray[np.int32]
 Int8Array = NDArray[np.int8]
@@ -212,6 +212,19 @@ def keep_first(outcome: Int8Array, rank: IntArray | Int32Array, limit: int) -> I
     if not len(rank) or rank.max() < limit:
         return outcome
     return np.where(rank < limit, outcome, np.int8(IGNORED))
+
+
+def within_ap_limit(matches: Matches) -> Matches:
+    """The same, in which detections that AP does not look at are ignored.
+
+    Some protocols give recall for more detections of an image and class than AP.
+    """
+    limit = PROTOCOLS[matches.protocol].ap_limit
+    if not limit:
+        return matches
+    outcome = keep_first(matches.outcome, matches.rank, limit)
+    found = np.where(matches.rank < limit, matches.found, -1).astype(np.int32)
+    return replace(matches, outcome=outcome, found=found)
 
 
 def _positions(ids: IntArray, known: IntArray) -> IntArray:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sobench.data.dataset import FloatArray, IntArray
 from sobench.metrics.matches import Int8Array, Int32Array
 from sobench.metrics.matching import TRUE
+from sobench.suite.protocols import Protocol
 
 _ROWS = 32
 """Positions that are worked on at once, so that they stay in the processor's cache."""
@@ -27,6 +28,20 @@ RECALL_POINTS = 101
 
 RECALLS: FloatArray = np.linspace(0, 1, RECALL_POINTS)
 """0, .01, ..., 1."""
+
+
+def recalls_of(protocol: Protocol, objects: int) -> FloatArray:
+    """The recalls that AP is the mean precision at, rising.
+
+    Args:
+        objects: how many count, 1 or more.
+    """
+    if protocol.family not in ("voc", "visdrone"):
+        return RECALLS
+    if protocol.points:
+        return np.linspace(0, 1, protocol.points)
+    of_objects: FloatArray = np.arange(1, objects + 1) / objects
+    return of_objects
 
 
 @dataclass(frozen=True)

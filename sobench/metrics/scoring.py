@@ -13,7 +13,7 @@ from sobench.data.dataset import Dataset, FloatArray, ids_digest
 from sobench.metrics import coco, coco_matches, tt100k, visdrone, voc
 from sobench.metrics.curves import precision_curves
 from sobench.metrics.detections import DetectionTable
-from sobench.metrics.ground_truth import check_ids, evaluated_part, ground_truth
+from sobench.metrics.ground_truth import check_ids, counted, evaluated_part, ground_truth
 from sobench.metrics.matches import Matches, in_cells, kept_order
 from sobench.metrics.matching import IOU_THRESHOLDS
 from sobench.metrics.scores import Scores
@@ -89,8 +89,13 @@ def match(dataset: Dataset, table: DetectionTable, protocol: Protocol, digest: s
     return _MATCH[protocol.family](part, own_table, protocol, digest)
 
 
-def matched_boxes(dataset: Dataset, table: DetectionTable, protocol: Protocol) -> FloatArray:
-    """Boxes ``[D, 4]`` ``x, y, w, h`` of the detections of ``match``, in the order of ``Matches``.
+def matched_boxes(
+    dataset: Dataset, table: DetectionTable, protocol: Protocol
+) -> tuple[FloatArray, FloatArray]:
+    """Boxes ``x, y, w, h`` of what ``match`` looks at, in the order of ``Matches``.
+
+    Returns:
+        Those of the detections ``[D, 4]`` and of the objects that count ``[G, 4]``.
 
     Raises:
         DataError: as ``match`` does.
@@ -100,8 +105,9 @@ def matched_boxes(dataset: Dataset, table: DetectionTable, protocol: Protocol) -
     if protocol.family == "visdrone":
         part, own_table = visdrone.first_rows(part, own_table, protocol)
     limit = protocol.max_dets[-1] if protocol.family == "coco" else None
-    cells = in_cells(part, own_table, ground_truth(part, protocol), limit)
-    return cells.boxes[kept_order(part, cells)]
+    truth = ground_truth(part, protocol)
+    cells = in_cells(part, own_table, truth, limit)
+    return cells.boxes[kept_order(part, cells)], truth.boxes[counted(truth, protocol)]
 
 
 def weigh(matches: Matches, weights: FloatArray) -> Weighted:

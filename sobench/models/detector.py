@@ -175,11 +175,14 @@ class Detector(nn.Module):
 
     Attributes:
         stages: of its training, in order.
+        compiled: names of the methods that ``losses`` calls and that a compiler may replace:
+            functions of tensors, of the same shapes in every step, which hold most of the network.
         log_vars: scalars by name that a method logs beside its last losses; they are not part of
             the sum.
     """
 
     stages: tuple[Stage, ...] = (Stage(),)
+    compiled: tuple[str, ...] = ("predict",)
     mean: Tensor
     std: Tensor
 

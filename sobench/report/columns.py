@@ -196,16 +196,19 @@ def _score_columns(
 def _metric_column(metric: Metric, rows: Sequence[Row]) -> Column:
     values = [row.get(metric.name) for row in rows]
     cells = tuple(map(metric.text, values))
-    places = _places(values, cells, metric.higher_is_better)
-    return Column(metric.name, metric.title, cells, places, footnote=metric.footnote)
+    marks = places(values, cells, metric.higher_is_better)
+    return Column(metric.name, metric.title, cells, marks, footnote=metric.footnote)
 
 
-def _places(
+def places(
     values: Sequence[float | None], cells: Sequence[str], higher_is_better: bool
 ) -> tuple[Place, ...]:
     """The best and the second best; two values that are printed alike share their place.
 
     None is marked that more rows share, or where a cost that is not known may be the lowest.
+
+    Returns:
+        A place for every row, or nothing if no row has one.
     """
     printed = {cell: value for cell, value in zip(cells, values, strict=True) if value is not None}
     if len(printed) < 2 or (not higher_is_better and None in values):

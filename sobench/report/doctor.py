@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sobench.data.cache import cache_folder
-from sobench.device import has_bf16
+from sobench.device import has_bf16, has_triton
 from sobench.environment import PACKAGES, code_version, cpu_name, package_version
 
 _ENOUGH_ROOM = 10 * 2**30
@@ -64,6 +64,20 @@ def _cuda() -> Iterator[Check]:
         properties = torch.cuda.get_device_properties(index)
         memory = properties.total_memory / 2**30
         yield Check(f"CUDA device {index}", True, f"{properties.name}, {memory:.0f} GiB")
+    yield _triton()
+
+
+def _triton() -> Check:
+    """Whether kernels for a GPU can be compiled, and what it costs if not."""
+    return Check(
+        "kernels by Triton",
+        has_triton(),
+        "compiled when they are first used"
+        if has_triton()
+        else "cannot be compiled: networks stay as they are, and matching pays for padding and for "
+        "all pairs of object and anchor, which may double a step with crowded images",
+        "install a C compiler and Python's headers, such as gcc and python3-dev",
+    )
 
 
 def _folders() -> Iterator[Check]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from sobench.compare.curves import ALL
 from sobench.compare.history import Points
 from sobench.compare.page_data import PageData
 from sobench.compare.pareto import pareto_front
+from sobench.compare.tiers import tier_text
 from sobench.metrics.precision import RECALLS
 from sobench.metrics.table import COST_METRICS, Metric
+from sobench.report.beneath import partial_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +34,9 @@ _SETTINGS: Any = {
     "legend.fontsize": 8, "svg.fonttype": "none", "svg.hashsalt": "sobench", "pdf.fonttype": 42,
     "text.parse_math": False,
 }  # fmt: skip
+
+_LETTERS = 15
+"""Characters of a title in an inch."""
 
 Style = Mapping[str, dict[str, Any]]
 """Label -> colour, marker and line style."""
@@ -85,8 +91,7 @@ def _cost(page: PageData, cost: Metric, style: Style) -> Figure | None:
     axes.step(*zip(*(points[label] for label in front), strict=True), where="post",
               color="0.6", linewidth=1, linestyle="--", label="Pareto front")  # fmt: skip
     for label, (x, y) in points.items():
-        low, high = _ends(page, label, y)
-        axes.errorbar(x, y, [[y - low], [high - y]], label=label, capsize=2,
+        axes.errorbar(x, y, _whisker(page, label, y), label=_name(page, label), capsize=2,
                       **(style[label] | {"linestyle": "none"}))  # fmt: skip
     axes.set(xlabel=f"{cost.title} ({cost.unit})", ylabel=f"{metric}, mean and 95 % interval")
     _legend(axes, len(points))
@@ -104,20 +109,14 @@ def _intervals(page: PageData, style: Style) -> Figure | None:
         return None
     figure, (axes,) = _new(page, 1, height=1.2 + 0.28 * len(means))
     for position, (label, mean) in enumerate(means.items()):
-        low, high = _ends(page, label, mean)
-        axes.errorbar(mean, position, xerr=[[mean - low], [high - mean]], capsize=2,
+        axes.errorbar(mean, position, xerr=_whisker(page, label, mean), capsize=2,
                       **style[label])  # fmt: skip
-    tiers = {label: page.board.verdict.tiers.get(label, ()) for label in means}
-    axes.set_yticks(range(len(means)), [f"{name}  ({_tier(tiers[name])})" for name in means])
-    axes.invert_yaxis()
+    tiers = {label: tier_text(page.board.verdict.tiers.get(label, ())) for label in means}
+    names = [f"{page.board.shown_label(label)}  [{tier}]" for label, tier in tiers.items()]
+    axes.set_yticks(range(len(means)), names)
+    axes.set_ylim(len(means) - 0.5, -0.5)
     axes.set(xlabel=f"{metric}, mean and 95 % interval; tier in brackets")
     return figure
-
-
-def _tier(numbers: Sequence[int]) -> str:
-    from sobench.compare.tiers import tier_text
-
-    return tier_text(numbers)
 
 
 def _precision_recall(page: PageData, style: Style) -> Figure | None:
@@ -128,7 +127,7 @@ def _precision_recall(page: PageData, style: Style) -> Figure | None:
     for axes, (iou, curves) in zip(panels, sorted(by_iou.items()), strict=True):
         for label in filter(curves.__contains__, page.labels):
             line = {key: style[label][key] for key in ("color", "linestyle")}
-            axes.plot(RECALLS, curves[label], label=label, **line)
+            axes.plot(RECALLS, curves[label], label=_name(page, label), **line)
         title = "mean of IoU .50 to .95" if iou == "mean" else f"IoU {iou.lstrip('0')}"
         axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     _legend(panels[-1], len(curves))
@@ -143,7 +142,7 @@ def _classes(page: PageData, style: Style) -> Figure | None:  # noqa: ARG001
     figure, (axes,) = _new(page, 1, width=size[0], height=size[1])
     image = axes.imshow(table, cmap="cividis", aspect="auto", vmin=0)
     axes.set_xticks(range(len(table.columns)), table.columns, rotation=40, ha="right")
-    axes.set_yticks(range(len(table)), table.index)
+    axes.set_yticks(range(len(table)), [page.board.shown_label(label) for label in table.index])
     axes.grid(visible=False)
     middle = float(np.nanmax(table)) / 2
     for (row, column), value in np.ndenumerate(table.to_numpy()):
@@ -160,7 +159,8 @@ def _sizes(page: PageData, style: Style) -> Figure | None:
     figure, (axes,) = _new(page, 1)
     names = [_size(b.low, b.high, b.objects) for b in page.sizes]
     for label in page.sizes[0].recall:
-        axes.plot(names, [b.recall[label] for b in page.sizes], label=label, **style[label])
+        recalls = [of_bin.recall[label] for of_bin in page.sizes]
+        axes.plot(names, recalls, label=_name(page, label), **style[label])
     axes.set(xlabel="square root of the object's area in pixels; n objects",
              ylabel="recall at IoU .50 from the best F1 on", ylim=(0, 1))  # fmt: skip
     _legend(axes, len(page.sizes[0].recall))
@@ -187,7 +187,8 @@ def _learning(page: PageData, style: Style) -> Figure | None:
     figure, panels = _new(page, len(shown))
     for axes, (title, curves) in zip(panels, shown.items(), strict=True):
         for label, points in curves.items():
-            axes.plot(*zip(*points, strict=True), label=label, markersize=4, **style[label])
+            axes.plot(*zip(*points, strict=True), label=_name(page, label), markersize=4,
+                      **style[label])  # fmt: skip
         axes.set(xlabel="training step", ylabel=title)
         if title == "training loss":
             axes.set_yscale("log")
@@ -203,13 +204,15 @@ def _learning(page: PageData, style: Style) -> Figure | None:
 def _new(
     page: PageData, panels: int, width: float = 5.2, height: float = 3.8
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with panels side by side and the suite's title."""
+    """A figure with panels side by side, the suite's title, and what the result is a part of."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * (panels if panels == 1 else panels * 0.85), height),
                     layout="constrained")  # fmt: skip
-    partial = " (PARTIAL RESULT)" if page.partial else ""
-    figure.suptitle(page.board.title + partial, fontsize=9)
+    lines = [page.board.title, *partial_lines(page.board)]
+    letters = int(_LETTERS * figure.get_figwidth())
+    title = "\n".join(piece for text in lines for piece in wrap(text, letters))
+    figure.suptitle(title, fontsize=9)
     return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
 
@@ -218,10 +221,19 @@ def _legend(axes: Axes, rows: int) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), ncols=1 + rows // 18)
 
 
-def _ends(page: PageData, label: str, mean: float) -> tuple[float, float]:
-    """The interval of the metric that ranks, or the mean twice."""
+def _name(page: PageData, label: str) -> str:
+    """A row as tables show it; matplotlib leaves what begins with a line out of legends."""
+    name = page.board.shown_label(label)
+    return f" {name}" if name.startswith("_") else name
+
+
+def _whisker(page: PageData, label: str, mean: float) -> list[list[float]]:
+    """From a mean to the ends of its interval, which is of the metric that ranks."""
     found = page.board.verdict.estimates.get(label, {}).get(page.board.metrics[0])
-    return (mean, mean) if found is None or pd.isna(found.low) else (found.low, found.high)
+    if found is None or pd.isna(found.low):
+        return [[0.0], [0.0]]
+    # Of no width, an interval may differ from the mean in the last digit.
+    return [[max(mean - found.low, 0.0)], [max(found.high - mean, 0.0)]]
 
 
 def _style(number: int) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sobench.metrics.scores import Scores
-from sobench.metrics.table import SCORE_FORMAT
+from sobench.metrics.table import SCORE_FORMAT, score_metrics
 from sobench.report.sheet import Sheet, Table
+from sobench.suite.protocols import PROTOCOLS
 
 
 def scores_sheet(title: str, scores: Scores, lines: Sequence[str]) -> Sheet:
@@ -15,6 +16,12 @@ def scores_sheet(title: str, scores: Scores, lines: Sequence[str]) -> Sheet:
     Args:
         lines: what stands beneath them.
     """
+    explained = tuple(
+        f"{metric.title}: {metric.footnote}"
+        for metric in score_metrics(PROTOCOLS[scores.protocol])
+        if metric.footnote
+    )
+    images = (f"scored images: {scores.images}",) if scores.images else ()
     metrics = tuple((name, _cell(value)) for name, value in scores.metrics.items())
     headings = tuple(next(iter(scores.per_class.values()), {}))
     classes = tuple(
@@ -29,7 +36,7 @@ def scores_sheet(title: str, scores: Scores, lines: Sequence[str]) -> Sheet:
             Table("Metrics", ("metric", "value"), metrics),
             Table("By class", ("class", *titles), classes),
         ),
-        lines=(*lines, protocol),
+        lines=(*explained, *lines, *images, protocol),
         csv=({"title": title, **scores.metrics},),
         json={
             "title": title,
@@ -38,6 +45,7 @@ def scores_sheet(title: str, scores: Scores, lines: Sequence[str]) -> Sheet:
             "engine": scores.engine,
             "metrics": scores.metrics,
             "per_class": scores.per_class,
+            "images": scores.images,
             "notes": list(lines),
         },
     )

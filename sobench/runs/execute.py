@@ -14,8 +14,8 @@ from sobench.data.annotations import Split
 from sobench.data.cache import cached_images
 from sobench.data.check import check_splits
 from sobench.data.dataset import Dataset, Images
-from sobench.data.resize import at_double_size
-from sobench.device import device_name, loader_workers
+from sobench.data.resize import at_double_size, has_one_canvas
+from sobench.device import device_name, loader_workers, pin_kernels
 from sobench.environment import describe
 from sobench.errors import DiskFull, LeaseLost, RequestError, RunError, reason_of
 from sobench.files import remove_orphans
@@ -24,6 +24,7 @@ from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import DetectionTable, tabulate, write_detections
 from sobench.metrics.scoring import score
 from sobench.metrics.table import score_metrics
+from sobench.models.compiled import compiles
 from sobench.models.detector import Detector
 from sobench.models.start import Start, load_start, read_weights
 from sobench.runs import record
@@ -143,8 +144,12 @@ def _finish(
         check_held(folder.path)  # so that a process that was stopped for long goes no further
         callback.on_step(progress)
 
+    compiled = compiles(run.suite.compile, device, run.suite.input)
+    kernels = pin_kernels(device, has_one_canvas(run.suite.input))
+    if kernels:
+        kernels["compiled"] = compiled
     # Taken now, because a checkout may change under a long training.
-    environment = describe(device_name(device), torch.get_num_threads())
+    environment = describe(device_name(device), torch.get_num_threads(), kernels)
     callback.on_stage("build")
     detector, start = _build(run, results, train_split.dataset, device)
     if start is not None and not start.is_whole:
@@ -159,6 +164,7 @@ def _finish(
         log_path=folder.log, score=lambda: _interim_scores(run, detector, val_split),
         on_step=on_step, warn=callback.warn,
         evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
+        compiled=compiled,
     )  # fmt: skip
     callback.on_stage("detect")
     detections = _detect(run, detector, val_split, callback)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +89,30 @@ def read_request(
     options += [f"--limit {limit}"] if limit is not None else []
     options += [f"--smoke {smoke}"] if smoke is not None else []
     is_whole = limit is None and smoke is None and (not overrides or _same_results(plain, changed))
-    return Request(
+    request = Request(
         changed,
         limit if smoke is None else Representative(smoke),
         () if is_whole else tuple(options),
         tuple(name.strip() for name in methods.split(",") if name.strip()),
         _seeds(seeds),
     )
+    return request if smoke is not None or plain is None else _as_part_of(plain, request)
+
+
+def _as_part_of(plain: Suite, request: Request) -> Request:
+    """The same request, where ``--set`` chose rows or seeds as ``--methods`` and ``--seeds`` do.
+
+    The suite keeps all that it has as written, so that tables say that they show a part of it.
+    """
+    suite, methods, seeds = request.suite, request.methods, request.seeds
+    is_part = len(suite.methods) < len(plain.methods)
+    if not methods and is_part and all(row in plain.methods for row in suite.methods):
+        methods = tuple(row.label for row in suite.methods)
+        suite = suite.model_copy(update={"methods": plain.methods})
+    if not seeds and suite.seeds != plain.seeds:
+        seeds = suite.seeds
+        suite = suite.model_copy(update={"seeds": plain.seeds})
+    return replace(request, suite=suite, methods=methods, seeds=seeds)
 
 
 def _as_written(suite: Path, overrides: Mapping[str, Any]) -> Suite | None:

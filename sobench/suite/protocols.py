@@ -34,7 +34,8 @@ class Protocol:
         ap_limit: the limit of detections for AP; 0 for the last one.
         objects_below: box area in square pixels; objects of that area or more are background, and
             images without a smaller one are left out. 0 keeps everything.
-        points: ``voc``: the number of recalls that precision is averaged over; 0 for all.
+        points: ``voc``: the number of recalls that precision is averaged over; 0 for all, as in
+            ``visdrone``.
         sides: ``tt100k``: name -> range of the longest side in pixels, the upper end exclusive.
         cutoff: ``tt100k``: the score from which on detections count in accuracy, recall and F1.
         data: the format of the data that it is made for; empty for any.

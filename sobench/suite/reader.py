@@ -20,7 +20,7 @@ from sobench.text import quoted, shortened
 from sobench.yaml_text import UnreadableYaml, read_yaml_file, shown
 
 _SAME_FOR_ALL = (
-    "name", "title", "dataset", "device", "seeds",
+    "name", "title", "dataset", "device", "compile", "seeds",
     "protocol", "engine", "evaluate_every", "eval_sizes", "keep_background", "init_from",
     "init_classes", "tuned", "methods",
 )  # fmt: skip

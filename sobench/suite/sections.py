@@ -85,6 +85,10 @@ class Suite(Section):
     """Numbers that networks compute in; ``bf16`` is autocast and slow on processors without it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks train; ``auto`` takes a GPU if there is one. Results stay valid elsewhere."""
+    compile: Literal["auto", "off"] = "auto"
+    """Whether trainings compile their networks, which takes a minute at first and makes every step
+    shorter; ``auto`` does so on a GPU, if batches are of one size and Triton is there. Losses
+    differ by rounding alone, so results stay valid."""
     seeds: tuple[Seed, ...] = Field((0,), max_length=MAX_SEEDS)
     """Every row is trained once with each seed, which fixes order, augmentation and initial
     weights. With one seed the intervals hold no noise of training."""

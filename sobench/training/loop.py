@@ -17,6 +17,7 @@ from sobench.data.batches import training_batches
 from sobench.data.dataset import Dataset, Images
 from sobench.data.targets import Batch
 from sobench.device import autocast
+from sobench.models.compiled import compiled_parts, using
 from sobench.models.detector import Detector, Stage
 from sobench.suite.input import Augment, Input
 from sobench.suite.schedule import Schedule
@@ -91,6 +92,7 @@ def train(
     warn: Callable[[str], None],
     evaluate_every: int = 0,
     checkpoint_seconds: float = 60.0,
+    compiled: bool = False,
 ) -> TrainState:
     """Train ``detector`` in place, resuming from the newest sound checkpoint in ``folder``.
 
@@ -109,6 +111,7 @@ def train(
             ``ap50``.
         on_step: called after every step.
         warn: told of damaged checkpoints.
+        compiled: whether the network is compiled; scores are of the plain one.
 
     Raises:
         Diverged: a loss is not finite, or a weight at the end of an epoch; the message names the
@@ -121,6 +124,7 @@ def train(
     last_step = schedules[-1].end
     reports: deque[Callable[[], None]] = deque()
     late = steps_late(detector.mean.device)
+    parts = compiled_parts(detector) if compiled else {}
 
     def report(current: StageSchedule, outcome: StepOutcome, lr: float, images_s: float) -> None:
         """Count a step in the state, and tell of it."""
@@ -157,7 +161,10 @@ def train(
             for batch in data.batches(current.stage, schedule.batch_size, seed, epoch, done):
                 step = state.step + len(reports)
                 lr = learning_rate(current.schedule, step - current.first, current.steps_per_epoch)
-                outcome = train_step(detector, optimizer, batch, lr, schedule.clip_norm, precision)
+                with using(detector, parts):
+                    outcome = train_step(
+                        detector, optimizer, batch, lr, schedule.clip_norm, precision
+                    )
                 images_s = clock.step(len(batch.images))
                 reports.append(partial(report, current, outcome, lr, images_s))
                 # At the end of an epoch a checkpoint is written anyway, with the epoch's row.

@@ -27,6 +27,7 @@ SHARES = {
     "fuzz_readers": 3,
     "fuzz_images": 1,
     "fuzz_detections": 2,
+    "fuzz_foreign": 1,
     "fuzz_plugins": 1,
 }
 """Every campaign, which is the module of its name, and its share of the time."""

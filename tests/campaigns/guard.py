@@ -92,6 +92,7 @@ def warm_up() -> None:
     import sobench.commands.plan
     import sobench.commands.report
     import sobench.commands.run
+    import sobench.commands.score
     import sobench.runs.matrix  # noqa: F401
     from sobench.environment import cpu_name, describe
 

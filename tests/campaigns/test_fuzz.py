@@ -19,6 +19,7 @@ SHORT = {
     "fuzz_readers": (4, 25),
     "fuzz_images": (2, 40),
     "fuzz_detections": (6, 25),
+    "fuzz_foreign": (2, 14),
     "fuzz_plugins": (10, 6),
 }
 """Campaign -> every how many of its known cases, and how many drawn ones."""

@@ -92,7 +92,7 @@ def test_rows_of_detections_made_elsewhere_are_marked_on_the_page(capsys: Captur
     # The same detections are the same row in everything that is computed from boxes.
     rows = re.findall(r'<th scope="row".*?</tr>', text.partition('id="s0-counts"')[2], re.S)
     numbers = {row.split('value">')[1].split("<")[0]: cells(row) for row in rows if "chip" in row}
-    assert numbers["mine"] == numbers["ssd"] != numbers["fpn"]
+    assert numbers["mine (external)"] == numbers["ssd"] != numbers["fpn"]
     code, text, _ = invoke(capsys, "report", path, "--methods", "mine", "--format", "html")
     assert code == 0
     assert "No record holds a learning curve." in text

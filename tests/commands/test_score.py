@@ -61,7 +61,7 @@ def keep_trained(every: int = 1) -> None:
     for number, run in enumerate(plan(suite, fingerprint(suite.dataset))):
         folder, dataset = RunFolder.of(run, RESULTS), load_split(run, "val")
         digest = write_rows(folder.detections(), detections(split())[:: every + number])
-        made = to_detections(read_foreign(folder.detections())[1], dataset, 100)
+        made = to_detections(read_foreign(folder.detections())[1], dataset, PROTOCOLS["coco"])
         scored = score(dataset, made.table, PROTOCOLS["coco"])
         digests = {folder.detections().name: digest}
         images = {"train": 1, "val": len(dataset.images)}
@@ -310,6 +310,29 @@ def test_more_detections_than_count_are_told(capsys: Capture) -> None:
     assert "note: 1 of 151 rows repeat an earlier one, and count as false" in err
 
 
+def test_the_note_on_the_limit_is_that_of_the_protocol(capsys: Capture) -> None:
+    """Of VisDrone an image has a limit, of TT100K only AP has one, and of VOC there is none."""
+    rows: list[dict[str, Any]] = [dict(row) for row in detections(split())]
+    # 3 x 170 of one image are fewer than 500 of each class, and more of the image.
+    rows += [
+        dict(rows[0], category_id=number, bbox=[i, 300.0, 20.0, 20.0], score=0.01)
+        for number in (1, 2, 5)
+        for i in range(170)
+    ]
+    Path("many.json").write_text(json.dumps(rows))
+
+    def told(protocol: str) -> str:
+        command = ("score", "many.json", "--truth", "data/val.json", "--protocol", protocol)
+        return invoke(capsys, *command).out
+
+    assert "left out" not in told("visdrone-coco")
+    assert "16 of 540 detections are beyond the 500 of an image that the protocol counts, and " in (
+        told("visdrone-official")
+    )
+    assert "are left out by score for AP and AR" in told("tt100k")
+    assert "beyond" not in told("voc12")
+
+
 # --- without a suite -------------------------------------------------------------------------
 
 
@@ -328,6 +351,19 @@ def test_metrics_against_a_file_alone(capsys: Capture) -> None:
     assert re.search(r"^car .* 5$", out, re.M)
     assert "1 of 6 images have no detections" in out
     assert "protocol: tiny v1, hotcoco" in out
+
+
+def test_metrics_alone_come_with_what_they_are(capsys: Capture) -> None:
+    path = write()
+    command = ("score", path, "--truth", "data/val.json", "--protocol")
+    _, out, _ = invoke(capsys, *command, "coco-small")
+    assert re.search(
+        r"^scored images: \d of 6 images, sha256 of their ids [0-9a-f]{16}$", out, re.M
+    )
+    assert "coco-small: made in the manner of a paper that does not name its images" in out
+    _, out, _ = invoke(capsys, *command, "visdrone-official")
+    assert "AP: the mean of the official toolkit, in which a class counts once for each" in out
+    assert "visdrone-official is made for data of the format visdrone; of coco, crowds" in out
 
 
 def test_truth_alone_stores_nothing(capsys: Capture) -> None:

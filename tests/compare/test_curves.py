@@ -9,9 +9,9 @@ from sobench.compare.curves import (
     ALL,
     Part,
     curves_by_size,
-    precision_at_recalls,
     stored_curves,
 )
+from sobench.metrics.curves import precision_at_recalls
 from sobench.suite.protocols import PROTOCOLS
 from tests.compare.hand_made import hand_made
 from tests.compare.recorded import recorded_rows

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from sobench.compare.error_types import KINDS, ErrorShare, ap50, classify, errors_of
 from sobench.data.dataset import Dataset
 from sobench.metrics.detections import DetectionRow, tabulate
-from sobench.metrics.ground_truth import ground_truth
-from sobench.metrics.scoring import match, matched_boxes
+from sobench.metrics.matches import Matches, within_ap_limit
+from sobench.metrics.matching import overlaps
+from sobench.metrics.scoring import match, matched_boxes, score
+from sobench.suite.protocols import PROTOCOLS
 from tests.compare.recorded import recorded_rows
+from tests.metrics.family_cases import drone_case
 from tests.metrics.scoring_cases import COCO, A, B, C, annotated, dataset_of, random_case, row
 
 CAR, VAN = 0, 1
@@ -21,8 +25,8 @@ def shares(
     dataset: Dataset, rows: Sequence[DetectionRow], score: float | None = 0.0
 ) -> dict[str, ErrorShare]:
     table = tabulate(rows, "detections")
-    matches, boxes = match(dataset, table, COCO, ""), matched_boxes(dataset, table, COCO)
-    return errors_of({"fpn": [(matches, boxes, score)]}, ground_truth(dataset, COCO).boxes)["fpn"]
+    matches, (boxes, objects) = match(dataset, table, COCO, ""), matched_boxes(dataset, table, COCO)
+    return errors_of({"fpn": [(matches, boxes, score)]}, objects)["fpn"]
 
 
 def counts(dataset: Dataset, *rows: DetectionRow) -> dict[str, float]:
@@ -98,12 +102,11 @@ def test_what_a_kind_costs_by_hand() -> None:
 def test_every_false_positive_is_of_one_kind(seed: int) -> None:
     dataset, rows = random_case(seed)
     table = tabulate(rows, "detections")
-    matches, boxes = match(dataset, table, COCO, ""), matched_boxes(dataset, table, COCO)
-    truth = ground_truth(dataset, COCO)
-    kinds = classify(matches, boxes, truth.boxes[truth.crowd == 0]).kind
+    matches, (boxes, objects) = match(dataset, table, COCO, ""), matched_boxes(dataset, table, COCO)
+    kinds = classify(matches, boxes, objects).kind
     assert ((kinds >= 0) == (matches.outcome[0, 0] == 0)).all()
     assert kinds.max() < len(KINDS)
-    found = errors_of({"x": [(matches, boxes, 0.0)]}, truth.boxes[truth.crowd == 0])["x"]
+    found = errors_of({"x": [(matches, boxes, 0.0)]}, objects)["x"]
     for kind in ("both", "duplicate", "background", "missed"):  # to remove is never worse
         assert found[kind].lost >= -1e-12
 
@@ -111,6 +114,45 @@ def test_every_false_positive_is_of_one_kind(seed: int) -> None:
 def test_ap50_is_that_of_the_engine() -> None:
     for of_row in recorded_rows().values():
         for scores, matches in of_row.values():
-            objects = matches.num_objects[0].sum(axis=0)
-            found = ap50(matches.outcome[0, 0], matches.label, objects)
-            assert found == pytest.approx(scores.metrics["AP50"], abs=1e-12)
+            assert ap50_of(matches) == pytest.approx(scores.metrics["AP50"], abs=1e-12)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_ap50_is_that_of_the_protocol(protocol: str) -> None:
+    """Also where AP looks at fewer detections than recall, in a crowded image."""
+    dataset, rows = drone_case(1)
+    table = tabulate(rows, "detections")
+    scores = score(dataset, table, PROTOCOLS[protocol])
+    matches = within_ap_limit(match(dataset, table, PROTOCOLS[protocol], ""))
+    assert ap50_of(matches) == pytest.approx(scores.metrics["AP50"], abs=1e-12)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_boxes_are_those_of_the_objects_that_count(protocol: str) -> None:
+    """Of some protocols not all objects of the data do: every true positive meets the one found."""
+    dataset, rows = drone_case(2)
+    table = tabulate(rows, "detections")
+    matches = match(dataset, table, PROTOCOLS[protocol], "")
+    boxes, objects = matched_boxes(dataset, table, PROTOCOLS[protocol])
+    assert len(objects) == len(matches.object_image)
+    true = np.flatnonzero(matches.found >= 0)
+    assert len(true) > 50
+    found = objects[matches.found[true]]
+    iou = [
+        overlaps(a[None], b[None], np.zeros(1, np.bool_)).item()
+        for a, b in zip(boxes[true], found, strict=True)
+    ]
+    assert min(iou) >= 0.5
+
+
+def test_objects_in_ignored_regions_have_no_box_where_they_do_not_count() -> None:
+    dataset = dataset_of(annotated(1, [(CAR, A), (CAR, B)], [(-1, A)]))
+    table = tabulate([row(1, B, 0.9)], "detections")
+    of = {name: matched_boxes(dataset, table, PROTOCOLS[name])[1].tolist() for name in PROTOCOLS}
+    assert of["visdrone-official"] == [[*B]]
+    assert of["visdrone-coco"] == [[*A], [*B]]
+
+
+def ap50_of(matches: Matches) -> float:
+    outcome, objects = matches.outcome[0, 0], matches.num_objects[0].sum(axis=0)
+    return ap50(matches, outcome, matches.label, objects)

@@ -32,6 +32,7 @@ from sobench.errors import DataError
         ("\ud800", r"'\ud800' is not a valid name"),
         ("x" * 201, "is not a valid name; write 1 to 200 characters"),
         ("all", "'all' is taken, it is the mean over the classes"),
+        ("method", "'method' is taken, it is the column with the rows' names"),
         ("car", "'car' is used twice"),
     ],
 )

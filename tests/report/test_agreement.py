@@ -14,6 +14,7 @@ from rich.console import Console
 from sobench.compare import leaderboard
 from sobench.compare.leaderboard import Leaderboard
 from sobench.report.columns import shown_columns
+from sobench.report.html.charts import PageRow
 from sobench.report.html.tables import leaderboard_grid
 from sobench.report.leaderboard import print_leaderboard
 from sobench.report.leaderboard_latex import latex
@@ -95,7 +96,7 @@ def as_tex(board: Leaderboard, view: View) -> list[dict[str, str]]:
 
 
 def as_page(board: Leaderboard, _: View) -> list[dict[str, str]]:
-    grid = leaderboard_grid(board, {label: number for number, label in enumerate(AWKWARD)})
+    grid = leaderboard_grid(board, {label: PageRow(0, label) for label in AWKWARD})
     names = [column.text for column in grid.columns]
     return [
         {name: cell.text for name, cell in zip(names, row, strict=True) if name != "seeds"}

@@ -118,6 +118,7 @@ def rehearse_training(case: Case, run: Run, boxes: int = BOXES) -> Log:
     """What happens on the device in a step of the training that is not the first."""
     with fake_cuda() as log:
         detector = built(run, CUDA)
+        assert all(callable(getattr(detector, name)) for name in detector.compiled)
         stage = detector.stages[case.stage]
         detector.start_stage(stage)
         detector.train()

@@ -45,6 +45,14 @@ def test_a_row_trains_and_detects_on_cuda(case: Case) -> None:
     rehearse_detection(run)
 
 
+@pytest.mark.parametrize("case", [Case("fpn"), Case("ssd"), Case("zoominnet")], ids=str)
+def test_without_triton_the_plain_code_does_so_too(
+    monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    monkeypatch.setattr("sobench.models.parts.fused.has_triton", lambda: False)
+    assert rehearse_training(case, planned(case)).waits == waits(case)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_row_waits_for_a_real_gpu_no_more_often(case: Case) -> None:

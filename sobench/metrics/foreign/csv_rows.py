@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from sobench.errors import DataError
 from sobench.metrics.foreign.json_rows import open_text
-from sobench.metrics.foreign.rows import ForeignRows, Key, RowCollector
+from sobench.metrics.foreign.rows import ForeignRows, RowCollector, as_key
 from sobench.metrics.foreign.text_rows import numbers
 from sobench.text import plain
 
@@ -60,12 +61,12 @@ def read(path: Path) -> ForeignRows:
                 image, label, *numeric = (cells[place].strip() for place in places)
                 score, x, y, w, h = numbers(numeric, path, row, "score and box in numbers")
                 box = (x, y, w - x, h - y) if are_corners else (x, y, w, h)
-                collector.add(row, image, _key(label), box, score)
+                collector.add(row, image, as_key(label), box, score)
     except UnicodeDecodeError:
         raise DataError(f"{path}: is not a UTF-8 text file; save it as UTF-8") from None
     except csv.Error as error:
         raise DataError(f"{path}: is not a valid CSV file ({error})") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     return collector.rows()
 
@@ -98,8 +99,3 @@ def _places(header: Sequence[str], path: Path) -> tuple[list[int], bool]:
         raise DataError(f"{path}: {problem} the box; keep four of these: {valid}")
     ((form, columns),) = boxes
     return places + [names.index(name) for name in columns], form == "corners"
-
-
-def _key(text: str) -> Key:
-    """A class as a number where it is one."""
-    return int(text) if text.isdecimal() else text

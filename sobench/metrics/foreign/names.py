@@ -9,7 +9,7 @@ from pathlib import PurePath
 from sobench.data.annotation_files import shown
 from sobench.data.dataset import AnnotatedImage, Dataset
 from sobench.errors import DataError, did_you_mean
-from sobench.metrics.foreign.rows import ForeignRows, Key
+from sobench.metrics.foreign.rows import ForeignRows, Key, as_key
 from sobench.text import shortened
 
 _SHOWN = 10
@@ -97,9 +97,9 @@ def _by_number(images: Sequence[AnnotatedImage]) -> dict[int, int]:
     """Number that a file is called by -> position; of files with one number, none counts."""
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     for position, image in enumerate(images):
-        stem = PurePath(image.name).stem
-        if stem.isdecimal() and len(stem) < 19:
-            numbers[int(stem)].append(position)
+        number = as_key(PurePath(image.name).stem)
+        if isinstance(number, int):
+            numbers[number].append(position)
     return {number: found[0] for number, found in numbers.items() if len(found) == 1}
 
 
@@ -109,7 +109,8 @@ def _named(key: str, by_name: Mapping[str, int], by_id: Mapping[int, int]) -> in
     for form in (key, str(path), path.name, path.stem):
         if form in by_name:
             return by_name[form]
-    return by_id.get(int(key)) if key.isdecimal() and len(key) < 19 else None
+    number = as_key(key)
+    return by_id.get(number) if isinstance(number, int) else None
 
 
 def _place(rows: ForeignRows, codes: Iterable[int], key: Key, keys: Sequence[Key]) -> str:

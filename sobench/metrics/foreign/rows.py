@@ -14,6 +14,14 @@ from sobench.data.dataset import FloatArray, IntArray
 Key = int | str
 """What a file calls an image or a class: an id, a position or a name."""
 
+_DIGITS = 18
+"""Of a number that is an id; what is longer is a name, as no id of 64 bits is."""
+
+
+def as_key(text: str) -> Key:
+    """A text as a number where it is one."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else text
+
 
 @dataclass(frozen=True)
 class ForeignRows:

@@ -14,6 +14,7 @@ from sobench.metrics.detections import DetectionTable, rounded_table
 from sobench.metrics.foreign.names import class_positions, image_positions
 from sobench.metrics.foreign.readings import check_reading
 from sobench.metrics.foreign.rows import ForeignRows
+from sobench.suite.protocols import Protocol
 
 _REPEATED = 0.1
 """Share of repeated rows from which a file is taken for one that was joined wrongly.
@@ -39,13 +40,13 @@ class ForeignDetections:
     notes: tuple[str, ...]
 
 
-def to_detections(rows: ForeignRows, dataset: Dataset, max_dets: int) -> ForeignDetections:
+def to_detections(rows: ForeignRows, dataset: Dataset, protocol: Protocol) -> ForeignDetections:
     """Look up images and classes, bring boxes into pixels, and check all values.
 
     Args:
         rows: as a file has them.
         dataset: the split that they were made on.
-        max_dets: detections of an image and class that the protocol counts.
+        protocol: by which they are to be scored; notes tell which of them it leaves out.
 
     Raises:
         DataError: an image or class is unknown, or values cannot be what they are meant to be.
@@ -69,7 +70,11 @@ def to_detections(rows: ForeignRows, dataset: Dataset, max_dets: int) -> Foreign
             f"{len(rows)} rows; a repetition counts as false: remove them, or look for files that "
             "were joined twice"
         )
-    notes = tuple(_notes(rows, dataset, image, label, len(repeated), max_dets))
+    notes = (
+        *_empty_images(dataset, image),
+        *_beyond_limit(dataset, image, label, protocol),
+        *_repetitions(len(repeated), len(rows)),
+    )
     return ForeignDetections(table, image, label, notes)
 
 
@@ -129,24 +134,34 @@ def _repeated(table: DetectionTable) -> NDArray[np.intp]:
     return np.sort(order[1:][same])
 
 
-def _notes(
-    rows: ForeignRows,
-    dataset: Dataset,
-    image: IntArray,
-    label: IntArray,
-    repeated: int,
-    max_dets: int,
-) -> Iterator[str]:
+def _empty_images(dataset: Dataset, image: IntArray) -> Iterator[str]:
     total = len(dataset.images)
-    empty = total - len(np.unique(image))
-    if empty:
+    if empty := total - len(np.unique(image)):
         yield f"{empty} of {total} images have no detections, and count as images without any"
-    counts = np.bincount(image * len(dataset.classes) + label)
-    beyond = int(np.clip(counts - max_dets, 0, None).sum())
-    if beyond:
+
+
+def _beyond_limit(
+    dataset: Dataset, image: IntArray, label: IntArray, protocol: Protocol
+) -> Iterator[str]:
+    """How many detections the protocol leaves out, and by which rule."""
+    if not protocol.max_dets:
+        return
+    limit = protocol.max_dets[-1]
+    if protocol.family == "visdrone":
+        counts, where = np.bincount(image), "an image"
+        told = "are left out in the order of the file, unless ignored regions take others away"
+    else:
+        counts, where = np.bincount(image * len(dataset.classes) + label), "an image and class"
+        told = "are left out by score"
+        if protocol.family == "tt100k":
+            told += " for AP and AR"
+    if beyond := int(np.clip(counts - limit, 0, None).sum()):
         yield (
-            f"{beyond} of {len(rows)} detections are beyond the {max_dets} of an image and class "
-            "that the protocol counts, and are left out by score"
+            f"{beyond} of {len(image)} detections are beyond the {limit} of {where} that the "
+            f"protocol counts, and {told}"
         )
+
+
+def _repetitions(repeated: int, total: int) -> Iterator[str]:
     if repeated:
-        yield f"{repeated} of {len(rows)} rows repeat an earlier one, and count as false"
+        yield f"{repeated} of {total} rows repeat an earlier one, and count as false"

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from sobench.errors import DataError
-from sobench.metrics.foreign.rows import ForeignRows, RowCollector
+from sobench.metrics.foreign.rows import ForeignRows, RowCollector, as_key
 from sobench.metrics.foreign.text_rows import cells_of, numbers, text_files
 from sobench.text import plain
 
@@ -33,8 +33,7 @@ def read(path: Path) -> ForeignRows:
         collector.start_file(file)
         for row, cells in cells_of(file):
             name, score, box = _columns(cells, file, row, FORM)
-            label = int(name) if name.isdecimal() else name
-            collector.add(row, file.stem, label, box, score)
+            collector.add(row, file.stem, as_key(name), box, score)
     return collector.rows()
 
 

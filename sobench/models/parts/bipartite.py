@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
+from sobench.models.parts import fused
 from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.chosen import has_fixed_sizes
 from sobench.models.parts.overlaps import real_boxes, tiled_iou
@@ -49,6 +50,8 @@ def bipartite_match(targets: Targets, anchors: Tensor) -> Tensor:
 
 def _best_anchors(targets: Targets, anchors: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """IoU ``[B, G, number]`` with the best anchors of each object, and their indices."""
+    if fused.is_fused(anchors):
+        return fused.best_anchors(targets.boxes, targets.labels, anchors, number)
     if not anchors.is_cuda:
         return _best_anchors_by_image(targets, anchors, number)
     count, groups = anchors.shape[-2], []

@@ -60,6 +60,11 @@ def box_iou(boxes: Tensor, anchors: Tensor) -> Tensor:
     Returns:
         ``[B, G, A]`` in 0..1.
     """
+    return paired_iou(boxes.unsqueeze(-2), _for_all_boxes(anchors))
+
+
+def paired_iou(boxes: Tensor, anchors: Tensor) -> Tensor:
+    """Intersection over union of ``[..., 4]`` boxes and anchors, broadcast against each other."""
     shared, box_area, anchor_area = _intersection(boxes, anchors)
     return shared / (box_area + anchor_area).sub_(shared).clamp_(min=1e-9)
 
@@ -69,14 +74,16 @@ def box_ioa(boxes: Tensor, anchors: Tensor) -> Tensor:
 
     Args and shape of the result are those of ``box_iou``.
     """
-    shared, _, anchor_area = _intersection(boxes, anchors)
+    shared, _, anchor_area = _intersection(boxes.unsqueeze(-2), _for_all_boxes(anchors))
     return shared.div_(anchor_area)
 
 
-def _intersection(boxes: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Intersections ``[B, G, A]``, areas of the boxes ``[B, G, 1]`` and of the anchors."""
-    a = anchors.unsqueeze(-3) if anchors.dim() == 3 else anchors
-    b = boxes.unsqueeze(-2)
+def _for_all_boxes(anchors: Tensor) -> Tensor:
+    return anchors.unsqueeze(-3) if anchors.dim() == 3 else anchors
+
+
+def _intersection(b: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Intersections of boxes and anchors, and the areas of either."""
     width = torch.minimum(b[..., 2], a[..., 2]).sub_(torch.maximum(b[..., 0], a[..., 0]))
     height = torch.minimum(b[..., 3], a[..., 3]).sub_(torch.maximum(b[..., 1], a[..., 1]))
     shared = width.clamp_(min=0).mul_(height.clamp_(min=0))

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
+from sobench.models.parts import fused
 from sobench.models.parts.bipartite import bipartite_match
 from sobench.models.parts.boxes import box_ioa, box_iou
-from sobench.models.parts.overlaps import real_boxes, tiled_iou
+from sobench.models.parts.overlaps import near_pairs, padded_count
 
 NEGATIVE = -1
 """Match of an anchor that is background."""
@@ -46,9 +47,8 @@ def match(
     Returns:
         ``[B, A]`` int64: index into ``targets.boxes``, ``NEGATIVE`` or ``IGNORED``.
     """
-    best_overlaps = _best_overlaps if anchors.is_cuda else _best_overlaps_by_image
     best_iou, best_object, low_quality_object = best_overlaps(
-        targets, anchors, low_quality == "all"
+        targets, anchors, pos_iou, with_claims=low_quality == "all"
     )
     if low_quality == "bipartite":
         low_quality_object = bipartite_match(targets, anchors)
@@ -61,16 +61,31 @@ def match(
     return torch.where(left_out & (matches == NEGATIVE), IGNORED, matches)
 
 
+def best_overlaps(
+    targets: Targets, anchors: Tensor, least: float, with_claims: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Who overlaps whom most, by the way that is the quickest on the device.
+
+    Args:
+        least: IoU, more than 0, from which on it is asked which object it is.
+        with_claims: whether the last of the results is asked for.
+
+    Returns:
+        ``[B, A]`` of every anchor: the greatest IoU with an object; this object (of equal ones the
+        first), arbitrary below ``least``; and the last of the objects that overlap no anchor more
+        than it, or -1.
+    """
+    if fused.is_fused(anchors):
+        return fused.best_overlaps(targets.boxes, targets.labels, anchors, with_claims)
+    if anchors.is_cuda:
+        return _best_overlaps(targets, anchors, with_claims)
+    return _best_overlaps_of_near(targets, anchors, least, with_claims)
+
+
 def _best_overlaps(
     targets: Targets, anchors: Tensor, with_claims: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Who overlaps whom most, of all images together.
-
-    Returns:
-        ``[B, A]`` of every anchor: the greatest IoU with an object, this object (of equal ones the
-        first), and the last of the objects that overlap no anchor more than it, or -1; the last of
-        these only ``with_claims``.
-    """
+    """``best_overlaps`` of all images together, which the other ways give bit for bit."""
     batch, count = targets.labels.shape[0], anchors.shape[-2]
     best_iou = anchors.new_zeros(batch, count)
     best_object = targets.labels.new_zeros(batch, count)
@@ -93,28 +108,36 @@ def _best_overlaps(
     return best_iou, best_object, claimed_by
 
 
-def _best_overlaps_by_image(
-    targets: Targets, anchors: Tensor, with_claims: bool
+def _best_overlaps_of_near(
+    targets: Targets, anchors: Tensor, least: float, with_claims: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``_best_overlaps``, bit for bit, where nobody waits to be told how many objects are real.
+    """``best_overlaps`` where nobody waits to be told which objects are real, and where they are.
 
-    Padding then costs nothing, which is most of a batch that has one crowded image.
+    Neither padding, which is most of a batch that has one crowded image, nor most of the anchors
+    that an object does not overlap then cost anything.
     """
-    batch, count = targets.labels.shape[0], anchors.shape[-2]
-    best_iou = targets.boxes.new_zeros(batch, count)
-    best_object = targets.labels.new_zeros(batch, count)
-    claimed_by = targets.labels.new_full((batch, count), -1)
+    batch, count = len(targets.labels), anchors.shape[-2]
+    images, places = (targets.labels >= 0).nonzero(as_tuple=True)
+    whole = batch * padded_count(count)
+    best_iou, best_object = anchors.new_zeros(whole), places.new_zeros(whole)
+    claimed_by = places.new_full((whole,), -1)
     step = max(1, MAX_PAIRS // max(1, count))
-    for image, boxes, places in real_boxes(targets, step):
-        iou = tiled_iou(boxes, anchors[image] if anchors.dim() == 3 else anchors)
-        group_iou, index = iou.max(dim=0)
-        better = group_iou > best_iou[image]
-        best_iou[image] = torch.where(better, group_iou, best_iou[image])
-        best_object[image] = torch.where(better, places[index], best_object[image])
+    for image, place in zip(torch.split(images, step), torch.split(places, step), strict=True):
+        pairs = near_pairs(targets.boxes[image, place], image, anchors, batch)
+        group_iou = pairs.best_iou()
+        better = group_iou > best_iou
+        best_iou = torch.where(better, group_iou, best_iou)
+        # Of equal objects the first: one of an earlier group, else the one in the first place.
+        iou, box, anchor = pairs.at_least(least)
+        is_best = (iou == best_iou[anchor]) & better[anchor]
+        box, anchor = box[is_best], anchor[is_best]
+        best_object.scatter_reduce_(0, anchor, place[box], "amin", include_self=False)
         if with_claims:
-            top = iou.amax(dim=1, keepdim=True)
-            which, claimed = (iou == top.where(top > 0, 2.0)).nonzero(as_tuple=True)
-            claimed_by[image].scatter_reduce_(0, claimed, places[which], "amax")
+            box, anchor = pairs.best_of_boxes(len(place))
+            claimed_by.scatter_reduce_(0, anchor, place[box], "amax")
+    best_iou, best_object, claimed_by = (
+        x.view(batch, -1)[:, :count] for x in (best_iou, best_object, claimed_by)
+    )
     return best_iou, best_object, claimed_by
 
 
@@ -126,6 +149,8 @@ def in_ignored(targets: Targets, boxes: Tensor) -> Tensor:
     Args:
         boxes: ``[A, 4]``, or ``[B, A, 4]`` if every image has boxes of its own.
     """
+    if fused.is_fused(boxes):
+        return fused.in_regions(targets.ignore, boxes)
     batch, count = targets.labels.shape[0], boxes.shape[-2]
     inside = torch.zeros(batch, count, dtype=torch.bool, device=boxes.device)
     step = max(1, MAX_PAIRS // max(1, batch * count))

@@ -6,10 +6,12 @@ A mark of row ``n`` of the page has the class ``rn`` and the attribute ``data-ro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
+
+from sobench.suite.external import shown_label
 
 WIDTH, HEIGHT = 460.0, 330.0
 """Of a chart in units of its view box."""
@@ -18,10 +20,44 @@ LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 12.0, 46.0
 """Margins around the plot."""
 
 _LOG_FROM = 12.0
-"""Ratio of the largest to the smallest cost from which an axis is logarithmic."""
+"""Ratio of the largest to the smallest value from which an axis may be logarithmic."""
+
+EXTERNAL_MARK = "†"
+"""Behind the name of an external row in a chart."""
 
 _LETTER = 6.2
 """Width of a letter of a label, on average."""
+
+
+@dataclass(frozen=True)
+class PageRow:
+    """A row of the page.
+
+    Attributes:
+        number: that its colour and its marks go by.
+        label: in its suite.
+        is_external: whether its detections were made elsewhere.
+    """
+
+    number: int
+    label: str
+    is_external: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its label, as tables show it."""
+        return shown_label(self.label, (self.label,) if self.is_external else ())
+
+    def short(self, longest: int) -> str:
+        """Its label where there is little room, with ``EXTERNAL_MARK`` if it is external."""
+        mark = f" {EXTERNAL_MARK}" if self.is_external else ""
+        room = longest - len(mark)
+        cut = self.label if len(self.label) <= room else f"{self.label[: room - 1]}…"
+        return f"{cut}{mark}"
+
+
+Shown = Mapping[str, PageRow]
+"""Label -> the row of the page."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +97,19 @@ class Axis:
         return [value for value in values if -1e-9 <= self.share(value) <= 1 + 1e-9]
 
 
-def axis_of(title: str, values: Iterable[float], from_zero: bool = False) -> Axis:
-    """An axis with room around some values; logarithmic where positive ones differ greatly."""
+def axis_of(
+    title: str, values: Iterable[float], may_be_log: bool = False, from_zero: bool = False
+) -> Axis:
+    """An axis with room around some values.
+
+    Args:
+        may_be_log: whether it is logarithmic where the values are positive and differ greatly.
+        from_zero: whether it begins at 0 at the latest.
+    """
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
-    if not from_zero and low > 0 and high / low >= _LOG_FROM:
-        return Axis(title, low / 1.3, high * 1.3, log=True)
+    if may_be_log and low > 0 and high / low >= _LOG_FROM:
+        return Axis(f"{title}, log scale", low / 1.3, high * 1.3, log=True)
     low = min(low, 0.0) if from_zero else low
     room = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
     return Axis(title, low if from_zero else max(low - room, 0.0 if low >= 0 else -math.inf),

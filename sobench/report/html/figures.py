@@ -22,6 +22,7 @@ from sobench.report.html.charts import (
     TOP,
     WIDTH,
     Axis,
+    Shown,
     axis_of,
     axis_title,
     chart,
@@ -35,14 +36,11 @@ from sobench.report.html.charts import (
     y_of,
 )
 
-Colours = Mapping[str, int]
-"""Label -> number of the row on the page."""
-
 RECALL = Axis("recall", 0.0, 1.0)
 PRECISION = Axis("precision", 0.0, 1.0)
 
 
-def cost_chart(board: Leaderboard, cost: Metric, colours: Colours) -> Markup | None:
+def cost_chart(board: Leaderboard, cost: Metric, shown: Shown) -> Markup | None:
     """The metric that ranks against a cost, with intervals and the rows worth their cost."""
     metric = board.metrics[0]
     points: dict[str, tuple[float, float]] = {
@@ -54,7 +52,7 @@ def cost_chart(board: Leaderboard, cost: Metric, colours: Colours) -> Markup | N
         return None
     intervals = {label: _interval(board, label) for label in points}
     ends = [end for interval in intervals.values() if interval for end in interval]
-    x = axis_of(f"{cost.title} ({cost.unit})", [cost_ for cost_, _ in points.values()])
+    x = axis_of(f"{cost.title} ({cost.unit})", [cost_ for cost_, _ in points.values()], True)
     y = axis_of(metric, [*(score for _, score in points.values()), *ends])
     front = pareto_front(points)
     stairs = [place for label in front for place in _stair(points, label, front)]
@@ -64,18 +62,20 @@ def cost_chart(board: Leaderboard, cost: Metric, colours: Colours) -> Markup | N
         )
     ]
     for label, (value, score) in points.items():
-        told = f"{label}: {metric} {SCORE_FORMAT.format(score)}, {cost.format.format(value)} "
+        row = shown[label]
+        told = f"{row.name}: {metric} {SCORE_FORMAT.format(score)}, {cost.format.format(value)} "
         told += cost.unit
         if (interval := intervals[label]) is not None:
             marks.append(
                 Markup('<path class="whisker r{0}" data-row="{0}" d="M{1:.1f} {2:.1f}V{3:.1f}"/>')
-                .format(colours[label], x_of(x, value), *(y_of(y, end) for end in interval))
+                .format(row.number, x_of(x, value), *(y_of(y, end) for end in interval))
             )  # fmt: skip
-        marks.append(
-            marker(x_of(x, value), y_of(y, score), colours[label], told, label not in front)
-        )
+        marks.append(marker(x_of(x, value), y_of(y, score), row.number, told, label not in front))
     marks += labels(
-        [(x_of(x, a), y_of(y, b), colours[label], label) for label, (a, b) in points.items()]
+        [
+            (x_of(x, a), y_of(y, b), shown[label].number, shown[label].name)
+            for label, (a, b) in points.items()
+        ]
     )
     return chart(x, y, marks, f"{metric} against {cost.title}")
 
@@ -94,7 +94,7 @@ def _interval(board: Leaderboard, label: str) -> tuple[float, float] | None:
     return None if found is None or pd.isna(found.low) else (found.low, found.high)
 
 
-def forest(board: Leaderboard, colours: Colours) -> Markup | None:
+def forest(board: Leaderboard, shown: Shown) -> Markup | None:
     """The metric that ranks, with its interval and the tier, row by row."""
     metric, step, left = board.metrics[0], 24.0, 150.0
     rows = [
@@ -119,43 +119,44 @@ def forest(board: Leaderboard, colours: Colours) -> Markup | None:
     ]  # fmt: skip
     for position, (label, mean, interval) in enumerate(rows):
         middle = TOP + step * (position + 0.5)
-        tier = tier_text(board.verdict.tiers.get(label, ()))
+        tier, row = tier_text(board.verdict.tiers.get(label, ())), shown[label]
+        name = f"{row.short(22 - len(tier))}  [{tier}]"
         marks.append(
             Markup('<text class="name" data-row="{}" x="{}" y="{:.1f}" text-anchor="end">{}'
                    '<title>{}</title></text>').format(
-                colours[label], left - 10, middle + 4, _cut(f"{label}  [{tier}]", 25), label)
+                row.number, left - 10, middle + 4, name, row.name)
         )  # fmt: skip
-        told = f"{label}: {SCORE_FORMAT.format(mean)}"
+        told = f"{row.name}: {SCORE_FORMAT.format(mean)}"
         if interval:
             low, high = interval
             told += f" [{SCORE_FORMAT.format(low)}, {SCORE_FORMAT.format(high)}]"
             marks.append(
                 Markup('<path class="whisker r{0}" data-row="{0}" d="M{1:.1f} {2:.1f}H{3:.1f}"/>')
-                .format(colours[label], place(low), middle, place(high))
+                .format(row.number, place(low), middle, place(high))
             )  # fmt: skip
-        marks.append(marker(place(mean), middle, colours[label], told))
+        marks.append(marker(place(mean), middle, row.number, told))
     marks.append(axis_title(x.title, height, left))
     return svg(WIDTH, height, marks, f"{metric} with intervals")
 
 
-def precision_recall(curves: Mapping[str, Sequence[float]], colours: Colours, name: str) -> Markup:
+def precision_recall(curves: Mapping[str, Sequence[float]], shown: Shown, name: str) -> Markup:
     """Precision over recall; rows without a curve have an empty line, for other choices."""
     marks = [
         line(
             [
                 (x_of(RECALL, i / 100), y_of(PRECISION, p))
-                for i, p in enumerate(curves.get(key, ()))
+                for i, p in enumerate(curves.get(label, ()))
             ],
-            row,
-            key,
+            row.number,
+            row.name,
         )
-        for key, row in colours.items()
+        for label, row in shown.items()
     ]
     return chart(RECALL, PRECISION, marks, name)
 
 
 def learning_chart(
-    curves: Mapping[str, LearningCurve], colours: Colours, what: str, title: str
+    curves: Mapping[str, LearningCurve], shown: Shown, what: str, title: str
 ) -> Markup | None:
     """Loss, or the metric that ranks, over training steps.
 
@@ -171,17 +172,19 @@ def learning_chart(
     steps = [float(step) for of_row in points.values() for step, _ in of_row]
     x = Axis("training step", 0.0, max(steps) * 1.03 or 1.0)
     values = [value for of_row in points.values() for _, value in of_row]
-    y = axis_of(title, values, from_zero=what == "ap")
+    is_loss = what == "loss"
+    y = axis_of(title, values, may_be_log=is_loss, from_zero=not is_loss)
     marks = []
     for label, of_row in points.items():
         of_line = [(x_of(x, float(step)), y_of(y, value)) for step, value in of_row]
-        marks.append(line(of_line, colours[label], label))
+        row = shown[label]
+        marks.append(line(of_line, row.number, row.name))
         for (a, b), (step, value) in zip(of_line, of_row, strict=True):
-            marks.append(marker(a, b, colours[label], f"{label}: {value:.4g} at step {step}"))
+            marks.append(marker(a, b, row.number, f"{row.name}: {value:.4g} at step {step}"))
     return chart(x, y, marks, title)
 
 
-def size_chart(sizes: Sequence[SizeBin], colours: Colours) -> Markup | None:
+def size_chart(sizes: Sequence[SizeBin], shown: Shown) -> Markup | None:
     """The share of the objects that each row finds, by their size."""
     if not sizes:
         return None
@@ -198,10 +201,11 @@ def size_chart(sizes: Sequence[SizeBin], colours: Colours) -> Markup | None:
         )  # fmt: skip
     for label in sizes[0].recall:
         places_ = [(c, y_of(y, b.recall[label])) for c, b in zip(centres, sizes, strict=True)]
-        marks.append(line(places_, colours[label], label))
+        row = shown[label]
+        marks.append(line(places_, row.number, row.name))
         for (a, b), of_bin in zip(places_, sizes, strict=True):
-            told = f"{label}, {size_text(of_bin)} px: {of_bin.recall[label]:.2f}"
-            marks.append(marker(a, b, colours[label], told))
+            told = f"{row.name}, {size_text(of_bin)} px: {of_bin.recall[label]:.2f}"
+            marks.append(marker(a, b, row.number, told))
     x = Axis("square root of the area in pixels; n objects", 0.0, 1.0, ticked=False)
     return chart(x, y, marks, "recall by size")
 
@@ -212,7 +216,7 @@ def size_text(of_bin: SizeBin) -> str:
     return f"{of_bin.low:g}-{high}" if high else f"{of_bin.low:g}+"
 
 
-def rank_diagram(ranks: AverageRanks, colours: Colours) -> Markup:
+def rank_diagram(ranks: AverageRanks, shown: Shown) -> Markup:
     """Average ranks on a line, with bars over rows that are not told apart (Demšar 2006)."""
     count, step, side = len(ranks.rows), 19.0, 136.0
     x = Axis("average rank, 1 is best", 1.0, float(count))
@@ -242,16 +246,16 @@ def rank_diagram(ranks: AverageRanks, colours: Colours) -> Markup:
     for position, (label, average) in enumerate(
         zip(ranks.rows, ranks.average.tolist(), strict=True)
     ):
-        left = position < half
+        left, row = position < half, shown[label]
         level = first + step * ((position if left else count - 1 - position) + 0.5)
         edge, anchor = (side - 8, "end") if left else (WIDTH - side + 8, "start")
         marks.append(
             Markup('<polyline class="line r{0}" data-row="{0}" points="{1}"/><text class="name" '
                    'data-row="{0}" x="{2:.1f}" y="{3:.1f}" text-anchor="{4}">{5} {6:.2f}'
                    "<title>{7}</title></text>").format(
-                colours[label],
+                row.number,
                 places([(place(average), axis_y), (place(average), level), (edge, level)]),
-                edge - 4 if left else edge + 4, level + 4, anchor, _cut(label, 15), average, label)
+                edge - 4 if left else edge + 4, level + 4, anchor, row.short(15), average, row.name)
         )  # fmt: skip
     averages = dict(zip(ranks.rows, ranks.average.tolist(), strict=True))
     for number_, group in enumerate(bars):
@@ -262,7 +266,3 @@ def rank_diagram(ranks: AverageRanks, colours: Colours) -> Markup:
             )
         )
     return svg(WIDTH, height, marks, "average ranks")
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -63,6 +63,13 @@
       heading.querySelector("button").addEventListener("click", () => sort(table, index, heading))
     );
 
+  // Columns that a usual screen has no room for.
+  for (const button of all("button.columns"))
+    button.addEventListener("click", () => {
+      const shown = document.getElementById(button.dataset.table).classList.toggle("whole");
+      button.setAttribute("aria-pressed", String(shown));
+    });
+
   // Precision and recall: the lines of the chosen part and IoU.
   const names = all("[data-toggle]").map((button) => button.textContent);
   const [left, right, top, bottom] = [56, 446, 12, 284]; // of the plot in the view box

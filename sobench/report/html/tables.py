@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,19 @@ import pandas as pd
 
 from sobench.compare.error_types import KINDS, Errors
 from sobench.compare.found import Found
-from sobench.compare.leaderboard import Leaderboard
-from sobench.compare.tiers import ALPHA, tier_text
-from sobench.metrics.table import COST_METRICS, SCORE_FORMAT
+from sobench.compare.leaderboard import Leaderboard, Row
+from sobench.compare.tiers import ALPHA
+from sobench.metrics.table import SCORE_FORMAT
 from sobench.report.beneath import size_columns
-from sobench.report.columns import INTERVAL, interval_text
+from sobench.report.columns import fitting, places, shown_columns
+from sobench.report.html.charts import Shown
+from sobench.report.view import View
+
+LETTERS = 152
+"""Characters of the leaderboard's line on a screen 1280 pixels wide."""
+
+LONGEST_LABEL = 26
+"""Characters of a row's name in a line; longer ones go on in the next."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,13 @@ class Column:
     Attributes:
         title: what it says when it is pointed at.
         numeric: whether its cells are numbers.
+        is_further: whether it is only shown when it is asked for.
     """
 
     text: str
     title: str = ""
     numeric: bool = True
+    is_further: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,54 +72,91 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     form: str = ""
 
+    @property
+    def further(self) -> int:
+        """How many columns are only shown when they are asked for."""
+        return sum(column.is_further for column in self.columns)
+
 
 def footnotes(board: Leaderboard) -> list[tuple[str, list[str]]]:
     """Everything that a shown row does otherwise, once, with the labels of those rows."""
     texts: dict[str, list[str]] = {}
-    for label in board.table["method"]:
-        for text in board.deviations.get(str(label), ()):
-            texts.setdefault(text, []).append(str(label))
+    for row in board.rows:
+        for text in board.deviations.get(row["method"], ()):
+            texts.setdefault(text, []).append(row["method"])
     return list(texts.items())
 
 
-def leaderboard_grid(board: Leaderboard, colours: Mapping[str, int]) -> Grid:
-    """Tier, row, metrics and costs, with the best and the second best of each column marked."""
+def leaderboard_grid(board: Leaderboard, shown: Shown) -> Grid:
+    """Tier, row, metrics and costs, with the best and the second best of each column marked.
+
+    Columns that have no room on a usual screen are marked as further ones.
+    """
     notes = footnotes(board)
-    ranking, *others = board.metrics
-    columns = [Column("tier", "rows of one tier cannot be told apart"), Column("method", "", False)]
-    cells: list[list[Cell]] = [[], []]
-    for label in map(str, board.table["method"]):
-        tiers = board.verdict.tiers.get(label, ())
-        cells[0].append(Cell(tier_text(tiers), float(tiers[0]) if tiers else None))
-        own = tuple(n for n, (_, labels) in enumerate(notes, 1) if label in labels)
-        cells[1].append(Cell(board.shown_label(label), label, row=colours[label], notes=own))
-    if board.table["seeds"].max() > 1:
-        columns.append(Column("seeds"))
-        cells.append([Cell(str(n), float(n)) for n in board.table["seeds"]])
-    columns.append(Column(ranking, "the metric that ranks; ± the spread over seeds"))
-    cells.append(_scores(board.table, ranking))
-    if board.verdict.labels:
-        columns.append(Column(INTERVAL))
-        estimates = [
-            board.verdict.estimates.get(str(x), {}).get(ranking) for x in board.table["method"]
-        ]
+    usual = [
+        column
+        for column in shown_columns(board, View())[0]
+        # Footnotes stand behind labels, and spreads beneath their means.
+        if column.name != "notes" and not column.name.endswith("_std")
+    ]
+    kept, _ = fitting(usual, LETTERS, LONGEST_LABEL)
+    columns, cells = [], []
+    for column in usual:
+        title, values = _explained(board, column.name), _sorted_by(board, column.name)
+        columns.append(Column(column.title, title, not column.is_text, column not in kept))
+        spreads = [_spread(row, column.name) for row in board.rows]
         cells.append([
-            Cell(interval_text(board.scores[0], found), _or_none(found and found.low))
-            for found in estimates
+            Cell(text, value, spread, column.place(index))
+            for index, (text, value, spread) in enumerate(
+                zip(column.cells, values, spreads, strict=True)
+            )
         ])  # fmt: skip
-    for name in others:
-        columns.append(Column(name))
-        cells.append(_scores(board.table, name))
-    for cost in COST_METRICS:
-        if cost.name in board.table and board.table[cost.name].notna().any():
-            columns.append(Column(cost.title, "; ".join(filter(None, (cost.unit, cost.footnote)))))
-            values = [_or_none(value) for value in board.table[cost.name]]
-            of_cost = [Cell("-" if v is None else cost.format.format(v), v) for v in values]
-            cells.append(marked(of_cost, cost.higher_is_better))
-    return Grid(tuple(columns), tuple(zip(*cells, strict=True)), "leaderboard")
+    rows = []
+    for row, of_row in zip(board.rows, zip(*cells, strict=True), strict=True):
+        label = str(row["method"])
+        own = tuple(number for number, (_, labels) in enumerate(notes, 1) if label in labels)
+        rows.append(
+            tuple(
+                replace(cell, row=shown[label].number, notes=own)
+                if column.text == "method"
+                else cell
+                for column, cell in zip(columns, of_row, strict=True)
+            )
+        )
+    return Grid(tuple(columns), tuple(rows), "leaderboard")
 
 
-def further_grid(board: Leaderboard, colours: Mapping[str, int]) -> Grid | None:
+def _explained(board: Leaderboard, column: str) -> str:
+    """What a heading says when it is pointed at."""
+    told = {
+        "tier": "rows of one tier cannot be told apart",
+        board.metrics[0]: "the metric that ranks; ± the spread over seeds",
+    }
+    told |= {c.name: "; ".join(filter(None, (c.unit, c.footnote))) for c in board.costs}
+    return told.get(column, "")
+
+
+def _sorted_by(board: Leaderboard, column: str) -> list[float | str | None]:
+    """What the rows are sorted by in a column."""
+    if column == "tier":
+        tiers = (board.verdict.tiers.get(row["method"], ()) for row in board.rows)
+        return [float(numbers[0]) if numbers else None for numbers in tiers]
+    if column.endswith("_interval"):
+        metric, estimates = column.removesuffix("_interval"), board.verdict.estimates
+        of_rows = (estimates.get(row["method"], {}).get(metric) for row in board.rows)
+        return [_or_none(found and found.low) for found in of_rows]
+    if column == "method":
+        return [str(row["method"]) for row in board.rows]
+    return [_or_none(row.get(column)) for row in board.rows]
+
+
+def _spread(row: Row, column: str) -> str:
+    """The spread over seeds of a metric; empty if there is none."""
+    spread = row.get(f"{column}_std")
+    return "" if spread is None else SCORE_FORMAT.format(spread)
+
+
+def further_grid(board: Leaderboard, shown: Shown) -> Grid | None:
     """The metrics of further tests; ``None`` if there are none."""
     headings, lines = size_columns(board)
     columns = tuple(Column(name, numeric=name in board.metrics) for name in headings)
@@ -118,7 +165,7 @@ def further_grid(board: Leaderboard, colours: Mapping[str, int]) -> Grid | None:
     ]
     rows = tuple(
         (
-            Cell(label, label, row=colours[label]),
+            Cell(shown[label].name, label, row=shown[label].number),
             Cell(tested, tested),
             *(Cell(text, value) for text, value in zip(texts, of_row, strict=True)),
         )
@@ -143,9 +190,11 @@ def class_grid(board: Leaderboard, numbers: Mapping[str, int]) -> Grid:
     rows = []
     for name in by_class.columns:
         values = [_or_none(value) for value in by_class[name]]
+        texts = [_score_text(value) for value in values]
+        marks = places(values, texts, True) or ("",) * len(texts)
         shaded = [
-            Cell(_score_text(v), v, share=v / highest if v is not None and highest else None)
-            for v in values
+            Cell(text, v, mark=mark, share=v / highest if v is not None and highest else None)
+            for text, v, mark in zip(texts, values, marks, strict=True)
         ]
         defined = [value for value in values if value is not None]
         spread = max(defined) - min(defined) if defined else None
@@ -153,13 +202,13 @@ def class_grid(board: Leaderboard, numbers: Mapping[str, int]) -> Grid:
         rows.append((
             Cell(str(name), str(name)),
             *([Cell("-" if objects is None else str(objects), objects)] if numbers else []),
-            *marked(shaded, True),
+            *shaded,
             Cell(_score_text(spread), spread),
         ))  # fmt: skip
     return Grid(tuple(columns), tuple(rows), "heat")
 
 
-def error_grids(errors: Errors, colours: Mapping[str, int]) -> tuple[Grid, Grid]:
+def error_grids(errors: Errors, shown: Shown) -> tuple[Grid, Grid]:
     """What each kind of error costs, and how many there are: rows downwards, kinds across."""
     columns = (Column("method", "", False), *(Column(kind, KINDS[kind]) for kind in KINDS))
 
@@ -167,7 +216,7 @@ def error_grids(errors: Errors, colours: Mapping[str, int]) -> tuple[Grid, Grid]
         most = max((value_of(label, kind) for label in errors for kind in KINDS), default=0.0)
         rows = tuple(
             (
-                Cell(label, label, row=colours[label]),
+                Cell(shown[label].name, label, row=shown[label].number),
                 *(
                     Cell(text.format(value), value, share=max(value, 0.0) / most if most else 0.0)
                     for value in (value_of(label, kind) for kind in KINDS)
@@ -188,7 +237,7 @@ class PairMatrix:
     """Every two rows.
 
     Attributes:
-        labels: of the tested rows, best first.
+        labels: of the tested rows as tables show them, best first.
         cells: ``[n][n]``, row minus column; ``None`` on the diagonal.
         details: "i,j" -> what is known of the pair, for the page's script.
     """
@@ -201,6 +250,7 @@ class PairMatrix:
 def pair_matrix(board: Leaderboard, found: Found | None) -> PairMatrix | None:
     """Differences in the metric that ranks, and who finds what."""
     labels, metric = board.verdict.labels, board.metrics[0]
+    names = tuple(map(board.shown_label, labels))
     if len(labels) < 2:
         return None
     pairs = {(pair.first, pair.second): pair for pair in found.pairs} if found else {}
@@ -216,13 +266,13 @@ def pair_matrix(board: Leaderboard, found: Found | None) -> PairMatrix | None:
             mark = ("better" if gap.mean > 0 else "worse") if gap.adjusted < ALPHA else ""
             of_row.append(Cell(_signed(gap.mean), _or_none(gap.mean), mark=mark))
             details[f"{i},{j}"] = {
-                "first": first, "second": second, "metric": metric,
+                "first": names[i], "second": names[j], "metric": metric,
                 "mean": _signed(gap.mean), "low": _signed(gap.low), "high": _signed(gap.high),
                 "p": _p_text(gap.p), "adjusted": _p_text(gap.adjusted), "apart": bool(mark),
                 "found": _found(pairs, first, second),
             }  # fmt: skip
         cells.append(tuple(of_row))
-    return PairMatrix(labels, tuple(cells), details)
+    return PairMatrix(names, tuple(cells), details)
 
 
 def _found(pairs: Mapping[tuple[str, str], Any], first: str, second: str) -> list[Any] | None:
@@ -238,32 +288,6 @@ def _found(pairs: Mapping[tuple[str, str], Any], first: str, second: str) -> lis
         for name, c in parts.items()
         if c.objects
     ]
-
-
-def marked(cells: Sequence[Cell], higher_is_better: bool) -> list[Cell]:
-    """The same cells with the best and the second best value marked.
-
-    Nothing is marked where all are alike, and a score of 0 is nobody's merit.
-    """
-    values = sorted(
-        {c.value for c in cells if isinstance(c.value, float) and c.value}, reverse=higher_is_better
-    )
-    if len({c.value for c in cells}) < 2:
-        return list(cells)
-    marks = dict(zip(values, ("best", "second"), strict=False))
-    return [
-        replace(c, mark=marks.get(c.value, "")) if isinstance(c.value, float) else c for c in cells
-    ]
-
-
-def _scores(table: pd.DataFrame, name: str) -> list[Cell]:
-    cells = []
-    spreads = table[f"{name}_std"] if f"{name}_std" in table else [None] * len(table)
-    for mean, spread in zip(table[name], spreads, strict=True):
-        value = _or_none(mean)
-        told = SCORE_FORMAT.format(spread) if pd.notna(spread) else ""
-        cells.append(Cell(_score_text(value), value, told))
-    return marked(cells, True)
 
 
 def _score_text(value: float | None) -> str:

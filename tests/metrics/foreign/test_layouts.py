@@ -29,7 +29,7 @@ def test_every_layout_gives_the_same_table(tmp_path: Path, layout: str, write: W
     path = write(tmp_path, dataset, rows)
     name, foreign = read_foreign(path)
     assert name == layout  # recognised
-    made = to_detections(foreign, dataset, 100)
+    made = to_detections(foreign, dataset, COCO)
     expected = tabulate(rows, "rows")
     for column, other in zip(sorted_columns(made.table), sorted_columns(expected), strict=True):
         np.testing.assert_array_equal(column, other)
@@ -68,14 +68,14 @@ def test_empty_text_files_are_images_without_detections(tmp_path: Path) -> None:
         (tmp_path / f"{name}.txt").touch()
     _, foreign = read_foreign(tmp_path)
     assert len(foreign) == 0
-    assert len(to_detections(foreign, split(), 100).table.scores) == 0
+    assert len(to_detections(foreign, split(), COCO).table.scores) == 0
 
 
 def test_a_devkit_file_of_one_class(tmp_path: Path) -> None:
     file = tmp_path / "comp4_det_val_bus.txt"
     file.write_text("a_10 0.5 11 21 30 60\n")
     name, foreign = read_foreign(file)
-    made = to_detections(foreign, split(), 100)
+    made = to_detections(foreign, split(), COCO)
     assert (name, made.table.category_ids.tolist()) == ("voc-devkit", [2])
     assert made.table.boxes.tolist() == [[10, 20, 20, 40]]
 
@@ -86,9 +86,9 @@ def test_classes_of_yolo_are_positions_unless_ids_begin_at_0(tmp_path: Path) -> 
     (tmp_path / "a_10.txt").write_text("2 0.5 0.5 0.1 0.1 0.9\n")
     _, foreign = read_foreign(tmp_path)
     dataset = split()
-    assert to_detections(foreign, dataset, 100).table.category_ids.tolist() == [5]
+    assert to_detections(foreign, dataset, COCO).table.category_ids.tolist() == [5]
     of_yolo = replace(dataset, category_ids=(0, 2, 7))
-    assert to_detections(foreign, of_yolo, 100).label.tolist() == [1]
+    assert to_detections(foreign, of_yolo, COCO).label.tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_headers_of_tables(tmp_path: Path, header: str, cells: str) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(f"{header}\n{cells}\n\n")
     name, foreign = read_foreign(path)
-    table = to_detections(foreign, split(), 100).table
+    table = to_detections(foreign, split(), COCO).table
     assert name == "csv"
     assert table.image_ids.tolist() == [10]
     assert table.category_ids.tolist() == [2]

@@ -9,7 +9,7 @@ from sobench.data.targets import Targets
 from sobench.models.methods.zoominnet import distillation
 from sobench.models.parts import bipartite, matching
 from sobench.models.parts.boxes import box_iou
-from sobench.models.parts.overlaps import real_boxes, tiled_iou
+from sobench.models.parts.overlaps import near_pairs, padded_count, real_boxes, tiled_iou
 from tests.models.parts.random_boxes import octave_anchors, random_boxes
 from tests.models.small_config import no_padding
 
@@ -17,6 +17,9 @@ COUNTS = (37, 0, 5, 1)
 """Objects of each image; the others are padding."""
 
 ANCHORS = octave_anchors(((25, 25), (13, 13)), (8, 16), 12.0, 3, (0.5, 1.0, 2.0))
+
+
+LEAST = 0.3
 
 
 def crowded() -> Targets:
@@ -56,11 +59,31 @@ def test_best_overlaps_are_those_of_the_padded_batch(
     anchors = random_boxes(len(COUNTS), 3000, seed=2) if of_images else ANCHORS
     expected = matching._best_overlaps(crowded(), anchors, with_claims)
     monkeypatch.setattr(matching, "MAX_PAIRS", max_pairs)
-    for overlaps in (matching._best_overlaps, matching._best_overlaps_by_image):
-        for mine, theirs in zip(overlaps(crowded(), anchors, with_claims), expected, strict=True):
-            assert torch.equal(mine, theirs)
-    assert (expected[0] > 0).any()
+    whole = matching._best_overlaps(crowded(), anchors, with_claims)
+    near = matching._best_overlaps_of_near(crowded(), anchors, LEAST, with_claims)
+    for mine, theirs in zip(whole, expected, strict=True):
+        assert torch.equal(mine, theirs)
+    asked = expected[0] >= LEAST
+    assert torch.equal(near[0], expected[0])
+    assert torch.equal(near[1][asked], expected[1][asked])
+    assert torch.equal(near[2], expected[2])
+    assert asked.any()
     assert bool((expected[2] >= 0).any()) == with_claims
+
+
+def test_near_pairs_are_all_that_overlap_and_not_many_others() -> None:
+    boxes, image = random_boxes(20, seed=3, side=20.0), torch.arange(20) % 3
+    pairs = near_pairs(boxes, image, ANCHORS, batch=3)
+    size = padded_count(len(ANCHORS))
+    found = torch.zeros(3, 20, size)
+    for iou, box, group in zip(pairs.iou, pairs.box, pairs.group, strict=True):
+        of_image, first = divmod(int(group) * iou.shape[0], size)
+        found[of_image, box, first : first + iou.shape[0]] = iou
+    expected = box_iou(boxes[None], ANCHORS)[0]
+    for index in range(3):
+        assert torch.equal(found[index, image == index, : len(ANCHORS)], expected[image == index])
+        assert not found[index, image != index].any()
+    assert pairs.iou.numel() < 0.5 * expected.numel()
 
 
 @pytest.mark.parametrize("of_images", [False, True])
@@ -80,7 +103,7 @@ def test_the_best_anchors_are_those_of_the_padded_batch(of_images: bool) -> None
 @pytest.mark.parametrize("mode", ["literal", "nonzero", "fixed"])
 def test_key_positions_are_those_of_the_padded_batch(mode: distillation.LambdaMode) -> None:
     found = distillation._relative_iou_by_image(crowded(), ANCHORS, mode)
-    expected = distillation._relative_iou(crowded(), ANCHORS, mode)
+    expected = distillation._relative_iou_of_batch(crowded(), ANCHORS, mode)
     assert torch.equal(found[0], expected[0])
     assert torch.allclose(found[1], expected[1], rtol=1e-14)
     assert bool(found[1].any()) == (mode != "fixed")

@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sobench.compare.leaderboard import leaderboard
-from sobench.compare.page_data import page_data
 from sobench.report.html.page import render
-from sobench.suite.plan import plan
-from sobench.suite.reader import load
 from tests.commands.small_suite import write_suite
-from tests.detected_results import keep_detected
+from tests.detected_results import keep_detected, page_of
 from tests.records import isolate
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -44,9 +40,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         isolate(folder, monkeypatch)
         path = write_suite(seeds=[0, 1], methods=["fpn", "ssd", {"name": "pafpn", "label": EVIL}])
         keep_detected(path)
-        runs = plan(load(path), "")
-        data = page_data(leaderboard(runs, Path("results")), runs, Path("results"))
-        (folder / "page.html").write_text(render([data]))
+        (folder / "page.html").write_text(render([page_of(path)]))
     return folder / "page.html"
 
 
@@ -192,6 +186,37 @@ def test_the_theme_follows_the_system_until_it_is_switched(browser: Browser, fil
         opened.locator("#theme").click()
         assert paper(opened) == before
         opened.close()
+
+
+def test_the_leaderboard_fits_a_usual_screen_and_shows_the_rest_on_request(
+    browser: Browser, file: Path
+) -> None:
+    opened = browser.new_page(viewport={"width": 1280, "height": 800})
+    opened.goto(file.as_uri())
+    wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+    assert opened.evaluate(f"{wide}.length") == 0
+    button, further = opened.locator(".columns"), opened.locator("#s0-board thead .further")
+    assert button.inner_text() == f"{further.count()} more columns"
+    assert not any(heading.is_visible() for heading in further.all())
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert all(heading.is_visible() for heading in further.all())
+    opened.close()
+
+
+def test_what_is_printed_says_which_line_is_which(browser: Browser, file: Path) -> None:
+    opened = browser.new_page()
+    opened.goto(file.as_uri())
+    opened.locator('[data-toggle="1"]').click()
+    opened.emulate_media(media="print", color_scheme="dark")
+    assert paper(opened) == "rgb(255, 255, 255)"
+    assert [button.is_visible() for button in opened.locator("[data-toggle]").all()] == [
+        True, False, True,
+    ]  # fmt: skip
+    assert opened.locator(".controls").is_visible()  # the class and the IoU of the curves
+    for hidden in ("#theme", ".jump", ".columns"):
+        assert not opened.locator(hidden).is_visible()
+    opened.close()
 
 
 def test_no_section_is_wider_than_a_phone(browser: Browser, file: Path) -> None:

@@ -18,12 +18,14 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
 
 
 def test_costs_that_differ_greatly_are_on_a_logarithmic_axis() -> None:
-    axis = axis_of("x", [0.5, 40.0])
+    axis = axis_of("x", [0.5, 40.0], may_be_log=True)
     assert axis.log
+    assert axis.title == "x, log scale"
     assert axis.ticks() == pytest.approx([0.5, 1, 2, 5, 10, 20, 50])
     assert axis.share(axis.low) == 0
     assert axis.share(axis.high) == pytest.approx(1)
-    assert not axis_of("x", [4.0, 40.0]).log
+    assert not axis_of("x", [4.0, 40.0], may_be_log=True).log
+    assert not axis_of("AP", [0.01, 0.5]).log  # scores never are
 
 
 @pytest.mark.parametrize("values", [[], [0.0], [0.3, 0.3], [float("nan")], [-1.0, 1.0]])

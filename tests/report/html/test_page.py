@@ -14,8 +14,9 @@ import pytest
 from sobench.compare.average_rank import average_ranks
 from sobench.compare.curves import ALL, Part
 from sobench.compare.leaderboard import build, leaderboard
-from sobench.compare.page_data import PageData, page_data
+from sobench.compare.page_data import PageData
 from sobench.compare.several import rank_suites
+from sobench.report.html.charts import PageRow
 from sobench.report.html.figures import rank_diagram
 from sobench.report.html.page import render
 from sobench.report.plots import plots_of
@@ -23,23 +24,20 @@ from sobench.runs import record
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
 from tests.commands.small_suite import DATA, keep, write_suite
-from tests.detected_results import keep_detected
+from tests.detected_results import keep_detected, page_of
 from tests.records import failed_record, isolate, record_of, scored, states_of
 
 RESULTS = Path("results")
 EVIL = '</script><script>alert("x")</script>&\'"'
-COLOURS = {"a": 0, "b": 1, "<c>": 2}
+ROWS = {
+    label: PageRow(number, label, label == "b") for number, label in enumerate(["a", "b", "<c>"])
+}
 VOID = {"meta", "link", "br", "input"}
 
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     isolate(tmp_path, monkeypatch)
-
-
-def data_of(path: Path) -> PageData:
-    runs = plan(load(path), "")
-    return page_data(leaderboard(runs, RESULTS), runs, RESULTS)
 
 
 class Reader(HTMLParser):
@@ -77,7 +75,7 @@ class Reader(HTMLParser):
 def test_the_page_is_whole() -> None:
     path = write_suite(seeds=[0, 1])
     keep_detected(path)
-    text = render([data_of(path)])
+    text = render([page_of(path)])
     reader = Reader(text)
     assert len(set(reader.ids)) == len(reader.ids)
     headings = re.findall(r"<h2>(.*?)</h2>", text)
@@ -95,7 +93,7 @@ def test_the_page_is_whole() -> None:
 def test_every_name_is_text() -> None:
     path = write_suite(title=EVIL, methods=["fpn", {"name": "ssd", "label": EVIL}])
     keep_detected(path)
-    page = data_of(path)
+    page = page_of(path)
     classes = {name: f"{EVIL} {name}" for name in page.board.per_class.columns[1:]}
     page = replace(
         page,
@@ -138,9 +136,26 @@ def test_half_characters_and_control_characters_can_be_written() -> None:
     runs = plan(load(write_suite()), DATA)
     odd = scored(0.5, per_class={"\ud800\x1b[2J": {"AP": 0.5}})
     board = build(runs, states_of(runs, [record_of(runs[0], scored=odd)]))
-    text = render([PageData(runs[0].suite, board, (), {}, {Part("class", "\ud800"): {}}, {})])
+    text = render([PageData(runs[0].suite, board, {}, {Part("class", "\ud800"): {}}, {})])
     assert rb"\ud800\x1b[2J" in text.encode()
     assert b"\x1b" not in text.encode()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ("coco", "as in TIDE.</p>"),
+        (
+            "voc12",
+            "as in TIDE. Which detections are right, and what AP50 is, are as voc12 has them.",
+        ),
+        ("tt100k", "as in TIDE. Right are the detections that AP50 takes for right, whatever "),
+    ],
+)
+def test_kinds_of_errors_say_by_which_rule(protocol: str, words: str) -> None:
+    path = write_suite(protocol=protocol)
+    keep_detected(path)
+    assert words in render([page_of(path)])
 
 
 def test_records_alone_make_a_page_that_says_what_is_missing() -> None:
@@ -148,7 +163,7 @@ def test_records_alone_make_a_page_that_says_what_is_missing() -> None:
     keep(path, 0.5)
     runs = plan(load(path), DATA)
     record.write(failed_record(runs[1], "diverged", "loss nan"), runs[1].folder(RESULTS))
-    text = render([data_of(path)])
+    text = render([page_of(path)])
     Reader(text)
     assert "ssd seed 0</b>: diverged: loss nan" in text
     assert text.count('class="absent"') >= 4
@@ -159,8 +174,7 @@ def test_records_alone_make_a_page_that_says_what_is_missing() -> None:
 def test_partial_results_are_marked() -> None:
     path = write_suite()
     keep(path, 0.5, 0.4, limit=2, partial=("--limit 2",))
-    runs = plan(load(path), "", 2, ("--limit 2",))
-    page = page_data(leaderboard(runs, RESULTS), runs, RESULTS)
+    page = page_of(path, 2, ("--limit 2",))
     assert "<strong>PARTIAL RESULT</strong> (--limit 2)" in render([page])
 
 
@@ -172,7 +186,7 @@ def test_too_many_classes_leave_curves_out_and_say_so(monkeypatch: pytest.Monkey
     run = plan(load(path), DATA)[0]
     outcome = record_of(run, scored=scored(0.5, curves=curves | {"all": whole}))
     record.write(outcome, run.folder(RESULTS))
-    text = render([data_of(path)])
+    text = render([page_of(path)])
     assert "The curves of 7 further classes are left out" in text
     assert [part["name"] for part in curve_data(text)] == [
         "all classes", *(f"class {n}" for n in range(10)),
@@ -185,7 +199,7 @@ def test_several_suites_are_one_page() -> None:
         keep_detected(path)
     plans = [plan(load(path), "") for path in paths]
     boards = [leaderboard(runs, RESULTS) for runs in plans]
-    text = render([data_of(path) for path in paths], rank_suites(plans, boards))
+    text = render([page_of(path) for path in paths], rank_suites(plans, boards))
     reader = Reader(text)
     assert len(set(reader.ids)) == len(reader.ids)
     assert "Average ranks over 2 suites" in text
@@ -198,17 +212,19 @@ def test_undefined_metrics_break_nothing() -> None:
     run = plan(load(path), DATA)[0]
     empty = scored(None, per_class={}, curves={})
     record.write(record_of(run, scored=empty, cost=None), run.folder(RESULTS))
-    text = render([data_of(path)])
+    text = render([page_of(path)])
     Reader(text)
     for words in ("No record holds parameters", "No record holds curves", "no values by class"):
         assert words in text
-    assert plots_of(data_of(path), "svg") == {}
+    assert plots_of(page_of(path), "svg") == {}
 
 
 def test_ranks_of_many_suites_have_a_critical_difference() -> None:
     scores = np.array([[0.5, 0.4, 0.3 + n / 1000] for n in range(12)])
-    text = rank_diagram(average_ranks(["a", "b", "<c>"], list("123456789xyz"), scores), COLOURS)
+    text = rank_diagram(average_ranks(["a", "b", "<c>"], list("123456789xyz"), scores), ROWS)
     assert "critical difference 0.96" in text
     assert "&lt;c&gt; 3.00" in text
+    assert "b † 2.00" in text
+    assert "<title>b (external)</title>" in text
     assert 'class="clique"' not in text
     Reader(text)

@@ -88,6 +88,7 @@ class Efpn(OnFinishedFpn):
     """
 
     head: ExtendedHead
+    compiled = ("predict", "base_maps", "extend", "teacher_features")
 
     def __init__(
         self,

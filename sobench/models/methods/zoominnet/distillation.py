@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sobench.data.targets import Targets
+from sobench.models.parts import fused
 from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.matching import MAX_PAIRS
 from sobench.models.parts.overlaps import real_boxes, tiled_iou
@@ -48,8 +49,7 @@ def key_positions(
     Returns:
         ``[B, h, w]`` bool of each level.
     """
-    relative = _relative_iou if anchors.is_cuda else _relative_iou_by_image
-    relative_iou, moments = relative(targets, anchors, lambda_mode)
+    relative_iou, moments = _relative_iou(targets, anchors, lambda_mode)
     threshold = _lambda_thresh(moments, lambda_mode).to(relative_iou.dtype)
     cells = (relative_iou > threshold.unsqueeze(1)).view(len(moments), -1, num_anchors).any(dim=2)
     levels = torch.split(cells, [height * width for height, width in sizes], dim=1)
@@ -61,8 +61,23 @@ def _relative_iou(
 ) -> tuple[Tensor, Tensor]:
     """``[B, A]``, the greatest share that an anchor has of an object's greatest IoU, in 0..1.
 
-    Also the ``_moments`` of each image, which are 0 where ``lambda_mode`` needs none.
+    Also the ``_moments`` of each image, which are 0 where ``lambda_mode`` needs none; their sums
+    may differ from device to device by their rounding.
     """
+    if fused.is_fused(anchors):
+        with_moments, only_nonzero = lambda_mode != "fixed", lambda_mode == "nonzero"
+        return fused.relative_iou(
+            targets.boxes, targets.labels, anchors, with_moments, only_nonzero
+        )
+    if anchors.is_cuda:
+        return _relative_iou_of_batch(targets, anchors, lambda_mode)
+    return _relative_iou_by_image(targets, anchors, lambda_mode)
+
+
+def _relative_iou_of_batch(
+    targets: Targets, anchors: Tensor, lambda_mode: LambdaMode
+) -> tuple[Tensor, Tensor]:
+    """``_relative_iou`` of all images together."""
     batch, objects = targets.labels.shape
     relative_iou = anchors.new_zeros(batch, len(anchors))
     moments = anchors.new_zeros(batch, 3, dtype=torch.float64)
@@ -81,7 +96,7 @@ def _relative_iou(
 def _relative_iou_by_image(
     targets: Targets, anchors: Tensor, lambda_mode: LambdaMode
 ) -> tuple[Tensor, Tensor]:
-    """As ``_relative_iou``, without the cost of padding; sums may differ by their rounding."""
+    """``_relative_iou`` without the cost of padding."""
     relative_iou = anchors.new_zeros(len(targets.labels), len(anchors))
     moments = anchors.new_zeros(len(targets.labels), 3, dtype=torch.float64)
     step = max(1, MAX_PAIRS // max(1, len(anchors)))

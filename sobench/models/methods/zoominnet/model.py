@@ -68,6 +68,7 @@ class ZoomInNet(Detector):
     """
 
     stages = (Stage(images_2x=True),)
+    compiled = ("maps_and_output", "teacher_features")
     head: RetinaNetHead
 
     def __init__(
@@ -103,10 +104,14 @@ class ZoomInNet(Detector):
         Raises:
             ValueError: no ``images_2x``, or no teacher for them.
         """
-        pyramid = self.pyramid(images)
-        output = self.head(pyramid)
+        pyramid, output = self.maps_and_output(images)
         losses = self.head.loss(output, targets)
         return losses | {"distill": self.distillation(pyramid, output, targets, images_2x)}
+
+    def maps_and_output(self, images: Tensor) -> tuple[list[Tensor], HeadOutput]:
+        """The neck's maps, and the raw predictions of the head from them."""
+        pyramid = self.pyramid(images)
+        return pyramid, self.head(pyramid)
 
     def distillation(
         self,
