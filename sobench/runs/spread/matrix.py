@@ -17,7 +17,7 @@ from sobench.runs.callbacks import MatrixProgressCallback
 from sobench.runs.matrix import Task, open_tasks
 from sobench.runs.record import Record
 from sobench.runs.spread.job import PASSED_ON, Job, Outcome
-from sobench.runs.status import RunStatus, planned_status
+from sobench.runs.status import RunStatus, known_status
 from sobench.suite.plan import Run
 
 LOOKS_SECONDS = 1.0
@@ -179,7 +179,7 @@ class _Looks:
     def __call__(self, tasks: Sequence[Task], total: int) -> None:
         began = monotonic()
         if tasks and began >= self.next_look:
-            statuses = planned_status([task.run for task in tasks], self.results, tasks[0].run.data)
+            statuses = known_status([task.run for task in tasks], self.results)
             self.callback.on_statuses(statuses, total - len(tasks))
             ended = monotonic()
             self.next_look = ended + max(LOOKS_SECONDS, (ended - began) / _SHARE)
