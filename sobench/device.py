@@ -17,18 +17,31 @@ from sobench.errors import RequestError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a suite or ``--device`` names: ``auto``, ``cpu`` or ``cuda``.
+    """The device that a suite or ``--device`` names: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    A device with a number also becomes the present one of torch's.
 
     Raises:
         RequestError: CUDA is asked for and torch sees no such device; names the way out.
     """
     has_cuda = torch.cuda.is_available()
-    if name == "cuda" and not has_cuda:
+    if name.startswith("cuda") and not has_cuda:
         raise RequestError(
-            "device: cuda is asked for, but torch sees no CUDA device here; "
+            f"device: {name} is asked for, but torch sees no CUDA device here; "
             "write --device cpu, or see `sobench doctor`"
         )
-    return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
+    _, _, number = name.partition(":")
+    if not number:
+        return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
+    count = torch.cuda.device_count()
+    if int(number) >= count:
+        raise RequestError(
+            f"device: {name} is asked for, but torch sees {count} CUDA device(s) here, the last of "
+            f"which is cuda:{count - 1}"
+        )
+    device = torch.device("cuda", int(number))
+    torch.cuda.set_device(device)
+    return device
 
 
 def device_name(device: torch.device) -> str:

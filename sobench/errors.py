@@ -45,6 +45,10 @@ class RunLocked(RunError):  # noqa: N818
     """Another process is working on this run."""
 
 
+class LeaseLost(RunLocked):
+    """Another process may have taken this run over, because this one was not heard of for long."""
+
+
 class CheckpointError(SobenchError):
     """A checkpoint is damaged or does not belong to this run."""
 

@@ -17,8 +17,9 @@ if not torch.cuda.is_available():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is written into the cache folder of whoever runs the tests."""
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is written into the folders of whoever runs the tests, and no one else is seen."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SOBENCH_LOCAL", str(tmp_path_factory.mktemp("local")))
         yield

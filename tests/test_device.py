@@ -51,3 +51,34 @@ def test_triton_needs_a_c_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert not device.has_triton()
     device.has_triton.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "chosen"),
+    [("cuda:1", 2, "cuda:1"), ("cuda", 2, "cuda"), ("auto", 2, "cuda"), ("auto", 0, "cpu"),
+     ("cpu", 2, "cpu")],
+)  # fmt: skip
+def test_a_device_is_chosen_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, count: int, chosen: str
+) -> None:
+    present: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "set_device", present.append)
+    assert device.choose_device(name) == torch.device(chosen)
+    assert present == ([torch.device(chosen)] if ":" in name else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "problem"),
+    [("cuda:2", 2, "device: cuda:2 is asked for, but torch sees 2 CUDA device"),
+     ("cuda:0", 0, "device: cuda:0 is asked for, but torch sees no CUDA device"),
+     ("cuda", 0, "device: cuda is asked for, but torch sees no CUDA device")],
+)  # fmt: skip
+def test_a_device_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, count: int, problem: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(RequestError, match=problem):
+        device.choose_device(name)

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sobench"
 
 LAYERS = (
-    "text.py errors.py regular_files.py yaml_text.py files.py locks.py garbage.py environment.py "
-    "device.py",
+    "text.py errors.py regular_files.py yaml_text.py files.py processes.py lease.py locks.py "
+    "garbage.py environment.py device.py device_use.py",
     "suite",
     "data",
     "models/parts models/detector.py",

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from sobench import locks
 from sobench.errors import RunLocked
 from sobench.locks import is_locked, locked
+from sobench.processes import process
 
 NO_FLOCK = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL]
 
@@ -169,121 +169,51 @@ def test_a_lock_that_fails_names_its_file(tmp_path: Path, no_flock: Callable[[in
 
 
 @pytest.mark.parametrize("number", NO_FLOCK)
-def test_without_flock_a_file_names_the_owner(
+def test_without_flock_a_lease_holds_the_folder(
     tmp_path: Path, no_flock: Callable[[int], None], number: int
 ) -> None:
     no_flock(number)
     assert not is_locked(tmp_path)
     with locked(tmp_path):
         assert is_locked(tmp_path)
-        with pytest.raises(RunLocked, match=f"process {os.getpid()} on .* delete .lock.owner"):
+        with pytest.raises(RunLocked, match=f"process {os.getpid()} on .* without .lease.000001"):
             locked(tmp_path).__enter__()
         assert is_locked(tmp_path)
     assert not is_locked(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_without_flock_a_dead_owner_is_followed(
-    tmp_path: Path, no_flock: Callable[[int], None]
-) -> None:
-    no_flock(errno.ENOLCK)
-    with holder(tmp_path, WITHOUT_FLOCK):
+@pytest.mark.parametrize("prepare", ["", WITHOUT_FLOCK])
+def test_a_dead_process_of_this_machine_is_followed_at_once(tmp_path: Path, prepare: str) -> None:
+    with holder(tmp_path, prepare):
         assert is_locked(tmp_path)
-        with pytest.raises(RunLocked, match=r"delete \.lock\.owner"), locked(tmp_path):
+        with pytest.raises(RunLocked), locked(tmp_path):
             pass
-    assert (tmp_path / ".lock.owner").exists()
+    assert (tmp_path / ".lease.000001").exists()
     assert not is_locked(tmp_path)
     with locked(tmp_path):
-        assert is_locked(tmp_path)
+        assert [path.name for path in sorted(tmp_path.iterdir())] == [".lease.000002", ".lock"]
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_one_machine_with_flock_and_one_without(tmp_path: Path) -> None:
-    with holder(tmp_path, WITHOUT_FLOCK):
-        assert is_locked(tmp_path)
-        with pytest.raises(RunLocked, match=r"delete \.lock\.owner"), locked(tmp_path):
-            pass
-    with locked(tmp_path):
-        pass
-
-
-@pytest.mark.parametrize("key", ["boot", "namespace", "all"])
-def test_an_owner_elsewhere_is_never_taken_for_dead(
-    tmp_path: Path, no_flock: Callable[[int], None], key: str
-) -> None:
-    """The number of its process means nothing here."""
-    no_flock(errno.ENOLCK)
-    owner = locks._process(os.getpid()) | {"start": "1"}
-    content = {} if key == "all" else owner | {key: "another"}
-    (tmp_path / ".lock").touch()
-    (tmp_path / ".lock.owner").write_text(json.dumps(content))
-    assert is_locked(tmp_path)
-    with pytest.raises(RunLocked, match=r"has ended, delete \.lock\.owner"), locked(tmp_path):
-        pass
-    (tmp_path / ".lock.owner").write_text(json.dumps(owner))  # here, but of another start
-    assert not is_locked(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff", b'"pid"'])
-def test_an_owner_that_cannot_be_read_holds(
-    tmp_path: Path, no_flock: Callable[[int], None], content: bytes
-) -> None:
-    no_flock(errno.ENOLCK)
-    (tmp_path / ".lock.owner").write_bytes(content)
-    with pytest.raises(RunLocked, match=r"has ended, delete \.lock\.owner"), locked(tmp_path):
-        pass
-    assert (tmp_path / ".lock.owner").read_bytes() == content
-
-
-def test_only_one_takes_over(tmp_path: Path, no_flock: Callable[[int], None]) -> None:
-    """While one looks again at a dead owner, a second must not delete what the first writes."""
-    no_flock(errno.ENOLCK)
-    dead = locks._process(os.getpid()) | {"start": "1"}
-    (tmp_path / ".lock.owner").write_text(json.dumps(dead))
-    (tmp_path / ".lock.takeover").touch()
-    with pytest.raises(RunLocked, match=r"delete \.lock\.takeover"), locked(tmp_path):
-        pass
-    (tmp_path / ".lock.takeover").unlink()
-    with locked(tmp_path):
-        pass
-
-
-def test_a_takeover_of_a_dead_process_is_no_owner(
+def test_without_flock_a_dead_process_is_followed_at_once(
     tmp_path: Path, no_flock: Callable[[int], None]
 ) -> None:
     no_flock(errno.ENOLCK)
-    dead = json.dumps(locks._process(os.getpid()) | {"start": "1"})
-    (tmp_path / ".lock.owner").write_text(dead)
-    (tmp_path / ".lock.takeover").write_text(dead)
-    with locked(tmp_path):
-        assert (tmp_path / ".lock.owner").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock"]
-
-
-def test_an_owner_is_named_in_whole_or_not_at_all(
-    tmp_path: Path, no_flock: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process killed while it writes its name would else hold the folder for ever."""
-    no_flock(errno.ENOLCK)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", killed)
-        with pytest.raises(KeyboardInterrupt), locked(tmp_path):
-            pass
-    assert not (tmp_path / ".lock.owner").exists()
-    with locked(tmp_path):
+    held = holder(tmp_path, WITHOUT_FLOCK)
+    with held, pytest.raises(RunLocked, match=r"without \.lease\.000001"), locked(tmp_path):
         pass
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
 
 
-def test_a_killed_owner_is_dead_before_its_parent_knows(
+def test_a_killed_process_is_dead_before_its_parent_knows(
     tmp_path: Path, no_flock: Callable[[int], None]
 ) -> None:
     no_flock(errno.ENOLCK)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        (tmp_path / ".lock.owner").write_text(json.dumps(locks._process(child.pid)))
+        (tmp_path / ".lease.000001").write_text(json.dumps(process(child.pid)))
         with pytest.raises(RunLocked), locked(tmp_path):
             pass
         child.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from rich.console import Console
 from sobench.report.terminal import PlainConsole
 from sobench.runs.gathered import Results, gather
 from sobench.suite.schedule import MAX_EPOCHS
+from sobench.text import quoted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,9 +77,21 @@ gathered_option = click.option(
     " [default: results]",
 )  # fmt: skip
 
+
+def _checked_device(
+    context: click.Context, param: click.Parameter, value: str | None
+) -> str | None:
+    """The name of a device as it is: ``auto``, ``cpu``, ``cuda`` or one of several: ``cuda:1``."""
+    if value is not None and not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
+        problem = f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ..."
+        raise click.BadParameter(problem, context, param)
+    return value
+
+
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the suite's."
-)
+    "--device", metavar="auto|cpu|cuda|cuda:N", callback=_checked_device,
+    help="Instead of the suite's.",
+)  # fmt: skip
 
 checkpoint_option = click.option(
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,

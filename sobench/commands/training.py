@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sobench.commands.options import stderr
 from sobench.report.progress import MatrixProgress
+from sobench.report.spread import SpreadProgress
 from sobench.runs.record import Record
 from sobench.runs.search import changed_data
 from sobench.runs.state import RunState, state_of
@@ -19,21 +22,28 @@ if TYPE_CHECKING:
     import torch
 
     from sobench.runs.forecast import Forecast
+    from sobench.runs.spread.matrix import Engine
 
 
 def train_missing(
-    runs: Sequence[Run], results: Path, device: str | None, checkpoint_seconds: float
+    runs: Sequence[Run],
+    results: Path,
+    device: str | None,
+    checkpoint_seconds: float,
+    latency: bool = False,
 ) -> tuple[list[Record], dict[str, RunState]]:
     """Train and score what is missing, with progress on stderr.
 
     Args:
         device: instead of the suite's.
+        latency: measure the latencies that finished runs lack.
 
     Returns:
         The records, also of runs that these require, and the states of ``runs``. States are made
         from the records, so that no file need be read again.
     """
     # torch takes seconds to import: a wrong suite or missing data are reported before that.
+    from sobench.runs.latency import measure_latencies
     from sobench.runs.matrix import run_matrix
 
     # What methods of other packages print must not get among the results.
@@ -42,8 +52,68 @@ def train_missing(
         for line in changed_data(runs, results):
             progress.warn(line)
         outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
+        if latency:
+            outcomes = measure_latencies(runs, results, chosen, outcomes, progress)
     by_id = {outcome.settings_id: outcome for outcome in outcomes}
     return outcomes, {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Who does the runs of a plan in place of this process.
+
+    Attributes:
+        engine: ``ray`` or ``slurm``.
+        address: of a cluster; see ``--address``.
+        gpus: that a run takes.
+        parameters: of Slurm's jobs.
+    """
+
+    engine: str
+    address: str | None
+    gpus: int
+    parameters: Mapping[str, str]
+
+
+def train_spread(
+    runs: Sequence[Run],
+    results: Path,
+    device: str | None,
+    checkpoint_seconds: float,
+    spread: Spread,
+) -> tuple[list[Record], dict[str, RunState]]:
+    """As ``train_missing``, by workers elsewhere."""
+    import torch
+
+    from sobench.runs.failures import failure
+    from sobench.runs.spread.matrix import Settings, spread_matrix
+
+    with SpreadProgress(stderr()) as progress, redirect_stdout(sys.stderr):
+        for line in changed_data(runs, results):
+            progress.warn(line)
+        name = device or runs[0].suite.device
+        engine = _engine(spread, results, needs_gpu=name != "cpu")
+        here = torch.device("cpu")  # of runs that left no record, nothing else is known
+        try:
+            settings = Settings(results, name, checkpoint_seconds)
+            records = spread_matrix(runs, settings, engine, partial(failure, device=here), progress)
+            outcomes = list(records)
+        finally:
+            engine.close()
+    by_id = {outcome.settings_id: outcome for outcome in outcomes}
+    return outcomes, {run.settings_id: state_of(run, by_id[run.settings_id]) for run in runs}
+
+
+def _engine(spread: Spread, results: Path, needs_gpu: bool) -> Engine:
+    """The workers; those that need no GPU ask for none."""
+    gpus = spread.gpus if needs_gpu else 0
+    if spread.engine == "ray":
+        from sobench.runs.spread.ray import RayEngine
+
+        return RayEngine(spread.address, gpus)
+    from sobench.runs.spread.slurm import SlurmEngine
+
+    return SlurmEngine(results.absolute() / ".slurm", spread.address, gpus, spread.parameters)
 
 
 def foresee(runs: Sequence[Run], results: Path, device: str | None) -> Forecast:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -47,7 +48,7 @@ class MatrixProgress:
         # Steps done before this session, and when it began to train: the speed is counted from it.
         self.first: tuple[int, float] | None = None
 
-    def __enter__(self) -> MatrixProgress:
+    def __enter__(self) -> Self:
         self.bars.start()
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from sobench.data.dataset import Images
 from sobench.data.resize import typical_shape
 from sobench.device import autocast
+from sobench.device_use import alone_on
 from sobench.metrics.cost import (
     count_gflops,
     count_parameters,
@@ -31,19 +32,18 @@ def measure_cost(
     images: Images,
     trained_on: int,
     state: TrainState,
+    warn: Callable[[str], None],
 ) -> Cost:
     """What the trained detector of a run costs, and what its training has cost.
 
     Args:
-        images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed, at
-            ``typical_shape``: what does not fit is cut off, so that all take the same time.
+        images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed.
         trained_on: number of training images, since a batch holds no more than there are.
+        warn: told if the latency is left out.
     """
     device, suite = detector.mean.device, run.suite
     parameters, trainable = count_parameters(detector)
     peak = peak_memory_mb(device)  # before measuring allocates anything
-    height, width = typical_shape(suite.input)
-    sample = torch.from_numpy(images[:16][:, :height, :width].copy()).permute(0, 3, 1, 2)
     batch_size = min(suite.schedule.batch_size, trained_on)
     required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
     # Every method has one training: that of its baseline, if it goes on from one.
@@ -51,14 +51,36 @@ def measure_cost(
     return Cost(
         parameters=parameters,
         trainable=trainable,
-        gflops=count_gflops(detector, (height, width)),
-        latency_ms=measure_latency(detector, sample, autocast(suite.precision, device)),
+        gflops=count_gflops(detector, typical_shape(suite.input)),
+        latency_ms=latency_of(run, detector, images, warn),
         train_images_s=state.step * batch_size / state.seconds if state.seconds else None,
         train_s=state.seconds,
         required_s=required_s,
         extra_s=None if required_s is None else required_s + state.seconds - one_training_s,
         peak_memory_mb=peak,
     )
+
+
+def latency_of(
+    run: Run, detector: Detector, images: Images, warn: Callable[[str], None]
+) -> float | None:
+    """Milliseconds for an image; ``None`` if others compute on the device, which ``warn`` is told.
+
+    Args:
+        images: as in ``measure_cost``; timed at ``typical_shape``: what does not fit is cut off, so
+            that all take the same time.
+    """
+    device = detector.mean.device
+    height, width = typical_shape(run.suite.input)
+    sample = torch.from_numpy(images[:16][:, :height, :width].copy()).permute(0, 3, 1, 2)
+    with alone_on(device) as others:
+        if not others:
+            return measure_latency(detector, sample, autocast(run.suite.precision, device))
+    warn(
+        f"{run.name}: its latency is not measured, since {others}; "
+        "`sobench run` with --latency measures it later"
+    )
+    return None
 
 
 def _required_seconds(

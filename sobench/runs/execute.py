@@ -17,8 +17,9 @@ from sobench.data.dataset import Dataset, Images
 from sobench.data.resize import at_double_size, has_one_canvas
 from sobench.device import device_name, loader_workers, pin_kernels
 from sobench.environment import describe
-from sobench.errors import DiskFull, RequestError, RunError, reason_of
+from sobench.errors import DiskFull, LeaseLost, RequestError, RunError, reason_of
 from sobench.files import remove_orphans
+from sobench.lease import check_held
 from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import DetectionTable, tabulate, write_detections
 from sobench.metrics.scoring import score
@@ -42,6 +43,7 @@ from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
 from sobench.training.checkpoint import keep_newest
 from sobench.training.loop import TrainingData, train
+from sobench.training.progress import TrainProgress
 from sobench.training.stages import stage_schedules
 
 
@@ -68,6 +70,7 @@ def execute(
     Raises:
         RequestError: the data cannot be read, which concerns every run.
         DiskFull: of which no run could leave a record.
+        LeaseLost: another process took the folder over, because this one was stopped for long.
     """
     folder = RunFolder.of(run, results)
     reset_peak_memory(device)
@@ -78,7 +81,7 @@ def execute(
         splits = _load_splits(run, callback)
         outcome = _finish(run, results, *splits, device, callback, checkpoint_seconds)
         record.write(outcome, folder.path)
-    except (KeyboardInterrupt, DiskFull):
+    except (KeyboardInterrupt, DiskFull, LeaseLost):
         raise
     except BaseException as error:  # also what other people's code may leave with
         if splits is None and isinstance(error, RequestError):
@@ -107,7 +110,7 @@ def rescore(
             keep_matches(run, folder, dataset, digest, callback)
             outcome = outcome.model_copy(update={"scores": outcome.scores | scores})
             record.write(outcome, folder.path)
-    except (KeyboardInterrupt, DiskFull):
+    except (KeyboardInterrupt, DiskFull, LeaseLost):
         raise
     except BaseException as error:
         return record_failure(run, results, device, callback, error)
@@ -140,6 +143,11 @@ def _finish(
     kernels = pin_kernels(device, has_one_canvas(run.suite.input))
     if kernels:
         kernels["compiled"] = compiled
+
+    def on_step(progress: TrainProgress) -> None:
+        check_held(folder.path)  # so that a process that was stopped for long goes no further
+        callback.on_step(progress)
+
     # Taken now, because a checkout may change under a long training.
     environment = describe(device_name(device), torch.get_num_threads(), kernels)
     callback.on_stage("build")
@@ -154,13 +162,14 @@ def _finish(
         detector, data, run.suite.schedule, folder.path,
         run_id=run.id, seed=run.seed, precision=run.suite.precision,
         log_path=folder.log, score=lambda: _interim_scores(run, detector, val_split),
-        on_step=callback.on_step, warn=callback.warn,
+        on_step=on_step, warn=callback.warn,
         evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
         compiled=compiled,
     )  # fmt: skip
     callback.on_stage("detect")
     detections = _detect(run, detector, val_split, callback)
     stored = folder.detections()
+    check_held(folder.path)
     digests = {stored.name: write_detections(stored, detections)}
     # Of the same weights, if they detect the same: all that was scored of them still holds.
     earlier = record.read_sound(folder.path)
@@ -187,7 +196,9 @@ def _finish(
         scores=earlier.scores | scores if earlier else scores,
         sizes=earlier.sizes if earlier else {},
         digests=earlier.digests if earlier else digests,
-        cost=measure_cost(run, results, detector, val_split.images, len(train_split.images), state),
+        cost=measure_cost(
+            run, results, detector, val_split.images, len(train_split.images), state, callback.warn
+        ),
         environment=environment,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -204,7 +215,7 @@ def _with_further_tests(
         for tested in run_further_tests(run, results, outcome, device, callback):
             record.write(tested, run.folder(results))
             outcome = tested
-    except (KeyboardInterrupt, DiskFull):
+    except (KeyboardInterrupt, DiskFull, LeaseLost):
         raise
     except BaseException as error:
         callback.warn(f"{run.name}: not all further tests are done: {reason_of(error)}")

@@ -12,6 +12,7 @@ from sobench.device import device_name
 from sobench.environment import describe
 from sobench.errors import Diverged, SobenchError, reason_of
 from sobench.files import write_atomic
+from sobench.lease import check_held
 from sobench.runs import record
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.folder import RunFolder
@@ -29,8 +30,12 @@ def record_failure(
     """Leave the reason and the traceback of a failure in the run's folder, which the caller holds.
 
     An earlier result, with other weights, still counts: its record stays.
+
+    Raises:
+        LeaseLost: the folder is no longer held, which may be what the error comes from.
     """
-    folder, outcome = RunFolder.of(run, results), failure(run, device, error)
+    folder, outcome = RunFolder.of(run, results), failure(run, error, device)
+    check_held(folder.path)
     trace = "".join(traceback.format_exception(error))
     try:
         write_atomic(folder.error, trace.encode(errors="backslashreplace"))
@@ -42,7 +47,7 @@ def record_failure(
     return outcome
 
 
-def failure(run: Run, device: torch.device, error: BaseException) -> Record:
+def failure(run: Run, error: BaseException, device: torch.device) -> Record:
     """The record of a run that an error has ended; it is not written."""
     reason = reason_of(error)
     if not isinstance(error, SobenchError):

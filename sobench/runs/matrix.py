@@ -11,7 +11,8 @@ from time import sleep
 import torch
 
 from sobench.data.check import checked_splits
-from sobench.errors import RequestError, RunError, RunLocked, reason_of
+from sobench.device_use import using
+from sobench.errors import LeaseLost, RequestError, RunError, RunLocked, reason_of
 from sobench.files import remove_orphans
 from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
@@ -81,8 +82,7 @@ def run_matrix(
         RequestError: no row that is to be trained can be; raised before anything is trained.
         DataError: the data are wrong, which concerns every run.
     """
-    waiting = _tasks(runs, results, callback)
-    check_data([task.run for task in waiting if task.is_trained], callback.warn)
+    waiting = open_tasks(runs, results, callback)
     total, number = len(waiting), 1
     held: dict[str, tuple[Run, RunLocked]] = {}
     has_moved, waited = False, 0.0
@@ -99,10 +99,12 @@ def run_matrix(
             held, has_moved = {}, False
             continue
         try:
-            outcome, fresh = _work_off(
+            outcome, fresh = work_off(
                 task, number, total, results, device, callback, checkpoint_seconds
             )
         except RunLocked as error:
+            if isinstance(error, LeaseLost):
+                callback.warn(f"{task.run.name}: {error}; it is left to that one")
             held[task.id] = (task.run, error)
             continue
         waiting.remove(task)
@@ -113,8 +115,13 @@ def run_matrix(
         yield outcome
 
 
-def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
-    """The runs that are due, once what finished runs left is tidied up; warns of what is lost."""
+def open_tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback) -> list[Task]:
+    """The runs that are due, once what finished runs left is tidied up; warns of what is lost.
+
+    Raises:
+        RequestError: no row that is to be trained can be.
+        DataError: the data are wrong, which concerns every run.
+    """
     every_run = with_required(runs)
     states = read_states(every_run, results, check_matches=True)
     if _tidied([(RunFolder.of(run, results), states[run.settings_id]) for run in every_run]):
@@ -128,6 +135,7 @@ def _tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallback)
         if task.is_trained and task.found.record is not None and task.found.record.scores:
             reason = task.found.reason or "its weights are gone, which another run needs"
             callback.warn(f"{task.run.name}: {reason}; the run is made anew")
+    check_data([task.run for task in tasks if task.is_trained], callback.warn)
     return tasks
 
 
@@ -173,7 +181,7 @@ def check_data(runs: Sequence[Run], warn: Callable[[str], None]) -> None:
                 check_renamed(run.suite.init_classes, splits["train"].classes)
 
 
-def _work_off(
+def work_off(
     task: Task,
     number: int,
     total: int,
@@ -192,7 +200,7 @@ def _work_off(
         callback.on_run_start(run, number, total)
         return task.found.record, False
     try:
-        with folder.lock():
+        with folder.lock(), using(device):
             remove_orphans(folder.path)
             callback.on_run_start(run, number, total)
             # Another process may have come further with it since the states were read.
@@ -216,7 +224,7 @@ def _work_off(
         if isinstance(error, RunLocked):
             raise
         callback.on_run_start(run, number, total)
-        return failure(run, device, RunError(reason_of(error))), True
+        return failure(run, RunError(reason_of(error)), device), True
 
 
 def _is_settled(task: Task, state: RunState) -> bool:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from sobench.environment import Environment
 from sobench.errors import RecordError
 from sobench.files import write_atomic
+from sobench.lease import check_held
 from sobench.metrics.scores import Scores
 from sobench.runs.folder import RunFolder
 from sobench.suite.further_tests import FurtherTest
@@ -202,7 +203,12 @@ def write_settings(run: Run, folder: Path, steps: int) -> None:
 
 
 def write(record: Record, folder: Path) -> None:
-    """Write ``record.json``, whole or not at all; its second line is the digest of what follows."""
+    """Write ``record.json``, whole or not at all; its second line is the digest of what follows.
+
+    Raises:
+        LeaseLost: another process holds the folder, because this one was stopped for long.
+    """
+    check_held(folder)
     content = nan_to_none(record.model_dump(mode="python"))
     body = json.dumps(content, indent=1, allow_nan=False).encode().removeprefix(b"{")
     head = b'{\n "digest": "%s",' % sha256(body).hexdigest().encode()

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from sobench.errors import CheckpointError, reason_of
-from sobench.files import write_atomic
+from sobench.files import atomic_path
+from sobench.lease import check_held
 from sobench.training.checkpoint_files import (
     checkpoint_path,
     digest,
@@ -29,12 +30,17 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
     Args:
         state: tensors, numbers, strings, lists and dicts of them; nothing else can be loaded back.
+
+    Raises:
+        LeaseLost: another process holds the folder, because this one was stopped for long.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
     path = checkpoint_path(folder, step, digest(content))
-    write_atomic(path, content)
+    with atomic_path(path, len(content)) as temporary:
+        temporary.write_bytes(content)
+        check_held(folder)  # or the checkpoints of who goes on with the run would be deleted
     others = [other for other in list_checkpoints(folder) if other != path]
     earlier = [other for other in others if step_of(other) < step]
     for other in others:

@@ -22,6 +22,7 @@ SHARES = {
     "corruption": 17,
     "inputs": 1,
     "processes": 3,
+    "machines": 4,
     "fuzz_suites": 2,
     "fuzz_readers": 3,
     "fuzz_images": 1,

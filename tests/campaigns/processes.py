@@ -63,7 +63,7 @@ def _round(seed: int, folder: Path, counts: Counts) -> None:
         children[victim].send(signal.SIGKILL)
     endings = [child.wait() for child in children]
     survivors = [ending for number, ending in enumerate(endings) if number != victim]
-    problems = _problems(case, kind, survivors, endings, victim is not None)
+    problems = problems_of(case, kind, survivors, endings, victim is not None)
     how = "one suite" if suites[0] == suites[1] else "two suites"
     how += ", without flock" if inside else ""
     how += ", one killed" if victim is not None else ""
@@ -74,7 +74,7 @@ def _round(seed: int, folder: Path, counts: Counts) -> None:
         remove(case)
 
 
-def _problems(
+def problems_of(
     case: Path, kind: str, survivors: list[Ending], endings: list[Ending], one_killed: bool
 ) -> list[str]:
     """What is not as it should be after a round."""

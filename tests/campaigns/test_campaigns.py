@@ -14,7 +14,7 @@ import pytest
 from tests.campaigns.counts import Counts
 from tests.campaigns.place import new_place
 
-SHORT = {"corruption": 10, "faults": 5, "kills": 2, "inputs": 6, "processes": 1}
+SHORT = {"corruption": 10, "faults": 5, "kills": 2, "inputs": 6, "processes": 1, "machines": 1}
 """Campaign -> its cases, which take a second or two each."""
 
 

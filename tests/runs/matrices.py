@@ -47,7 +47,7 @@ class Recorder:
             self.trained.append(self.order[-1])
 
     def on_wait(self, runs: Sequence[Run], reason: str) -> None:
-        assert "holds this folder" in reason
+        assert "this folder" in reason
         self.waited_for.append([run.entry.label for run in runs])
 
     def on_stage(self, text: str) -> None: ...

@@ -16,6 +16,7 @@ from sobench.runs.folder import RunFolder
 from sobench.runs.record import Cost
 from sobench.suite.plan import Run, plan, with_required
 from sobench.training.state import TrainState
+from tests.device_users import other_user
 from tests.records import COST, record_of
 from tests.tiny_suite import tiny_suite
 
@@ -53,12 +54,15 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
     return stub
 
 
-def _cost(run: Run, results: Path, validation: int = 3, training: int = 9) -> Cost:
+def _cost(
+    run: Run, results: Path, validation: int = 3, training: int = 9, warned: list[str] | None = None
+) -> Cost:
     network = nn.Linear(3, 4)
     network.bias.requires_grad_(False)
     network.register_buffer("mean", torch.zeros(1))
     images = np.zeros((validation, 128, 128, 3), np.uint8)
-    return measure_cost(run, results, network, images, training, STATE)  # type: ignore[arg-type]
+    warn = [].append if warned is None else warned.append
+    return measure_cost(run, results, network, images, training, STATE, warn)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -114,3 +118,19 @@ def test_seconds_of_a_run_whose_record_is_lost_are_not_known(tmp_path: Path, har
     lost.write_text("{}") if harm == "damaged" else lost.unlink()
     cost = _cost(run, tmp_path)
     assert (cost.train_s, cost.required_s, cost.extra_s) == (50, None, None)
+
+
+def test_latency_is_left_out_while_another_process_uses_the_device(
+    tmp_path: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOBENCH_LOCAL", str(tmp_path))
+    (run,) = plan(tiny_suite(), "aaaa")
+    warned: list[str] = []
+    with other_user(torch.device("cpu")):
+        assert _cost(run, tmp_path, warned=warned).latency_ms is None
+    assert warned == [
+        "fpn seed 0: its latency is not measured, since another sobench process computes on the "
+        "device; `sobench run` with --latency measures it later"
+    ]
+    assert measured.images == ()
+    assert _cost(run, tmp_path).latency_ms == 2.5
