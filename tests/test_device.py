@@ -28,6 +28,31 @@ def test_emulated_bf16_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "emulated" in warnings[0]
 
 
+def test_kernels_of_a_gpu_are_pinned_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner, name in (
+        (torch.backends.cuda.matmul, "allow_tf32"),
+        (torch.backends.cudnn, "allow_tf32"),
+        (torch.backends.cudnn, "benchmark"),
+    ):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    assert device.pin_kernels(torch.device("cpu"), one_size=True) == {}
+    assert not torch.backends.cudnn.benchmark
+    told = device.pin_kernels(torch.device("cuda"), one_size=True)
+    assert told == {"tf32": False, "cudnn_benchmark": True}
+    assert torch.backends.cudnn.benchmark
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not device.pin_kernels(torch.device("cuda"), one_size=False)["cudnn_benchmark"]
+
+
+def test_triton_needs_a_c_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    device.has_triton.cache_clear()
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert not device.has_triton()
+    device.has_triton.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("name", "count", "chosen"),
     [("cuda:1", 2, "cuda:1"), ("cuda", 2, "cuda"), ("auto", 2, "cuda"), ("auto", 0, "cpu"),
@@ -57,28 +82,3 @@ def test_a_device_that_is_not_there_is_refused(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     with pytest.raises(RequestError, match=problem):
         device.choose_device(name)
-
-
-def test_kernels_of_a_gpu_are_pinned_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner, name in (
-        (torch.backends.cuda.matmul, "allow_tf32"),
-        (torch.backends.cudnn, "allow_tf32"),
-        (torch.backends.cudnn, "benchmark"),
-    ):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
-    assert device.pin_kernels(torch.device("cpu"), one_size=True) == {}
-    assert not torch.backends.cudnn.benchmark
-    told = device.pin_kernels(torch.device("cuda"), one_size=True)
-    assert told == {"tf32": False, "cudnn_benchmark": True}
-    assert torch.backends.cudnn.benchmark
-    assert not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
-    assert not device.pin_kernels(torch.device("cuda"), one_size=False)["cudnn_benchmark"]
-
-
-def test_triton_needs_a_c_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    device.has_triton.cache_clear()
-    monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    assert not device.has_triton()
-    device.has_triton.cache_clear()

@@ -15,7 +15,7 @@ from sobench.data.load import expand_root
 from sobench.errors import DataError, RequestError
 from sobench.report.audit import FORMATS, print_audit
 from sobench.report.hashing import shown_fingerprint
-from sobench.runs.external import external_runs
+from sobench.runs.external_runs import external_runs
 from sobench.runs.record import Record
 from sobench.runs.state import read_states
 from sobench.suite.overrides import Request, read_request

@@ -18,7 +18,7 @@ from sobench.errors import NothingToCompare, RequestError
 from sobench.metrics.table import score_metrics, smallest_metric
 from sobench.report.sheet import SHEET_FORMATS
 from sobench.report.side_by_side import side_by_side_sheet
-from sobench.runs.external import with_external
+from sobench.runs.external_runs import with_external
 from sobench.suite.overrides import read_request
 from sobench.suite.protocols import PROTOCOLS
 

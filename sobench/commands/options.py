@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from sobench.report.terminal import PlainConsole
+from sobench.runs.gathered import Results, gather
 from sobench.suite.schedule import MAX_EPOCHS
 from sobench.text import quoted
 
@@ -75,6 +76,17 @@ def _checked_device(
     return value
 
 
+def _gathered(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> Results:
+    # Of the variable one folder is read, as by other commands; its name may hold a colon.
+    return gather(folders or (Path(os.environ.get("SOBENCH_RESULTS") or "results"),))
+
+
+gathered_option = click.option(
+    "--results", type=click.Path(path_type=Path), multiple=True, callback=_gathered,
+    metavar="PATH", help="Folder of all results; several are read as one: --results A --results B. "
+    " [default: results]",
+)  # fmt: skip
+
 device_option = click.option(
     "--device", metavar="auto|cpu|cuda|cuda:N", callback=_checked_device,
     help="Instead of the suite's.",
@@ -82,7 +94,7 @@ device_option = click.option(
 
 checkpoint_option = click.option(
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
-    help="Time between two checkpoints; every epoch also ends with one.",
+    help="Time between two checkpoints; the training also ends with one.",
 )  # fmt: skip
 
 trust_mtime_option = click.option(

@@ -11,8 +11,8 @@ import click
 from sobench.commands.options import results_option, stderr, stdout
 from sobench.errors import RequestError
 from sobench.report.prune import print_removable, size
+from sobench.runs.gathered import run_folders
 from sobench.runs.prune import delete, removable, removable_caches, unneeded_weights
-from sobench.runs.status import run_folders
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sobench.commands.options import options_of_suites, results_option, stderr
+from sobench.commands.options import gathered_option, options_of_suites, stderr
 from sobench.commands.output import (
     Output,
     format_names,
@@ -20,23 +20,18 @@ from sobench.commands.output import (
 )
 from sobench.commands.suites import check_distinct, states_of_data, stem_of
 from sobench.commands.view import view_of, view_options
-from sobench.compare.found import found_in
 from sobench.compare.leaderboard import Leaderboard, leaderboard
-from sobench.compare.page_data import PageData, page_data
-from sobench.compare.published import FOLDER, read_papers
-from sobench.compare.published_fit import published_for
 from sobench.compare.several import Several, check_metric, common_rows, rank_suites
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
 from sobench.report.average_rank import average_rank_sheet
 from sobench.report.columns import shown_columns
-from sobench.report.found import found_sheet
 from sobench.report.leaderboard import print_leaderboard
 from sobench.report.order import ordered_by
-from sobench.report.published import published_sheet
 from sobench.report.tables import FORMATS
 from sobench.report.terminal import print_warning
 from sobench.report.view import View
-from sobench.runs.external import with_external
+from sobench.runs.external_runs import with_external
+from sobench.runs.gathered import Results
 from sobench.runs.search import choose_data, search
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import Run
@@ -44,9 +39,14 @@ from sobench.suite.protocols import PROTOCOLS
 from sobench.suite.sections import Suite
 from sobench.text import quoted
 
+if TYPE_CHECKING:
+    from sobench.compare.page_data import PageData
+
+# What only one option or format needs is imported where it is used: a table is printed in less time
+# than the rest takes to load.
 PLOT_FORMATS = ("png", "svg", "pdf")
 
-Page = Callable[[], PageData]
+Page = Callable[[], "PageData"]
 
 
 @click.command()
@@ -54,7 +54,7 @@ Page = Callable[[], PageData]
     "suites", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SUITE..."
 )
 @options_of_suites
-@results_option
+@gathered_option
 @click.option(
     "--format", "formats", default="terminal", show_default=True,
     metavar="|".join(("terminal", *FORMATS, "html", *PLOT_FORMATS)),
@@ -89,7 +89,7 @@ Page = Callable[[], PageData]
 )  # fmt: skip
 @view_options
 def command(
-    suites: tuple[Path, ...], results: Path, formats: str, out: Path | None, data: str,
+    suites: tuple[Path, ...], results: Results, formats: str, out: Path | None, data: str,
     metrics: str, found: bool, published: bool, sort: str, columns: str, per_class: bool, by: str,
     wide: bool, protocols: str, **options: Any,
 ) -> None:  # fmt: skip
@@ -120,8 +120,7 @@ def command(
     ]
     if found:
         outputs = [
-            sheet_output(f"{stem}.found", found_sheet(found_in(runs, results, state)))
-            for stem, runs, state in zip(stems, plans, states, strict=True)
+            _found(*of_suite, results) for of_suite in zip(stems, plans, states, strict=True)
         ]
     elif published:
         outputs = _with_published(requests[0].suite, plans[0], results, data, stems[0], view)
@@ -157,7 +156,7 @@ def _check_protocols(names: Sequence[str], suites: Sequence[Suite], found: bool)
 
 
 def _by_protocol(
-    name: str, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
+    name: str, runs: Sequence[Run], results: Results, data: str, stem: str, view: View
 ) -> Output:
     """The leaderboard of the same detections by another protocol than the suite's."""
     from sobench.runs.rescored import rescore_apart, with_protocol
@@ -170,10 +169,22 @@ def _by_protocol(
     return _output(f"{stem}.{name}", board, _page(board, scored, apart, state), view)
 
 
+def _found(stem: str, runs: Sequence[Run], state: str, results: Results) -> Output:
+    """Who finds what, of one suite."""
+    from sobench.compare.found import found_in
+    from sobench.report.found import found_sheet
+
+    return sheet_output(f"{stem}.found", found_sheet(found_in(runs, results, state)))
+
+
 def _with_published(
-    suite: Suite, runs: Sequence[Run], results: Path, data: str, stem: str, view: View
+    suite: Suite, runs: Sequence[Run], results: Results, data: str, stem: str, view: View
 ) -> list[Output]:
     """The leaderboard, if there are results, and the published tables, if any are on the data."""
+    from sobench.compare.published import FOLDER, read_papers
+    from sobench.compare.published_fit import published_for
+    from sobench.report.published import published_sheet
+
     papers = read_papers()
     if not papers:
         raise RequestError(
@@ -194,7 +205,7 @@ def _with_published(
 
 def _together(
     plans: Sequence[Sequence[Run]],
-    results: Path,
+    results: Results,
     states: Sequence[str],
     metrics: Sequence[str],
     stems: Sequence[str],
@@ -233,15 +244,17 @@ def _output(stem: str, board: Leaderboard, page: Page, view: View) -> Output:
     def form(render: Callable[[Leaderboard, View], str]) -> Callable[[], str]:
         return lambda: render(board, view)
 
-    def plots(name: str) -> Callable[[], Mapping[str, bytes]]:
-        from sobench.report.plots import plots_of
-
-        return lambda: plots_of(page(), name)
-
     forms = {name: (suffix, form(render)) for name, (suffix, render) in FORMATS.items()}
-    pictures = {name: plots(name) for name in PLOT_FORMATS}
+    pictures = {name: partial(_plots, page, name) for name in PLOT_FORMATS}
     show = partial(print_leaderboard, board, view=view)
     return Output(stem, show, forms, pictures)
+
+
+def _plots(page: Page, name: str) -> Mapping[str, bytes]:
+    """The plots of a suite in one format, by what follows the stem."""
+    from sobench.report.plots import plots_of
+
+    return plots_of(page(), name)
 
 
 def _page_output(stem: str, pages: Sequence[Page], several: Several | None = None) -> Output:
@@ -255,9 +268,15 @@ def _page_output(stem: str, pages: Sequence[Page], several: Several | None = Non
     return Output(stem, None, {"html": ("html", text)})
 
 
-def _page(board: Leaderboard, runs: Sequence[Run], results: Path, state: str) -> Page:
+def _page(board: Leaderboard, runs: Sequence[Run], results: Results, state: str) -> Page:
     """What a page and plots show, gathered once and only if it is asked for."""
-    return cache(lambda: page_data(board, runs, results, state))
+
+    def gathered() -> PageData:
+        from sobench.compare.page_data import page_data
+
+        return page_data(board, runs, results, state)
+
+    return cache(gathered)
 
 
 def _drawn_alone(names: Sequence[str]) -> str:

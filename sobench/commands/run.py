@@ -21,7 +21,8 @@ from sobench.compare import leaderboard
 from sobench.report.forecast import print_forecast
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.leaderboard import print_leaderboard
-from sobench.runs.external import bring_up_to_date, external_runs
+from sobench.runs.external import bring_up_to_date
+from sobench.runs.external_runs import external_runs
 from sobench.suite.external import ExternalRun
 from sobench.suite.overrides import read_request
 from sobench.text import quoted

@@ -29,7 +29,8 @@ from sobench.metrics.scoring import score
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.scores import scores_sheet
 from sobench.report.tables import FORMATS
-from sobench.runs.external import digest_of, store, with_external
+from sobench.runs.external import digest_of, store
+from sobench.runs.external_runs import with_external
 from sobench.runs.record import Source
 from sobench.runs.splits import check_data_unchanged, load_split
 from sobench.suite.external import external_run

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from sobench.commands.options import options_of_suites, results_option
+from sobench.commands.options import gathered_option, options_of_suites
 from sobench.commands.output import format_names, sheet_output, write_outputs
 from sobench.errors import NothingToCompare
 from sobench.report.sheet import SHEET_FORMATS
 from sobench.report.status import status_sheet
+from sobench.runs.gathered import Results, clashes_of
 from sobench.runs.status import RunStatus, found_status, planned_status
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import with_required
@@ -22,7 +23,7 @@ from sobench.suite.plan import with_required
 @click.command()
 @click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[SUITE|FOLDER]...")
 @options_of_suites
-@results_option
+@gathered_option
 @click.option(
     "--data", metavar="FINGERPRINT", default="",
     help="The state of the data, if there are results of a suite on several.",
@@ -33,7 +34,7 @@ from sobench.suite.plan import with_required
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write status.FORMAT into.")
 def command(
-    places: tuple[Path, ...], results: Path, data: str, formats: str, out: Path | None,
+    places: tuple[Path, ...], results: Results, data: str, formats: str, out: Path | None,
     **options: Any,
 ) -> None:  # fmt: skip
     """Show how far a running or stopped matrix is, from another terminal.
@@ -42,25 +43,23 @@ def command(
     that were begun, whatever suite they are of. Reads neither the data nor the suites' images.
     """
     names = format_names(formats, out, list(SHEET_FORMATS), 1)
-    found = [
-        suite
-        for place in places or (results,)
-        for suite in (
-            _of_folder(place)
-            if place.is_dir() or not places
-            else [_of_suite(place, results, data, options)]
-        )
-    ]
+    found: list[tuple[str, Sequence[RunStatus]]] = [] if places else _of_folder(results)
+    for place in places:
+        if place.is_dir():
+            found += _of_folder(place)
+        else:
+            found.append(_of_suite(place, results, data, options))
     if not any(statuses for _, statuses in found):
-        where = ", ".join(map(str, places or (results,)))
+        where = ", ".join(map(str, places)) or results
         raise NothingToCompare(
             f"{where}: no folder of a run; name a suite, or the folder of all results"
         )
-    write_outputs([sheet_output("status", status_sheet(found, time.time()))], names, out)
+    sheet = status_sheet(found, time.time(), clashes_of(results))
+    write_outputs([sheet_output("status", sheet)], names, out)
 
 
 def _of_suite(
-    suite: Path, results: Path, data: str, options: dict[str, Any]
+    suite: Path, results: Results, data: str, options: dict[str, Any]
 ) -> tuple[str, Sequence[RunStatus]]:
     """The title of a suite, and the status of its runs and of those that they require."""
     request = read_request(suite=suite, **options)
@@ -68,9 +67,11 @@ def _of_suite(
     return f"{request.suite.name} in {results}", planned_status(runs, results, data)
 
 
-def _of_folder(folder: Path) -> list[tuple[str, Sequence[RunStatus]]]:
+def _of_folder(folder: Results) -> list[tuple[str, Sequence[RunStatus]]]:
     """The same of every suite with runs in a folder of results, or in that of one suite."""
-    statuses = found_status(folder) or found_status(folder.parent, folder.name)
+    statuses = found_status(folder)
+    if not statuses and isinstance(folder, Path):
+        statuses = found_status(folder.parent, folder.name)
     names = dict.fromkeys(status.suite for status in statuses)
     return [
         (f"{name} in {folder}", [status for status in statuses if status.suite == name])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sobench.errors import RequestError
+from sobench.runs.gathered import Results
 from sobench.runs.search import search
 from sobench.suite.overrides import Request
 from sobench.suite.plan import Run
@@ -15,7 +16,7 @@ _NARROWING = ("methods", "seeds", "eval_sizes", "multi_scale", "keep_background"
 """Keys of a suite that decide what a table shows, and no result."""
 
 
-def states_of_data(plans: Sequence[Sequence[Run]], results: Path, data: str) -> list[str]:
+def states_of_data(plans: Sequence[Sequence[Run]], results: Results, data: str) -> list[str]:
     """Which beginning of a fingerprint is for which suite; empty for a suite without any.
 
     Raises:

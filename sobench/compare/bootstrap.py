@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from sobench.compare.intervals import RESAMPLES
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
 from sobench.metrics.scoring import weigh
 from sobench.metrics.weighted import Weighted
-
-RESAMPLES = 1000
-"""As many as give the ends of a 95 % interval to about a twentieth of its width."""
 
 _BLOCK = 1000
 """Resamples that are worked on at once: more take more memory, fewer more time each."""

@@ -254,7 +254,7 @@ def _of_data(suite: Suite, data: Data | None) -> Iterator[str]:
 def _limits(suite: Suite, data: Data) -> Iterator[str]:
     """Objects of images with more of them than detections count."""
     limit, protocol = suite.detect.max_detections, PROTOCOLS[suite.protocol]
-    scored = max(protocol.max_dets, default=limit)
+    scored = protocol.ap_limit or max(protocol.max_dets, default=limit)
     counts = np.asarray([len(image.boxes) for image in data.val.images])
     # The protocol's limit is one for each class of an image.
     by_class = [n for image in data.val.images for n in np.bincount(image.labels)]

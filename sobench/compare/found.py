@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from sobench.compare.remarks import NOT_RUN
 from sobench.errors import NothingToCompare
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results, clashes_of, exist
 from sobench.runs.search import choose_data, folder_of, search
 from sobench.runs.state import States, read_states
 from sobench.suite.external import external_labels
@@ -116,7 +116,7 @@ class Found:
     external: tuple[str, ...] = ()
 
 
-def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
+def found_in(runs: Sequence[Run], results: Results, data: str = "") -> Found:
     """Who finds what, from the matches that lie beside the records of a plan.
 
     Args:
@@ -140,16 +140,16 @@ def found_in(runs: Sequence[Run], results: Path, data: str = "") -> Found:
             f"{number} {'run' if number == 1 else 'runs'}: {reason}"
             for reason, number in counts.items()
         )
-        where = "" if results.is_dir() else f"\n{results}: no such folder; see --results"
+        where = "" if exist(results) else f"\n{results}: no such folder; see --results"
         raise NothingToCompare(
             f"{suite.name}: who finds what needs matches of two rows ({reasons}){where}"
         )
-    told = (choice.note,) if choice.note else ()
+    told = (*clashes_of(results), *filter(None, [choice.note]))
     return replace(found, notes=told + (notes if partial else ()), external=external_labels(runs))
 
 
 def matched_rows(
-    runs: Sequence[Run], states: States, results: Path, data: str
+    runs: Sequence[Run], states: States, results: Results, data: str
 ) -> tuple[dict[str, dict[int, Matches]], dict[str, str]]:
     """Label -> seed -> matches of the runs that have them, and why others have none.
 

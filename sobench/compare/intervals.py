@@ -22,6 +22,9 @@ FloatArray = NDArray[np.float64]
 LEVEL = 0.95
 """Of every interval."""
 
+RESAMPLES = 1000
+"""As many as give the ends of an interval to about a twentieth of its width."""
+
 MOST_UNDEFINED = 0.05
 """Share of resamples in which a metric may be undefined and still have an interval."""
 

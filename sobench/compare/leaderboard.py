@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
-from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,12 @@ from sobench.compare import remarks
 from sobench.compare.costs import costs_of
 from sobench.compare.deviations import with_one_reason
 from sobench.compare.fairness import fairness
-from sobench.compare.verdict import Verdict, judge, verdict
+from sobench.compare.kept_verdict import kept_or_new
+from sobench.compare.verdict import Verdict, judge
 from sobench.errors import NothingToCompare
 from sobench.metrics.scores import Scores
 from sobench.metrics.table import COST_METRICS, Metric, class_metrics, score_metrics
+from sobench.runs.gathered import Results, clashes_of, exist
 from sobench.runs.other_settings import elsewhere, other_settings
 from sobench.runs.record import Record
 from sobench.runs.search import DataChoice, choose_data, search
@@ -130,7 +131,7 @@ def _frame(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(list(rows))
 
 
-def leaderboard(runs: Sequence[Run], results: Path, data: str = "") -> Leaderboard:
+def leaderboard(runs: Sequence[Run], results: Results, data: str = "") -> Leaderboard:
     """The leaderboard of a plan from the folder of all results.
 
     Args:
@@ -145,9 +146,10 @@ def leaderboard(runs: Sequence[Run], results: Path, data: str = "") -> Leaderboa
     choice = DataChoice(runs[0].data) if runs[0].data else choose_data(found, data)
     states = read_states(runs, results, choice.data)
     try:
-        return build(runs, states, results, (choice.note,) if choice.note else ())
+        notes = (*clashes_of(results), *filter(None, [choice.note]))
+        return build(runs, states, results, notes)
     except NothingToCompare as error:
-        if not results.is_dir():
+        if not exist(results):
             raise NothingToCompare(f"{error}\n{results}: no such folder; see --results") from None
         others = (choice.note, elsewhere(runs, results))
         lines = (str(error), *filter(None, others), *other_settings(runs, found))
@@ -157,7 +159,7 @@ def leaderboard(runs: Sequence[Run], results: Path, data: str = "") -> Leaderboa
 def build(
     runs: Sequence[Run],
     states: States,
-    folder: Path | None = None,
+    folder: Results | None = None,
     notes: tuple[str, ...] = (),
 ) -> Leaderboard:
     """Sort the methods of a plan by mean AP over their seeds, and tell which ones differ.
@@ -183,7 +185,7 @@ def build(
     protocol = PROTOCOLS[suite.protocol]
     scores, class_metric = score_metrics(protocol), class_metrics(protocol)[0]
     metrics = tuple(metric.name for metric in scores)
-    found = verdict(runs, states, folder) if folder else judge({})
+    found = kept_or_new(runs, states, folder) if folder else judge({})
     rows = [_row(label, of_row, metrics, found) for label, of_row in results.items()]
     rows.sort(key=lambda row: (-_or_worst(row[metrics[0]]), row["method"]))
     labels = [str(row["method"]) for row in rows]

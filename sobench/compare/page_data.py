@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sobench.compare.curves import Curves, curves_by_size, stored_curves
 from sobench.compare.found import Found, best_score, matched_rows, same_objects, who_finds_what
@@ -17,6 +16,7 @@ from sobench.compare.reasons import runs_by_reason
 from sobench.compare.sizes import SizeBin, recall_by_size
 from sobench.compare.with_boxes import Matched, WithBoxes, with_boxes
 from sobench.metrics.matches import Matches
+from sobench.runs.gathered import Results
 from sobench.runs.record import Record
 from sobench.runs.search import choose_data, search
 from sobench.runs.state import States, read_states
@@ -61,7 +61,9 @@ class PageData:
         return [str(label) for label in self.board.table["method"]]
 
 
-def page_data(board: Leaderboard, runs: Sequence[Run], results: Path, data: str = "") -> PageData:
+def page_data(
+    board: Leaderboard, runs: Sequence[Run], results: Results, data: str = ""
+) -> PageData:
     """Everything about a plan from the folder of all results.
 
     What is missing, damaged or not at hand is left out, and said to be so.

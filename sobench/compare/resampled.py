@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from sobench.compare.bootstrap import RESAMPLES, draw_weights, resample
-from sobench.data.cache import cache_folder
+from sobench.compare.bootstrap import draw_weights, resample
+from sobench.compare.intervals import RESAMPLES
+from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import FloatArray
 from sobench.metrics.matches import Matches
 from sobench.metrics.matches_file import DAMAGE, Arrays, read_arrays, write_arrays

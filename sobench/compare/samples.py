@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from sobench.metrics.scores import Scores
 from sobench.metrics.table import class_metrics, score_metrics
 from sobench.metrics.weighted import Weighted
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results
 from sobench.runs.matches import why_unmatched
 from sobench.runs.search import folder_of
 from sobench.runs.state import States
@@ -37,7 +37,7 @@ class _Result:
 
 
 def collect(
-    runs: Sequence[Run], states: States, results: Path
+    runs: Sequence[Run], states: States, results: Results
 ) -> tuple[dict[str, dict[str, Sample]], dict[str, str]]:
     """Label -> metric -> sample of the rows that can be tested, and why the others cannot."""
     found: defaultdict[str, list[_Result]] = defaultdict(list)

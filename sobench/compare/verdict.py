@@ -6,15 +6,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sobench.compare.intervals import Difference, Estimate, Sample, compare
-from sobench.compare.samples import Samples, collect
 from sobench.compare.tiers import ALPHA, RULE, tiers
+from sobench.runs.gathered import Results
 from sobench.runs.state import States
 from sobench.suite.plan import Run
+
+if TYPE_CHECKING:
+    from sobench.compare.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,14 @@ class Verdict:
         return self.pairs[second, first][metric].reversed()
 
 
-def verdict(runs: Sequence[Run], states: States, results: Path) -> Verdict:
+def verdict(runs: Sequence[Run], states: States, results: Results) -> Verdict:
     """The verdict on the rows of a plan, from their records and what is kept beside them.
 
     A row without the matches of all its results is named in ``untested``, with the way to get
     them; so is one that was evaluated on other images than most.
     """
+    from sobench.compare.samples import collect  # here, since a kept verdict does without
+
     samples, untested = collect(runs, states, results)
     return judge(samples, untested)
 

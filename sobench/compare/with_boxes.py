@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from sobench.errors import DataError, RunError
 from sobench.metrics.matches import Matches
 from sobench.metrics.scoring import matched_boxes
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results
 from sobench.runs.matches import stored_detections
 from sobench.runs.record import Record
 from sobench.runs.search import folder_of
@@ -50,7 +50,7 @@ class WithBoxes:
 def with_boxes(
     runs: Sequence[Run],
     states: States,
-    results: Path,
+    results: Results,
     matched: Matched,
     scores: Mapping[str, Mapping[int, BestScore]],
 ) -> WithBoxes:
@@ -115,7 +115,7 @@ def _scored_images(dataset: Dataset, matches: Matches) -> Dataset:
 
 def _rows(
     outcomes: Mapping[tuple[str, int], tuple[Run, Record]],
-    results: Path,
+    results: Results,
     dataset: Dataset,
     matched: Matched,
     scores: Mapping[str, Mapping[int, BestScore]],

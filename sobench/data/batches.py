@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,6 +26,7 @@ from sobench.data.resize import (
     at_double_size,
     batch_canvas,
     has_one_canvas,
+    on_canvas,
     resize_geometry,
 )
 from sobench.data.targets import Batch, Targets
@@ -41,16 +45,18 @@ def training_batches(
     start: int = 0,
     workers: int = 0,
     images_2x: Images | None = None,
+    epochs: int = 1,
 ) -> Iterator[Batch]:
-    """The batches of one epoch from step ``start`` on; a pure function of its arguments.
+    """The batches of some epochs from step ``start`` of the first on; a pure function.
 
     ``training_groups`` says which images share a batch; those that do not fill one are left out of
     the epoch, and the next one shuffles anew. Each image draws its augmentation from its own seed,
-    so neither workers nor a resumption change anything.
+    so neither workers nor a resumption change anything. The workers go on from one epoch to the
+    next without a pause.
 
     Args:
         dataset: the training split.
-        images: ``[N, H, W, 3]`` uint8, its images resized as ``settings`` say.
+        images: ``[h, w, 3]`` uint8 each, its images resized as ``settings`` say.
         settings: size of the network input and kind of resizing.
         augment: the augmentations and their probabilities.
         batch_size: images in a batch; a smaller dataset makes one smaller batch.
@@ -58,28 +64,45 @@ def training_batches(
         epoch: counts from 0; order and augmentation differ from epoch to epoch.
         start: the first step to give; the steps before it cost nothing.
         workers: processes that prepare batches; 0 prepares them in this one.
-        images_2x: ``[N, h, w, 3]`` uint8, the images resized for ``at_double_size(settings)``.
+        images_2x: ``[h, w, 3]`` uint8 each, the images resized for ``at_double_size(settings)``.
             The batches then carry ``images_2x``, augmented as the images are; everything else is
             bit for bit the same as without.
+        epochs: how many to give, one after the other.
 
     Raises:
-        DataError: an image is damaged in the cache.
+        DataError: an image cannot be read, or is damaged in the cache.
     """
-    # Planned ahead for the whole epoch, so that a resumed one can begin at any step.
-    steps = training_groups(dataset.images[: len(images)], settings, batch_size, seed, epoch)
-    keys = [[(i, _image_seed(seed, epoch, i)) for i in step] for step in steps[start:]]
-
+    plan = _Plan(dataset.images[: len(images)], settings, batch_size, seed, epoch, start, epochs)
     for batch in DataLoader(
-        _TrainingSamples(dataset, images, settings, augment, images_2x),
-        batch_sampler=keys,
+        _TrainingSamples(dataset, images, settings, augment, images_2x, seed),
+        batch_sampler=plan,
         collate_fn=partial(_collate, settings),
         num_workers=workers,
         pin_memory=workers > 0 and torch.cuda.is_available(),
-        generator=torch.Generator(),  # else each epoch's loader would draw from the global one
+        generator=torch.Generator(),  # else the loader would draw from the global one
     ):
         if isinstance(batch, DataError):
             raise batch
         yield batch
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Epoch and index of the images of every batch; each epoch is planned when its turn comes."""
+
+    images: Sequence[AnnotatedImage]
+    settings: Input
+    batch_size: int
+    seed: int
+    epoch: int
+    start: int
+    epochs: int
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch in range(self.epoch, self.epoch + self.epochs):
+            groups = training_groups(self.images, self.settings, self.batch_size, self.seed, epoch)
+            for group in groups[self.start if epoch == self.epoch else 0 :]:
+                yield [(epoch, index) for index in group]
 
 
 def steps_per_epoch(num_images: int, batch_size: int) -> int:
@@ -88,21 +111,40 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
 
 
 def inference_batches(
-    dataset: Dataset, images: Images, settings: Input, batch_size: int
+    dataset: Dataset, images: Images, settings: Input, batch_size: int, workers: int = 0
 ) -> Iterator[tuple[list[int], Tensor]]:
     """The indices of images, each once, and these images: ``[B, 3, H, W]`` uint8.
 
     Where every batch has the same canvas the images come in the order of the dataset; otherwise
     they are grouped by canvas, see ``inference_groups``.
+
+    Args:
+        workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
     """
     groups = inference_groups(dataset.images[: len(images)], settings, batch_size)
-    for chosen, (height, width) in groups:
-        pixels = np.stack([images[index][:height, :width] for index in chosen])
-        yield chosen, torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    def prepared(group: list[int], canvas: Size) -> tuple[list[int], Tensor]:
+        pixels = np.stack([on_canvas(images[index], canvas) for index in group])
+        return group, torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    if not workers:
+        yield from (prepared(*group) for group in groups)
+        return
+    waiting: deque[Future[tuple[list[int], Tensor]]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for group in groups:
+            waiting.append(pool.submit(prepared, *group))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _TrainingSamples(TorchDataset[Any]):
-    """Augmented samples by the index of an image and the seed of its augmentation."""
+    """Augmented samples by epoch and index of an image."""
 
     def __init__(
         self,
@@ -111,6 +153,7 @@ class _TrainingSamples(TorchDataset[Any]):
         settings: Input,
         augment: Augment,
         images_2x: Images | None,
+        seed: int,
     ) -> None:
         self.dataset = dataset
         self.images = images
@@ -118,11 +161,13 @@ class _TrainingSamples(TorchDataset[Any]):
         canvas = settings.size if has_one_canvas(settings) else None
         self.augmentation = Augmentation(augment, canvas)
         self.images_2x = images_2x
+        self.seed = seed
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor] | DataError:
+        epoch, index = key
         # Handed on, because what a loader process raises arrives as text with a traceback.
         try:
-            return self._augmented(*key)
+            return self._augmented(index, _image_seed(self.seed, epoch, index))
         except DataError as error:
             return error
 

@@ -11,7 +11,7 @@ from sobench.suite.input import Input
 
 
 class BlankedImages:
-    """``[N, H, W, 3]`` uint8 inputs, filled with the mean colour wherever no object is near.
+    """``[h, w, 3]`` uint8 inputs, filled with the mean colour wherever no object is near.
 
     Kept are boxes with the centre and the aspect ratio of the annotated objects and ``times`` their
     area, with every pixel that such a box touches; ZoomInNet (Liu et al., 2021), Table 1, where
@@ -30,22 +30,11 @@ class BlankedImages:
         self.settings = settings
         self.times = times
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of images, height, width, 3."""
-        return self.images.shape
-
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int | slice, /) -> ImageArray:
-        """``[H, W, 3]`` of an index, ``[n, H, W, 3]`` of a slice."""
-        if isinstance(index, slice):
-            chosen = range(len(self))[index]
-            blanked = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-            for place, number in enumerate(chosen):
-                blanked[place] = self[number]
-            return blanked
+    def __getitem__(self, index: int, /) -> ImageArray:
+        """``[h, w, 3]`` of an index."""
         image = self.dataset.images[index]
         boxes = resize_geometry(self.settings, image.size).to_input(image.boxes)
         pixels = self.images[index]

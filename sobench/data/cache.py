@@ -1,8 +1,9 @@
 """Decoded and resized images in one file, shared by all methods, seeds and runs.
 
-The file is a header, a table with a CRC-32 for each image, the SHA-256 of both, and the pixels.
-The header names all that the pixels depend on, by a digest. Header and table are checked when the
-file is opened, pixels whenever they are read, so that damage is never trained on.
+The file is a header, a table with a CRC-32 for each image, the SHA-256 of both, and the pixels of
+one image after the other, without padding. The header names all that the pixels depend on, by a
+digest. Header and table are checked when the file is opened, pixels whenever they are read, so that
+damage is never trained on.
 """
 
 from __future__ import annotations
@@ -12,72 +13,71 @@ import json
 import os
 import weakref
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sobench.data.dataset import Dataset, ImageArray
-from sobench.data.resize import input_shape, resize
+from sobench.data.cache_folder import cache_folder
+from sobench.data.cache_limit import cache_room
+from sobench.data.dataset import Dataset, ImageArray, IntArray, Size
+from sobench.data.each_image import each_image
+from sobench.data.resize import resize, resize_geometry
 from sobench.errors import DataError, DiskFull, RunLocked
 from sobench.files import atomic_path, remove_orphans, temporary_names
 from sobench.locks import locked
 from sobench.suite.input import Input
 
-_VERSION = 2
+_VERSION = 3
 _MAGIC = b"sobench images\n\0"
 _SHA256_BYTES = 32
 
-Shape = tuple[int, int, int, int]
-
 
 class CachedImages:
-    """``[N, H, W, 3]`` uint8 images in a file; every one is checked as it is read.
+    """Images ``[h, w, 3]`` uint8 in a file; every one is checked as it is read.
 
-    An index gives ``[H, W, 3]``, a slice ``[n, H, W, 3]``, in memory of the caller's own. The file
-    is read, not mapped: if it is cut while it is in use, a mapping would kill the process. It stays
-    readable when it is deleted. Loader processes get their own by pickling or forking.
+    An image is in memory of the caller's own. The file is read, not mapped: if it is cut while it
+    is in use, a mapping would kill the process. It stays readable when it is deleted. Loader
+    processes get their own by pickling or forking.
 
     Attributes:
         path: the file.
-        shape: number of images, height, width, 3.
+        sizes: ``[N, 2]`` height and width of every image.
     """
 
-    def __init__(self, path: Path, shape: Shape, checksums: NDArray[np.uint32]) -> None:
-        self.path, self.shape, self._checksums = path, shape, checksums
+    def __init__(self, path: Path, sizes: IntArray, checksums: NDArray[np.uint32]) -> None:
+        self.path, self.sizes, self._checksums = path, sizes, checksums
+        self._starts = _starts(sizes)
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._file)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return CachedImages, (self.path, self.shape, self._checksums)
+        return CachedImages, (self.path, self.sizes, self._checksums)
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return len(self.sizes)
 
-    def __getitem__(self, index: int | slice) -> ImageArray:
-        """Read images.
+    def __getitem__(self, index: int, /) -> ImageArray:
+        """Read an image.
 
         Raises:
-            DataError: an image is damaged or cannot be read.
+            DataError: it is damaged or cannot be read.
         """
-        chosen = range(len(self))[index]
-        if isinstance(chosen, int):
-            return self._read(chosen, np.empty(self.shape[1:], np.uint8))
-        images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        for position, number in enumerate(chosen):
-            self._read(number, images[position])
-        return images
+        number = range(len(self))[index]
+        return self._read(number, np.empty((*self.sizes[number], 3), np.uint8))
 
     @property
     def nbytes(self) -> int:
         """Bytes of all pixels."""
-        return _pixel_bytes(self.shape)
+        return int(self._starts[-1] - self._starts[0])
 
     def _read(self, number: int, image: ImageArray) -> ImageArray:
         """Fill ``image`` with the pixels of an image and check them."""
-        start, done = _head_bytes(len(self)) + number * image.nbytes, 0
+        start, done = int(self._starts[number]), 0
         buffer = image.data.cast("B")
         try:
             while count := os.preadv(self._file, [buffer[done:]], start + done):
@@ -90,14 +90,6 @@ class CachedImages:
         if done < image.nbytes or zlib.crc32(buffer) != self._checksums[number]:
             raise _damaged(self.path, f"image {number} is not what was written")
         return image
-
-
-def cache_folder() -> Path:
-    """``SOBENCH_CACHE`` if it is set, else ``sobench`` in the user's cache folder."""
-    chosen = os.environ.get("SOBENCH_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "sobench"
 
 
 def cache_lock(
@@ -115,8 +107,8 @@ def cached_images(
     callback: Callable[[int, int], None] | None = None,
     on_wait: Callable[[str], None] | None = None,
     check: Callable[[], None] | None = None,
-) -> CachedImages:
-    """The pixels of a split ``[N, H, W, 3]``, built on first use.
+) -> CachedImages | None:
+    """The pixels of a split, built on first use; ``None`` if that would pass the cache's limit.
 
     The file appears under its name only when it is complete, so a build that is killed leaves no
     file that a later run could mistake for the cache. Of several processes one builds it, and the
@@ -135,46 +127,58 @@ def cached_images(
     Raises:
         DataError: an image cannot be read, or the file is damaged or cannot be written.
         DiskFull: the disk is too small.
+        RequestError: ``SOBENCH_CACHE_LIMIT`` is not a size.
     """
-    shape = (len(dataset.images), *input_shape(settings), 3)
-    identity = _identity(dataset, split, fingerprint, settings)
-    path = cache_file(dataset, split, fingerprint, settings)
+    sizes = _resized_sizes(dataset, settings)
+    identity = _identity(len(sizes), split, fingerprint, settings)
+    path = cache_file(len(sizes), split, fingerprint, settings)
     header = _MAGIC + identity
     if not path.exists():
         try:
             with cache_lock(path.name, _told_once(on_wait)):
                 _remove_dead_builds(path)
                 if not path.exists():
-                    _build(path, header, shape, dataset, settings, callback, check)
+                    if _file_bytes(sizes) > cache_room(cache_folder()):
+                        return None
+                    _build(path, header, sizes, dataset, settings, callback, check)
         except DiskFull as error:
             raise DiskFull(f"{error}, or set SOBENCH_CACHE to a folder with room") from None
         except OSError as error:
             raise DataError(
-                f"{path}: the image cache of {_pixel_bytes(shape) / 2**30:.1f} GiB cannot be "
+                f"{path}: the image cache of {_file_bytes(sizes) / 2**30:.1f} GiB cannot be "
                 f"written ({error.strerror or error}); set SOBENCH_CACHE to a folder with room"
             ) from None
-    return _opened(path, header, shape)
+    return _opened(path, header, sizes)
 
 
-def cache_file(dataset: Dataset, split: str, fingerprint: str, settings: Input) -> Path:
-    """The file of ``cached_images``, whether it is there or not."""
-    identity = _identity(dataset, split, fingerprint, settings)
+def cache_file(count: int, split: str, fingerprint: str, settings: Input) -> Path:
+    """The file of ``cached_images`` of so many images, whether it is there or not."""
+    identity = _identity(count, split, fingerprint, settings)
     return cache_folder() / f"{split}-{identity.hex()[:16]}.images"
 
 
-def cache_bytes(count: int, settings: Input) -> int:
-    """The size of the file of so many images."""
-    return _head_bytes(count) + _pixel_bytes((count, *input_shape(settings), 3))
+def cache_bytes(sizes: Mapping[Size, int], settings: Input) -> int:
+    """The size of the file of images, by their number of each (height, width)."""
+    pixels = sum(
+        count * prod(resize_geometry(settings, size).size) for size, count in sizes.items()
+    )
+    return _head_bytes(sum(sizes.values())) + 3 * pixels
 
 
-def _identity(dataset: Dataset, split: str, fingerprint: str, settings: Input) -> bytes:
+def _resized_sizes(dataset: Dataset, settings: Input) -> IntArray:
+    """``[N, 2]`` height and width of the images, as they are cached."""
+    sizes = [resize_geometry(settings, image.size).size for image in dataset.images]
+    return np.array(sizes, dtype=np.int64).reshape(-1, 2)
+
+
+def _identity(count: int, split: str, fingerprint: str, settings: Input) -> bytes:
     """SHA-256 of whatever can change a pixel, so that a cache is never out of date."""
     key = {
         "version": _VERSION,
         "data": fingerprint,
         "input": settings.model_dump(mode="json"),
         "split": split,
-        "count": len(dataset.images),
+        "count": count,
     }
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).digest()
 
@@ -210,37 +214,48 @@ def _remove_dead_builds(path: Path) -> None:
 def _build(
     path: Path,
     header: bytes,
-    shape: Shape,
+    sizes: IntArray,
     dataset: Dataset,
     settings: Input,
     callback: Callable[[int, int], None] | None,
     check: Callable[[], None] | None,
 ) -> None:
-    checksums = np.zeros(shape[0], np.uint32)
-    needed = _head_bytes(shape[0]) + _pixel_bytes(shape)
+    count, starts = len(sizes), _starts(sizes)
+    checksums = np.zeros(count, np.uint32)
     # Written, not mapped: on a full disk a write fails, but a mapping kills the process.
-    with atomic_path(path, needed) as temporary, temporary.open("wb") as file:
-        file.seek(_head_bytes(shape[0]))
-        for index in range(shape[0]):
-            pixels = resize(dataset.read_image(index), settings).tobytes()
-            checksums[index] = zlib.crc32(pixels)
-            file.write(pixels)
-            if callback is not None:
-                callback(index + 1, shape[0])
+    with atomic_path(path, int(starts[-1])) as temporary, temporary.open("wb") as file:
+        file.truncate(int(starts[-1]))  # so that other processes see how much room it takes
+        write = partial(_write_image, file.fileno(), dataset, settings, sizes, starts)
+        with each_image(write, dataset) as written:
+            for index, checksum in enumerate(written):
+                checksums[index] = checksum
+                if callback is not None:
+                    callback(index + 1, count)
         if check is not None:
             check()
         head = header + checksums.astype("<u4").tobytes()
-        file.seek(0)
         file.write(head + hashlib.sha256(head).digest())
 
 
-def _opened(path: Path, header: bytes, shape: Shape) -> CachedImages:
+def _write_image(
+    file: int, dataset: Dataset, settings: Input, sizes: IntArray, starts: IntArray, index: int
+) -> int:
+    """Write an image to its place; its checksum."""
+    image = resize(dataset.read_image(index), settings)
+    if image.shape[:2] != tuple(sizes[index]):
+        raise DataError(f"{dataset.images[index].name}: has another size than its annotation says")
+    pixels, done = image.tobytes(), 0
+    while done < len(pixels):
+        done += os.pwrite(file, memoryview(pixels)[done:], int(starts[index]) + done)
+    return zlib.crc32(pixels)
+
+
+def _opened(path: Path, header: bytes, sizes: IntArray) -> CachedImages:
     """The file, once its size, header and table are found right."""
-    size = _head_bytes(shape[0])
     try:
         with path.open("rb") as file:
-            head, found = file.read(size), os.fstat(file.fileno()).st_size
-        expected = size + _pixel_bytes(shape)
+            head, found = file.read(_head_bytes(len(sizes))), os.fstat(file.fileno()).st_size
+        expected = _file_bytes(sizes)
         if found != expected:
             raise _damaged(path, f"it has {found} bytes, not {expected}")
         content, digest = head[:-_SHA256_BYTES], head[-_SHA256_BYTES:]
@@ -249,7 +264,7 @@ def _opened(path: Path, header: bytes, shape: Shape) -> CachedImages:
         if not content.startswith(header):
             raise _damaged(path, "it was made for other images or another input")
         checksums = np.frombuffer(content, "<u4", offset=len(header)).astype(np.uint32)
-        return CachedImages(path, shape, checksums)
+        return CachedImages(path, sizes, checksums)
     except OSError as error:
         raise DataError(
             f"{path}: the image cache cannot be read ({error.strerror or error}); "
@@ -268,6 +283,11 @@ def _head_bytes(count: int) -> int:
     return len(_MAGIC) + _SHA256_BYTES + 4 * count + _SHA256_BYTES
 
 
-def _pixel_bytes(shape: Shape) -> int:
-    count, height, width, channels = shape
-    return count * height * width * channels
+def _starts(sizes: IntArray) -> IntArray:
+    """``[N + 1]`` the byte that each image begins at, and the end of the file."""
+    starts: IntArray = np.cumsum([_head_bytes(len(sizes)), *(3 * sizes.prod(axis=1))])
+    return starts
+
+
+def _file_bytes(sizes: IntArray) -> int:
+    return int(_starts(sizes)[-1])

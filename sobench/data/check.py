@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sobench.data.annotations import REPEATED, Split
 from sobench.data.dataset import Dataset
+from sobench.data.each_image import each_image
 from sobench.data.formats.coco import SAME_ID
 from sobench.data.hashes import file_digests
 from sobench.data.holdout import load_part
@@ -28,7 +29,7 @@ _NAMED = 3
 
 
 def checked_splits(
-    spec: DataSpec, limit: Limit, holdout: float = 0.0
+    spec: DataSpec, limit: Limit, holdout: float = 0.0, data: str = ""
 ) -> tuple[Mapping[Split, Dataset], Sequence[str]]:
     """Both splits, fit for training and scoring, and warnings about them.
 
@@ -39,12 +40,13 @@ def checked_splits(
     Args:
         spec: the ``dataset`` section of a suite.
         limit: the images of each split that are used, or ``None`` for all.
-        holdout: share of the training images that stands for the val split; see ``load_part``.
+        holdout, data: share of the training images that stands for the val split, and the
+            fingerprint under which splits are read once; see ``load_part``.
 
     Raises:
         DataError: a split is missing, broken or has no boxes, or the two do not fit together.
     """
-    splits = {name: load_part(spec, name, limit, holdout) for name in SPLITS}
+    splits = {name: load_part(spec, name, limit, holdout, data) for name in SPLITS}
     check_splits(splits["train"], splits["val"])
     for name, dataset in splits.items():
         if not any(len(image.boxes) for image in dataset.images):
@@ -111,14 +113,28 @@ def _lacking(splits: Mapping[Split, Dataset], scored: str) -> Iterator[str]:
         )
 
 
-def broken_images(dataset: Dataset) -> list[str]:
-    """The images of a dataset that cannot be read, each with the reason; decodes all of them."""
-    broken = []
-    for index in range(len(dataset.images)):
+def broken_images(
+    dataset: Dataset, callback: Callable[[int, int], None] | None = None
+) -> list[str]:
+    """The images of a dataset that cannot be read, each with the reason; decodes all of them.
+
+    Args:
+        callback: called with the number of images done and of all images, after each image.
+    """
+
+    def problem(index: int) -> str:
         try:
             dataset.read_image(index)
         except DataError as error:
-            broken.append(str(error))
+            return str(error)
+        return ""
+
+    broken = []
+    with each_image(problem, dataset) as problems:
+        for done, text in enumerate(problems, 1):
+            broken += [text] if text else []
+            if callback is not None:
+                callback(done, len(dataset.images))
     return broken
 
 

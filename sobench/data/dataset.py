@@ -17,18 +17,14 @@ ImageArray = NDArray[np.uint8]
 
 
 class Images(Protocol):
-    """``[N, H, W, 3]`` uint8 images of one size: the image cache, or an array in memory.
+    """Resized images ``[h, w, 3]`` uint8 by their index: the image cache, or what is in memory.
 
-    An index gives ``[H, W, 3]``, a slice ``[n, H, W, 3]``.
+    They need no padding: batches cut an image out of the top left corner and add what they need.
     """
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of images, height, width, 3."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int | slice, /) -> ImageArray: ...
+    def __getitem__(self, index: int, /) -> ImageArray: ...
 
 
 Size = tuple[int, int]

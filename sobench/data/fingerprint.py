@@ -24,6 +24,7 @@ def fingerprint(
     trust_mtime: bool = False,
     on_files: Callable[[int, int], None] | None = None,
     splits: Sequence[Split] = BOTH,
+    most: tuple[int, int] | None = None,
 ) -> str:
     """12 hexadecimal digits that change with the annotations, the image files or the classes.
 
@@ -35,16 +36,18 @@ def fingerprint(
         trust_mtime: believe remembered digests of files by size and modification time alone.
         on_files: called with the number of files hashed and of all that need to be hashed.
         splits: those that count; no file of another one is read.
+        most: the number and the bytes of new files that may be hashed; without it, any.
 
     Raises:
         DataError: a file or folder is missing or cannot be read.
+        NewFiles: more would have to be hashed than ``most`` allows.
     """
     if spec.format == "synthetic":
         return synthetic.fingerprint(spec, splits)
     root = expand_root(spec.root)
     parts = list(_parts(root, spec, splits))
     files = [file for _, file in parts if file is not None]
-    digests = file_digests(files, spec, root, trust_mtime=trust_mtime, on_files=on_files)
+    digests = file_digests(files, spec, root, trust_mtime=trust_mtime, on_files=on_files, most=most)
     whole = hashlib.sha256()
     for name, file in parts:
         content = b"" if file is None else digests[file].encode()

@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sobench.data.cache import cache_folder, cache_lock
+from sobench.data.cache import cache_lock
+from sobench.data.cache_folder import cache_folder
 from sobench.errors import DataError, SobenchError
 from sobench.files import remove_orphans, write_atomic
 from sobench.regular_files import open_regular
@@ -27,6 +28,18 @@ from sobench.suite.datasets import FileData
 _THREADS = 8  # more than processors, because a network's answers are waited for
 _SETTLED_NS = 2_000_000_000
 """A younger file may change again within one tick of its file system's clock, unseen."""
+
+
+class NewFiles(Exception):  # noqa: N818
+    """More new files would have to be hashed than the caller wants to wait for.
+
+    Attributes:
+        count, size: of these files, and their bytes.
+    """
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__(f"{count} files of {size} bytes are not hashed yet")
+        self.count, self.size = count, size
 
 
 _believed: dict[Path, _FileDigest] = {}
@@ -65,6 +78,7 @@ def file_digests(
     *,
     trust_mtime: bool = False,
     on_files: Callable[[int, int], None] | None = None,
+    most: tuple[int, int] | None = None,
 ) -> dict[Path, str]:
     """SHA-256 of the content of files, as hexadecimal digits; equal content has equal digests.
 
@@ -75,9 +89,11 @@ def file_digests(
         trust_mtime: believe a remembered digest if size and modification time agree, also that of
             a copy of the dataset in another folder.
         on_files: called with the number of files hashed and of all that need to be hashed.
+        most: the number and the bytes of new files that may be hashed; without it, any.
 
     Raises:
         DataError: a file is missing, cannot be read or is not a regular file.
+        NewFiles: more would have to be hashed than ``most`` allows.
     """
     names = {path: relative_name(path, root) for path in paths}
     states = {path: _state(path) for path in names}
@@ -96,6 +112,10 @@ def file_digests(
             digests[path] = trusted[names[path]]
             _believed[path] = _FileDigest(*_look(states[path]), digests[path])
     unknown = [path for path in names if path not in digests]
+    if most is not None:
+        size = sum(states[path].st_size for path in unknown)
+        if len(unknown) > most[0] or size > most[1]:
+            raise NewFiles(len(unknown), size)
     settled: dict[str, _FileDigest] = {}
     began = time.time_ns()
     pool = ThreadPoolExecutor(_THREADS)

@@ -13,6 +13,7 @@ from sobench.data.image_lists import SUFFIXES, is_image_name
 from sobench.data.images import ImageFiles
 from sobench.data.subset import divided
 from sobench.errors import DataError
+from sobench.garbage import no_garbage_collection
 from sobench.suite.datasets import DataSpec
 from sobench.suite.limit import Limit, option
 from sobench.suite.paths import expanded
@@ -84,7 +85,8 @@ def read_annotations(spec: DataSpec, split: Split) -> Dataset:
     """
     if spec.format == "synthetic":
         return synthetic.read(spec, split)
-    return FORMATS[spec.format].read(expand_root(spec.root), spec, split)
+    with no_garbage_collection():
+        return FORMATS[spec.format].read(expand_root(spec.root), spec, split)
 
 
 def check_images(dataset: Dataset) -> None:

@@ -131,20 +131,40 @@ def box_wh(dataset: Dataset, settings: Input) -> FloatArray | None:
 
 
 def resize(image: ImageArray, settings: Input) -> ImageArray:
-    """``[h, w, 3]`` -> ``input_shape`` ``[H, W, 3]``: antialiased bilinear, padded right and below.
-
-    Where canvases vary, batches cut the padding off and add what they need.
-    """
+    """``[h, w, 3]`` -> ``[h', w', 3]`` of ``resize_geometry``: antialiased bilinear, not padded."""
     height, width = resize_geometry(settings, image.shape[:2]).size
-    scaled = image
-    if image.shape[:2] != (height, width):
-        # Pillow takes width and height.
-        scaled = np.asarray(
-            Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-        )
-    if scaled.shape[:2] == input_shape(settings):
-        return scaled
-    padded = np.empty((*input_shape(settings), 3), dtype=np.uint8)
+    if image.shape[:2] == (height, width):
+        return image
+    # Pillow takes width and height.
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def on_canvas(image: ImageArray, canvas: Size) -> ImageArray:
+    """``[h, w, 3]`` -> ``[H, W, 3]``: padded right and below in ``FILL``, or cut off there."""
+    height, width = (min(sides) for sides in zip(canvas, image.shape[:2], strict=True))
+    if image.shape[:2] == canvas:
+        return image
+    padded = np.empty((*canvas, 3), dtype=np.uint8)
     padded[:] = FILL
-    padded[:height, :width] = scaled
+    padded[:height, :width] = image[:height, :width]
     return padded
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """The images of a dataset, decoded and resized whenever one is asked for; can be pickled."""
+
+    dataset: Dataset
+    settings: Input
+
+    def __len__(self) -> int:
+        return len(self.dataset.images)
+
+    def __getitem__(self, index: int, /) -> ImageArray:
+        """``[h, w, 3]`` uint8, not padded.
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+        chosen = range(len(self))[index]
+        return resize(self.dataset.read_image(chosen), self.settings)

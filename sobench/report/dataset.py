@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from sobench.data.annotations import Split
-from sobench.data.cache import CachedImages, cached_images, check_images
+from sobench.data.cache import cache_bytes, cached_images, check_images
+from sobench.data.cache_limit import limit_text
 from sobench.data.check import WARNED, broken_images, checked_splits
 from sobench.data.dataset import Dataset, SkippedRow, ids_digest
 from sobench.data.fingerprint import check_unchanged
+from sobench.data.split_sizes import split_sizes
 from sobench.data.statistics import Statistics, describe
 from sobench.data.subset import part_name
 from sobench.errors import DataError
@@ -49,10 +51,8 @@ def print_dataset(
     splits, warnings = checked_splits(suite.dataset, limit)
     cached = []
     for name, dataset in splits.items() if build_cache else ():
-        images = _cached(suite, part_name(name, limit), dataset, identity)
-        cached.append(
-            f"{name}: {len(images)} images readable, cache {images.nbytes / 2**20:.0f} MiB"
-        )
+        kept = _cached(suite, part_name(name, limit), dataset, identity)
+        cached.append(f"{name}: {len(dataset.images)} images readable, {kept}")
     statistics = {name: describe(dataset) for name, dataset in splits.items()}
     # All that is printed is of one state of the data.
     check_unchanged(suite.dataset, identity)
@@ -72,8 +72,8 @@ def print_dataset(
         print_warning(console, f"warning: {text}")
 
 
-def _cached(suite: Suite, name: str, dataset: Dataset, identity: str) -> CachedImages:
-    """Images in the cache under a name, every one of them sound, with progress on stderr.
+def _cached(suite: Suite, name: str, dataset: Dataset, identity: str) -> str:
+    """Decode all images and cache them under a name, with progress on stderr; what is cached.
 
     Raises:
         DataError: some cannot be read; names the first ones, with their reasons.
@@ -91,8 +91,13 @@ def _cached(suite: Suite, name: str, dataset: Dataset, identity: str) -> CachedI
             if len(broken := broken_images(dataset)) > 1:
                 raise DataError(_many_broken(dataset, broken)) from None
             raise
+        if images is None:
+            if broken := broken_images(dataset, callback):
+                raise DataError(_many_broken(dataset, broken))
+            size = cache_bytes(split_sizes(dataset).images, suite.input)
+            return f"no cache: {size / 2**20:.0f} MiB would pass {limit_text()}"
         check_images(images)
-    return images
+        return f"cache {images.nbytes / 2**20:.0f} MiB"
 
 
 def _many_broken(dataset: Dataset, broken: Sequence[str]) -> str:

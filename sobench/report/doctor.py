@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.device import has_bf16, has_triton
 from sobench.environment import PACKAGES, code_version, cpu_name, package_version
 

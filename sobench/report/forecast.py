@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from sobench.data.pixels import not_cached
 from sobench.report.progress import duration
 from sobench.report.terminal import print_table, print_warning
 
@@ -41,14 +42,18 @@ def print_forecast(found: Forecast, console: Console) -> None:
         console.print(f"{count} {'run' if count == 1 else 'runs'} {state}, not trained")
     for row_id, reason in found.failures.items():
         print_warning(console, f"{labels[row_id]}: cannot be trained or tested: {reason}")
-    cache, (cache_free, results_free) = found.cache, found.free
-    if cache.images:
+    cache_room, results_free = found.free
+    if new := [need for need in found.caches if need.state == "to build"]:
         console.print(
-            f"image cache: {cache.images} images to decode, {cache.size / _MIB:.0f} MiB of "
-            f"{cache_free / _MIB:.0f} free, {duration(cache.seconds)}; `sobench data` builds it "
-            "and finds images that cannot be read",
+            f"image cache: {sum(need.count for need in new)} images to decode, "
+            f"{sum(need.size for need in new) / _MIB:.0f} MiB of {cache_room / _MIB:.0f} that it "
+            f"may take, {duration(found.cache_s)}; `sobench data` builds it and finds images that "
+            "cannot be read",
             soft_wrap=True,
         )
+    for need in found.caches:
+        if need.state == "too large":
+            print_warning(console, f"warning: {not_cached(need.name, need.size)}")
     if table_rows:
         console.print(
             f"results: {found.result_bytes / _MIB:.0f} MiB of {results_free / _MIB:.0f} free, with "
@@ -56,6 +61,5 @@ def print_forecast(found: Forecast, console: Console) -> None:
             soft_wrap=True,
         )
     if found.lacks_room:
-        print_warning(console, "there is not enough room; set SOBENCH_CACHE or --results to "
-                      "folders with more")  # fmt: skip
+        print_warning(console, "there is not enough room; set --results to a folder with more")
     console.print(f"in all: {duration(found.seconds)}")

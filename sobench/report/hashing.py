@@ -15,11 +15,20 @@ _MANY = 1000
 """Files that take long enough to read for a line without a terminal."""
 
 
-def shown_fingerprint(spec: DataSpec, trust_mtime: bool, splits: Sequence[Split] = BOTH) -> str:
+def shown_fingerprint(
+    spec: DataSpec,
+    trust_mtime: bool,
+    splits: Sequence[Split] = BOTH,
+    most: tuple[int, int] | None = None,
+) -> str:
     """The fingerprint of a dataset; without a terminal, a line tells of thousands of new files.
+
+    Args:
+        trust_mtime, splits, most: as of ``fingerprint``.
 
     Raises:
         DataError: a file or folder is missing or cannot be read.
+        NewFiles: more files would have to be hashed than ``most`` allows.
     """
     console = PlainConsole(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
@@ -35,4 +44,4 @@ def shown_fingerprint(spec: DataSpec, trust_mtime: bool, splits: Sequence[Split]
                 text = f"hashing {total} new files of the dataset; they are remembered"
                 console.print(text)
 
-        return fingerprint(spec, trust_mtime, on_files, splits)
+        return fingerprint(spec, trust_mtime, on_files, splits, most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ from tabulate import tabulate
 
 from sobench.text import printable
 
-_MARKED = str.maketrans({"&": "&amp;", "<": "&lt;"} | {mark: f"\\{mark}" for mark in "\\|`*["})
-"""What begins HTML, cells, code, emphasis, links and images. Words need ``_``, which does no harm
-within them."""
+_MARKED = str.maketrans({"&": "&amp;", "<": "&lt;"} | {mark: f"\\{mark}" for mark in "\\|`*[~"})
+"""What begins HTML, cells, code, emphasis, links, images and deleted text."""
+
+_EDGE = re.compile(r"\b_+|_+\b")
+"""Lines at an end of a word, where they begin or end emphasis; within one they do no harm."""
 
 
 def pipes(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -29,7 +32,8 @@ def pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def as_markdown(text: str) -> str:
     """A text that Markdown shows as it is, on one line."""
-    return printable(text.translate(_MARKED))
+    escaped = _EDGE.sub(lambda lines: "\\_" * len(lines[0]), text.translate(_MARKED))
+    return printable(escaped)
 
 
 def csv_cell(value: Any) -> Any:

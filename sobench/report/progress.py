@@ -44,6 +44,7 @@ class MatrixProgress:
         self.number, self.total, self.name = 0, 0, ""
         self.durations: list[float] = []
         self.waited_for: list[str] = []
+        self.warnings: set[str] = set()
         self.began = self.last_line = self.stage_began = time.monotonic()
         # Steps done before this session, and when it began to train: the speed is counted from it.
         self.first: tuple[int, float] | None = None
@@ -111,8 +112,10 @@ class MatrixProgress:
             self.last_line = now
 
     def warn(self, message: str) -> None:
-        """Print a warning."""
-        self._line(f"warning: {message}")
+        """Print a warning; once, though every run may give it."""
+        if message not in self.warnings:
+            self.warnings.add(message)
+            self._line(f"warning: {message}")
 
     def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is done; if not ``fresh``, it was done before."""

@@ -17,12 +17,15 @@ _NAMES = get_args(StatusName)
 _SEEDS_SHOWN = 8
 
 
-def status_sheet(suites: Sequence[tuple[str, Sequence[RunStatus]]], now: float) -> Sheet:
+def status_sheet(
+    suites: Sequence[tuple[str, Sequence[RunStatus]]], now: float, notes: Sequence[str] = ()
+) -> Sheet:
     """The runs of each suite by their status, the progress of those at work, and all reasons.
 
     Args:
         suites: a title for each, such as ``smoke in results``, and its runs.
         now: seconds since 1970.
+        notes: cautions.
     """
     tables: list[Table] = []
     for title, statuses in suites:
@@ -33,7 +36,7 @@ def status_sheet(suites: Sequence[tuple[str, Sequence[RunStatus]]], now: float) 
     return Sheet(
         title=_headline([status for _, statuses in suites for status in statuses]),
         tables=tuple(tables),
-        lines=(),
+        lines=tuple(notes),
         csv=tuple(rows),
         json={"runs": rows},
     )

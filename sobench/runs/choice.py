@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Set
 from typing import Protocol, TypeVar
 
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""In seconds."""
+
 
 class Candidate(Protocol):
     """A run that is due; ``builds_on`` are the ids of those that must be done before it."""
@@ -29,12 +32,20 @@ def next_run(waiting: Iterable[C], held: Set[str]) -> C | None:
             builds on.
         held: ids of runs that others were found to hold since this process last waited.
     """
-    blocked = set(held)
+    blocked: set[str] = set()  # what builds on one of these has to wait as well
     for candidate in waiting:
-        if candidate.id in blocked:
+        if candidate.id in held:
             continue
-        if blocked.isdisjoint(candidate.builds_on):
+        if held.isdisjoint(candidate.builds_on) and blocked.isdisjoint(candidate.builds_on):
             return candidate
-        # What builds on this one has to wait as well.
         blocked.add(candidate.id)
     return None
+
+
+def pause_seconds(waited: float) -> float:
+    """How long a process that has waited so many seconds pauses before it looks again.
+
+    So a run that becomes free is found late by a twentieth of the wait at most, and many processes
+    that wait for hours leave the file server alone.
+    """
+    return min(max(_SHORTEST_PAUSE, waited / 20), _LONGEST_PAUSE)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from sobench.data.dataset import Images
-from sobench.data.resize import typical_shape
+from sobench.data.resize import on_canvas, typical_shape
 from sobench.device import autocast
 from sobench.device_use import alone_on
 from sobench.metrics.cost import (
@@ -24,6 +25,9 @@ from sobench.suite.method import BASELINE
 from sobench.suite.plan import Run, with_required
 from sobench.training.state import TrainState
 
+_TIMED = 16
+"""Images whose latency is measured."""
+
 
 def measure_cost(
     run: Run,
@@ -37,7 +41,7 @@ def measure_cost(
     """What the trained detector of a run costs, and what its training has cost.
 
     Args:
-        images: ``[N, H, W, 3]`` uint8 at the suite's input size, of which some are timed.
+        images: ``[h, w, 3]`` uint8 at the suite's input size, of which some are timed.
         trained_on: number of training images, since a batch holds no more than there are.
         warn: told if the latency is left out.
     """
@@ -67,12 +71,13 @@ def latency_of(
     """Milliseconds for an image; ``None`` if others compute on the device, which ``warn`` is told.
 
     Args:
-        images: as in ``measure_cost``; timed at ``typical_shape``: what does not fit is cut off, so
-            that all take the same time.
+        images: as in ``measure_cost``; timed at ``typical_shape``, padded or cut off, so that all
+            take the same time.
     """
     device = detector.mean.device
-    height, width = typical_shape(run.suite.input)
-    sample = torch.from_numpy(images[:16][:, :height, :width].copy()).permute(0, 3, 1, 2)
+    shape = typical_shape(run.suite.input)
+    pixels = [on_canvas(images[index], shape) for index in range(min(_TIMED, len(images)))]
+    sample = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     with alone_on(device) as others:
         if not others:
             return measure_latency(detector, sample, autocast(run.suite.precision, device))

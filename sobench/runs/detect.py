@@ -11,7 +11,7 @@ from torch import Tensor
 from sobench.data.batches import inference_batches
 from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, Images
 from sobench.data.resize import resize_geometry
-from sobench.device import autocast
+from sobench.device import autocast, loader_workers
 from sobench.metrics.detections import DetectionRow
 from sobench.models.detector import Detector
 from sobench.models.parts.nms import Detections
@@ -32,14 +32,15 @@ def detect(
     """COCO result rows of a whole split, image by image, best first.
 
     Args:
-        images: ``[N, H, W, 3]`` uint8, the images of ``dataset`` resized as ``settings`` say.
+        images: ``[h, w, 3]`` uint8, the images of ``dataset`` resized as ``settings`` say.
         precision: ``fp32`` or ``bf16``.
         on_images: called with images done and images in all.
     """
     detector.eval()
     device = detector.mean.device
     rows_by_image: dict[int, list[DetectionRow]] = {}
-    for chosen, batch in inference_batches(dataset, images, settings, batch_size):
+    workers = loader_workers(device)
+    for chosen, batch in inference_batches(dataset, images, settings, batch_size, workers):
         with autocast(precision, device):
             detections: Detections = detector(batch.to(device))
         for index, image in enumerate(chosen):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sobench.data.dataset import Dataset, Images
-from sobench.data.resize import at_double_size, input_shape, resize
+from sobench.data.resize import DecodedImages, at_double_size
 from sobench.data.subset import part
 from sobench.metrics.cost import peak_memory_mb, reset_peak_memory
 from sobench.models.detector import Detector
@@ -180,8 +180,6 @@ def _some(dataset: Dataset, number: int) -> Dataset:
 
 
 def _resized(dataset: Dataset, settings: Input) -> Images:
-    """``[N, H, W, 3]`` uint8: the pixels of a few images, as the cache would have them."""
-    pixels = np.empty((len(dataset.images), *input_shape(settings), 3), np.uint8)
-    for index in range(len(pixels)):
-        pixels[index] = resize(dataset.read_image(index), settings)
-    return pixels
+    """The pixels of a few images in memory."""
+    decoded = DecodedImages(dataset, settings)
+    return [decoded[index] for index in range(len(decoded))]

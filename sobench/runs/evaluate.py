@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from sobench.data.blank import BlankedImages
-from sobench.data.cache import cached_images
-from sobench.data.dataset import Dataset, Images
+from sobench.data.dataset import Dataset
+from sobench.data.pixels import resized_images
 from sobench.metrics.detections import DetectionTable, tabulate, write_detections
 from sobench.metrics.scores import Scores
 from sobench.metrics.scoring import score
@@ -105,7 +105,7 @@ def _looks(
         else:
             detector.load_state_dict(weights)
         settings = with_input_size(run.suite, size).input
-        images: Images = cached_images(
+        images = resized_images(
             dataset, cache_name(run, "val"), run.data, settings,
             callback.on_images, callback.warn, check,
         )  # fmt: skip

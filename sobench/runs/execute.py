@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cached_images
 from sobench.data.check import check_splits
 from sobench.data.dataset import Dataset, Images
+from sobench.data.pixels import resized_images
 from sobench.data.resize import at_double_size, has_one_canvas
 from sobench.device import device_name, loader_workers, pin_kernels
 from sobench.environment import describe
@@ -49,7 +49,7 @@ from sobench.training.stages import stage_schedules
 
 @dataclass(frozen=True)
 class LoadedSplit:
-    """A split, and its images ``[N, H, W, 3]`` uint8 at the suite's input size."""
+    """A split, and its images ``[h, w, 3]`` uint8 at the suite's input size."""
 
     dataset: Dataset
     images: Images
@@ -139,15 +139,15 @@ def _finish(
     checkpoint_seconds: float,
 ) -> Record:
     folder = RunFolder.of(run, results)
+    compiled = compiles(run.suite.compile, device, run.suite.input)
+    kernels = pin_kernels(device, has_one_canvas(run.suite.input))
+    if kernels:
+        kernels["compiled"] = compiled
 
     def on_step(progress: TrainProgress) -> None:
         check_held(folder.path)  # so that a process that was stopped for long goes no further
         callback.on_step(progress)
 
-    compiled = compiles(run.suite.compile, device, run.suite.input)
-    kernels = pin_kernels(device, has_one_canvas(run.suite.input))
-    if kernels:
-        kernels["compiled"] = compiled
     # Taken now, because a checkout may change under a long training.
     environment = describe(device_name(device), torch.get_num_threads(), kernels)
     callback.on_stage("build")
@@ -229,7 +229,7 @@ def _load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, Loa
     for name in names:
         callback.on_stage(f"read {name} images")
         dataset = load_split(run, name)
-        images = cached_images(
+        images = resized_images(
             dataset, cache_name(run, name), run.data, run.suite.input,
             callback.on_images, callback.warn, check,
         )  # fmt: skip
@@ -267,7 +267,7 @@ def _training_data(
     if any(stage.images_2x for stage in detector.stages):
         callback.on_stage("read train images at twice the size")
         settings = at_double_size(suite.input)
-        images_2x = cached_images(
+        images_2x = resized_images(
             split.dataset, cache_name(run, "train"), run.data, settings,
             callback.on_images, callback.warn, partial(check_data_unchanged, run),
         )  # fmt: skip

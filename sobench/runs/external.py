@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from sobench.data.dataset import Dataset
 from sobench.environment import cpu_name, describe
@@ -25,54 +22,8 @@ from sobench.runs.matches import stored_detections
 from sobench.runs.record import Record, Source
 from sobench.runs.splits import check_data_unchanged, load_split
 from sobench.runs.state import RunState, read_states
-from sobench.suite.external import EXTERNAL, ExternalRun, external_run
-from sobench.suite.overrides import Request
-from sobench.suite.plan import Run
+from sobench.suite.external import ExternalRun
 from sobench.suite.protocols import PROTOCOLS
-
-
-def external_runs(request: Request, results: Path, data: str = "") -> list[ExternalRun]:
-    """The external runs of a suite on the images that are asked for, by label and seed.
-
-    Raises:
-        RequestError: one has the label of a row that the suite has got since.
-    """
-    found: dict[str, ExternalRun] = {}
-    for path in sorted((results / request.suite.name / EXTERNAL).glob("s*-*")):
-        content = _identity(path)
-        try:
-            run = external_run(request, str(content["label"]), int(content["seed"]), data)
-        except (KeyError, ValueError):
-            continue
-        except RequestError as error:
-            raise RequestError(f"{path}: {error}, or delete this folder") from None
-        # On other images it is another result.
-        if run.settings_id == content.get("settings_id"):
-            found[run.settings_id] = run
-    return sorted(found.values(), key=lambda run: (run.entry.label, run.seed))
-
-
-def with_external(request: Request, results: Path, data: str = "") -> list[Run]:
-    """The runs of a request, and the external runs beside them.
-
-    ``request.methods`` may name external rows by their labels, or all of them by ``external``.
-
-    Raises:
-        RequestError: as ``plan``; or an external run has the label of a row of the suite.
-    """
-    external = external_runs(request, results, data)
-    labels = {run.entry.label for run in external} | ({EXTERNAL} if external else set())
-    methods = tuple(name for name in request.methods if name not in labels)
-    is_external_alone = bool(request.methods) and not methods
-    own = [] if is_external_alone else replace(request, methods=methods).runs(data)
-    shown = [run for run in external if _is_asked_for(run, request)]
-    return [*own, *shown]
-
-
-def _is_asked_for(run: ExternalRun, request: Request) -> bool:
-    names = request.methods or (EXTERNAL,)
-    has_seed = not request.seeds or run.seed in request.seeds
-    return has_seed and (EXTERNAL in names or run.entry.label in names)
 
 
 def store(
@@ -126,11 +77,11 @@ def bring_up_to_date(runs: Sequence[ExternalRun], results: Path) -> dict[str, Ru
         the states by ``settings_id``; what cannot be scored stays as it is, and its state says why.
     """
     for run in runs:
-        state = read_states([run], results)[run.settings_id]
+        state = read_states([run], results, check_matches=True)[run.settings_id]
         if state.record is not None and (state.name == "to score" or state.is_unmatched):
             with suppress(RunLocked, OSError):  # it is done next time
                 _score_again(run, results, state.record)
-    return read_states(runs, results)
+    return read_states(runs, results, check_matches=True)
 
 
 def digest_of(path: Path) -> str:
@@ -149,15 +100,6 @@ def digest_of(path: Path) -> str:
             while chunk := content.read(2**20):
                 whole.update(chunk)
     return whole.hexdigest()
-
-
-def _identity(path: Path) -> dict[str, Any]:
-    """What ``run.json`` says; empty if it is gone or damaged."""
-    try:
-        content = json.loads(RunFolder(path).settings.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _check_same(run: ExternalRun, earlier: Record, source: Source) -> None:

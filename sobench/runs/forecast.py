@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,28 +10,22 @@ from pathlib import Path
 import torch
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cache_bytes, cache_file, cache_folder
+from sobench.data.cache_folder import cache_folder
+from sobench.data.cache_limit import cache_room, free_bytes
 from sobench.data.dataset import Dataset
-from sobench.data.resize import at_double_size, resize
+from sobench.data.each_image import each_image
+from sobench.data.resize import DecodedImages
+from sobench.data.split_sizes import SplitSizes, split_sizes
 from sobench.errors import RequestError, reason_of
 from sobench.runs.estimate import Estimate, estimate
 from sobench.runs.matrix import Task, check_data, due_tasks
-from sobench.runs.splits import cache_name, load_split
+from sobench.runs.needs import CacheNeed, cache_needs
+from sobench.runs.splits import load_split
 from sobench.runs.state import read_states
-from sobench.suite.input import Input
 from sobench.suite.plan import Run, with_required
 
-_DECODED = 8
+_DECODED = 16
 """Images whose decoding is timed."""
-
-
-@dataclass(frozen=True)
-class Cache:
-    """Image caches that are still to be built: images, bytes, and seconds by some that were."""
-
-    images: int = 0
-    size: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,14 +36,16 @@ class Forecast:
         tasks: the runs that are due, with those that they require.
         estimates: of one training, by ``row_id``, for the rows that are to be trained.
         failures: why a row cannot be trained or tested, by ``row_id``.
-        cache: the image caches that are to be built.
-        free: bytes that are free in the folders of the cache and of the results.
+        caches: the image caches that the runs read, of which some may not be built yet.
+        cache_s: seconds that building them takes, by a few images that were decoded here.
+        free: bytes that the caches may take, and that are free in the folder of the results.
     """
 
     tasks: Sequence[Task]
     estimates: dict[str, Estimate]
     failures: dict[str, str]
-    cache: Cache
+    caches: Sequence[CacheNeed]
+    cache_s: float
     free: tuple[int, int]
 
     @property
@@ -61,9 +56,7 @@ class Forecast:
     @property
     def seconds(self) -> float:
         """Of all trainings with their detection, and of the caches."""
-        return self.cache.seconds + sum(
-            self.estimates[task.run.row_id].seconds for task in self.trained
-        )
+        return self.cache_s + sum(self.estimates[task.run.row_id].seconds for task in self.trained)
 
     @property
     def result_bytes(self) -> int:
@@ -75,8 +68,8 @@ class Forecast:
 
     @property
     def lacks_room(self) -> bool:
-        """Whether the caches or the results do not fit on their disks."""
-        return self.cache.size > self.free[0] or self.result_bytes > self.free[1]
+        """Whether the results do not fit on their disk."""
+        return self.result_bytes > self.free[1]
 
 
 def forecast(
@@ -103,7 +96,6 @@ def forecast(
     check_data(trained, warn)
     failures = {task.run.row_id: str(task.refusal) for task in tasks if task.refusal is not None}
     estimates: dict[str, Estimate] = {}
-    caches: dict[Path, Cache] = {}
     for run in trained:
         if run.row_id in estimates or run.row_id in failures:
             continue
@@ -115,43 +107,25 @@ def forecast(
             raise
         except BaseException as error:  # whatever a method of another package does, or no memory
             failures[run.row_id] = reason_of(error)
-            continue
-        caches |= _caches(run, splits, estimates[run.row_id].images_2x)
-    cache = Cache(
-        sum(c.images for c in caches.values()),
-        sum(c.size for c in caches.values()),
-        sum(c.seconds for c in caches.values()),
-    )
-    free = _free(cache_folder()), _free(results)
-    return Forecast(tasks, estimates, failures, cache, free)
+    caches = cache_needs(
+        [run for run in trained if run.row_id in estimates],
+        _sizes_of, lambda run: estimates[run.row_id].images_2x,
+    )  # fmt: skip
+    seconds = sum(map(_seconds_to_build, caches))
+    free = cache_room(cache_folder()), free_bytes(results)
+    return Forecast(tasks, estimates, failures, caches, seconds, free)
 
 
-def _caches(run: Run, splits: dict[Split, Dataset], images_2x: bool) -> dict[Path, Cache]:
-    """The image caches that a run needs and that are not there."""
-    needed: list[tuple[Split, Input]] = [(split, run.suite.input) for split in splits]
-    needed += [("train", at_double_size(run.suite.input))] if images_2x else []
-    caches = {}
-    for split, settings in needed:
-        dataset = splits[split]
-        path = cache_file(dataset, cache_name(run, split), run.data, settings)
-        if not path.exists():
-            count = len(dataset.images)
-            seconds = count * _seconds_to_decode(dataset, settings)
-            caches[path] = Cache(count, cache_bytes(count, settings), seconds)
-    return caches
+def _sizes_of(run: Run, split: Split) -> SplitSizes:
+    return split_sizes(load_split(run, split))
 
 
-def _seconds_to_decode(dataset: Dataset, settings: Input) -> float:
-    """Seconds to read and resize an image, by the first few."""
-    number, begin = min(_DECODED, len(dataset.images)), time.perf_counter()
-    for index in range(number):
-        resize(dataset.read_image(index), settings)
-    return (time.perf_counter() - begin) / number
-
-
-def _free(folder: Path) -> int:
-    """Bytes that are free where a folder is, or will be."""
-    folder = folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+def _seconds_to_build(need: CacheNeed) -> float:
+    """Seconds to read and resize the images of a cache, by the first few."""
+    if need.state != "to build":
+        return 0.0
+    few = load_split(need.run, need.split).first(_DECODED)
+    begin = time.perf_counter()
+    with each_image(DecodedImages(few, need.settings).__getitem__, few) as decoded:
+        number = sum(1 for _ in decoded)
+    return need.count * (time.perf_counter() - begin) / number

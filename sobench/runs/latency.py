@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from sobench.data.cache import cached_images
+from sobench.data.pixels import resized_images
 from sobench.device import device_name
 from sobench.device_use import using
 from sobench.errors import RunLocked, SobenchError, reason_of
@@ -72,7 +72,7 @@ def _with_latency(
             raise SobenchError(f"it trained on {trained_on}, and this is {device_name(device)}")
         callback.on_stage("measure latency")
         val = load_split(run, "val")
-        images = cached_images(
+        images = resized_images(
             val, cache_name(run, "val"), run.data, run.suite.input,
             callback.on_images, callback.warn, partial(check_data_unchanged, run),
         )  # fmt: skip

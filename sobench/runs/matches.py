@@ -68,6 +68,8 @@ def keep_matches(
 
 def match_again(run: Run, results: Path, outcome: Record, callback: ProgressCallback) -> None:
     """The same of a finished run whose matches are gone, damaged or of other detections."""
+    # Here, since readers of kept matches do without the formats of data.
+
     folder = RunFolder.of(run, results)
     try:
         dataset = load_split(run, "val")

@@ -16,7 +16,7 @@ from sobench.errors import LeaseLost, RequestError, RunError, RunLocked, reason_
 from sobench.files import remove_orphans
 from sobench.models.start import check_renamed
 from sobench.runs.callbacks import MatrixProgressCallback
-from sobench.runs.choice import next_run
+from sobench.runs.choice import next_run, pause_seconds
 from sobench.runs.execute import execute, rescore, tidy
 from sobench.runs.failures import failure, record_failure
 from sobench.runs.folder import RunFolder
@@ -26,9 +26,6 @@ from sobench.runs.refusals import is_refused, refused_rows
 from sobench.runs.state import RunState, States, read_states
 from sobench.suite.further_tests import without_further_tests
 from sobench.suite.plan import Run, with_required
-
-POLL_SECONDS = 1.0
-"""Time between two looks at runs that other processes hold."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def run_matrix(
     waiting = open_tasks(runs, results, callback)
     total, number = len(waiting), 1
     held: dict[str, tuple[Run, RunLocked]] = {}
-    has_moved = False
+    has_moved, waited = False, 0.0
     while waiting:
         task = next_run(waiting, held.keys())
         if task is None:  # all that is left is held by others, or builds on what they hold
@@ -96,7 +93,9 @@ def run_matrix(
                 callback.on_wait(
                     [run for run, _ in held.values()], str(next(iter(held.values()))[1])
                 )
-                sleep(POLL_SECONDS)
+                pause = pause_seconds(waited)
+                sleep(pause)
+                waited += pause
             held, has_moved = {}, False
             continue
         try:
@@ -110,6 +109,8 @@ def run_matrix(
             continue
         waiting.remove(task)
         number, has_moved = number + 1, True
+        if fresh:  # that took a while: what was held may be free
+            held, waited = {}, 0.0
         callback.on_run_end(task.run, outcome, fresh)
         yield outcome
 
@@ -122,9 +123,10 @@ def open_tasks(runs: Sequence[Run], results: Path, callback: MatrixProgressCallb
         DataError: the data are wrong, which concerns every run.
     """
     every_run = with_required(runs)
-    states = read_states(every_run, results)
+    states = read_states(every_run, results, check_matches=True)
     if _tidied([(RunFolder.of(run, results), states[run.settings_id]) for run in every_run]):
-        states = read_states(every_run, results)  # a damaged checkpoint may have gone
+        # A damaged checkpoint may have gone.
+        states = read_states(every_run, results, check_matches=True)
     tasks = due_tasks(runs, states)
     # What is required by runs that are done is not made anew, so it is not spoken of.
     for damage in dict.fromkeys(task.found.damage for task in tasks if task.found.damage):
@@ -168,10 +170,10 @@ def check_data(runs: Sequence[Run], warn: Callable[[str], None]) -> None:
     Raises:
         DataError: the data are wrong, or the classes of weights that a run starts from.
     """
-    # This reads the annotations once more than the runs do, and nothing where all is done.
-    parts = ((run.suite.dataset, run.limit, run.holdout) for run in runs)
-    for spec, limit, holdout in dict.fromkeys(parts):
-        splits, warnings = checked_splits(spec, limit, holdout)
+    # The runs have no need to read these annotations again; where all is done, nothing is read.
+    parts = ((run.suite.dataset, run.limit, run.holdout, run.data) for run in runs)
+    for spec, limit, holdout, data in dict.fromkeys(parts):
+        splits, warnings = checked_splits(spec, limit, holdout, data)
         for warning in warnings:
             warn(warning)
         for run in runs:
@@ -202,7 +204,7 @@ def work_off(
             remove_orphans(folder.path)
             callback.on_run_start(run, number, total)
             # Another process may have come further with it since the states were read.
-            state = read_states([run], results)[run.settings_id]
+            state = read_states([run], results, check_matches=True)[run.settings_id]
             if state.is_unmatched and state.record is not None:
                 match_again(run, results, state.record, callback)
             if _is_settled(task, state) and state.record is not None:

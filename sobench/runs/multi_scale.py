@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sobench.data.batches import inference_batches
-from sobench.data.dataset import Dataset, ImageArray, Images
+from sobench.data.dataset import Dataset, Images
 from sobench.data.resize import ResizeGeometry, resize_geometry
 from sobench.device import autocast
 from sobench.metrics.detections import DetectionRow
@@ -29,7 +29,7 @@ class Look:
 
     Attributes:
         detector: built for the size of the images.
-        images: ``[N, H, W, 3]`` uint8, the dataset's, resized as ``settings`` say.
+        images: ``[h, w, 3]`` uint8, the dataset's, resized as ``settings`` say.
         flip: whether the detector sees their mirror images.
     """
 
@@ -65,10 +65,11 @@ def detect_together(
     count = len(dataset.images)
     for start in range(0, count, batch_size):
         # All looks at the same images, so that their candidates are held for one batch alone.
-        part = replace(dataset, images=dataset.images[start : start + batch_size])
+        chosen = range(start, min(start + batch_size, count))
+        part = replace(dataset, images=dataset.images[start : chosen.stop])
         found = [
             _candidates(
-                look, look.images[start : start + batch_size], part, precision,
+                look, [look.images[index] for index in chosen], part, precision,
                 settings.score_threshold,
             )
             for look in looks
@@ -100,12 +101,12 @@ def mirrored_boxes(boxes: Tensor, geometry: ResizeGeometry) -> Tensor:
 
 def _candidates(
     look: Look,
-    pixels: ImageArray,
+    pixels: Images,
     dataset: Dataset,
     precision: str,
     lowest: float,
 ) -> list[Found]:
-    """Of each of ``[B, H, W, 3]`` images the candidates above a score, on the CPU."""
+    """Of each of a few images the candidates above a score, on the CPU."""
     device = look.detector.mean.device
     found: dict[int, Found] = {}
     for chosen, batch in inference_batches(dataset, pixels, look.settings, len(pixels)):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results, folders_of
 from sobench.runs.search import Found, leaves, runs_text, settings_of
 from sobench.suite.limit import Representative, as_setting, option
 from sobench.suite.plan import Run, with_required
@@ -80,26 +82,31 @@ def other_settings(runs: Sequence[Run], found: Found) -> list[str]:
     return ["with other settings there are:", *lines]
 
 
-def elsewhere(runs: Sequence[Run], results: Path) -> str:
+def elsewhere(runs: Sequence[Run], results: Results) -> str:
     """Which suites or methods have runs in the folder of all results, if those of a plan have none.
 
     Empty if there is a folder of one of its methods.
     """
     suite = runs[0].suite.name
-    suites, of_suite = _folders(results), _folders(results / suite)
+    folders = folders_of(results)
+    suites = _names(folders)
+    of_suite = _names([folder / suite for folder in folders])
     if suite not in suites:
         others = f", but of {_listed(suites)}" if suites else ""
         return f"{results}: no runs of {suite} there{others}; see --results"
     if {run.entry.name for run in runs} & {*of_suite} or not of_suite:
         return ""
-    return f"{results / suite}: has runs of other methods: {_listed(of_suite)}"
+    place = results / suite if isinstance(results, Path) else f"{suite} in {results}"
+    return f"{place}: has runs of other methods: {_listed(of_suite)}"
 
 
-def _folders(path: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
-    except OSError:  # what cannot be looked into has nothing to tell
-        return []
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Of the folders in these."""
+    names: set[str] = set()
+    for folder in folders:
+        with suppress(OSError):  # what cannot be looked into has nothing to tell
+            names |= {entry.name for entry in os.scandir(folder) if entry.is_dir()}
+    return sorted(names)
 
 
 def _listed(names: Sequence[str]) -> str:

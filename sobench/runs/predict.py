@@ -155,7 +155,7 @@ def predict(
             continue
         dataset: Dataset = replace(no_images(stored.classes), images=tuple(images))
         rows = detect(
-            detector, np.stack(pixels), dataset, suite.input,
+            detector, pixels, dataset, suite.input,
             batch_size=batch_size, precision=suite.precision,
         )  # fmt: skip
         by_image: defaultdict[int, list[DetectionRow]] = defaultdict(list)

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sobench.data.cache import cache_folder, cache_lock
+from sobench.data.cache import cache_lock
+from sobench.data.cache_folder import cache_folder
 from sobench.errors import RunLocked
 from sobench.files import temporary_files
 from sobench.runs import record

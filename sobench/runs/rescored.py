@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import Dataset
 from sobench.errors import DataError, RequestError, RunError
 from sobench.metrics.matches_file import is_of, write_matches
@@ -20,6 +20,7 @@ from sobench.metrics.scores import Scores
 from sobench.metrics.scoring import match, score
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results, folders_of
 from sobench.runs.matches import stored_detections
 from sobench.runs.record import Record, scoring_name
 from sobench.runs.search import folder_of
@@ -39,7 +40,7 @@ def with_protocol(run: Run, protocol: str) -> Run:
 
 
 def rescore_apart(
-    runs: Sequence[Run], results: Path, data: str, warn: Callable[[str], None]
+    runs: Sequence[Run], results: Results, data: str, warn: Callable[[str], None]
 ) -> Path:
     """Score finished runs by their suite's protocol, unless that is done, beside their results.
 
@@ -56,7 +57,8 @@ def rescore_apart(
         RequestError: the annotations are missing or others than before, or what is computed cannot
             be kept.
     """
-    place = hashlib.sha256(str(results.resolve()).encode()).hexdigest()[:16]
+    folders = "\n".join(str(folder.resolve()) for folder in folders_of(results))
+    place = hashlib.sha256(folders.encode()).hexdigest()[:16]
     apart = cache_folder() / "protocols" / place
     split_of = cache(lambda fingerprint: _val_split(replace(runs[0], data=fingerprint)))
     try:
@@ -65,7 +67,7 @@ def rescore_apart(
             outcome = read_states([run], results, data)[run.settings_id].record
             if outcome is None:
                 continue
-            target = RunFolder(apart / source.relative_to(results))
+            target = RunFolder(folder_of(run, apart, data))
             split = partial(split_of, outcome.data)
             try:
                 known = _scores(run, RunFolder(source), outcome, target, split)

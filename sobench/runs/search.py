@@ -13,6 +13,7 @@ from typing import Any
 from sobench.errors import RequestError
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results, place_of, run_folders
 from sobench.suite.plan import Run, run_id
 
 _SHOWN = 4
@@ -40,19 +41,19 @@ class DataChoice:
     note: str = ""
 
 
-def folder_of(run: Run, results: Path, data: str) -> Path:
+def folder_of(run: Run, results: Results, data: str) -> Path:
     """The folder of a run, on this state of the data if it was planned without any."""
     name = run.id if run.data else run_id(run.seed, run.settings_id, data)
-    return run.folder(results).with_name(name)
+    return place_of(results, run.folder(Path()).with_name(name))
 
 
-def search(runs: Sequence[Run], results: Path) -> Found:
+def search(runs: Sequence[Run], results: Results) -> Found:
     """All folders of these runs, on every state of the data, without the data."""
     settings_ids = {run.settings_id for run in runs}
     by_data: defaultdict[str, dict[str, Path]] = defaultdict(dict)
     others = []
-    for method_folder in sorted({run.folder(results).parent for run in runs}):
-        for path in sorted(filter(os.path.isdir, method_folder.glob("s*-*"))):
+    for suite, method in sorted({(run.suite.name, run.entry.name) for run in runs}):
+        for path in run_folders(results, suite, method):
             data, settings_id = _identity(path)
             if settings_id in settings_ids:
                 by_data[data][settings_id] = path
@@ -96,9 +97,9 @@ def choose_data(found: Found, prefix: str = "") -> DataChoice:
     return DataChoice(chosen[0], note)
 
 
-def changed_data(runs: Sequence[Run], results: Path) -> list[str]:
+def changed_data(runs: Sequence[Run], results: Results) -> list[str]:
     """Which runs are to be trained anew because the data are not what they were."""
-    new = [run for run in runs if not _has_record(run.folder(results))]
+    new = [run for run in runs if not _has_record(folder_of(run, results, run.data))]
     lines = []
     for data, folders in sorted(search(new, results).by_data.items()) if new else ():
         names = [

@@ -13,13 +13,16 @@ from sobench.suite.plan import Run
 def load_split(run: Run, split: Split) -> Dataset:
     """The images of a run; the held-out training images stand for the val split of a trial.
 
+    Runs of one process share what one of them has read, as long as they are planned for the same
+    state of the data; ``check_data_unchanged`` tells whether it still is that.
+
     What is trained on has ignore regions only if the suite leaves these out; what is scored on has
     them in any case.
 
     Raises:
         DataError: the dataset is missing, broken or empty.
     """
-    dataset = load_part(run.suite.dataset, split, run.limit, run.holdout)
+    dataset = load_part(run.suite.dataset, split, run.limit, run.holdout, run.data)
     if split == "train" and not run.suite.ignore_regions:
         return dataset.without_ignore_regions()
     return dataset

@@ -13,6 +13,7 @@ from sobench.metrics.matches_file import is_of
 from sobench.metrics.scores import Scores
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results
 from sobench.runs.record import Record, scoring_name
 from sobench.runs.search import choose_data, folder_of, search
 from sobench.suite.external import ExternalRun
@@ -73,7 +74,9 @@ class RunState:
         return self.name in ("resumable", "missing", "failed", "locked")
 
 
-def read_states(runs: Sequence[Run], results: Path, data: str = "") -> dict[str, RunState]:
+def read_states(
+    runs: Sequence[Run], results: Results, data: str = "", check_matches: bool = False
+) -> dict[str, RunState]:
     """The state of each run by ``settings_id``, from the files in its folder; reads them once.
 
     A record that is damaged, of another version or of another run does not count, and the state
@@ -82,6 +85,7 @@ def read_states(runs: Sequence[Run], results: Path, data: str = "") -> dict[str,
     Args:
         data: fingerprint of the data, for runs that were planned without it; if it is not given
             either, the state of the data with the most results counts.
+        check_matches: also tell which runs wait to be matched; it takes longer than all the rest.
 
     Raises:
         RequestError: several states of the data have the same number of results.
@@ -91,14 +95,15 @@ def read_states(runs: Sequence[Run], results: Path, data: str = "") -> dict[str,
     states = {}
     for run in runs:
         try:
-            states[run.settings_id] = _read_state(run, folder_of(run, results, data))
+            state = _read_state(run, folder_of(run, results, data), check_matches)
+            states[run.settings_id] = state
         except OSError as error:  # a folder that this user may not enter
             reason = f"{error.filename}: {error.strerror}"
             states[run.settings_id] = RunState("failed", reason, damage=reason)
     return states
 
 
-def read_records(runs: Sequence[Run], results: Path) -> list[Record]:
+def read_records(runs: Sequence[Run], results: Results) -> list[Record]:
     """The records of these runs that are there, in their order; as in ``read_states``."""
     states = read_states(runs, results).values()
     return [state.record for state in states if state.record is not None]
@@ -139,7 +144,7 @@ def has_detections(folder: RunFolder, outcome: Record, test: str = "") -> bool:
     return digest is not None and digest == file_digest(path)
 
 
-def _read_state(run: Run, path: Path) -> RunState:
+def _read_state(run: Run, path: Path, check_matches: bool) -> RunState:
     """The state by the record, brought together with the other files of the folder."""
     folder, outcome, damage = RunFolder(path, run.suite.input.size), None, ""
     try:
@@ -154,7 +159,8 @@ def _read_state(run: Run, path: Path) -> RunState:
         weights = folder.checkpoints_of(outcome.last_step)
         state = replace(state, has_weights=bool(weights))
         state = _with_lost_files(folder, outcome, state)
-        state = replace(state, is_unmatched=_is_unmatched(run, folder, outcome, state))
+        if check_matches:
+            state = replace(state, is_unmatched=_is_unmatched(run, folder, outcome, state))
     # A checkpoint counts even after a finished training: the rest is done from there.
     step = folder.last_step() if state.name == "missing" else None
     if step is not None:

@@ -6,7 +6,6 @@ With a suite, runs that were not begun are known as well; without one, only what
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Literal
 from sobench.errors import RecordError, reason_of
 from sobench.runs import record
 from sobench.runs.folder import RunFolder
+from sobench.runs.gathered import Results, run_folders
 from sobench.runs.record import Record
 from sobench.runs.search import choose_data, folder_of, search
 from sobench.runs.state import RunState, read_states
@@ -56,7 +56,7 @@ class RunStatus:
         return self.row if self.seed is None else f"{self.row} seed {self.seed}"
 
 
-def planned_status(runs: Sequence[Run], results: Path, data: str = "") -> list[RunStatus]:
+def planned_status(runs: Sequence[Run], results: Results, data: str = "") -> list[RunStatus]:
     """The status of the runs of a plan, in its order.
 
     Args:
@@ -77,22 +77,13 @@ def known_status(runs: Sequence[Run], results: Path) -> list[RunStatus]:
     return [_status_of(run, run.folder(results), states[run.settings_id]) for run in runs]
 
 
-def found_status(results: Path, suite: str = "*") -> list[RunStatus]:
+def found_status(results: Results, suite: str = "*") -> list[RunStatus]:
     """The status of every run that has a folder below ``results``, by suite, row and folder.
 
     Args:
         suite: the name of one, or all.
     """
     return [_status_in(folder) for folder in run_folders(results, suite)]
-
-
-def run_folders(results: Path, suite: str = "*") -> list[Path]:
-    """Folders of runs below ``results``, of one suite or of all.
-
-    What may not be entered has none.
-    """
-    # Path.is_dir raises where a folder may not be entered.
-    return sorted(path for path in results.glob(f"{suite}/*/s*-*") if os.path.isdir(path))  # noqa: PTH112
 
 
 def seconds_left(statuses: Sequence[RunStatus]) -> float | None:

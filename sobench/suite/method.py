@@ -93,6 +93,8 @@ class Method:
         needs: runs that must be done before.
         version: raised when a change of the method alone changes its results, so that old ones are
             not taken for new; the runs of other methods keep theirs.
+        images_2x: values that the row's switches must have for its training to read images at
+            twice the size as well, one case after the other; ``sobench plan`` counts them.
         rules: refuse impossible combinations of switches and suite when the suite is read.
         source: the package, with its version, that brings the method; empty for a built-in one.
             Filled in by ``get_method``, as are the next two.
@@ -107,6 +109,7 @@ class Method:
     switches: dict[str, Switch] = field(default_factory=dict)
     deviations: tuple[str | When, ...] = ()
     needs: tuple[Need, ...] = ()
+    images_2x: tuple[dict[str, SwitchValue], ...] = ()
     rules: tuple[Rule, ...] = ()
     version: int = 1
     source: str = ""
@@ -129,6 +132,10 @@ class Method:
     def needed(self, switches: Mapping[str, SwitchValue]) -> tuple[Need, ...]:
         """The runs that must be done before a row with these switches."""
         return tuple(need for need in self.needs if need.switches.items() <= switches.items())
+
+    def reads_2x(self, switches: Mapping[str, SwitchValue]) -> bool:
+        """Whether the training of such a row reads images at twice the size as well."""
+        return any(case.items() <= switches.items() for case in self.images_2x)
 
     def baseline(self, switches: Mapping[str, SwitchValue]) -> Need | None:
         """The run that such a row goes on from, if it does: its weights are the row's first."""

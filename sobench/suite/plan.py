@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -249,14 +249,15 @@ def plan(
         # Beside the suite's results, and at the one input size that decides.
         name, holdout = f"{suite.name}.tune", trial.holdout
         suite = suite.model_copy(update={"name": name, "eval_sizes": ()})
-    runs = [
+    first, *others = seeds or suite.seeds
+    of_first = [
         _resolved(
-            suite, entry, _Conditions(seed, data, limit, tuple(partial), holdout, choices),
+            suite, entry, _Conditions(first, data, limit, tuple(partial), holdout, choices),
             trial.choice if trial else choices.get(entry.label),
         )
-        for seed in (seeds or suite.seeds)
         for entry in entries
     ]  # fmt: skip
+    runs = of_first + [_with_seed(run, seed) for seed in others for run in of_first]
     check_distinct(runs)
     return runs
 
@@ -292,6 +293,12 @@ class _Conditions:
     partial: tuple[str, ...]
     holdout: float
     choices: Mapping[str, Choice]
+
+
+def _with_seed(run: Run, seed: int) -> Run:
+    """The same run, and those that it requires, with another seed."""
+    requires = tuple((role, _with_seed(required, seed)) for role, required in run.requires)
+    return replace(run, seed=seed, requires=requires)
 
 
 def _resolved(

@@ -21,6 +21,7 @@ from sobench.models.compiled import compiled_parts, using
 from sobench.models.detector import Detector, Stage
 from sobench.suite.input import Augment, Input
 from sobench.suite.schedule import Schedule
+from sobench.training.checkpoint_writer import CheckpointWriter
 from sobench.training.optimizer import learning_rate, make_optimizer
 from sobench.training.outcome import StepOutcome, send
 from sobench.training.progress import TrainProgress
@@ -30,9 +31,9 @@ from sobench.training.state import (
     TrainLog,
     TrainState,
     check_finite,
+    checkpoint_of,
     finite_or_none,
     resume,
-    save_state,
 )
 
 LOG_INTERVAL = 10
@@ -53,8 +54,8 @@ class TrainingData:
     """The images that a detector trains on, and how they become batches.
 
     Attributes:
-        images: ``[N, H, W, 3]`` uint8, resized as ``input`` says.
-        images_2x: ``[N, h, w, 3]`` uint8 at twice the size, if a stage of the detector asks for
+        images: ``[h, w, 3]`` uint8 each, resized as ``input`` says.
+        images_2x: ``[h, w, 3]`` uint8 each, at twice the size, if a stage of the detector asks for
             them.
         workers: loader processes.
     """
@@ -67,13 +68,16 @@ class TrainingData:
     workers: int = 0
 
     def batches(
-        self, stage: Stage, batch_size: int, seed: int, epoch: int, start: int
+        self, stage: Stage, batch_size: int, seed: int, epoch: int, start: int, epochs: int = 1
     ) -> Iterator[Batch]:
-        """The batches of an epoch, counted from 0 over all stages, from step ``start`` on."""
+        """The batches of ``epochs`` epochs from ``epoch`` on, and in that from step ``start`` on.
+
+        Epochs are counted from 0 over all stages.
+        """
         images_2x = self.images_2x if stage.images_2x else None
         return training_batches(
             self.dataset, self.images, self.input, self.augment, batch_size, seed, epoch,
-            start=start, workers=self.workers, images_2x=images_2x,
+            start=start, workers=self.workers, images_2x=images_2x, epochs=epochs,
         )  # fmt: skip
 
 
@@ -141,24 +145,28 @@ def train(
         while len(reports) > count:
             reports.popleft()()
 
-    for current in schedules:
-        # A stage that was finished before is not started again, but the last one always is, so
-        # that a finished training leaves its detector as it was trained.
-        if state.step >= current.end and current is not schedules[-1]:
-            continue
-        detector.start_stage(current.stage)
-        if current.first == current.end:  # without a step there may be no weight that trains
-            continue
-        optimizer = make_optimizer(detector, schedule)
-        if optimizer_state is not None:
-            optimizer.load_state_dict(optimizer_state)
-            optimizer_state = None
-        while state.step < current.end:
-            # An epoch, or the rest of one after a resumption: batches depend on nothing but seed
-            # and epoch, so it sees the images that it would have seen.
-            epoch, done = divmod(state.step, current.steps_per_epoch)
+    with CheckpointWriter(folder) as writer:
+        for current in schedules:
+            # A stage that was finished before is not started again, but the last one always is, so
+            # that a finished training leaves its detector as it was trained.
+            if state.step >= current.end and current is not schedules[-1]:
+                continue
+            detector.start_stage(current.stage)
+            if state.step >= current.end:  # without a step there may be no weight that trains
+                continue
+            optimizer = make_optimizer(detector, schedule)
+            if optimizer_state is not None:
+                optimizer.load_state_dict(optimizer_state)
+                optimizer_state = None
             detector.train()
-            for batch in data.batches(current.stage, schedule.batch_size, seed, epoch, done):
+            writer.wait()  # loader processes are best forked while no thread is at work
+            # All epochs, or the rest of them after a resumption: batches depend on nothing but seed
+            # and epoch, so each sees the images that it would have seen.
+            epoch, done = divmod(state.step, current.steps_per_epoch)
+            epochs = current.end // current.steps_per_epoch - epoch
+            for batch in data.batches(
+                current.stage, schedule.batch_size, seed, epoch, done, epochs
+            ):
                 step = state.step + len(reports)
                 lr = learning_rate(current.schedule, step - current.first, current.steps_per_epoch)
                 with using(detector, parts):
@@ -167,26 +175,28 @@ def train(
                     )
                 images_s = clock.step(len(batch.images))
                 reports.append(partial(report, current, outcome, lr, images_s))
-                # At the end of an epoch a checkpoint is written anyway, with the epoch's row.
-                is_due = clock.due(checkpoint_seconds) and (step + 1) % current.steps_per_epoch
-                tell_all_but(0 if is_due else late)
-                if is_due:
-                    save_state(folder, run_id, detector, optimizer, state)
+                epochs_done, within_epoch = divmod(step + 1, current.steps_per_epoch)
+                is_due = clock.due(checkpoint_seconds) or step + 1 == last_step
+                tell_all_but(0 if is_due or not within_epoch else late)
+                if not within_epoch:
+                    # The last step's loss may be finite and its weights not; they must not be
+                    # stored.
+                    check_finite(detector, state.step)
+                    # Scores take time that is not training, and join the epoch's row.
+                    with clock.paused():
+                        row = state.end_epoch(epochs_done, current.stage.name)
+                        if evaluate_every and epochs_done % evaluate_every == 0:
+                            row |= score()
+                            detector.train()
+                        log.write(**row)
+                writer.check()
+                if is_due or clock.due(checkpoint_seconds):
+                    tell_all_but(0)
+                    kept = optimizer if state.step < current.end else None
+                    writer.save(state.step, checkpoint_of(run_id, detector, kept, state))
                     clock.saved()
-            tell_all_but(0)
-            # The last step's loss may be finite and its weights not; they must not be stored.
-            check_finite(detector, state.step)
-            # Scores take time that is not training, and join the epoch's row in the checkpoint.
-            with clock.paused():
-                row = state.end_epoch(epoch + 1, current.stage.name)
-                if evaluate_every and (epoch + 1) % evaluate_every == 0:
-                    row |= score()
-                log.write(**row)
-            within_stage = state.step < current.end
-            save_state(folder, run_id, detector, optimizer if within_stage else None, state)
-            clock.saved()
-    if not last_step:
-        save_state(folder, run_id, detector, None, state)
+        if not last_step:
+            writer.save(0, checkpoint_of(run_id, detector, None, state))
     return state
 
 

@@ -101,12 +101,12 @@ def check_finite(detector: Detector, step: int) -> None:
             raise Diverged(f"weights are not finite after step {step}, first {name}")
 
 
-def save_state(
-    folder: Path, run_id: str, detector: Detector, optimizer: Optimizer | None, state: TrainState
-) -> None:
-    """Write a checkpoint; ``optimizer`` is ``None`` at the end of a stage, which needs no more."""
+def checkpoint_of(
+    run_id: str, detector: Detector, optimizer: Optimizer | None, state: TrainState
+) -> dict[str, Any]:
+    """What a checkpoint holds; ``optimizer`` is ``None`` at the end of a stage."""
     device = detector.mean.device
-    content = {
+    return {
         "run": run_id,
         "history": json.dumps(asdict(state)),
         "model": detector.state_dict(),
@@ -114,7 +114,6 @@ def save_state(
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
-    checkpoint.save(folder, state.step, content)
 
 
 def resume(

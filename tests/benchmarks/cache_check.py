@@ -36,7 +36,7 @@ LOADERS = 8
 
 def read_plain(images: CachedImages, file: int) -> None:
     """The pixels of every image, from the end of the file, since all before it is the head."""
-    image = np.empty(images.shape[1:], np.uint8)
+    image = np.empty_like(images[0])
     head = os.fstat(file).st_size - images.nbytes
     for index in range(len(images)):
         os.preadv(file, [image.data.cast("B")], head + index * image.nbytes)
@@ -70,6 +70,7 @@ def main(backbone: str, size: int, batch: int, count: int, rounds: int, device: 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SOBENCH_CACHE"] = folder
         images = cached_images(read(scenes, "train"), "train", "", run.suite.input)
+        assert images is not None, "the limit of the cache is lower than what is measured"
         file = os.open(Path(images.path), os.O_RDONLY)
         times = {
             "checked": fastest(lambda: check_images(images), rounds) / count,

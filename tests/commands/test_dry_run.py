@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.fingerprint import fingerprint
 from sobench.runs import forecast
 from sobench.runs.estimate import Estimate, estimate

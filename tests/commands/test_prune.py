@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sobench.data.cache import cache_folder, cache_lock
+from sobench.data.cache import cache_lock
+from sobench.data.cache_folder import cache_folder
 from sobench.data.fingerprint import fingerprint
 from sobench.locks import locked
 from sobench.runs.folder import RunFolder

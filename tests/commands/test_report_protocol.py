@@ -18,9 +18,13 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Everything but the resamples, which any report may keep."""
+    """Everything but resamples and verdicts, which any report may keep."""
     paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path): path.read_bytes() for path in paths if "bootstrap" not in path.name}
+    return {
+        str(path): path.read_bytes()
+        for path in paths
+        if not path.name.startswith(("bootstrap-", "verdict-"))
+    }
 
 
 def test_tables_by_other_protocols_come_behind_the_suites(

@@ -94,7 +94,7 @@ def test_a_wrong_file_of_tables_is_named(capsys: Capture) -> None:
 
 
 def test_without_the_files(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sobench.commands.report.read_papers", lambda: ())
+    monkeypatch.setattr("sobench.compare.published.read_papers", lambda: ())
     words = "--published: baselines/published: no tables there; that folder of sobench's repos"
     check_refusal(capsys, words, "report", write_suite(dataset=VISDRONE), "--published")
 

@@ -205,7 +205,8 @@ def test_another_protocol_scores_the_stored_detections_again(capsys: Capture) ->
     assert shown.code == 4
     assert "scored by coco v1 hotcoco, not by tiny v1 hotcoco" in shown.err
     shutil.rmtree("made")
-    from sobench.runs.external import bring_up_to_date, external_runs
+    from sobench.runs.external import bring_up_to_date
+    from sobench.runs.external_runs import external_runs
     from sobench.suite.overrides import read_request
 
     request = read_request(suite, ["protocol=tiny"])

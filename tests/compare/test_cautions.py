@@ -170,6 +170,9 @@ def test_more_objects_than_detections() -> None:
     one_class = Data(FINE.train, split([[20.0] * 200, [20.0]], [[0] * 200, [1]]))
     check(texts(runs_of(detect={"max_detections": 200}), data=one_class),
           "protocol coco: 100 of a class", "100 of 201")  # fmt: skip
+    # Its recall looks at 1000, and its AP at 100.
+    soda = runs_of(detect={"max_detections": 1000}, protocol="soda-d")
+    check(texts(soda, data=one_class), "protocol soda-d: 100 of a class", "100 of 201")
     # One object in two thousand changes nothing that could be told apart.
     few = Data(FINE.train, split([[20.0] * 101] + [[20.0] * 50] * 40))
     assert texts(runs_of(), data=few) == ()

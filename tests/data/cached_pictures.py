@@ -40,8 +40,20 @@ def dataset(read: Images, count: int = 5) -> Dataset:
     return Dataset("test", ("a",), (1,), images, read)
 
 
+def cached(read: Images, count: int = 5, settings: Input = INPUT) -> CachedImages:
+    """The cache of pictures, for which there is room."""
+    images = cached_images(dataset(read, count), "train", "f", settings)
+    assert images is not None
+    return images
+
+
 def build(count: int = 5) -> CachedImages:
-    return cached_images(dataset(Images(), count), "train", "f", INPUT)
+    return cached(Images(), count)
+
+
+def every(images: CachedImages) -> ImageArray:
+    """All images of one size, ``[N, h, w, 3]``."""
+    return np.stack([images[index] for index in range(len(images))])
 
 
 def files(folder: Path) -> list[Path]:

@@ -142,6 +142,28 @@ def test_the_batch_size_does_not_change_what_an_image_becomes() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_several_epochs_are_those_that_are_asked_for_one_by_one(workers: int) -> None:
+    data, images = nine()
+    one_by_one = [
+        batch
+        for epoch, start in ((1, 3), (2, 0), (3, 0))
+        for batch in batches(data, images, RICH, epoch=epoch, start=start)
+    ]
+    together = batches(data, images, RICH, epoch=1, start=3, epochs=3, workers=workers)
+    assert len(together) == 1 + 4 + 4
+    assert all(map(same, one_by_one, together))
+
+
+def test_images_in_inference_are_the_same_with_threads() -> None:
+    data, images = nine()
+    alone = list(inference_batches(data, images, INPUT, 2))
+    ahead = list(inference_batches(data, images, INPUT, 2, workers=3))
+    assert [chosen for chosen, _ in alone] == [chosen for chosen, _ in ahead]
+    assert all(torch.equal(one, other) for (_, one), (_, other) in zip(alone, ahead, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_workers_change_nothing() -> None:
     data, images = nine()
     alone = batches(data, images, RICH)

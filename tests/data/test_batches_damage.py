@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from sobench.data.batches import inference_batches, training_batches
-from sobench.data.cache import cached_images
 from sobench.data.targets import Batch
 from sobench.errors import DataError
 from sobench.suite.input import Augment
-from tests.data.cached_pictures import INPUT, Images, dataset, right
+from tests.data.cached_pictures import INPUT, Images, build, dataset, right
 from tests.data.training_images import same
 
 DATA = dataset(Images())
@@ -26,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def epoch(workers: int) -> list[Batch]:
-    images = cached_images(DATA, "train", "f", INPUT)
+    images = build()
     return list(training_batches(DATA, images, INPUT, Augment(), 2, 0, 0, workers=workers))
 
 
@@ -35,7 +34,7 @@ def epoch(workers: int) -> list[Batch]:
 def test_the_cache_gives_what_an_array_gives(workers: int) -> None:
     array = training_batches(DATA, right(), INPUT, Augment(), 2, 0, 0)
     assert all(map(same, epoch(workers), array))
-    images = cached_images(DATA, "train", "f", INPUT)
+    images = build()
     pairs = zip(
         inference_batches(DATA, images, INPUT, 2),
         inference_batches(DATA, right(), INPUT, 2),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from sobench.data.blank import BlankedImages
 from sobench.data.dataset import AnnotatedImage, Dataset, as_boxes, as_labels
@@ -63,14 +62,3 @@ def test_boxes_are_those_of_the_input() -> None:
 def test_several_objects_and_none() -> None:
     assert kept([(1, 1, 3, 3), (2, 2, 5, 5)], 1) == pixels(1, 1, 3, 3) | pixels(2, 2, 5, 5)
     assert kept([], 5) == set()
-
-
-@pytest.mark.parametrize("chosen", [slice(0, 2), slice(1, 9), slice(0, 0)])
-def test_slices_are_their_images(chosen: slice) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 40, 3), dtype=np.uint8)
-    dataset = dataset_of([(1, 1, 9, 9)], [], [(20, 5, 30, 9)])
-    blanked = BlankedImages(images, dataset, Input(size=(32, 40), resize="letterbox"), 2)
-    assert (len(blanked), blanked.shape) == (3, images.shape)
-    expected = [blanked[i] for i in range(3)[chosen]]
-    assert blanked[chosen].shape == (len(expected), 32, 40, 3)
-    assert all((one == other).all() for one, other in zip(blanked[chosen], expected, strict=True))

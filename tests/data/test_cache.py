@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from sobench.data.cache import cache_folder, cache_lock, cached_images
+from sobench.data.cache import cache_lock, cached_images
+from sobench.data.cache_folder import cache_folder
 from sobench.errors import DataError, DiskFull
 from sobench.suite.input import Input
-from tests.data.cached_pictures import INPUT, Images, build, dataset, files, right
+from tests.data.cached_pictures import INPUT, Images, build, dataset, every, files, right
 
 
 @pytest.fixture(autouse=True)
@@ -25,20 +25,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_holds_every_resized_image(folder: Path) -> None:
     images = build()
-    assert images.shape == (5, 32, 48, 3)
+    assert images.sizes.tolist() == [[32, 48]] * 5
     assert len(images) == 5
     assert images.nbytes == right().nbytes
     for index in range(5):
         assert images[index].dtype == np.uint8
         assert np.array_equal(images[index], right()[index])
     assert [path.suffix for path in files(folder)] == [".images"]
-
-
-@pytest.mark.parametrize(
-    "part", [slice(None), slice(1, 4), slice(3, 99), slice(-2, None), slice(4, 4), slice(0, 5, 2)]
-)
-def test_is_cut_as_an_array_is(part: slice) -> None:
-    assert np.array_equal(build()[part], right()[part])
 
 
 @pytest.mark.parametrize("index", [0, 4, -1, -5])
@@ -51,13 +44,12 @@ def test_is_indexed_as_an_array_is(index: int) -> None:
 def test_images_are_the_readers_own() -> None:
     images = build()
     images[1][:] = 0
-    images[:][:] = 0
-    assert np.array_equal(images[:], right())
+    assert np.array_equal(every(images), right())
 
 
 def test_goes_to_other_processes() -> None:
     copy = pickle.loads(pickle.dumps(build()))
-    assert np.array_equal(copy[:], right())
+    assert np.array_equal(every(copy), right())
 
 
 def test_is_built_once_and_shared(folder: Path) -> None:
@@ -65,9 +57,11 @@ def test_is_built_once_and_shared(folder: Path) -> None:
     calls: list[tuple[int, int]] = []
     first = cached_images(dataset(read), "train", "f", INPUT, lambda *done: calls.append(done))
     again = cached_images(dataset(read), "train", "f", INPUT, lambda *done: calls.append(done))
-    assert read.reads == [0, 1, 2, 3, 4]
+    assert sorted(read.reads) == [0, 1, 2, 3, 4]
     assert calls == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
-    assert np.array_equal(first[:], again[:])
+    assert first is not None
+    assert again is not None
+    assert np.array_equal(every(first), every(again))
     assert len(files(folder)) == 1
 
 
@@ -82,15 +76,15 @@ def test_is_rebuilt_for_every_change_of_its_pixels(folder: Path) -> None:
     letterbox = cached_images(whole, "train", "f", Input(size=(32, 48), resize="letterbox"))
     assert len(files(folder)) == 6
     assert len(read.reads) == 5 * 5 + 3
-    assert letterbox[0][-1, 0].tolist() == [124, 116, 104]
+    assert letterbox is not None
+    assert letterbox[0].shape == (24, 48, 3)  # without the padding
 
 
 def test_a_failed_read_leaves_nothing(folder: Path) -> None:
     with pytest.raises(DataError, match=r"3\.png: is damaged"):
         cached_images(dataset(Images(broken=3)), "train", "f", INPUT)
     assert files(folder) == []
-    images = cached_images(dataset(Images()), "train", "f", INPUT)
-    assert images[3][0, -1, 1] == 30
+    assert build()[3][0, -1, 1] == 30
 
 
 def test_data_that_change_while_they_are_read_leave_nothing(folder: Path) -> None:
@@ -142,15 +136,12 @@ def test_a_full_disk_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("needs /dev/full, a disk without room")
-    original = Path.open
-
-    def on_full_disk(self: Path, mode: str = "r", *options: Any, **more: Any) -> object:
-        return original(full if mode == "wb" else self, mode, *options, **more)
-
-    monkeypatch.setattr(Path, "open", on_full_disk)
+    original = os.pwrite
     needed = right().nbytes // 1024 + 1
-    with pytest.raises(DiskFull, match=f"the disk is full: {needed} KiB needed, .* set SOBENCH_CA"):
-        build()
+    with full.open("wb") as device:
+        monkeypatch.setattr(os, "pwrite", lambda _, *data: original(device.fileno(), *data))
+        with pytest.raises(DiskFull, match=f"is full: {needed} KiB needed, .* set SOBENCH_CA"):
+            build()
     assert files(folder) == []
 
 
@@ -170,4 +161,4 @@ def test_an_image_may_be_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         os, "preadv", lambda file, buffers, at: original(file, [buffers[0][:99]], at)
     )
-    assert np.array_equal(images[:], right())
+    assert np.array_equal(every(images), right())

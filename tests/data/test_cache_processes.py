@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from sobench.data.cache import CachedImages, cached_images
-from tests.data.cached_pictures import INPUT, Images, dataset, right
+from tests.data.cached_pictures import INPUT, Images, dataset, every, right
 
 COUNT = 20
 
@@ -25,7 +25,7 @@ BUILD = """
 import hashlib, json, os, sys, time
 from pathlib import Path
 from sobench.data.cache import cached_images
-from tests.data.cached_pictures import INPUT, Images, dataset
+from tests.data.cached_pictures import INPUT, Images, dataset, every
 
 class SlowImages(Images):
     def __call__(self, index):
@@ -38,7 +38,7 @@ place = Path(sys.argv[1])
 while len(list(place.glob("ready-*"))) < int(sys.argv[3]):
     time.sleep(0.002)
 images = cached_images(dataset(read, 20), "train", "f", INPUT, None, waits.append)
-digest = hashlib.sha256(images[:].tobytes()).hexdigest()
+digest = hashlib.sha256(every(images).tobytes()).hexdigest()
 print(json.dumps([os.getpid(), digest, len(read.reads), len(waits)]))
 """
 
@@ -98,5 +98,5 @@ def test_a_killed_builder_is_followed(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("SOBENCH_CACHE", str(folder))
     images = cached_images(dataset(Images(), COUNT), "train", "f", INPUT)
     assert isinstance(images, CachedImages)
-    assert np.array_equal(images[:], right(COUNT))
+    assert np.array_equal(every(images), right(COUNT))
     assert [path.suffix for path in folder.iterdir() if path.is_file()] == [".images"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sobench.data import hashes
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.fingerprint import fingerprint
 from sobench.data.hashes import file_digests, memory_file
 from sobench.errors import DataError

@@ -25,7 +25,7 @@ BLUE = (0, 0, 255)
 
 def pictures(
     sizes: Sequence[Size], settings: Input, double: bool = False
-) -> tuple[Dataset, ImageArray]:
+) -> tuple[Dataset, list[ImageArray]]:
     """Blue images of these sizes, with an object in the middle of each."""
     one = [
         dataset([[(width / 4, height / 4, width / 2, height / 2)]], size=(height, width)).images[0]
@@ -34,7 +34,7 @@ def pictures(
     data = replace(dataset([]), images=tuple(replace(x, id=i) for i, x in enumerate(one)))
     wanted = at_double_size(settings) if double else settings
     blue = [np.full((*size, 3), BLUE, np.uint8) for size in sizes]
-    return data, np.stack([resize(image, wanted) for image in blue])
+    return data, [resize(image, wanted) for image in blue]
 
 
 def is_padding(images: Tensor) -> Tensor:

@@ -7,12 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sobench.data.dataset import FloatArray, ImageArray
+from sobench.data.dataset import (
+    AnnotatedImage,
+    Dataset,
+    FloatArray,
+    ImageArray,
+    as_boxes,
+    as_labels,
+)
 from sobench.data.resize import (
     FILL,
+    DecodedImages,
     at_double_size,
     batch_canvas,
     input_shape,
+    on_canvas,
     resize,
     resize_geometry,
     typical_shape,
@@ -135,14 +144,44 @@ def picture(height: int, width: int) -> ImageArray:
 def test_padding_lies_right_and_below_in_the_mean_colour(settings: Input) -> None:
     image = np.full((50, 120, 3), 255, dtype=np.uint8)
     resized = resize(image, settings)
-    assert resized.dtype == np.uint8
-    assert resized.shape == (*input_shape(settings), 3)
     height, width = resize_geometry(settings, (50, 120)).size
-    assert (resized[:height, :width] == 255).all()
-    padding = np.ones(resized.shape[:2], dtype=bool)
+    assert resized.dtype == np.uint8
+    assert resized.shape == (height, width, 3)
+    padded = on_canvas(resized, input_shape(settings))
+    assert padded.dtype == np.uint8
+    assert padded.shape == (*input_shape(settings), 3)
+    assert (padded[:height, :width] == 255).all()
+    padding = np.ones(padded.shape[:2], dtype=bool)
     padding[:height, :width] = False
-    assert (resized[padding] == FILL).all()
+    assert (padded[padding] == FILL).all()
     assert padding.any() == (settings is not STRETCH)
+
+
+@pytest.mark.parametrize("canvas", [(3, 9), (9, 3), (3, 3), (5, 4)])
+def test_a_canvas_cuts_off_what_does_not_fit(canvas: tuple[int, int]) -> None:
+    image = picture(5, 4)
+    height, width = (min(sides) for sides in zip(canvas, (5, 4), strict=True))
+    shown = on_canvas(image, canvas)
+    assert shown.shape == (*canvas, 3)
+    assert np.array_equal(shown[:height, :width], image[:height, :width])
+    assert (shown[height:] == FILL).all()
+    assert (shown[:, width:] == FILL).all()
+
+
+@pytest.mark.parametrize("settings", WAYS)
+def test_images_that_are_decoded_when_they_are_asked_for(settings: Input) -> None:
+    images = [picture(40, 96), picture(70, 30)]
+    none, labels = as_boxes([]), as_labels([])
+    annotated = tuple(
+        AnnotatedImage(i, "", x.shape[1], x.shape[0], none, labels, np.zeros(0), none, labels)
+        for i, x in enumerate(images)
+    )
+    decoded = DecodedImages(Dataset("", ("a",), (1,), annotated, images.__getitem__), settings)
+    assert len(decoded) == 2
+    for index in (0, 1, -1):
+        assert np.array_equal(decoded[index], resize(images[index], settings))
+    with pytest.raises(IndexError):
+        decoded[2]
 
 
 def test_an_image_of_the_right_size_keeps_its_pixels() -> None:

@@ -9,7 +9,15 @@ import numpy as np
 import torch
 
 from sobench.data.batches import training_batches
-from sobench.data.dataset import AnnotatedImage, Dataset, ImageArray, Size, as_boxes, as_labels
+from sobench.data.dataset import (
+    AnnotatedImage,
+    Dataset,
+    ImageArray,
+    Images,
+    Size,
+    as_boxes,
+    as_labels,
+)
 from sobench.data.targets import Batch
 from sobench.suite.input import Augment, Input
 
@@ -66,9 +74,7 @@ def rectangle(box: tuple[int, int, int, int]) -> ImageArray:
     return image
 
 
-def batches(
-    data: Dataset, images: ImageArray, augment: Augment = PLAIN, **changes: Any
-) -> list[Batch]:
+def batches(data: Dataset, images: Images, augment: Augment = PLAIN, **changes: Any) -> list[Batch]:
     arguments: dict[str, Any] = {"batch_size": 2, "seed": 0, "epoch": 0}
     settings = changes.pop("settings", INPUT)
     return list(training_batches(data, images, settings, augment, **(arguments | changes)))

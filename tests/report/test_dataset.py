@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import Dataset, ids_digest
 from sobench.data.fingerprint import fingerprint
 from sobench.data.formats import coco

@@ -8,6 +8,7 @@ import pytest
 from sobench.compare import leaderboard
 from sobench.report.beneath import remarks
 from sobench.report.markdown import markdown
+from sobench.report.markup import as_markdown
 from sobench.report.view import View
 from sobench.suite.plan import plan
 from tests.records import COST, record_of, states_of
@@ -86,6 +87,19 @@ def test_markdown_shows_names_as_they_are() -> None:
     assert r"!\[a](http://b) \`c\` \*d\* &amp; \\\|" in text
     lines = [re.sub(r"\\.", "", line) for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines[3:]} == {len(HOSTILE) + 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("_background_", "\\_background\\_"),
+        ("__x__", "\\_\\_x\\_\\_"),
+        ("ta_fpn, AP_S", "ta_fpn, AP_S"),
+        ("~old~", "\\~old\\~"),
+    ],
+)
+def test_lines_around_a_word_are_no_emphasis(name: str, escaped: str) -> None:
+    assert as_markdown(name) == escaped
 
 
 def test_a_footnote_explains_the_minutes_beyond_one_training() -> None:

@@ -51,3 +51,11 @@ def test_a_resumed_run_says_from_which_step() -> None:
     assert "[2/3] fpn seed 0: goes on after step 3/8\n" in shown(False, 4)
     assert "goes on after step 3/8" in shown(True, 4)
     assert "goes on" not in shown(False, 1)
+
+
+def test_a_warning_is_printed_once() -> None:
+    text = io.StringIO()
+    with MatrixProgress(Console(file=text, width=80)) as progress:
+        for message in ("too large", "too large", "too old"):
+            progress.warn(message)
+    assert text.getvalue().splitlines() == ["warning: too large", "warning: too old"]

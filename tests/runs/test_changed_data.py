@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import Dataset
 from sobench.errors import DataError
 from sobench.runs.execute import execute, rescore

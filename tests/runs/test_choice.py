@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sobench.runs.choice import next_run
+from sobench.runs.choice import next_run, pause_seconds
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,7 @@ def test_the_first_run_that_can_be_tried_is_taken(
     waiting: list[Due], held: set[str], expected: Due | None
 ) -> None:
     assert next_run(waiting, held) is expected
+
+
+def test_a_pause_is_a_twentieth_of_the_wait_within_a_second_and_a_minute() -> None:
+    assert [pause_seconds(waited) for waited in (0, 20, 100, 1200, 1e6)] == [1, 1, 5, 60, 60]

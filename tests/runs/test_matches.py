@@ -61,7 +61,7 @@ def never(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_leaves_matches_that_give_its_scores(results: Path) -> None:
     run, path = the_run(results)
-    state = read_states([run], results)[run.settings_id]
+    state = read_states([run], results, check_matches=True)[run.settings_id]
     assert (state.name, state.is_unmatched) == ("done", False)
     matches = load_matches(run, results)
     assert matches is not None
@@ -97,7 +97,7 @@ def test_what_is_gone_is_made_again_without_a_training(
     before = path.read_bytes()
     change(path)
     assert load_matches(run, results) is None
-    state = read_states([run], results)[run.settings_id]
+    state = read_states([run], results, check_matches=True)[run.settings_id]
     assert (state.name, state.is_unmatched) == ("done", True)
     assert state.result is not None
     never(monkeypatch)
@@ -110,7 +110,7 @@ def test_without_detections_nothing_can_be_made(results: Path) -> None:
     run, path = the_run(results)
     path.unlink()
     RunFolder.of(run, results).detections().unlink()
-    state = read_states([run], results)[run.settings_id]
+    state = read_states([run], results, check_matches=True)[run.settings_id]
     assert (state.name, state.is_unmatched) == ("done", False)
     recorder, _ = matrix(SUITE, results)
     assert (recorder.fresh, recorder.warnings, path.exists()) == ([], [], False)
@@ -142,8 +142,8 @@ def test_a_failure_to_match_is_told_and_harms_nothing(
     run, path = the_run(results)
     path.unlink()
     record = RunFolder.of(run, results).record.read_bytes()
-    place = "load_split" if isinstance(problem, DataError) else "write_matches"
-    monkeypatch.setattr(f"sobench.runs.matches.{place}", fail)
+    place = "splits.load_split" if isinstance(problem, DataError) else "matches.write_matches"
+    monkeypatch.setattr(f"sobench.runs.{place}", fail)
     recorder, records = matrix(SUITE, results)
     assert records["fpn"].status == "ok"
     (warning,) = recorder.warnings

@@ -96,6 +96,20 @@ def read(root: Path, spec: CocoData, split: Split) -> Dataset:
     )
 
 
+def read_image_sizes(root: Path, spec: CocoData, split: Split) -> tuple[list[Size], int]:
+    """The (height, width) of every image of a split, and the number of its annotations.
+
+    They are those of ``read`` unless ``spec.max_area`` makes a subset; no annotation is checked.
+
+    Raises:
+        DataError: the file is missing, or its images are malformed.
+    """
+    file, _ = _places(root, spec, split)
+    content = _content(file)
+    sizes = [size for _, size in _images(content["images"], file).values()]
+    return sizes, len(content["annotations"])
+
+
 def _places(root: Path, spec: CocoData, split: Split) -> tuple[Path, Path]:
     """The annotation file and the image folder of a split; neither has to exist."""
     if split == "train":

@@ -241,6 +241,7 @@ METHOD = Method(
         ),
         Need("baseline", "fpn", scale=0.5, switches={"detect_from": "p2_2x"}),
     ),
+    images_2x=tuple({"distill": True, "detect_from": form} for form in ("extended", "p3_ftt")),
     rules=(
         stem_is_of_a_resnet,
         distilled_transfer_learns,

@@ -103,5 +103,6 @@ METHOD = Method(
         ),
     ),
     needs=(Need("teacher", "fpn", scale=2, switches={"distill": True}),),
+    images_2x=({"distill": True},),
     rules=(differs_from_fpn, place_is_not_the_automatic_one, thin_towers_have_depth),
 )
