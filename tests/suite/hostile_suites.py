@@ -31,7 +31,8 @@ KEYS = (
     "augment__hflip", "augment__scale_jitter", "backbone", "backbone__name", "backbone__weights",
     "backbone__freeze", "neck__channels", "neck__norm", "head", "anchors", "anchors__scale",
     "anchors__ratios", "regions", "schedule", "schedule__epochs", "schedule__lr",
-    "schedule__milestones", "schedule__warmup", "precision", "device", "seeds", "detect",
+    "schedule__milestones", "schedule__warmup", "precision", "device", "compile", "seeds",
+    "detect",
     "detect__max_detections", "protocol", "engine", "evaluate_every", "eval_sizes", "multi_scale",
     "multi_scale__scales", "multi_scale__flip", "keep_background", "methods",
 )  # fmt: skip

@@ -73,6 +73,7 @@ def test_folder_is_a_function_of_the_run() -> None:
         {"protocol": "tiny"},
         {"engine": "pycocotools"},
         {"device": "cuda"},
+        {"compile": "off"},
         {"evaluate_every": 2},
         {"methods": ["ssd", {"name": "fpn", "label": "plain", "fuse": False}, "fpn"]},
         {"methods": [{"name": "ssd", "label": "x"}, {"name": "fpn", "label": "y"}]},

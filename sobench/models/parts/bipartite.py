@@ -51,7 +51,10 @@ def bipartite_match(targets: Targets, anchors: Tensor) -> Tensor:
 def _best_anchors(targets: Targets, anchors: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """IoU ``[B, G, number]`` with the best anchors of each object, and their indices."""
     if fused.is_fused(anchors):
-        return fused.best_anchors(targets.boxes, targets.labels, anchors, number)
+        found: tuple[Tensor, Tensor] = fused.best_anchors(
+            targets.boxes, targets.labels, anchors, number
+        )
+        return found
     if not anchors.is_cuda:
         return _best_anchors_by_image(targets, anchors, number)
     count, groups = anchors.shape[-2], []

@@ -76,7 +76,10 @@ def best_overlaps(
         than it, or -1.
     """
     if fused.is_fused(anchors):
-        return fused.best_overlaps(targets.boxes, targets.labels, anchors, with_claims)
+        best: tuple[Tensor, Tensor, Tensor] = fused.best_overlaps(
+            targets.boxes, targets.labels, anchors, with_claims
+        )
+        return best
     if anchors.is_cuda:
         return _best_overlaps(targets, anchors, with_claims)
     return _best_overlaps_of_near(targets, anchors, least, with_claims)
@@ -150,7 +153,8 @@ def in_ignored(targets: Targets, boxes: Tensor) -> Tensor:
         boxes: ``[A, 4]``, or ``[B, A, 4]`` if every image has boxes of its own.
     """
     if fused.is_fused(boxes):
-        return fused.in_regions(targets.ignore, boxes)
+        found: Tensor = fused.in_regions(targets.ignore, boxes)
+        return found
     batch, count = targets.labels.shape[0], boxes.shape[-2]
     inside = torch.zeros(batch, count, dtype=torch.bool, device=boxes.device)
     step = max(1, MAX_PAIRS // max(1, batch * count))

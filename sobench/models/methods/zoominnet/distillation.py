@@ -66,9 +66,10 @@ def _relative_iou(
     """
     if fused.is_fused(anchors):
         with_moments, only_nonzero = lambda_mode != "fixed", lambda_mode == "nonzero"
-        return fused.relative_iou(
+        found: tuple[Tensor, Tensor] = fused.relative_iou(
             targets.boxes, targets.labels, anchors, with_moments, only_nonzero
         )
+        return found
     if anchors.is_cuda:
         return _relative_iou_of_batch(targets, anchors, lambda_mode)
     return _relative_iou_by_image(targets, anchors, lambda_mode)
