@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from sobench.models.parts.pyramid import init_xavier as init_xavier
     from sobench.models.parts.pyramid import norm_layer as norm_layer
     from sobench.models.parts.pyramid import upsampled as upsampled
+    from sobench.models.parts.whole_batch import whole_count as whole_count
+    from sobench.models.parts.whole_batch import whole_mean as whole_mean
+    from sobench.models.parts.whole_batch import whole_rand as whole_rand
     from sobench.runs.state import read_records as read_records
     from sobench.suite.methods import Method as Method
     from sobench.suite.methods import Need as Need
@@ -80,6 +83,9 @@ _PLACES = {
     "AnchorSpec": "sobench.models.parts.anchors",
     "ClassLayer": "sobench.models.parts.class_layers",
     "smooth_l1": "sobench.models.parts.losses",
+    "whole_count": "sobench.models.parts.whole_batch",
+    "whole_mean": "sobench.models.parts.whole_batch",
+    "whole_rand": "sobench.models.parts.whole_batch",
 }
 """Module of each public name, followed by its name there where that is another."""
 

@@ -114,6 +114,12 @@ def has_triton() -> bool:
     return bool(compiler) and headers.exists() and find_spec("triton") is not None
 
 
-def loader_workers(device: torch.device) -> int:
-    """Loader processes: none beside a CPU that trains, since they would take its cores."""
-    return min(8, os.cpu_count() or 1) if device.type == "cuda" else 0
+def loader_workers(device: torch.device, processes: int = 1) -> int:
+    """Loader processes: none beside a CPU that trains, since they would take its cores.
+
+    Args:
+        processes: that share a training, of which each has so many.
+    """
+    if device.type != "cuda":
+        return 0
+    return max(1, min(8, (os.cpu_count() or 1) // processes))

@@ -29,6 +29,8 @@ class Environment(BaseModel):
         threads: number of CPU threads that torch used.
         processor: digest of the processor's model, stepping and instructions, since its name does
             not tell which of them a virtual machine has; empty where that is not known.
+        processes: number of processes that shared the training; ``threads`` are those of each.
+        backend: of torch.distributed, by which these talk; empty for one process.
         kernels: what decides which kernels a GPU ran: whether the network was ``compiled``, whether
             float32 products were rounded to ``tf32``, and whether convolutions were chosen by
             trying them (``cudnn_benchmark``); empty for a CPU.
@@ -44,14 +46,25 @@ class Environment(BaseModel):
     device: str
     threads: int
     processor: str = ""
+    processes: int = 1
+    backend: str = ""
     kernels: dict[str, bool] = Field(default_factory=dict)
 
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "hotcoco", "pycocotools", "fvcore")
 
 
-def describe(device: str, threads: int, kernels: Mapping[str, bool] | None = None) -> Environment:
-    """The environment of this process; the arguments come from torch."""
+def describe(
+    device: str,
+    threads: int,
+    kernels: Mapping[str, bool] | None = None,
+    processes: int = 1,
+    backend: str = "",
+) -> Environment:
+    """The environment of this process, or of a training that several share.
+
+    All arguments come from torch.
+    """
     return Environment(
         code=_loaded_version(),
         python=platform.python_version(),
@@ -61,6 +74,8 @@ def describe(device: str, threads: int, kernels: Mapping[str, bool] | None = Non
         device=device,
         threads=threads,
         processor=processor_digest(),
+        processes=processes,
+        backend=backend,
         kernels=dict(kernels or {}),
     )
 

@@ -45,6 +45,10 @@ class RunLocked(RunError):  # noqa: N818
     """Another process is working on this run."""
 
 
+class ProcessLost(RunError):  # noqa: N818
+    """One of the processes that share a training has ended or cannot be reached."""
+
+
 class LeaseLost(RunLocked):
     """Another process may have taken this run over, because this one was not heard of for long."""
 

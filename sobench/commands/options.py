@@ -66,16 +66,6 @@ results_option = click.option(
 )  # fmt: skip
 
 
-def _checked_device(
-    context: click.Context, param: click.Parameter, value: str | None
-) -> str | None:
-    """The name of a device as it is: ``auto``, ``cpu``, ``cuda`` or one of several: ``cuda:1``."""
-    if value is not None and not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
-        problem = f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ..."
-        raise click.BadParameter(problem, context, param)
-    return value
-
-
 def _gathered(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> Results:
     # Of the variable one folder is read, as by other commands; its name may hold a colon.
     return gather(folders or (Path(os.environ.get("SOBENCH_RESULTS") or "results"),))
@@ -87,6 +77,17 @@ gathered_option = click.option(
     " [default: results]",
 )  # fmt: skip
 
+
+def _checked_device(
+    context: click.Context, param: click.Parameter, value: str | None
+) -> str | None:
+    """The name of a device as it is: ``auto``, ``cpu``, ``cuda`` or one of several: ``cuda:1``."""
+    if value is not None and not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
+        problem = f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ..."
+        raise click.BadParameter(problem, context, param)
+    return value
+
+
 device_option = click.option(
     "--device", metavar="auto|cpu|cuda|cuda:N", callback=_checked_device,
     help="Instead of the suite's.",
@@ -95,6 +96,12 @@ device_option = click.option(
 checkpoint_option = click.option(
     "--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True,
     help="Time between two checkpoints; the training also ends with one.",
+)  # fmt: skip
+
+processes_option = click.option(
+    "--gpus-per-run", "--processes-per-run", "processes", type=click.IntRange(min=1), default=1,
+    show_default=True, metavar="N",
+    help="Share each training, batch by batch, among N GPUs, or on a CPU among N processes.",
 )  # fmt: skip
 
 trust_mtime_option = click.option(

@@ -10,6 +10,7 @@ import click
 from sobench.commands.options import (
     gathered_option,
     options_of_suites,
+    processes_option,
     stdout,
     trust_mtime_option,
 )
@@ -25,6 +26,7 @@ from sobench.runs.search import changed_data
 from sobench.runs.state import read_states
 from sobench.suite.overrides import read_request
 from sobench.suite.plan import with_required
+from sobench.suite.shared_batches import sharing_notes
 
 MOST_HASHED = 20_000, 2**32
 """Number and bytes of new files that are hashed for a plan: some seconds' worth."""
@@ -37,7 +39,14 @@ MOST_HASHED = 20_000, 2**32
 @options_of_suites
 @gathered_option
 @trust_mtime_option
-def command(suites: tuple[Path, ...], results: Results, trust_mtime: bool, **options: Any) -> None:
+@processes_option
+def command(
+    suites: tuple[Path, ...],
+    results: Results,
+    trust_mtime: bool,
+    processes: int,
+    **options: Any,
+) -> None:
     """Show the runs of a suite, how far each has come, and what room their data take.
 
     Of several suites, show how many runs each has in which state.
@@ -54,13 +63,14 @@ def command(suites: tuple[Path, ...], results: Results, trust_mtime: bool, **opt
             where = f"{request.suite.name}: " if len(requests) > 1 else ""
             notes.append(
                 f"{where}{new.count} new files of the dataset, {size(new.size)}, are not hashed "
-                "yet, which `sobench data` and `sobench run` do: until then the states are those "
-                "of the results that are there, and runs have no ids"
+                "yet, which `sobench data` and `sobench run` do: until then states are those of "
+                "the results that are there, and runs have no ids"
             )
         except DataError as error:
             problem, has_data = problem or error, False
         runs = with_required(request.runs(data))
         plans.append((runs, read_states(runs, results) if has_data else {}))
+        notes += sharing_notes(runs, processes)
         # Of many suites, as of many runs, only the state is told and not why.
         notes += changed_data(runs, results) if data and len(requests) == 1 else []
     if len(plans) == 1:

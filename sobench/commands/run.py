@@ -11,6 +11,7 @@ import click
 from sobench.commands.options import (
     checkpoint_option,
     device_option,
+    processes_option,
     results_option,
     stdout,
     suite_options,
@@ -34,6 +35,7 @@ from sobench.text import quoted
 @device_option
 @checkpoint_option
 @trust_mtime_option
+@processes_option
 @click.option(
     "--dry-run", is_flag=True,
     help="Check everything and say what it will cost, by a few timed steps; train and write "
@@ -53,10 +55,6 @@ from sobench.text import quoted
     "--spread slurm, local takes processes of this machine in place of a queue.",
 )  # fmt: skip
 @click.option(
-    "--gpus-per-run", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
-    help="GPUs that a worker gets, unless the suite's device is the CPU.",
-)  # fmt: skip
-@click.option(
     "--slurm", "slurm", multiple=True, metavar="KEY=VALUE",
     help="A parameter of Slurm's jobs, such as partition=gpu or time=600 (minutes).",
 )  # fmt: skip
@@ -68,16 +66,16 @@ def command(
     device: str | None,
     checkpoint_seconds: float,
     trust_mtime: bool,
+    processes: int,
     dry_run: bool,
     latency: bool,
     spread: str | None,
     address: str | None,
-    gpus_per_run: int,
     slurm: Sequence[str],
     **options: Any,
 ) -> None:
     """Train and score what is missing, then print the leaderboard."""
-    engine = _spread(spread, address, gpus_per_run, slurm)
+    engine = _spread(spread, address, processes, slurm)
     if engine is not None and (latency or dry_run):
         raise click.UsageError("--spread goes with neither --latency nor --dry-run")
     request = read_request(**options)
@@ -89,7 +87,9 @@ def command(
     if engine is not None:
         outcomes, states = train_spread(runs, results, device, checkpoint_seconds, engine)
     else:
-        outcomes, states = train_missing(runs, results, device, checkpoint_seconds, latency)
+        outcomes, states = train_missing(
+            runs, results, device, checkpoint_seconds, latency, processes
+        )
     external: list[ExternalRun] = []
     if not request.methods and not request.seeds:
         external = external_runs(request, results, runs[0].data)

@@ -17,6 +17,7 @@ from sobench.runs.record import Record
 from sobench.runs.search import changed_data
 from sobench.runs.state import RunState, state_of
 from sobench.suite.plan import Run
+from sobench.suite.shared_batches import check_batches, sharing_notes
 
 if TYPE_CHECKING:
     import torch
@@ -31,27 +32,34 @@ def train_missing(
     device: str | None,
     checkpoint_seconds: float,
     latency: bool = False,
+    processes: int = 1,
 ) -> tuple[list[Record], dict[str, RunState]]:
     """Train and score what is missing, with progress on stderr.
 
     Args:
         device: instead of the suite's.
         latency: measure the latencies that finished runs lack.
+        processes: that share each training.
 
     Returns:
         The records, also of runs that these require, and the states of ``runs``. States are made
         from the records, so that no file need be read again.
     """
+    check_batches(runs, processes)
     # torch takes seconds to import: a wrong suite or missing data are reported before that.
     from sobench.runs.latency import measure_latencies
     from sobench.runs.matrix import run_matrix
+    from sobench.runs.processes import check_processes
 
     # What methods of other packages print must not get among the results.
     with MatrixProgress(stderr()) as progress, redirect_stdout(sys.stderr):
         chosen = _device(runs, device, progress.warn)
         for line in changed_data(runs, results):
             progress.warn(line)
-        outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds))
+        check_processes(chosen, processes)
+        for line in sharing_notes(runs, processes):
+            progress.warn(line)
+        outcomes = list(run_matrix(runs, results, chosen, progress, checkpoint_seconds, processes))
         if latency:
             outcomes = measure_latencies(runs, results, chosen, outcomes, progress)
     by_id = {outcome.settings_id: outcome for outcome in outcomes}
@@ -65,7 +73,7 @@ class Spread:
     Attributes:
         engine: ``ray`` or ``slurm``.
         address: of a cluster; see ``--address``.
-        gpus: that a run takes.
+        gpus: that a run takes, each with a process; on a CPU, the number of its processes.
         parameters: of Slurm's jobs.
     """
 
@@ -83,19 +91,20 @@ def train_spread(
     spread: Spread,
 ) -> tuple[list[Record], dict[str, RunState]]:
     """As ``train_missing``, by workers elsewhere."""
+    check_batches(runs, spread.gpus)
     import torch
 
     from sobench.runs.failures import failure
     from sobench.runs.spread.matrix import Settings, spread_matrix
 
     with SpreadProgress(stderr()) as progress, redirect_stdout(sys.stderr):
-        for line in changed_data(runs, results):
+        for line in [*changed_data(runs, results), *sharing_notes(runs, spread.gpus)]:
             progress.warn(line)
         name = device or runs[0].suite.device
         engine = _engine(spread, results, needs_gpu=name != "cpu")
         here = torch.device("cpu")  # of runs that left no record, nothing else is known
         try:
-            settings = Settings(results, name, checkpoint_seconds)
+            settings = Settings(results, name, checkpoint_seconds, spread.gpus)
             records = spread_matrix(runs, settings, engine, partial(failure, device=here), progress)
             outcomes = list(records)
         finally:

@@ -78,6 +78,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
     protocol = PROTOCOLS[suite.protocol]
     environments = _environments(trained(runs), states)
     libraries = [f"torch {e.packages.get('torch', '?')}" for e in environments]
+    shared = [f"{e.processes} to a training" if e.processes > 1 else "1" for e in environments]
     scored_images = [scored.images for scored in scores if scored.images]
     return {
         "protocol": f"{suite.protocol} v{protocol.version} ({protocol.title})",
@@ -95,6 +96,7 @@ def provenance(runs: Sequence[Run], states: States) -> dict[str, str]:
         "code": _several([f"sobench {e.code}" for e in environments]),
         "libraries": _several(libraries),
         "device": _several([e.device for e in environments]),
+        **({"processes": _several(shared)} if {*shared} - {"1"} else {}),
         **({"external": "; ".join(sources)} if (sources := _sources(runs, states)) else {}),
     }
 
@@ -138,6 +140,8 @@ def cautions(runs: Sequence[Run], states: States) -> tuple[str, ...]:
     environments = _environments(trained(runs), states)
     if len({environment.device for environment in environments}) > 1:
         notes.append("several devices: latency and speed do not compare")
+    if len({environment.processes for environment in environments}) > 1:
+        notes.append("several numbers of processes to a training: its speed does not compare")
     if len({environment.code for environment in environments}) > 1:
         notes.append("several versions of the code: see provenance")
     return tuple(notes)

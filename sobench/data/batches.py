@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,12 @@ from sobench.data.targets import Batch, Targets
 from sobench.errors import DataError
 from sobench.suite.input import Augment, Input
 
+Agree = Callable[[Sequence[int]], list[int]]
+"""What processes that share a batch make of their sizes."""
+
+_LEAST = {"boxes": 1, "ignore": 0}
+"""Places that a batch has for the objects and ignore regions of an image, if it has none."""
+
 
 def training_batches(
     dataset: Dataset,
@@ -46,6 +52,8 @@ def training_batches(
     workers: int = 0,
     images_2x: Images | None = None,
     epochs: int = 1,
+    rows: slice = slice(None),
+    agree: Agree | None = None,
 ) -> Iterator[Batch]:
     """The batches of some epochs from step ``start`` of the first on; a pure function.
 
@@ -68,22 +76,29 @@ def training_batches(
             The batches then carry ``images_2x``, augmented as the images are; everything else is
             bit for bit the same as without.
         epochs: how many to give, one after the other.
+        rows: the images of every batch that are asked for, where several processes share it.
+        agree: then gives the greatest of every size over all of them, so that all pad alike.
 
     Raises:
         DataError: an image cannot be read, or is damaged in the cache.
     """
-    plan = _Plan(dataset.images[: len(images)], settings, batch_size, seed, epoch, start, epochs)
+    shown = dataset.images[: len(images)]
+    plan = _Plan(shown, settings, batch_size, seed, epoch, start, epochs, rows)
+    pins = workers > 0 and torch.cuda.is_available()
     for batch in DataLoader(
         _TrainingSamples(dataset, images, settings, augment, images_2x, seed),
         batch_sampler=plan,
-        collate_fn=partial(_collate, settings),
+        # Processes agree here, since a loader's process does not know the others.
+        collate_fn=partial(_collate, settings) if agree is None else list,
         num_workers=workers,
-        pin_memory=workers > 0 and torch.cuda.is_available(),
+        pin_memory=pins and agree is None,
         generator=torch.Generator(),  # else the loader would draw from the global one
     ):
+        if agree is not None:
+            batch = _collate(settings, batch, agree)
         if isinstance(batch, DataError):
             raise batch
-        yield batch
+        yield batch.pin_memory() if pins and agree is not None else batch
 
 
 @dataclass(frozen=True)
@@ -97,12 +112,13 @@ class _Plan:
     epoch: int
     start: int
     epochs: int
+    rows: slice
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for epoch in range(self.epoch, self.epoch + self.epochs):
             groups = training_groups(self.images, self.settings, self.batch_size, self.seed, epoch)
             for group in groups[self.start if epoch == self.epoch else 0 :]:
-                yield [(epoch, index) for index in group]
+                yield [(epoch, index) for index in group[self.rows]]
 
 
 def steps_per_epoch(num_images: int, batch_size: int) -> int:
@@ -221,18 +237,24 @@ def _boxes(boxes: FloatArray, geometry: ResizeGeometry) -> tv_tensors.BoundingBo
     )
 
 
-def _collate(settings: Input, outcomes: list[dict[str, Tensor] | DataError]) -> Batch | DataError:
+def _collate(
+    settings: Input,
+    outcomes: list[dict[str, Tensor] | DataError],
+    agree: Agree = list,
+) -> Batch | DataError:
     samples: list[dict[str, Tensor]] = []
     for outcome in outcomes:
         if isinstance(outcome, DataError):
             return outcome
         samples.append(outcome)
     images = [s["image"] for s in samples]
-    height, width = batch_canvas(settings, [(x.shape[1], x.shape[2]) for x in images])
+    canvas = batch_canvas(settings, [(x.shape[1], x.shape[2]) for x in images])
+    lengths = (max([least, *(len(s[key]) for s in samples)]) for key, least in _LEAST.items())
+    height, width, objects, regions = agree((*canvas, *lengths))
     targets = Targets(
-        _pad_and_stack([s["boxes"] for s in samples]),
-        _pad_and_stack([s["labels"] for s in samples], value=-1),
-        _pad_and_stack([s["ignore"] for s in samples], min_length=0),
+        _pad_and_stack([s["boxes"] for s in samples], objects),
+        _pad_and_stack([s["labels"] for s in samples], objects, value=-1),
+        _pad_and_stack([s["ignore"] for s in samples], regions),
         _borders(torch.cat([s["visible"] for s in samples]), (height, width)),
     )
     images_2x = [s["image_2x"] for s in samples if "image_2x" in s]
@@ -263,10 +285,9 @@ def _borders(visible: Tensor, canvas: Size) -> Tensor:
     return torch.cat((low, torch.where(high > end - 0.5, torch.inf, high)), dim=1)
 
 
-def _pad_and_stack(tensors: list[Tensor], value: int = 0, min_length: int = 1) -> Tensor:
-    """``[B, L, ...]`` from tensors ``[l, ...]`` of different lengths, filled up with ``value``."""
-    longest = max([min_length, *(len(tensor) for tensor in tensors)])
-    padded = tensors[0].new_full((len(tensors), longest, *tensors[0].shape[1:]), value)
+def _pad_and_stack(tensors: list[Tensor], length: int, value: int = 0) -> Tensor:
+    """``[B, length, ...]`` from tensors ``[l, ...]`` that are no longer, filled with ``value``."""
+    padded = tensors[0].new_full((len(tensors), length, *tensors[0].shape[1:]), value)
     for index, tensor in enumerate(tensors):
         padded[index, : len(tensor)] = tensor
     return padded

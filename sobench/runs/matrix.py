@@ -70,6 +70,7 @@ def run_matrix(
     device: torch.device,
     callback: MatrixProgressCallback,
     checkpoint_seconds: float = 60.0,
+    processes: int = 1,
 ) -> Iterator[Record]:
     """The record of every run, and of the runs that they require, which come before them.
 
@@ -100,7 +101,7 @@ def run_matrix(
             continue
         try:
             outcome, fresh = work_off(
-                task, number, total, results, device, callback, checkpoint_seconds
+                task, number, total, results, device, callback, checkpoint_seconds, processes
             )
         except RunLocked as error:
             if isinstance(error, LeaseLost):
@@ -189,6 +190,7 @@ def work_off(
     device: torch.device,
     callback: MatrixProgressCallback,
     checkpoint_seconds: float,
+    processes: int = 1,
 ) -> tuple[Record, bool]:
     """Bring a run as far as it can come; its record, and whether this process made it.
 
@@ -216,7 +218,7 @@ def work_off(
                 return rescore(run, results, state.record, device, callback), True
             if task.refusal is not None:
                 return record_failure(run, results, device, callback, task.refusal), True
-            return execute(run, results, device, callback, checkpoint_seconds), True
+            return execute(run, results, device, callback, checkpoint_seconds, processes), True
     except (OSError, RunLocked) as error:  # the folder itself cannot be used
         if task.is_settled and task.found.record is not None:  # but read
             callback.on_run_start(run, number, total)

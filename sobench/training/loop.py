@@ -19,11 +19,14 @@ from sobench.data.targets import Batch
 from sobench.device import autocast
 from sobench.models.compiled import compiled_parts, using
 from sobench.models.detector import Detector, Stage
+from sobench.models.parts.shared_norm import share_norms
+from sobench.models.parts.whole_batch import is_first, present_share
 from sobench.suite.input import Augment, Input
 from sobench.suite.schedule import Schedule
 from sobench.training.checkpoint_writer import CheckpointWriter
 from sobench.training.optimizer import learning_rate, make_optimizer
 from sobench.training.outcome import StepOutcome, send
+from sobench.training.processes import add_up, check_alike, greatest
 from sobench.training.progress import TrainProgress
 from sobench.training.stages import StageSchedule, stage_schedules
 from sobench.training.state import (
@@ -75,9 +78,11 @@ class TrainingData:
         Epochs are counted from 0 over all stages.
         """
         images_2x = self.images_2x if stage.images_2x else None
+        share = present_share()
         return training_batches(
             self.dataset, self.images, self.input, self.augment, batch_size, seed, epoch,
             start=start, workers=self.workers, images_2x=images_2x, epochs=epochs,
+            rows=share.rows if share else slice(None), agree=greatest if share else None,
         )  # fmt: skip
 
 
@@ -99,6 +104,9 @@ def train(
     compiled: bool = False,
 ) -> TrainState:
     """Train ``detector`` in place, resuming from the newest sound checkpoint in ``folder``.
+
+    Within ``sharing`` this is one of several processes, each with its share of every batch, and
+    the training is that of one process up to the rounding of sums.
 
     The last checkpoint holds the weights after the last step. On one CPU with one number of
     threads, an interrupted and resumed training gives bit for bit the weights of one that was not
@@ -128,6 +136,7 @@ def train(
     last_step = schedules[-1].end
     reports: deque[Callable[[], None]] = deque()
     late = steps_late(detector.mean.device)
+    share = present_share()
     parts = compiled_parts(detector) if compiled else {}
 
     def report(current: StageSchedule, outcome: StepOutcome, lr: float, images_s: float) -> None:
@@ -152,6 +161,9 @@ def train(
             if state.step >= current.end and current is not schedules[-1]:
                 continue
             detector.start_stage(current.stage)
+            if share is not None:
+                share_norms(detector.train())
+                check_alike(detector, state.step)
             if state.step >= current.end:  # without a step there may be no weight that trains
                 continue
             optimizer = make_optimizer(detector, schedule)
@@ -173,7 +185,7 @@ def train(
                     outcome = train_step(
                         detector, optimizer, batch, lr, schedule.clip_norm, precision
                     )
-                images_s = clock.step(len(batch.images))
+                images_s = clock.step(share.total if share else len(batch.images))
                 reports.append(partial(report, current, outcome, lr, images_s))
                 epochs_done, within_epoch = divmod(step + 1, current.steps_per_epoch)
                 is_due = clock.due(checkpoint_seconds) or step + 1 == last_step
@@ -182,20 +194,24 @@ def train(
                     # The last step's loss may be finite and its weights not; they must not be
                     # stored.
                     check_finite(detector, state.step)
+                    if share is not None:
+                        check_alike(detector, state.step)
                     # Scores take time that is not training, and join the epoch's row.
                     with clock.paused():
                         row = state.end_epoch(epochs_done, current.stage.name)
-                        if evaluate_every and epochs_done % evaluate_every == 0:
+                        if is_first() and evaluate_every and epochs_done % evaluate_every == 0:
                             row |= score()
                             detector.train()
                         log.write(**row)
                 writer.check()
                 if is_due or clock.due(checkpoint_seconds):
                     tell_all_but(0)
-                    kept = optimizer if state.step < current.end else None
-                    writer.save(state.step, checkpoint_of(run_id, detector, kept, state))
+                    # Of several processes that share the training the first one writes.
+                    if is_first():
+                        kept = optimizer if state.step < current.end else None
+                        writer.save(state.step, checkpoint_of(run_id, detector, kept, state))
                     clock.saved()
-        if not last_step:
+        if not last_step and is_first():
             writer.save(0, checkpoint_of(run_id, detector, None, state))
     return state
 
@@ -229,11 +245,14 @@ def train_step(
         parts: dict[str, Tensor] = detector(batch.images, batch.targets, batch.images_2x)
     total = torch.stack(list(parts.values())).sum()
     total.backward()  # type: ignore[no-untyped-call]
+    scalars = parts | {"total": total} | detector.log_vars
+    if present_share() is not None:
+        scalars = add_up(detector, scalars)
     norm = get_total_norm([w.grad for w in detector.parameters() if w.grad is not None])
     if clip_norm is not None:
         clip_grads_with_norm_(detector.parameters(), clip_norm, norm)
     optimizer.step()
-    return send(parts | {"total": total} | detector.log_vars, norm)
+    return send(scalars, norm)
 
 
 def _progress(

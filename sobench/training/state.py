@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from sobench.errors import CheckpointError, Diverged
 from sobench.files import named_errors
 from sobench.models.detector import Detector
+from sobench.models.parts.whole_batch import is_first
 from sobench.training import checkpoint
 
 FIRST_STEPS = 20
@@ -142,17 +143,24 @@ def resume(
 
 
 class TrainLog:
-    """The log of a training, cut back to the lines before the checkpoint that it resumes from."""
+    """The log of a training, cut back to the lines before the checkpoint that it resumes from.
+
+    Of several processes that share the training only the first one writes it.
+    """
 
     def __init__(self, path: Path, state: TrainState) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.state = state
+        if not is_first():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
         with named_errors(path), path.open("ab") as file:
             file.truncate(min(state.log_bytes, file.tell()))
 
     def write(self, **row: Any) -> None:
         """Add a line."""
+        if not is_first():
+            return
         with named_errors(self.path), self.path.open("ab") as file:
             file.write(json.dumps(row).encode() + b"\n")
             self.state.log_bytes = file.tell()

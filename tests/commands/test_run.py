@@ -69,7 +69,7 @@ def test_run_from_end_to_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
     def never(*_: object, **__: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("sobench.runs.execute.train", never)
+    monkeypatch.setattr("sobench.runs.train.train", never)
     code, again, err = invoke(capsys, "run", path)
     assert (code, again) == (0, out)
     assert re.findall("(fpn|ssd) seed 0: AP .*, done before$", err, re.MULTILINE) == BOTH
@@ -142,7 +142,7 @@ def test_one_bad_run_leaves_the_others(capsys: Capture, monkeypatch: pytest.Monk
     assert states == ["failed", "diverged", "done"]
 
     # What failed is tried again; what diverged would do so again.
-    monkeypatch.setattr("sobench.runs.execute.train", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("sobench.runs.train.train", lambda *_, **__: 1 / 0)
     code, out, err = invoke(capsys, "run", path)
     assert code == 1
     assert f"wild seed 0: diverged: {reason}" in err

@@ -54,17 +54,17 @@ def score_by_rate(run: Run, dataset: Dataset, _stored: Path, _digest: str) -> di
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the runs that are begun; they are not trained, and scored by their rate."""
     from sobench.runs import execute
+    from sobench.runs.train import load_splits
 
     names: list[str] = []
-    load_splits = execute._load_splits
 
     def noted(run: Run, callback: Any) -> Any:
         names.append(run.name)
         return load_splits(run, callback)
 
-    monkeypatch.setattr(execute, "_load_splits", noted)
+    monkeypatch.setattr(execute, "load_splits", noted)
     monkeypatch.setattr(execute, "score_stored", score_by_rate)
-    monkeypatch.setattr(execute, "train", lambda *_, **__: TrainState())
+    monkeypatch.setattr("sobench.runs.train.train", lambda *_, **__: TrainState())
     monkeypatch.setattr("sobench.runs.cost.measure_latency", lambda *_: 1.0)
     monkeypatch.setattr("sobench.runs.cost.count_gflops", lambda *_: 1.0)
     return names

@@ -8,7 +8,7 @@ import pytest
 
 from sobench.data import split_sizes as counting
 from sobench.data.annotations import Split
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.fingerprint import fingerprint
 from sobench.data.load import load
 from sobench.data.split_sizes import read_split_sizes, split_sizes

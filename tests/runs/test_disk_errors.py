@@ -69,7 +69,7 @@ def test_a_full_disk_ends_the_command_in_one_line_and_nothing_is_lost(
 def test_a_failure_that_cannot_be_recorded_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sobench.runs.execute.train", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("sobench.runs.train.train", lambda *_, **__: 1 / 0)
     matrix(small("fpn", "pafpn"), tmp_path)  # writes the cache
     break_files(monkeypatch, errno.EIO)
     recorder, records = matrix(small("fpn", "pafpn"), tmp_path)

@@ -45,7 +45,7 @@ def test_a_training_gets_what_its_suite_and_seed_say(
         seen["weights"] = {k: v.clone() for k, v in detector.state_dict().items()}
         return train(detector, data, *others, **named)
 
-    monkeypatch.setattr("sobench.runs.execute.train", spy)
+    monkeypatch.setattr("sobench.runs.train.train", spy)
     _, records = matrix(suite, tmp_path)
     assert {key: seen[key] for key in ("run_id", "seed", "precision", "evaluate_every")} == {
         "run_id": run.id, "seed": 5, "precision": "bf16", "evaluate_every": 1,
@@ -106,10 +106,10 @@ def test_the_curve_of_a_part_is_by_the_suites_protocol_and_engine_and_partial(
 
     def interim(*arguments: Any, **named: Any) -> Any:
         with monkeypatch.context() as during:
-            during.setattr("sobench.runs.execute.score", spy)
+            during.setattr("sobench.runs.train.score", spy)
             return train(*arguments, **named)
 
-    monkeypatch.setattr("sobench.runs.execute.train", interim)
+    monkeypatch.setattr("sobench.runs.train.train", interim)
     _, records = matrix(suite, tmp_path, limit=2, partial=["--limit 2"])
     assert seen == [("tiny", "pycocotools")]
     outcome = records["fpn"]

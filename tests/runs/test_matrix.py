@@ -95,7 +95,7 @@ def test_a_failed_teacher_fails_its_students_with_its_reason_and_no_others(
             raise RuntimeError("out of memory")
         return train(detector, data, *others, **more)
 
-    monkeypatch.setattr("sobench.runs.execute.train", failing)
+    monkeypatch.setattr("sobench.runs.train.train", failing)
     suite = small(STUDENT, "fpn")
     recorder, records = matrix(suite, tmp_path)
     assert recorder.trained == ["fpn"]
@@ -116,7 +116,7 @@ def test_a_diverged_teacher_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def diverging(*_: Any, **__: Any) -> Any:
         raise Diverged("the loss is not finite")
 
-    monkeypatch.setattr("sobench.runs.execute.train", diverging)
+    monkeypatch.setattr("sobench.runs.train.train", diverging)
     suite = small(STUDENT)
     for fresh in (["fpn 64x64", "student"], ["student"]):  # the student is tried, to no avail
         recorder, records = matrix(suite, tmp_path)
@@ -144,11 +144,11 @@ def test_weights_of_a_training_that_began_anew_are_not_taken(
 
         return train(*arguments, **options | {"on_step": stop, "checkpoint_seconds": 0})
 
-    monkeypatch.setattr("sobench.runs.execute.train", killed)
+    monkeypatch.setattr("sobench.runs.train.train", killed)
     with pytest.raises(KeyboardInterrupt):
         matrix(small(TEACHER, STUDENT), tmp_path)
     assert [step_of(path) for path in list_checkpoints(folder)] == [1]
-    monkeypatch.setattr("sobench.runs.execute.train", train)
+    monkeypatch.setattr("sobench.runs.train.train", train)
     recorder, again = matrix(small(TEACHER, STUDENT), tmp_path)
     assert recorder.order == ["big", "student"]
     assert recorder.fresh == ["big", "student"]
@@ -195,7 +195,7 @@ def test_a_failed_repetition_leaves_the_record(
     folder = tmp_path / "tiny" / "fpn" / records["big"].run_id
     for path in list_checkpoints(folder):
         path.unlink()
-    monkeypatch.setattr("sobench.runs.execute.train", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("sobench.runs.train.train", lambda *_, **__: 1 / 0)
     _, again = matrix(small(TEACHER, STUDENT), tmp_path)
     assert again["big"].status == again["student"].status == "failed"
     assert record.read(folder) == records["big"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.cache_limit import LIMIT
 from sobench.runs.needs import CacheNeed, data_needs
 from sobench.suite.methods import get_method

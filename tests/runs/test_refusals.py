@@ -183,7 +183,7 @@ def test_the_traceback_goes_when_the_run_succeeds(
     (run,) = planned(small("fpn"))
     trace = run.folder(tmp_path) / "error.txt"
     with monkeypatch.context() as patch:
-        patch.setattr("sobench.runs.execute.train", lambda *_, **__: 1 / 0)
+        patch.setattr("sobench.runs.train.train", lambda *_, **__: 1 / 0)
         matrix(small("fpn"), tmp_path)
     assert "ZeroDivisionError" in trace.read_text()
     matrix(small("fpn"), tmp_path)

@@ -37,7 +37,7 @@ def test_a_run_is_held_until_its_last_file_is_written(
     write = record.write
     monkeypatch.setattr(record, "write", spy)
     with monkeypatch.context() as patch:
-        patch.setattr("sobench.runs.execute.train", lambda *_, **__: 1 / 0)
+        patch.setattr("sobench.runs.train.train", lambda *_, **__: 1 / 0)
         matrix(small("fpn"), tmp_path)
     assert writes == [("failed", True)]
     matrix(small("fpn"), tmp_path)

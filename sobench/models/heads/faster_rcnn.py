@@ -34,6 +34,7 @@ from sobench.models.parts.roi import (
     pooled_strides,
 )
 from sobench.models.parts.sampling import random_sample
+from sobench.models.parts.whole_batch import whole_count
 
 LEVELS = Levels(2, 6, extra="subsample")
 """The pyramid levels that the head reads."""
@@ -202,7 +203,7 @@ class FasterRCNNHead(nn.Module):
         sampled = random_sample(matches, _RPN_SAMPLES, _RPN_POSITIVE_FRACTION)
         chosen = choose(sampled, _RPN_SAMPLES)
         positive = sampled & (matches >= 0)
-        num_sampled = sampled.sum().clamp(min=1)
+        num_sampled = whole_count(sampled.sum()).clamp(min=1)
         # Background has no box, so only the positives of the sample have a box loss.
         boxes, _ = matched_targets(targets, matches)
         objectness = F.binary_cross_entropy_with_logits(
@@ -225,7 +226,7 @@ class FasterRCNNHead(nn.Module):
         box_loss = self.config.regions.box_weight * self.box_loss(
             predicted, samples.offsets, positive
         )
-        num_samples = samples.chosen.real.sum().clamp(min=1)
+        num_samples = whole_count(samples.chosen.real.sum()).clamp(min=1)
         return {"class": class_loss / num_samples, "box": box_loss / num_samples}
 
     def select_training_samples(self, targets: Targets, regions: Proposals) -> RoITargets:

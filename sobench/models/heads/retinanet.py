@@ -23,6 +23,7 @@ from sobench.models.parts.nms import (
     nms,
 )
 from sobench.models.parts.pyramid import Levels, convolution
+from sobench.models.parts.whole_batch import whole_count
 
 LEVELS = Levels(3, 7, extra="convolution")
 """The pyramid levels that the head reads."""
@@ -135,7 +136,7 @@ class RetinaNetHead(nn.Module):
         offsets = torch.cat([flatten_predictions(x, 4) for x in output["offsets"]], dim=1)
         positive = matches >= 0
         boxes, labels = matched_targets(targets, matches)
-        num_positives = positive.sum().clamp(min=1)
+        num_positives = whole_count(positive.sum()).clamp(min=1)
         box_loss = self.box_loss(offsets, encode(boxes, anchors, _STDS), positive)
         class_loss = focal_loss(logits, labels, positive, matches != IGNORED)
         return {"class": class_loss / num_positives, "box": box_loss / num_positives}

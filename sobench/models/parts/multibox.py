@@ -9,6 +9,7 @@ from sobench.data.targets import Targets
 from sobench.models.parts.boxes import encode
 from sobench.models.parts.losses import mined_cross_entropy, smooth_l1
 from sobench.models.parts.matching import NEGATIVE, match, matched_targets
+from sobench.models.parts.whole_batch import whole_count
 
 STDS = (0.1, 0.1, 0.2, 0.2)
 """Divisors of the box offsets; SSD's Caffe code calls them variances."""
@@ -38,7 +39,7 @@ def multibox_loss(
         negative = negative & ~filtered
     boxes, labels = matched_targets(targets, matches)
     classes = torch.where(positive, labels + 1, 0)
-    num_positives = positive.sum().clamp(min=1)
+    num_positives = whole_count(positive.sum()).clamp(min=1)
     class_loss = mined_cross_entropy(logits, classes, positive, negative)
     box_loss = smooth_l1(offsets, encode(boxes, anchors, STDS), positive, beta=1.0)
     return class_loss / num_positives, box_loss / num_positives

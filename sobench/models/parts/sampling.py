@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sobench.models.parts.matching import NEGATIVE
+from sobench.models.parts.whole_batch import whole_rand
 
 
 class Sampler(Protocol):
@@ -48,7 +49,7 @@ def draw(pool: Tensor, quota: Tensor, most: int) -> Tensor:
 
     A negative quota chooses none, and a pool that is smaller than its quota is chosen whole.
     """
-    key = torch.where(pool, torch.rand(pool.shape, device=pool.device), -1.0)
+    key = torch.where(pool, whole_rand(pool.shape, pool.device), -1.0)
     key, index = key.topk(min(most, pool.shape[1]))
     place = torch.arange(key.shape[1], device=key.device)
     drawn = (key >= 0) & (place < quota.unsqueeze(1))

@@ -11,7 +11,9 @@ from time import sleep
 
 from sobench.device import choose_device
 from sobench.errors import RequestError, RunLocked, SobenchError, reason_of
-from sobench.runs.matrix import POLL_SECONDS, Task, work_off
+from sobench.runs.choice import POLL_SECONDS
+from sobench.runs.matrix import Task, work_off
+from sobench.runs.processes import check_processes
 from sobench.runs.record import Record
 from sobench.suite.plan import Run
 from sobench.training.progress import TrainProgress
@@ -30,6 +32,7 @@ class Job:
         mark: a file in it, by which a worker knows the folder.
         device: as ``choose_device`` takes it.
         environment: variables of ``PASSED_ON``.
+        processes: that share the training.
     """
 
     task: Task
@@ -38,6 +41,7 @@ class Job:
     device: str
     checkpoint_seconds: float
     environment: tuple[tuple[str, str], ...] = ()
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,11 @@ def do_job(job: Job) -> Outcome:
     try:
         _check_results(job)
         device = choose_device(job.device)
+        check_processes(device, job.processes)
         while True:
             try:
                 outcome, fresh = work_off(
-                    job.task, 1, 1, job.results, device, told, job.checkpoint_seconds
+                    job.task, 1, 1, job.results, device, told, job.checkpoint_seconds, job.processes
                 )
             except RunLocked:  # by a lost worker, or by a process that shares the folder
                 sleep(POLL_SECONDS)

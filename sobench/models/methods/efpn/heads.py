@@ -27,6 +27,7 @@ from sobench.models.parts.chosen import Chosen
 from sobench.models.parts.losses import smooth_l1_of_boxes
 from sobench.models.parts.nms import Candidates, Detections, nms
 from sobench.models.parts.roi import Proposals, add_gt_proposals, box_sides
+from sobench.models.parts.whole_batch import whole_count
 
 _HARD_SHARE = 0.25
 """The share of the sampled regions that the new head trains on: the hardest."""
@@ -81,7 +82,7 @@ class ExtendedFasterRcnn(nn.Module):
         box_loss = settings.box_weight * torch.where(positive, distance, 0.0)
         most = int(settings.batch_size_per_image * _HARD_SHARE)
         hard = hard_examples(class_loss, box_loss, positive, samples.chosen, most)
-        count = hard.sum().clamp(min=1)
+        count = whole_count(hard.sum()).clamp(min=1)
         losses = {"class": class_loss, "box": box_loss}
         return {name: torch.where(hard, x, 0.0).sum() / count for name, x in losses.items()}
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sobench.data.targets import Targets
 from sobench.models.parts.matching import in_ignored
+from sobench.models.parts.whole_batch import whole_count, whole_mean
 
 
 def foreground_balanced_l1(
@@ -26,10 +27,12 @@ def foreground_balanced_l1(
         Float32 scalar.
     """
     distance = (student.float() - target.float()).abs().mean(dim=1)
-    positive = torch.where(covered, distance, 0.0).sum() / covered.sum().clamp(min=1)
+    cells = whole_count(covered.sum()).clamp(min=1)
+    positive = torch.where(covered, distance, 0.0).sum() / cells
     if left_out is None:
-        return distance.mean() + weight * positive
-    whole = torch.where(left_out, 0.0, distance).sum() / (~left_out).sum().clamp(min=1)
+        return whole_mean(distance) + weight * positive
+    others = whole_count((~left_out).sum()).clamp(min=1)
+    whole = torch.where(left_out, 0.0, distance).sum() / others
     return whole + weight * positive
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sobench.models.parts.matching import NEGATIVE
 from sobench.models.parts.sampling import draw
+from sobench.models.parts.whole_batch import whole_rand
 
 _NEGATIVES_END = 0.5
 """IoU from which a region of the second stage is an object, not background."""
@@ -73,7 +74,7 @@ def _fill_up(chosen: Tensor, pool: Tensor, quota: Tensor, most: int) -> Tensor:
 
 def _ranks(groups: Tensor) -> Tensor:
     """``[B, R]``: the random rank, from 0, of every region among those of its image and group."""
-    shuffled = torch.rand(groups.shape, device=groups.device).argsort(dim=1)
+    shuffled = whole_rand(groups.shape, groups.device).argsort(dim=1)
     order = shuffled.gather(1, groups.gather(1, shuffled).argsort(dim=1, stable=True))
     sorted_groups = groups.gather(1, order)
     place = torch.arange(groups.shape[1], device=groups.device).expand_as(groups)

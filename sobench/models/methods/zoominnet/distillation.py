@@ -20,6 +20,7 @@ from sobench.models.parts import fused
 from sobench.models.parts.boxes import box_iou
 from sobench.models.parts.matching import MAX_PAIRS
 from sobench.models.parts.overlaps import real_boxes, tiled_iou
+from sobench.models.parts.whole_batch import whole_count
 
 LambdaMode = Literal["literal", "nonzero", "fixed"]
 """Origin of an image's ``lambda_thresh``: mean and deviation of all its IoUs (``literal``, Eq. 15)
@@ -178,7 +179,7 @@ def position_aware_l2(
             )
         squared = (t.float() - s.float()).square().sum(dim=1)
         distances.append(torch.where(mask, squared, 0.0).sum())
-    sums, cells = torch.stack(distances), torch.stack([mask.sum() for mask in masks])
+    sums, cells = torch.stack(distances), whole_count(torch.stack([mask.sum() for mask in masks]))
     if by_map:
         return (sums / cells.clamp(min=1)).sum()
     return sums.sum() / cells.sum().clamp(min=1)

@@ -46,6 +46,7 @@ from sobench.models.methods.zoominnet.distillation import (
 from sobench.models.parts.anchors import suite_anchors
 from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.pyramid import FeaturePyramid, Levels
+from sobench.models.parts.whole_batch import whole_mean
 
 Place = Literal["neck", "towers"]
 
@@ -131,7 +132,7 @@ class ZoomInNet(Detector):
             self.head.anchor_spec.num_anchors,
             self.lambda_mode,
         )
-        self.log_vars["mask"] = torch.cat([mask.flatten() for mask in masks]).float().mean()
+        self.log_vars["mask"] = whole_mean(torch.cat([mask.flatten() for mask in masks]).float())
         student_features = self.distilled_features(pyramid, output)
         pairs = zip(student_features, self.teacher_features(images_2x), strict=True)
         distances = [position_aware_l2(own, theirs, masks, self.by_map) for own, theirs in pairs]
