@@ -66,16 +66,6 @@ results_option = click.option(
 )  # fmt: skip
 
 
-def _checked_device(
-    context: click.Context, param: click.Parameter, value: str | None
-) -> str | None:
-    """The name of a device as it is: ``auto``, ``cpu``, ``cuda`` or one of several: ``cuda:1``."""
-    if value is not None and not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
-        problem = f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ..."
-        raise click.BadParameter(problem, context, param)
-    return value
-
-
 def _gathered(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> Results:
     # Of the variable one folder is read, as by other commands; its name may hold a colon.
     return gather(folders or (Path(os.environ.get("SOBENCH_RESULTS") or "results"),))
@@ -86,6 +76,17 @@ gathered_option = click.option(
     metavar="PATH", help="Folder of all results; several are read as one: --results A --results B. "
     " [default: results]",
 )  # fmt: skip
+
+
+def _checked_device(
+    context: click.Context, param: click.Parameter, value: str | None
+) -> str | None:
+    """The name of a device as it is: ``auto``, ``cpu``, ``cuda`` or one of several: ``cuda:1``."""
+    if value is not None and not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
+        problem = f"{quoted(value)} is none of auto, cpu, cuda, cuda:0, cuda:1, ..."
+        raise click.BadParameter(problem, context, param)
+    return value
+
 
 device_option = click.option(
     "--device", metavar="auto|cpu|cuda|cuda:N", callback=_checked_device,

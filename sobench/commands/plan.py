@@ -41,7 +41,11 @@ MOST_HASHED = 20_000, 2**32
 @trust_mtime_option
 @processes_option
 def command(
-    suites: tuple[Path, ...], results: Results, trust_mtime: bool, processes: int, **options: Any
+    suites: tuple[Path, ...],
+    results: Results,
+    trust_mtime: bool,
+    processes: int,
+    **options: Any,
 ) -> None:
     """Show the runs of a suite, how far each has come, and what room their data take.
 
@@ -59,15 +63,15 @@ def command(
             where = f"{request.suite.name}: " if len(requests) > 1 else ""
             notes.append(
                 f"{where}{new.count} new files of the dataset, {size(new.size)}, are not hashed "
-                "yet, which `sobench data` and `sobench run` do: until then the states are those "
-                "of the results that are there, and runs have no ids"
+                "yet, which `sobench data` and `sobench run` do: until then states are those of "
+                "the results that are there, and runs have no ids"
             )
         except DataError as error:
             problem, has_data = problem or error, False
         runs = with_required(request.runs(data))
         plans.append((runs, read_states(runs, results) if has_data else {}))
-        # Of many suites, as of many runs, only the state is told and not why.
         notes += sharing_notes(runs, processes)
+        # Of many suites, as of many runs, only the state is told and not why.
         notes += changed_data(runs, results) if data and len(requests) == 1 else []
     if len(plans) == 1:
         print_plan(*plans[0], stdout(), notes)

@@ -82,9 +82,8 @@ def training_batches(
     Raises:
         DataError: an image cannot be read, or is damaged in the cache.
     """
-    plan = _Plan(
-        dataset.images[: len(images)], settings, batch_size, seed, epoch, start, epochs, rows
-    )
+    shown = dataset.images[: len(images)]
+    plan = _Plan(shown, settings, batch_size, seed, epoch, start, epochs, rows)
     pins = workers > 0 and torch.cuda.is_available()
     for batch in DataLoader(
         _TrainingSamples(dataset, images, settings, augment, images_2x, seed),
@@ -104,11 +103,7 @@ def training_batches(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Epoch and index of the images of every batch; each epoch is planned when its turn comes.
-
-    Attributes:
-        rows: of every batch.
-    """
+    """Epoch and index of the images of every batch; each epoch is planned when its turn comes."""
 
     images: Sequence[AnnotatedImage]
     settings: Input

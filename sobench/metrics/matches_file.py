@@ -110,10 +110,11 @@ def read_arrays(path: Path, names: tuple[str, ...] = ()) -> Arrays:
         Exception: one of ``DAMAGE``.
     """
     if names:  # what is read is checked by reading it
-        with zipfile.ZipFile(path) as file:
-            if damaged := file.testzip():
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
                 raise ValueError(f"{damaged} does not fit its checksum")
-    with np.load(path, allow_pickle=False) as stored:
+    # Opened here, for numpy leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return {name: stored[name] for name in names or stored.files}
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from sobench.lease import check_held
 from sobench.runs.record import Record
 from sobench.suite.plan import Run
 from sobench.training.progress import TrainProgress
@@ -40,3 +43,32 @@ class MatrixProgressCallback(ProgressCallback, Protocol):
 
         ``reason`` says who holds the first of them.
         """
+
+
+@dataclass(frozen=True)
+class WhileHeld:
+    """Hands progress on as long as this process holds the folder of the run.
+
+    After every step it raises ``LeaseLost`` if it may not, so that a process that was stopped for
+    long goes no further.
+    """
+
+    callback: ProgressCallback
+    folder: Path
+
+    def on_stage(self, text: str) -> None:
+        """As of ``ProgressCallback``."""
+        self.callback.on_stage(text)
+
+    def on_step(self, progress: TrainProgress) -> None:
+        """As of ``ProgressCallback``."""
+        check_held(self.folder)
+        self.callback.on_step(progress)
+
+    def on_images(self, done: int, total: int) -> None:
+        """As of ``ProgressCallback``."""
+        self.callback.on_images(done, total)
+
+    def warn(self, message: str) -> None:
+        """As of ``ProgressCallback``."""
+        self.callback.warn(message)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Set
 from typing import Protocol, TypeVar
 
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-"""In seconds."""
+POLL_SECONDS = 1.0
+"""Shortest time between two looks at runs that other processes hold."""
+
+_LONGEST_PAUSE = 60.0
 
 
 class Candidate(Protocol):
@@ -48,4 +50,4 @@ def pause_seconds(waited: float) -> float:
     So a run that becomes free is found late by a twentieth of the wait at most, and many processes
     that wait for hours leave the file server alone.
     """
-    return min(max(_SHORTEST_PAUSE, waited / 20), _LONGEST_PAUSE)
+    return min(max(POLL_SECONDS, waited / 20), _LONGEST_PAUSE)

@@ -18,7 +18,7 @@ from sobench.metrics.cost import reset_peak_memory
 from sobench.metrics.detections import write_detections
 from sobench.models.compiled import compiles
 from sobench.runs import record
-from sobench.runs.callbacks import ProgressCallback
+from sobench.runs.callbacks import ProgressCallback, WhileHeld
 from sobench.runs.cost import measure_cost
 from sobench.runs.evaluate import delete_further_detections, run_further_tests, score_stored
 from sobench.runs.failures import record_failure
@@ -121,6 +121,7 @@ def _finish(
     processes: int,
 ) -> Record:
     folder = RunFolder.of(run, results)
+    told = WhileHeld(callback, folder.path)
     # Batch normalisation that processes share has not been tried in a compiled network.
     compiled = processes == 1 and compiles(run.suite.compile, device, run.suite.input)
     kernels = pin_kernels(device, has_one_canvas(run.suite.input))
@@ -132,10 +133,10 @@ def _finish(
     environment = describe(device_name(device), threads, kernels, processes, backend)
     peak = None
     if processes > 1:
-        peak = train_in_processes(run, results, device, processes, callback, checkpoint_seconds)
+        peak = train_in_processes(run, results, device, processes, told, checkpoint_seconds)
     # What other processes have trained, this one takes from their last checkpoint.
     detector, state, start = train_run(
-        run, results, train_split, val_split, device, callback, checkpoint_seconds, compiled
+        run, results, train_split, val_split, device, told, checkpoint_seconds, compiled
     )
     callback.on_stage("detect")
     detections = detect_split(run, detector, val_split, callback)

@@ -71,6 +71,14 @@ def planned_status(runs: Sequence[Run], results: Results, data: str = "") -> lis
     return [_status_of(run, folder_of(run, results, data), states[run.settings_id]) for run in runs]
 
 
+def known_status(runs: Sequence[Run], results: Results) -> list[RunStatus]:
+    """The status of runs that were planned with the fingerprint of their data, in their order."""
+    states = read_states(runs, results)
+    return [
+        _status_of(run, folder_of(run, results, run.data), states[run.settings_id]) for run in runs
+    ]
+
+
 def found_status(results: Results, suite: str = "*") -> list[RunStatus]:
     """The status of every run that has a folder below ``results``, by suite, row and folder.
 

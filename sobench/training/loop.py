@@ -206,8 +206,9 @@ def train(
                 writer.check()
                 if is_due or clock.due(checkpoint_seconds):
                     tell_all_but(0)
-                    kept = optimizer if state.step < current.end else None
+                    # Of several processes that share the training the first one writes.
                     if is_first():
+                        kept = optimizer if state.step < current.end else None
                         writer.save(state.step, checkpoint_of(run_id, detector, kept, state))
                     clock.saved()
         if not last_step and is_first():

@@ -26,7 +26,8 @@ from sobench.models.build import build_detector
 from sobench.suite.datasets import SyntheticData
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
-from tests.benchmarks.training_step import CLASSES, make_batch, make_run, measure
+from tests.benchmarks.peers import CLASSES
+from tests.benchmarks.training_step import make_batch, make_run, measure
 
 FASTER = (100, 400)
 """Images a second of trainings on other machines, for which the share is printed too."""

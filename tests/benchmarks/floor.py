@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections import Counter
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Roofline(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def __torch_dispatch__(
         self,
@@ -125,7 +125,7 @@ def _part() -> str:
     return "all else"
 
 
-def floors(run: Run, boxes: int) -> list[Counter[str]]:
+def floors(run: Run, boxes: int) -> list[dict[str, float]]:
     """Seconds of a step of each stage of a run, by part."""
     found = []
     with fake_cuda():

@@ -12,10 +12,12 @@ import pytest
 
 from sobench import commands
 from sobench.cli import COMMANDS, cli
+from sobench.data.fingerprint import fingerprint
 from sobench.runs import record
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
 from tests.commands.small_suite import Capture, keep, run_ids, write_suite
+from tests.data.small_datasets import coco_at
 from tests.records import failed_record, invoke, isolate, record_of
 
 
@@ -88,7 +90,6 @@ def test_plan_shows_states(capsys: Capture) -> None:
     assert code == 0
     assert "Small things: 4 runs" in out
     assert re.findall("missing|done", out) == ["missing"] * 4
-    from sobench.data.fingerprint import fingerprint
 
     runs = plan(load(path), fingerprint(load(path).dataset))
     assert run_ids(out) == {"fpn": runs[2].id, "ssd": runs[3].id}  # of the last seed
@@ -238,3 +239,32 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     process.stdout.close()
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, b"")
+
+
+def test_plan_tells_of_caches_and_memory(capsys: Capture) -> None:
+    path = write_suite(methods=["fpn"])
+    out = invoke(capsys, "plan", path).out
+    assert re.search(r"^image cache, train at 64x64: 4 images, 48\.\d KiB, to build$", out, re.M)
+    assert re.search(r"^image cache, val at 64x64: 2 images, 24\.\d KiB, to build$", out, re.M)
+    assert re.search(r"^new caches may take \S+ \S+ together, half of the free disk", out, re.M)
+    assert re.search(r"^memory of the data: annotations \S+ KiB, a batch 24\.0 KiB;", out, re.M)
+
+
+def test_plan_hashes_no_large_new_set(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = coco_at(Path("set"))
+    path = write_suite(
+        dataset=spec.model_dump(mode="json") | {"root": "set"}, methods=["fpn", "ssd"]
+    )
+    monkeypatch.setattr("sobench.commands.plan.MOST_HASHED", (1, 2**30))
+    monkeypatch.setattr("sobench.data.hashes._SETTLED_NS", -(10**9))
+    code, out, _ = invoke(capsys, "plan", path)
+    assert code == 0
+    assert run_ids(out) == {}
+    assert out.count("missing") == 2
+    assert "new files of the dataset" in out
+    assert "image cache, train at 64x64" in out
+    keep(path, 0.5, data="0123456789ab")
+    out = invoke(capsys, "plan", path).out
+    assert re.search(r"fpn +\d +done", out)
+    fingerprint(load(path).dataset)  # as a run does
+    assert len(run_ids(invoke(capsys, "plan", path).out)) == 2

@@ -14,7 +14,7 @@ import pytest
 from sobench.data import hashes
 from sobench.data.cache_folder import cache_folder
 from sobench.data.fingerprint import fingerprint
-from sobench.data.hashes import file_digests, memory_file
+from sobench.data.hashes import NewFiles, file_digests, memory_file
 from sobench.errors import DataError
 from sobench.suite.datasets import CocoData
 from tests.data.small_datasets import coco_at
@@ -253,4 +253,23 @@ def test_what_was_hashed_before_an_interruption_is_remembered(
     hashed.clear()
     hashes._believed.clear()
     fingerprint(spec)
+    assert len(hashed) == 2
+
+
+@pytest.mark.parametrize(
+    ("most", "is_too_many"), [((2, 99), False), ((1, 99), True), ((2, 9), True)]
+)
+def test_more_new_files_than_are_allowed_are_not_read(
+    tmp_path: Path, hashed: Hashed, most: tuple[int, int], is_too_many: bool
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"12345")
+    paths = [tmp_path / "a", tmp_path / "b"]
+    if is_too_many:
+        with pytest.raises(NewFiles) as caught:
+            file_digests(paths, coco_at_rest(tmp_path), tmp_path, most=most)
+        assert (caught.value.count, caught.value.size) == (2, 10)
+        assert hashed == []
+        digests(tmp_path, "a", "b")
+    assert len(file_digests(paths, coco_at_rest(tmp_path), tmp_path, most=most)) == 2
     assert len(hashed) == 2

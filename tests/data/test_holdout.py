@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sobench.data import holdout
 from sobench.data.check import checked_splits
 from sobench.data.dataset import AnnotatedImage, Dataset, as_boxes, as_labels
 from sobench.data.fingerprint import fingerprint
@@ -21,7 +22,7 @@ from sobench.data.load import load
 from sobench.data.subset import divided
 from sobench.errors import DataError
 from sobench.suite.datasets import SyntheticData, VisDroneData
-from tests.data.small_datasets import MAKERS
+from tests.data.small_datasets import MAKERS, coco_at
 
 SCENES = SyntheticData(format="synthetic", train=10, val=3, size=(64, 64), objects=(3, 6))
 
@@ -155,3 +156,35 @@ def test_images_in_both_parts_are_told_of_by_their_name(tmp_path: Path) -> None:
     splits, warnings = checked_splits(spec, None, 0.25)
     assert (len(splits["train"].images), len(splits["val"].images)) == (3, 1)
     assert warnings[0].startswith("held-out: 1 of its 1 images are in train as well")
+
+
+def test_a_part_is_read_once_as_long_as_its_data_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
+    spec = coco_at(tmp_path / "set")
+    data = fingerprint(spec)
+    first = load_part(spec, "train", data=data)
+    assert load_part(spec, "train", data=data) is first
+    assert load_part(spec, "train") is not first
+    assert load_part(spec, "train", 1, data=data) is not first
+    file = tmp_path / "set" / "train.json"
+    file.write_text(file.read_text() + " ")
+    assert load_part(spec, "train", data=fingerprint(spec)) is not first
+
+
+def test_what_was_read_of_other_data_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as that of files that were changed just before, and are changed back later."""
+    monkeypatch.setenv("SOBENCH_CACHE", str(tmp_path / "cache"))
+    spec = coco_at(tmp_path / "set")
+    first = load_part(spec, "train", data="0123456789ab")
+    assert load_part(spec, "train", data="0123456789ab") is not first
+
+
+def test_few_parts_stay_in_memory() -> None:
+    data = fingerprint(SCENES)
+    for limit in range(1, 9):
+        load_part(SCENES, "train", limit, data=data)
+    assert len(holdout._kept) <= holdout._MOST_KEPT

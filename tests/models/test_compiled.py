@@ -64,7 +64,7 @@ def assert_close(mine: list[dict[str, float]], theirs: list[dict[str, float]]) -
 @pytest.fixture
 def _graphs_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs are captured and run as they are, which needs no compiler and takes seconds."""
-    monkeypatch.setattr(compiling.torch, "compile", partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr("torch.compile", partial(torch.compile, backend="aot_eager"))
 
 
 @pytest.mark.usefixtures("_graphs_only")

@@ -157,7 +157,7 @@ def test_data_that_cannot_be_read_stop_all(tmp_path: Path, monkeypatch: pytest.M
     def failing(*_: object) -> None:
         raise DataError("no such image")
 
-    monkeypatch.setattr("sobench.runs.execute.cached_images", failing)
+    monkeypatch.setattr("sobench.runs.train.resized_images", failing)
     with pytest.raises(DataError, match="no such image"):
         matrix(small("fpn", "pafpn"), tmp_path)
     assert not list((tmp_path / "tiny").rglob("*.json"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sobench.data.cache import cache_folder
+from sobench.data.cache_folder import cache_folder
 from sobench.data.cache_limit import LIMIT
 from sobench.data.fingerprint import check_unchanged, fingerprint
 from sobench.data.load import load

@@ -11,7 +11,8 @@ from time import sleep
 
 from sobench.device import choose_device
 from sobench.errors import RequestError, RunLocked, SobenchError, reason_of
-from sobench.runs.matrix import POLL_SECONDS, Task, work_off
+from sobench.runs.choice import POLL_SECONDS
+from sobench.runs.matrix import Task, work_off
 from sobench.runs.processes import check_processes
 from sobench.runs.record import Record
 from sobench.suite.plan import Run

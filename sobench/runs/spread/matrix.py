@@ -17,7 +17,7 @@ from sobench.runs.callbacks import MatrixProgressCallback
 from sobench.runs.matrix import Task, open_tasks
 from sobench.runs.record import Record
 from sobench.runs.spread.job import PASSED_ON, Job, Outcome
-from sobench.runs.status import RunStatus, planned_status
+from sobench.runs.status import RunStatus, known_status
 from sobench.suite.plan import Run
 
 LOOKS_SECONDS = 1.0
@@ -89,9 +89,9 @@ def spread_matrix(
     tasks = open_tasks(runs, settings.results, callback)
     total = len(tasks)
     open_runs: dict[str, Task] = {}
-    for task in tasks:
+    for number, task in enumerate(tasks, 1):
         if task.is_done and task.found.record is not None:
-            callback.on_run_start(task.run, total - len(open_runs), total)
+            callback.on_run_start(task.run, number, total)
             callback.on_run_end(task.run, task.found.record, fresh=False)
             yield task.found.record
         else:
@@ -101,12 +101,12 @@ def spread_matrix(
     with _mark(settings.results) as mark:
         try:
             while open_runs:
-                for group in _ready(open_runs, handles, engine.slots):
-                    jobs = [_job(task, settings, mark) for task in group]
-                    after = [handles[i] for i in group[0].builds_on if i in open_runs]
-                    handles |= zip(
-                        [task.id for task in group], engine.submit(jobs, after), strict=True
-                    )
+                while groups := _ready(open_runs, handles, engine.slots):
+                    for group in groups:
+                        jobs = [_job(task, settings, mark) for task in group]
+                        after = [handles[i] for i in group[0].builds_on if i in open_runs]
+                        submitted = engine.submit(jobs, after)
+                        handles |= zip([task.id for task in group], submitted, strict=True)
                 for task in [task for task in open_runs.values() if task.id in handles]:
                     outcome = engine.outcome(handles[task.id])
                     if outcome is not None:
@@ -179,7 +179,7 @@ class _Looks:
     def __call__(self, tasks: Sequence[Task], total: int) -> None:
         began = monotonic()
         if tasks and began >= self.next_look:
-            statuses = planned_status([task.run for task in tasks], self.results, tasks[0].run.data)
+            statuses = known_status([task.run for task in tasks], self.results)
             self.callback.on_statuses(statuses, total - len(tasks))
             ended = monotonic()
             self.next_look = ended + max(LOOKS_SECONDS, (ended - began) / _SHARE)

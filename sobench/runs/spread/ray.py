@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -87,7 +88,12 @@ def check_nodes(nodes: Sequence[dict[str, Any]], gpus: int, where: str) -> None:
 def _do_after(job: Job, *outcomes: Outcome) -> Outcome:
     """Do a job after others, whose outcomes it reads from the folder of results."""
     del outcomes
-    return do_job(job)
+    # Ray's own handler exits, which a run takes for a failure of its method.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return do_job(job)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _imported() -> ModuleType:

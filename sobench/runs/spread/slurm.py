@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from sobench.errors import RequestError, reason_of
@@ -16,6 +18,10 @@ LOCAL = "local"
 
 MINUTES = 24 * 60
 """Of a job, unless the user says otherwise; one that is ended goes back into the queue."""
+
+_NUMBERS = {"time": "timeout_min", "cpus_per_task": "cpus_per_task"}
+_KNOWN = ("partition", "account", "qos", "constraint", "mem", "exclude", "nodelist")
+"""Parameters of ``sbatch`` that submitit knows; time is in minutes."""
 
 _TIMEOUTS = 100
 """How often a job is put back into the queue when its time is over; preemptions are not counted."""
@@ -54,11 +60,9 @@ class SlurmEngine:
                 f"--spread slurm: there is no Slurm here ({reason_of(error)}); start it where "
                 "`sbatch` works, or try it with --address local"
             ) from None
-        self._executor.update_parameters(
-            name="sobench", timeout_min=MINUTES, gpus_per_node=gpus_per_run, cpus_per_task=1,
-            **({} if self._is_local else _of_slurm(parameters)),
-        )  # fmt: skip
-        self._tries: dict[int, int] = {}
+        own = {"name": "sobench", "timeout_min": MINUTES, "cpus_per_task": 1}
+        gpus = {"gpus_per_node": gpus_per_run} if gpus_per_run else {}
+        self._executor.update_parameters(**own | gpus | of_slurm(parameters))
 
     def submit(self, jobs: Sequence[Job], after: Sequence[Any]) -> list[Any]:
         """Hand over an array of jobs; ``after`` is empty for processes of this machine."""
@@ -90,14 +94,38 @@ class Requeued:
     """``do_job``, put back into the queue when Slurm ends it; it goes on from its checkpoint."""
 
     def __call__(self, job: Job) -> Outcome:
-        """Do a job."""
-        return do_job(job)
+        """Do a job.
+
+        Raises:
+            SystemExit: submitit has put the job back into the queue.
+        """
+        name = os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2").removeprefix("SIG")
+        number = signal.Signals[f"SIG{name}"]
+        put_back = signal.getsignal(number)
+        codes: list[Any] = []
+
+        def leave(received: int, frame: FrameType | None) -> None:
+            # A run takes an exit in its middle for a failure of its method, and leaves a record.
+            try:
+                if callable(put_back):
+                    put_back(received, frame)
+            except SystemExit as leaving:
+                codes.append(leaving.code)
+                raise KeyboardInterrupt from None
+
+        signal.signal(number, leave)
+        try:
+            return do_job(job)
+        except KeyboardInterrupt:
+            if not codes:
+                raise
+            sys.exit(codes[0])
 
     def checkpoint(self, job: Job) -> Any:
         """What is to be put back; called when the job is to end for others, or its time is over."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, job)
+        return DelayedSubmission(Requeued(), job)
 
 
 class _Local:
@@ -137,12 +165,24 @@ def _was_lost(handle: Any) -> bool:
     return not handle.paths.result_pickle.exists()
 
 
-def _of_slurm(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters as submitit takes them; those that it does not know go to ``sbatch`` as is."""
-    known = {"partition", "account", "qos", "constraint", "mem", "time", "exclude", "nodelist"}
-    named = {f"slurm_{key}": value for key, value in parameters.items() if key in known}
-    others = {key: value for key, value in parameters.items() if key not in known}
-    return named | ({"slurm_additional_parameters": others} if others else {})
+def of_slurm(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters as submitit takes them; those that it does not know go to ``sbatch`` as is.
+
+    Raises:
+        RequestError: a time is not a number of minutes, or a number of cores no number.
+    """
+    taken: dict[str, Any] = {}
+    others: dict[str, str] = {}
+    for key, value in parameters.items():
+        if key in _NUMBERS:
+            if not value.isdecimal() or not int(value):
+                raise RequestError(f"--slurm {key}={value}: is not a whole number of {key}")
+            taken[_NUMBERS[key]] = int(value)
+        elif key in _KNOWN:
+            taken[f"slurm_{key}"] = value
+        else:
+            others[key] = value
+    return taken | ({"slurm_additional_parameters": others} if others else {})
 
 
 def _imported() -> ModuleType:

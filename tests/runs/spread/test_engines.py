@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,42 @@ def test_a_busy_machine_gets_further_tries() -> None:
 
 
 def test_parameters_of_slurm() -> None:
-    assert slurm._of_slurm({"partition": "gpu", "time": "600", "licenses": "a"}) == {
+    given = {"partition": "gpu", "time": "600", "licenses": "a", "cpus_per_task": "8"}
+    assert slurm.of_slurm(given) == {
         "slurm_partition": "gpu",
-        "slurm_time": "600",
+        "timeout_min": 600,
+        "cpus_per_task": 8,
         "slurm_additional_parameters": {"licenses": "a"},
     }
-    assert slurm._of_slurm({}) == {}
+    assert slurm.of_slurm({}) == {}
+    for value in ("0", "1:00", "-1", ""):
+        with pytest.raises(RequestError, match=f"--slurm time={value}: is not a whole number"):
+            slurm.of_slurm({"time": value})
+
+
+def test_a_job_that_is_put_back_leaves_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit is submitit's; the run sees an interrupt, which it keeps to itself."""
+    seen: list[BaseException] = []
+
+    def work(_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGUSR2)
+        except BaseException as error:
+            seen.append(error)
+            raise
+
+    def put_back(*_: object) -> None:
+        sys.exit(144)
+
+    monkeypatch.setattr(slurm, "do_job", work)
+    before = signal.signal(signal.SIGUSR2, put_back)
+    try:
+        with pytest.raises(SystemExit) as leaving:
+            slurm.Requeued()(object())  # type: ignore[arg-type]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert leaving.value.code == 144
+    assert [type(error) for error in seen] == [KeyboardInterrupt]
 
 
 class FakeExecutor:

@@ -121,7 +121,7 @@ def test_a_full_disk_of_one_worker_is_told_with_its_machine(
     def full(*_: object, **__: object) -> None:
         raise DiskFull("/cache: the disk is full")
 
-    monkeypatch.setattr("sobench.runs.execute.cached_images", full)
+    monkeypatch.setattr("sobench.runs.spread.job.work_off", full)
     monkeypatch.setattr("sobench.runs.spread.job.socket.gethostname", lambda: "node7")
     assert do_job(job).problem == "/cache: the disk is full (on node7)"
 
