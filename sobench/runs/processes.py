@@ -132,7 +132,9 @@ def _launched(
 
     pipes = [get_context("spawn").Pipe(duplex=False) for _ in range(processes)]
     listener = _Listener([reader for reader, _ in pipes], run.folder(results), callback)
-    task = _Task(run, results, device, threads_of(device, processes), checkpoint_seconds)
+    task = _Task(
+        run, results, device, threads_of(device, processes), checkpoint_seconds, os.getpid()
+    )
     lost = None
     with _quiet(), TemporaryDirectory() as logs:
         config = LaunchConfig(
@@ -169,13 +171,14 @@ class _Task:
     device: torch.device
     threads: int
     checkpoint_seconds: float
+    parent: int
 
 
 def work(task: _Task, writers: Sequence[Connection]) -> None:
     """Train the share of this process; the launcher calls this in each."""
     # Whoever interrupts these processes interrupts the one that started them, which ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
+    _die_with(task.parent)
     rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     tell = writers[rank]
     try:
@@ -225,11 +228,13 @@ def _fail(tell: Connection, error: BaseException) -> NoReturn:
     os._exit(1)  # without a wait for threads that wait for other processes
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     """Let the system kill this process when the one that started it ends; Linux knows how."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
 
 
 def _loopback() -> str | None:

@@ -70,7 +70,7 @@ def test_all_detections_are_by_the_networks_and_in_the_precision_of_the_suite(
     boxes: list[Any] = []
 
     def detecting(detector: Detector, images: Any, *others: Any, **named: Any) -> Any:
-        seen.append((images.shape[1:3], others[1].size, named["batch_size"], named["precision"]))
+        seen.append((images[0].shape[:2], others[1].size, named["batch_size"], named["precision"]))
         return detect(detector, images, *others, **named)
 
     def building(*arguments: Any) -> Detector:
