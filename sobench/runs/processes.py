@@ -246,13 +246,16 @@ def _loopback() -> str | None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the launcher's own log, since what it says is told in our words."""
-    log = logging.getLogger("torch.distributed.elastic")
-    level = log.level
-    log.setLevel(logging.CRITICAL + 1)
+    names = "torch.distributed.elastic", "torch.multiprocessing.spawn"
+    logs = [logging.getLogger(name) for name in names]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 class _Teller:
