@@ -160,7 +160,7 @@ for name, kernel in vars(kernels).items():
 @pytest.mark.slow
 def test_they_compile_for_a_gpu_and_round_as_plain_code_does() -> None:
     """Neither products that are added unrounded nor quick quotients: bits would differ."""
-    pytest.importorskip("triton")
+    pytest.importorskip("triton", reason="Triton is not installed")
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     outcome = subprocess.run(
         [sys.executable, "-c", _COMPILE],
