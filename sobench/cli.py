@@ -36,7 +36,7 @@ _PATIENCE = 3
 COMMANDS = {
     "init": "Recognise a data set, and write a suite that fits it and this machine.",
     "run": "Train and score what is missing, then print the leaderboard.",
-    "plan": "Show the runs of a suite and how far each has come.",
+    "plan": "Show the runs of a suite, how far each has come, and what room their data take.",
     "status": "Show how far a running or stopped matrix is, from another terminal.",
     "report": "Print the leaderboard of a suite from the results so far.",
     "check": "Fail if results are worse than the suite's recorded baseline, for CI.",

@@ -29,8 +29,12 @@ def using(device: torch.device) -> Iterator[None]:
     name = _name(device)
     descriptor = None if name in _uses else _opened(name)
     if descriptor is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        _uses[name] = descriptor
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            _uses[name] = descriptor
+        except OSError:  # without locks nothing is known of others
+            os.close(descriptor)
+            descriptor = None
     try:
         yield
     finally:
@@ -60,7 +64,8 @@ def alone_on(device: torch.device) -> Iterator[str]:
             yield others
         finally:
             # The lock was given up in any case, and others may have the device for a moment.
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
 def _name(device: torch.device) -> str:

@@ -29,12 +29,13 @@ def test_emulated_bf16_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kernels_of_a_gpu_are_pinned_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner, name in (
-        (torch.backends.cuda.matmul, "allow_tf32"),
-        (torch.backends.cudnn, "allow_tf32"),
-        (torch.backends.cudnn, "benchmark"),
-    ):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+    class Switches:
+        allow_tf32 = True
+        benchmark = False
+
+    # Stand-ins, since torch's own switches cannot be put back by ``monkeypatch``.
+    monkeypatch.setattr(torch.backends.cuda, "matmul", Switches())
+    monkeypatch.setattr(torch.backends, "cudnn", Switches())
     assert device.pin_kernels(torch.device("cpu"), one_size=True) == {}
     assert not torch.backends.cudnn.benchmark
     told = device.pin_kernels(torch.device("cuda"), one_size=True)

@@ -39,7 +39,8 @@ class Machine(_Part):
     """Where a training ran, and on what code.
 
     Attributes:
-        code, python, packages, system, device, threads, processor: as in ``Environment``.
+        code, python, packages, system, device, threads, processor, processes, backend, kernels: as
+            in ``Environment``.
     """
 
     code: str
@@ -49,6 +50,9 @@ class Machine(_Part):
     device: str
     threads: int
     processor: str = ""
+    processes: int = 1
+    backend: str = ""
+    kernels: dict[str, bool] = {}
 
     @classmethod
     def of(cls, environment: Environment) -> Machine:

@@ -55,7 +55,7 @@ def the_run(results: Path) -> tuple[Run, Path]:
 
 
 def never(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("train", "score_stored", "record.write"):
+    for name in ("train_run", "score_stored", "record.write"):
         monkeypatch.setattr(f"sobench.runs.execute.{name}", lambda *_, **__: 1 / 0)
 
 
