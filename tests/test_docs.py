@@ -65,6 +65,8 @@ def write_stand_ins() -> None:
         stand_in.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"dataset": SCENES}))
     Path("my_suite.yaml").write_text(suite_by_hand())
     write_yolo(Path("my_data"))
+    for folder in ("here", "there"):  # of results
+        Path(folder).mkdir(exist_ok=True)
 
 
 def suite_by_hand() -> str:

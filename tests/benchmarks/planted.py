@@ -16,7 +16,7 @@ from torch import Tensor
 from sobench.cli import main
 from sobench.metrics.detections import DetectionRow
 from sobench.models.parts import anchors, nms
-from sobench.runs import detect, execute
+from sobench.runs import detect, train
 from sobench.suite.detect import Detect
 from sobench.training import loop
 
@@ -48,7 +48,7 @@ def lower_learning_rate() -> None:
             schedule = schedule.model_copy(update={"lr": schedule.lr / 10})
         return original(detector, data, schedule, folder, **others)
 
-    patch.object(execute, "train", slow).start()
+    patch.object(train, "train", slow).start()
 
 
 def swap_classes() -> None:
@@ -63,7 +63,7 @@ def swap_classes() -> None:
             row["category_id"] = other.get(row["category_id"], row["category_id"])
         return rows
 
-    patch.object(execute, "detect", swapped).start()
+    patch.object(train, "detect", swapped).start()
 
 
 def weaken_nms() -> None:

@@ -142,7 +142,7 @@ def test_a_failure_to_match_is_told_and_harms_nothing(
     run, path = the_run(results)
     path.unlink()
     record = RunFolder.of(run, results).record.read_bytes()
-    place = "splits.load_split" if isinstance(problem, DataError) else "matches.write_matches"
+    place = "matches.load_split" if isinstance(problem, DataError) else "matches.write_matches"
     monkeypatch.setattr(f"sobench.runs.{place}", fail)
     recorder, records = matrix(SUITE, results)
     assert records["fpn"].status == "ok"

@@ -12,6 +12,7 @@ from sobench.data.cache_folder import cache_folder
 from sobench.data.cache_limit import LIMIT
 from sobench.runs.needs import CacheNeed, data_needs
 from sobench.suite.methods import get_method
+from sobench.suite.plan import with_required
 from tests.records import isolate
 from tests.runs.matrices import matrix, planned, small
 from tests.training.rehearsal import Case, built
@@ -25,7 +26,10 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(*methods: Any, **changes: Any) -> list[tuple[str, int, str]]:
     suite = small(*methods, **changes)
-    return [(need.name, need.count, need.state) for need in data_needs(planned(suite)).caches]
+    return [
+        (need.name, need.count, need.state)
+        for need in data_needs(with_required(planned(suite))).caches
+    ]
 
 
 def test_caches_before_and_after_they_are_built(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_losses_and_detections_are_equal_with_and_without_a_cache(
     for path in cache_folder().glob("*.images"):
         path.unlink()
     monkeypatch.setenv(LIMIT, "0")
-    for module in ("execute", "detect"):
+    for module in ("train", "detect"):
         monkeypatch.setattr(f"sobench.runs.{module}.loader_workers", lambda _: 2)
     recorder, decoded = matrix(suite, tmp_path / "decoded")
     # The baseline's two splits, those of efpn itself, and the images at twice the size.
