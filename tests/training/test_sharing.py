@@ -9,7 +9,6 @@ from tests.training.sharing import ROWS, Row, differences
 LIMIT = 1e-4
 
 
-@pytest.mark.slow
 def test_two_processes_train_as_one_by_common_divisors(tmp_path: Path) -> None:
     """A dense head and a sampled one, evenly shared and not, with norms that train."""
     rows = [
