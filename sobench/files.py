@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from sobench.errors import DiskFull
@@ -55,6 +56,20 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all; raises as ``atomic_path`` does."""
     with atomic_path(path, len(content)) as temporary:
         temporary.write_bytes(content)
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """``write_atomic`` behind a digest, by which ``read_sealed`` tells whether it is whole."""
+    write_atomic(path, sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """What ``write_sealed`` wrote; ``None`` if it is missing, damaged or cannot be read."""
+    try:
+        digest, _, content = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if sha256(content).hexdigest().encode() == digest else None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from sobench.compare.intervals import RESAMPLES, Difference, Estimate
 from sobench.compare.verdict import Verdict, verdict
 from sobench.data.cache_folder import cache_folder
-from sobench.files import write_atomic
+from sobench.files import read_sealed, write_sealed
 from sobench.runs.folder import RunFolder
 from sobench.runs.gathered import Results, folders_of
 from sobench.runs.state import States
@@ -55,7 +55,7 @@ def verdict_places(runs: Sequence[Run], results: Results) -> tuple[Path, ...]:
     suite = runs[0].suite
     protocol = PROTOCOLS[suite.protocol]
     asked = short_digest([run.settings_id for run in runs])
-    name = f"verdict-{protocol.name}-v{protocol.version}-{asked}.json"
+    name = f"verdict-{protocol.name}-v{protocol.version}-{asked}.kept"
     where = short_digest([str(folder.resolve()) for folder in folders_of(results)])
     in_cache = cache_folder() / "verdicts" / where / suite.name / name
     # What is gathered belongs to none of its folders.
@@ -63,7 +63,7 @@ def verdict_places(runs: Sequence[Run], results: Results) -> tuple[Path, ...]:
 
 
 def keep_verdict(places: Sequence[Path], key: str, made: Verdict) -> None:
-    """Write a verdict at the first place that can be written, behind the digest of its content."""
+    """Write a verdict at the first place that can be written."""
     content = {
         "key": key,
         "metrics": made.metrics,
@@ -78,18 +78,14 @@ def keep_verdict(places: Sequence[Path], key: str, made: Verdict) -> None:
     body = json.dumps(content).encode()
     for path in places:
         with suppress(OSError):  # if no place can be written, it is computed again next time
-            write_atomic(path, sha256(body).hexdigest().encode() + b"\n" + body)
+            write_sealed(path, body)
             break
 
 
 def kept_verdict(places: Sequence[Path], key: str) -> Verdict | None:
     """The verdict with this key, undamaged, or ``None`` if it is not kept."""
     for path in places:
-        try:
-            digest, _, body = path.read_bytes().partition(b"\n")
-        except OSError:
-            continue
-        if sha256(body).hexdigest().encode() == digest:
+        if (body := read_sealed(path)) is not None:
             content = json.loads(body)
             if content["key"] == key:
                 return _verdict(content)

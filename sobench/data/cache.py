@@ -27,8 +27,8 @@ from sobench.data.cache_limit import cache_room
 from sobench.data.dataset import Dataset, ImageArray, IntArray, Size
 from sobench.data.each_image import each_image
 from sobench.data.resize import resize, resize_geometry
-from sobench.errors import DataError, DiskFull, RunLocked
-from sobench.files import atomic_path, remove_orphans, temporary_names
+from sobench.errors import DataError, DiskFull, RunLocked, SobenchError
+from sobench.files import atomic_path, remove_orphans, temporary_names, write_sealed
 from sobench.locks import locked
 from sobench.suite.input import Input
 
@@ -97,6 +97,13 @@ def cache_lock(
 ) -> AbstractContextManager[None]:
     """Hold the right to write the file of this name in the cache folder; see ``locked``."""
     return locked(cache_folder() / ".locks" / name, wait)
+
+
+def remember(memory: Path, content: bytes) -> None:
+    """Write a file of the cache folder that only saves time, so that an error harms no result."""
+    with suppress(OSError, SobenchError), cache_lock(memory.name):
+        remove_orphans(memory.parent, memory.name)
+        write_sealed(memory, content)
 
 
 def cached_images(

@@ -14,14 +14,13 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sobench.data.cache import cache_lock
+from sobench.data.cache import remember
 from sobench.data.cache_folder import cache_folder
-from sobench.errors import DataError, SobenchError
-from sobench.files import remove_orphans, write_atomic
+from sobench.errors import DataError
+from sobench.files import read_sealed
 from sobench.regular_files import open_regular
 from sobench.suite.datasets import FileData
 
@@ -202,18 +201,11 @@ def _unreadable(path: Path, error: OSError | ValueError) -> DataError:
 def _read(memory: Path) -> dict[str, _FileDigest]:
     """Name -> digest; nothing if the file is missing or damaged, so that all is hashed anew."""
     try:
-        digest, _, content = memory.read_bytes().partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() != digest:
-            return {}
-        return {name: _FileDigest(*entry) for name, entry in json.loads(content).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        content = json.loads(read_sealed(memory) or b"{}")
+        return {name: _FileDigest(*entry) for name, entry in content.items()}
+    except (ValueError, TypeError, AttributeError):
         return {}
 
 
 def _write(memory: Path, entries: Mapping[str, _FileDigest]) -> None:
-    content = json.dumps(entries).encode()
-    digest = hashlib.sha256(content).hexdigest().encode()
-    # A memory that cannot be kept costs time, and no result.
-    with suppress(OSError, SobenchError), cache_lock(memory.name):
-        remove_orphans(memory.parent, memory.name)
-        write_atomic(memory, digest + b"\n" + content)
+    remember(memory, json.dumps(entries).encode())

@@ -6,19 +6,17 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sobench.data.annotations import Split
-from sobench.data.cache import cache_lock
+from sobench.data.cache import remember
 from sobench.data.cache_folder import cache_folder
 from sobench.data.dataset import Dataset, Size
 from sobench.data.formats import coco
 from sobench.data.holdout import load_part
 from sobench.data.load import expand_root
-from sobench.errors import SobenchError
-from sobench.files import remove_orphans, write_atomic
+from sobench.files import read_sealed
 from sobench.garbage import no_garbage_collection
 from sobench.suite.datasets import DataSpec
 from sobench.suite.limit import Limit, as_setting
@@ -63,7 +61,8 @@ def read_split_sizes(
 ) -> SplitSizes:
     """The counts of a split, or of the part of it that a run uses.
 
-    They are remembered in the cache folder, so that the annotations are read once.
+    They are remembered in the cache folder, so that the annotations are read once. Of drawn scenes,
+    which have no file to be read, the most boxes that there may be are told.
 
     Args:
         limit, holdout: as of ``load_part``.
@@ -72,6 +71,9 @@ def read_split_sizes(
     Raises:
         DataError: the annotations are missing or broken.
     """
+    if spec.format == "synthetic" and limit is None and not holdout:
+        count = spec.train if split == "train" else spec.val
+        return SplitSizes({spec.size: count}, count * spec.objects[1])
     key = [fingerprint, spec.model_dump(mode="json"), split, as_setting(limit), holdout]
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     memory = cache_folder() / f"sizes-{name}.json"
@@ -96,21 +98,16 @@ def _read(spec: DataSpec, split: Split, limit: Limit, holdout: float) -> SplitSi
 
 def _remembered(memory: Path) -> SplitSizes | None:
     """What is in a file; ``None`` if it is missing or damaged."""
+    content = read_sealed(memory)
+    if content is None:
+        return None
     try:
-        digest, _, content = memory.read_bytes().partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() != digest:
-            return None
         images, boxes = json.loads(content)
         return SplitSizes({(height, width): count for height, width, count in images}, boxes)
-    except (OSError, ValueError, TypeError):
+    except (ValueError, TypeError):  # of another version
         return None
 
 
 def _remember(memory: Path, sizes: SplitSizes) -> None:
     rows = [[height, width, count] for (height, width), count in sizes.images.items()]
-    content = json.dumps([rows, sizes.boxes]).encode()
-    digest = hashlib.sha256(content).hexdigest().encode()
-    # A memory that cannot be kept costs time, and no result.
-    with suppress(OSError, SobenchError), cache_lock(memory.name):
-        remove_orphans(memory.parent, memory.name)
-        write_atomic(memory, digest + b"\n" + content)
+    remember(memory, json.dumps([rows, sizes.boxes]).encode())

@@ -43,7 +43,7 @@ def add_up(network: nn.Module, scalars: Mapping[str, Tensor]) -> dict[str, Tenso
     used = has_gradient if all(has_gradient) else [count > 0 for count in counts.tolist()]
     for weight, total, is_used in zip(weights, sums, used, strict=True):
         if is_used:
-            # In memory of its own: where a map has one cell, gradients of several weights may be one
+            # In memory of its own: where a map has one cell, gradients of two weights may be one
             # tensor in one process alone, which clipping would then scale once for each of them.
             weight.grad = torch.empty_like(weight).copy_(total.view_as(weight))
     return dict(zip(scalars, values.unbind(), strict=True))

@@ -138,8 +138,6 @@ def copied(folder: Path, kind: str, random: Random) -> Path:
     case.mkdir()
     for name in (SUITE, "results", "cache"):
         for path in sorted([whole / name, *(whole / name).rglob("*")]):
-            if path.name.startswith("verdict-"):
-                continue  # of tables, which compute it again; a run does not read it
             place = case / path.relative_to(whole)
             if path.is_dir():
                 place.mkdir()

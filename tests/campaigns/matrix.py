@@ -19,6 +19,7 @@ import torch
 import yaml
 from PIL import Image
 
+from sobench.files import read_sealed
 from tests.campaigns.harness import sobench
 from tests.tiny_suite import CONTENT
 
@@ -203,8 +204,8 @@ def _is_whole(path: Path) -> bool:
         content = path.read_bytes()
         if path.suffix == ".pt":
             return hashlib.sha256(content).hexdigest().startswith(path.stem.split("-")[-1])
-        if path.name.startswith("verdict-"):  # its first line is the digest of the others
-            content = content.partition(b"\n")[2]
+        if path.suffix == ".kept":
+            return read_sealed(path) is not None
         if path.suffix == ".json":
             json.loads(content)
         if path.suffix == ".gz":

@@ -101,7 +101,7 @@ def test_plan_shows_states(capsys: Capture) -> None:
     out = invoke(capsys, "plan", path).out
     states = re.findall(r" (missing|done|diverged|resumable|failed) +s\d-", out)
     assert states == ["done", "diverged", "resumable", "missing"]
-    assert not list(Path("cache").rglob("*.images"))
+    assert not Path("cache").exists()
 
 
 def test_plan_without_data_shows_the_rows(capsys: Capture) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from torchvision.models.detection._utils import Matcher
 from sobench.data.targets import Targets
 from sobench.models.parts import matching
 from sobench.models.parts.matching import IGNORED, NEGATIVE, match, matched_targets
+from sobench.models.parts.overlaps import NearPairs, near_pairs, padded_count
 from tests.models.parts.random_boxes import Boxes, octave_anchors, random_boxes
 from tests.models.small_config import no_padding
 
@@ -158,8 +159,19 @@ def test_groups_of_objects_change_nothing(
     target = replace(target, boxes=target.boxes[:, :count], labels=target.labels[:, :count])
     whole = match(target, anchors, 0.5, 0.4)
     assert {NEGATIVE, IGNORED} < set(whole.flatten().tolist())
+    largest = 0
+
+    def watched(*arguments: Any) -> NearPairs:
+        nonlocal largest
+        pairs = near_pairs(*arguments)
+        largest = max(largest, pairs.iou.numel())
+        return pairs
+
     monkeypatch.setattr(matching, "MAX_PAIRS", max_pairs)
+    monkeypatch.setattr(matching, "near_pairs", watched)
     assert torch.equal(match(target, anchors, 0.5, 0.4), whole)
+    objects = max(1, max_pairs // len(anchors))  # a group has at least one object
+    assert 0 < largest <= objects * padded_count(len(anchors))
 
 
 def test_a_batch_is_matched_like_its_images() -> None:
