@@ -83,7 +83,7 @@ class Operations:
         def watched(descriptor: Any, *others: Any, **options: Any) -> Any:
             share = self.before(kind, _path_of(descriptor))
             if share is not None:
-                function(descriptor, _part(others[0], share))
+                function(descriptor, _part(others[0], share), *others[1:])
                 os.kill(os.getpid(), signal.SIGKILL)
             return function(descriptor, *others, **options)
 

@@ -47,7 +47,7 @@ def test_losses_and_detections_are_equal_with_and_without_a_cache(
         path.unlink()
     monkeypatch.setenv(LIMIT, "0")
     for module in ("train", "detect"):
-        monkeypatch.setattr(f"sobench.runs.{module}.loader_workers", lambda _: 2)
+        monkeypatch.setattr(f"sobench.runs.{module}.loader_workers", lambda *_: 2)
     recorder, decoded = matrix(suite, tmp_path / "decoded")
     # The baseline's two splits, those of efpn itself, and the images at twice the size.
     assert without_cache(recorder) == ["train", "val", "train", "val", "train"]

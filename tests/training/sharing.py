@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
@@ -21,6 +22,7 @@ from sobench.data.dataset import Dataset, ImageArray
 from sobench.data.resize import at_double_size, box_wh, resize
 from sobench.data.synthetic import scenes
 from sobench.data.targets import Batch
+from sobench.errors import RunError
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.models.parts import whole_batch
@@ -48,7 +50,8 @@ class Row:
         steps: of each of its stages.
         sections: of the suite that differ.
         double: train in float64, where rounding cannot grow to what a mistake would do.
-        apart: each process has divisors and statistics of its own, as if they were not added up.
+        apart: each process has divisors and statistics of its own, as if they were not added up;
+            that its processes do not agree must be noticed at the end of the training.
     """
 
     name: str
@@ -90,7 +93,11 @@ def losses_of(row: Row, of_processes: tuple[int, int] | None = None) -> Losses:
         of_processes: which of how many this process is; without them it trains alone.
     """
     steps: Losses = []
-    with in_double() if row.double else nullcontext():
+    is_apart = row.apart and of_processes is not None
+    with (
+        in_double() if row.double else nullcontext(),
+        pytest.raises(RunError, match="do not agree") if is_apart else nullcontext(),
+    ):
         _train(row.run(), steps, of_processes)
     return steps
 
