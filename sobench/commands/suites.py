@@ -23,8 +23,8 @@ def states_of_data(plans: Sequence[Sequence[Run]], results: Results, data: str) 
         RequestError: one is of no suite.
     """
     prefixes = [prefix.strip() for prefix in data.split(",") if prefix.strip()]
-    if len(plans) == 1:
-        return [data]
+    if len(plans) == 1 or not prefixes:
+        return [data] * len(plans)
     known = [sorted(search(runs, results).by_data) for runs in plans]
     chosen = [
         next((p for p in prefixes if any(state.startswith(p) for state in states)), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sobench.errors import RequestError
@@ -34,6 +35,14 @@ class Gathered:
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.folders))
+
+    @cached_property
+    def by_method(self) -> Mapping[tuple[str, str], list[Path]]:
+        """The folders of runs by suite and method, sorted by their places."""
+        found: dict[tuple[str, str], list[Path]] = {}
+        for _, path in sorted(self.places.items()):
+            found.setdefault((path.parts[-3], path.parts[-2]), []).append(path)
+        return found
 
 
 Results = Path | Gathered
@@ -96,11 +105,11 @@ def run_folders(results: Results, suite: str = "*", method: str = "*") -> list[P
     """
     if isinstance(results, Path):
         return sorted(_run_folders(results, suite, method))
-    asked = {1: suite, 2: method}
     return [
         path
-        for _, path in sorted(results.places.items())
-        if all(name in ("*", path.parts[-4 + part]) for part, name in asked.items())
+        for (of_suite, of_method), paths in results.by_method.items()
+        if suite in ("*", of_suite) and method in ("*", of_method)
+        for path in paths
     ]
 
 
