@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sobench.compare.average_rank import AverageRanks, average_ranks
+from sobench.compare.average_rank import AverageRanks
+from sobench.compare.kept_ranks import kept_or_new
 from sobench.compare.leaderboard import Leaderboard, Row
 from sobench.compare.reasons import by_reason
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
@@ -156,7 +157,7 @@ def _ranked(metric: str, labels: Sequence[str], scores: Mapping[str, Mapping[str
     rows = [label for label, kept in zip(labels, kept_rows, strict=True) if kept]
     datasets = [name for name, kept in zip(scores, kept_suites, strict=True) if kept]
     kept_scores = table[np.ix_(kept_suites, kept_rows)]
-    return Ranked(metric, average_ranks(rows, datasets, kept_scores), left_out)
+    return Ranked(metric, kept_or_new(rows, datasets, kept_scores), left_out)
 
 
 def _value(rows: Mapping[str, Row], label: str, metric: str) -> float:

@@ -125,9 +125,10 @@ def _rule(metrics: Sequence[str], samples: Mapping[str, Samples]) -> tuple[str, 
     several = any(len(sample.values) > 1 for sample in first)
     what = "images and trainings" if several else "images"
     resamples, images = first[0].draws.shape[1], first[0].images
+    count = "1 image" if images == 1 else f"{images} images"
     return (
         RULE.format(metric=metrics[0]),
-        f"95 % intervals: over {what}, from {resamples} resamples of {images} images, "
+        f"95 % intervals: over {what}, from {resamples} resamples of {count}, "
         "the same for all rows",
     )
 

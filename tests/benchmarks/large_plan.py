@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import os
 import random
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import click
 
 from sobench.data.fingerprint import fingerprint
 from sobench.suite.reader import load
+from tests.benchmarks.command_seconds import command_seconds
 
 SUITE = Path(__file__).parents[2] / "suites" / "coco.yaml"
 SIZES = ((480, 640), (640, 480), (427, 640), (640, 427), (500, 375), (375, 500), (612, 612))
@@ -62,17 +59,12 @@ def write_split(root: Path, name: str, images: int, chance: random.Random) -> No
         file.write(f'], "categories": [{names}]}}')
 
 
-def timed(folder: Path) -> tuple[float, float, str]:
+def plan_seconds(folder: Path) -> tuple[float, float, str]:
     """Wall and processor seconds of the command, and what it printed."""
-    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "sobench", "plan", str(SUITE), "--results", str(folder / "results")],
-        env=os.environ | {"SOBENCH_DATA": str(folder), "SOBENCH_CACHE": str(folder / "cache")},
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, used, done.stdout
+    processor, wall, printed = command_seconds(
+        folder, "plan", str(SUITE), "--results", "results", SOBENCH_DATA=str(folder)
+    )
+    return wall, processor, printed
 
 
 @click.command()
@@ -86,12 +78,12 @@ def main(images: int, keep: Path | None) -> None:
         if not (folder / "coco").exists():
             for name, count in (("train", images), ("val", max(1, images // 24))):
                 write_split(folder / "coco", name, count, chance)
-        wall, used, printed = timed(folder)
+        wall, used, printed = plan_seconds(folder)
         click.echo(f"new:   {wall:6.2f} s, {used:6.2f} s of the processor")
         os.environ |= {"SOBENCH_DATA": str(folder), "SOBENCH_CACHE": str(folder / "cache")}
         fingerprint(load(SUITE).dataset)
-        timed(folder)
-        wall, used, printed = timed(folder)
+        plan_seconds(folder)
+        wall, used, printed = plan_seconds(folder)
         click.echo(f"known: {wall:6.2f} s, {used:6.2f} s of the processor")
         click.echo(printed)
 

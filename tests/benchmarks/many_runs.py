@@ -9,12 +9,7 @@ tell.
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import click
@@ -27,6 +22,7 @@ from sobench.runs.folder import RunFolder
 from sobench.runs.record import Epoch
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
+from tests.benchmarks.command_seconds import command_seconds
 from tests.benchmarks.simulated import World, draw_scenes, draw_taste, draw_training
 from tests.compare.matched_runs import keep_run
 from tests.tiny_suite import CONTENT
@@ -75,23 +71,6 @@ def write_suites(folder: Path, suites: int, rows: int, seeds: int, images: int) 
     return paths
 
 
-def seconds_of(folder: Path, *arguments: str) -> tuple[float, float]:
-    """Processor and wall-clock seconds of one command in a process of its own."""
-    command = [sys.executable, "-m", "sobench", *arguments]
-    paths = {"PYTHONPATH": str(Path.cwd()), "SOBENCH_CACHE": str(folder / "cache")}
-    before, used = time.perf_counter(), _processor_seconds()
-    subprocess.run(
-        command, cwd=folder, env=os.environ | paths, check=True, stdout=subprocess.DEVNULL
-    )
-    return _processor_seconds() - used, time.perf_counter() - before
-
-
-def _processor_seconds() -> float:
-    """Of all processes that were started and have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 @click.command()
 @click.option("--suites", default=20)
 @click.option("--rows", default=12)
@@ -114,10 +93,10 @@ def main(suites: int, rows: int, seeds: int, images: int, repeat: int, folder: P
             "report": ("report", *names, *results),
         }
         for title, command in commands.items():
-            processor, wall = seconds_of(place, *command)
+            processor, wall, _ = command_seconds(place, *command)
             click.echo(f"{title}, cold: {processor:.2f} s of a processor, {wall:.2f} s in all")
         for title, command in commands.items():
-            processor, wall = min(seconds_of(place, *command) for _ in range(repeat))
+            processor, wall, _ = min(command_seconds(place, *command) for _ in range(repeat))
             click.echo(f"{title}, warm: {processor:.2f} s of a processor, {wall:.2f} s in all")
 
 

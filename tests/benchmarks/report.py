@@ -8,12 +8,7 @@ the processor tell.
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import click
@@ -22,6 +17,7 @@ import yaml
 
 from sobench.suite.plan import plan
 from sobench.suite.reader import load
+from tests.benchmarks.command_seconds import command_seconds
 from tests.benchmarks.simulated import World, draw_scenes, draw_taste, draw_training
 from tests.compare.matched_runs import keep_run
 from tests.tiny_suite import CONTENT
@@ -30,6 +26,7 @@ METHODS = ("ssd", "fpn", "pafpn", "nas_fpn", "libra", "refinedet", "ta_fpn", "mr
 """Built in, with two more forms of ``fpn`` to make ten rows."""
 
 CLASSES = 10
+REPORT = ("report", "ten.yaml")
 
 
 def write_results(folder: Path, seeds: int, images: int, objects: float) -> Path:
@@ -55,23 +52,6 @@ def write_results(folder: Path, seeds: int, images: int, objects: float) -> Path
     return path
 
 
-def main_seconds(folder: Path, *arguments: str) -> tuple[float, float]:
-    """Processor and wall-clock seconds of one ``sobench report`` in a process of its own."""
-    command = [sys.executable, "-m", "sobench", "report", "ten.yaml", *arguments]
-    paths = {"PYTHONPATH": str(Path.cwd()), "SOBENCH_CACHE": str(folder / "cache")}
-    before, used = time.perf_counter(), _processor_seconds()
-    subprocess.run(
-        command, cwd=folder, env=os.environ | paths, check=True, stdout=subprocess.DEVNULL
-    )
-    return _processor_seconds() - used, time.perf_counter() - before
-
-
-def _processor_seconds() -> float:
-    """Of all processes that were started and have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 @click.command()
 @click.option("--seeds", default=5)
 @click.option("--images", default=548)
@@ -83,10 +63,12 @@ def main(seeds: int, images: int, objects: float, repeat: int) -> None:
         folder = Path(name)
         write_results(folder, seeds, images, objects)
         click.echo(f"{len(METHODS) + 2} methods x {seeds} seeds, {images} images")
-        processor, wall = main_seconds(folder)
+        processor, wall, _ = command_seconds(folder, *REPORT)
         click.echo(f"cold: {processor:.2f} s of a processor, {wall:.2f} s in all")
         for arguments in ((), ("--format", "md"), ("--format", "csv"), ("--format", "json")):
-            processor, wall = min(main_seconds(folder, *arguments) for _ in range(repeat))
+            processor, wall, _ = min(
+                command_seconds(folder, *REPORT, *arguments) for _ in range(repeat)
+            )
             name = " ".join(arguments) or "terminal"
             click.echo(f"warm {name}: {processor:.2f} s of a processor, {wall:.2f} s in all")
 

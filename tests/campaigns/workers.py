@@ -27,6 +27,10 @@ from tests.campaigns.place import new_place
 @click.option("--suite", type=click.Path(path_type=Path), help="Else one that trains in seconds.")
 @click.option("--limit", type=int, help="Images of each split.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where it works, in a new folder.")
+@click.option(
+    "--whole", "done", type=click.Path(path_type=Path),
+    help="A folder that one process has worked in, in place of doing so again.",
+)  # fmt: skip
 @click.option("--no-kill", is_flag=True, help="Leave all workers alone.")
 def main(
     engine: str,
@@ -34,23 +38,25 @@ def main(
     suite: Path | None,
     limit: int | None,
     folder: Path | None,
+    done: Path | None,
     no_kill: bool,
 ) -> None:
     """Compare workers with one process, by numbers and wall time."""
     place = new_place(folder)
-    whole, spread = place / "whole", place / "spread"
-    for case in (whole, spread):
+    whole, spread = done or place / "whole", place / "spread"
+    for case in (spread,) if done else (whole, spread):
         write_matrix(case, "drawn")
         if suite is not None:
             (case / SUITE).write_text(yaml.safe_dump(yaml.safe_load(suite.read_text())))
     arguments = ["run", SUITE, *(["--limit", str(limit)] if limit else [])]
     arguments += ["--checkpoint-seconds", "0"]
-    alone = _timed(whole, arguments)
+    alone = 0.0 if done else _timed(whole, arguments)
     options = ["--spread", engine, *(["--address", address] if address else [])]
     together = _timed(spread, [*arguments, *options], kill=not no_kill)
     problems = differences(numbers(whole), numbers(spread))
     problems += [f"{path} is left" for path in leftovers(spread)]
-    print(f"{len(numbers(whole))} runs; one process {alone:.1f} s, {engine} {together:.1f} s")
+    beside = "" if done else f"one process {alone:.1f} s, "
+    print(f"{len(numbers(whole))} runs; {beside}{engine} {together:.1f} s")
     print("\n".join(problems) or "the same numbers, weights and logs")
     sys.exit(1 if problems else 0)
 
