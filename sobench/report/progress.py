@@ -119,7 +119,7 @@ class MatrixProgress:
 
     def on_run_end(self, run: Run, record: Record, fresh: bool) -> None:
         """A run is done; if not ``fresh``, it was done before."""
-        seconds = time.monotonic() - self.began
+        seconds = self.seconds_of(record)
         self.bars.update(self.suite_bar, completed=self.number, left="")
         scores = record.scored_by(run.suite)
         if scores is None:
@@ -132,6 +132,11 @@ class MatrixProgress:
         if fresh:
             self.durations.append(seconds)
         self._line(f"{self.name}: {result}, " + (duration(seconds) if fresh else "done before"))
+
+    def seconds_of(self, record: Record) -> float:
+        """How long a run took that has just ended."""
+        del record
+        return time.monotonic() - self.began
 
     def on_wait(self, runs: Sequence[Run], reason: str) -> None:
         """Other processes hold these runs; said once, until they are others."""

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from sobench.report.progress import PLAIN_INTERVAL, MatrixProgress, duration
+from sobench.runs.record import Record
 from sobench.runs.status import RunStatus, seconds_left
 
 MOST_SHOWN = 12
@@ -43,6 +44,10 @@ class SpreadProgress(MatrixProgress):
                 f"{line}: {', '.join(parts)}", markup=False, highlight=False, soft_wrap=True
             )
             self.last_line = now
+
+    def seconds_of(self, record: Record) -> float:
+        """Of the training, since the run was begun elsewhere."""
+        return (record.cost.train_s if record.cost else None) or 0.0
 
     def _show(self, running: Sequence[RunStatus]) -> None:
         """Give each run at work a bar, and take those of others away."""

@@ -10,6 +10,9 @@ from rich.console import Console
 from sobench.report.spread import SpreadProgress
 from sobench.runs.status import RunStatus, StatusName
 from sobench.runs.training_log import TrainingProgress
+from sobench.suite.plan import plan
+from tests.records import record_of
+from tests.tiny_suite import tiny_suite
 
 
 def status(row: str, name: StatusName, step: int = 0) -> RunStatus:
@@ -48,3 +51,14 @@ def test_each_run_at_work_has_a_bar_on_a_terminal() -> None:
     progress.on_statuses([status("ssd", "running", 100)], done=1)
     shown = [task.description for task in progress.bars.tasks if task.visible]
     assert shown == ["1 of 2 runs done, 1 at work", "ssd seed 0: detecting and scoring"]
+
+
+def test_a_run_that_has_ended_took_what_its_training_took() -> None:
+    """It is told of as begun and as ended at once."""
+    (run,) = plan(tiny_suite(methods=["fpn"]))
+    console = Console(file=io.StringIO(), width=80)
+    with SpreadProgress(console) as progress:
+        progress.on_run_start(run, 1, 2)
+        progress.on_run_end(run, record_of(run), fresh=True)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "[1/2] fpn seed 0: AP 0.500, AP50 0.501, 1:30\n"
