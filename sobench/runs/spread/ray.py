@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +36,8 @@ class RayEngine:
             RequestError: Ray is missing, there is no cluster, or no node of it has what a run
                 needs.
         """
+        if address:
+            show_token()
         self._ray = _imported()
         _connect(self._ray, address)
         where = f"the Ray cluster at {address}" if address else "this machine"
@@ -83,6 +86,17 @@ def check_nodes(nodes: Sequence[dict[str, Any]], gpus: int, where: str) -> None:
             f"--gpus-per-run {gpus}: no node of {where} has as many GPUs and a free core (the most "
             f"GPUs of one node: {most}); a smaller number, --device cpu, or add a node"
         )
+
+
+def show_token() -> None:
+    """Let Ray show the cluster its token, if this user has one; Ray reads this when it is loaded.
+
+    `ray start --head` asks for the token as soon as there is one, as every cluster that was started
+    by a program leaves it, but whoever connects shows it only when told so.
+    """
+    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if given or (Path.home() / ".ray" / "auth_token").exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _do_after(job: Job, *outcomes: Outcome) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -136,3 +137,18 @@ def test_no_queue_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RequestError, match=r"there is no Slurm here .*--address local"):
         SlurmEngine(tmp_path, None, 0, {})
+
+
+@pytest.mark.parametrize("mode", [None, "disabled"])
+def test_a_cluster_is_shown_the_token_that_this_user_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None
+) -> None:
+    variables = {"HOME": str(tmp_path)}
+    monkeypatch.setattr(os, "environ", variables)
+    ray.show_token()
+    assert "RAY_AUTH_MODE" not in variables
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    variables |= {"RAY_AUTH_MODE": mode} if mode else {}
+    ray.show_token()
+    assert variables["RAY_AUTH_MODE"] == (mode or "token")
