@@ -2,7 +2,7 @@
 
 Run with ``make benchmark``. All take turns in one process on the same ragged batches, so that any
 other load on the machine slows all of them; the medians of the ratios within a round are printed,
-kept in ``baselines/recorded/speed.json``, and compared with what is kept there.
+kept in ``baselines/speed.json``, and compared with what is kept there.
 
 * ours: our training step on a ready batch, with targets, losses, clipping and optimizer; of the
   first stage, where a method has several.
