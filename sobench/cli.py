@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import signal
@@ -109,9 +108,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ``--debug`` may be written before or after the command.
     """
     _open_streams()
-    # A command on many runs reads millions of small objects, hardly one of which is garbage: with
-    # Python's own 700, looking for it takes a fifth of the time.
-    gc.set_threshold(10_000)
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     stopped = stop_once()

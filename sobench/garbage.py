@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def no_garbage_collection() -> Iterator[None]:
     """Let no circles be searched for; what nothing refers to is given back all the same.
 
-    Boxes and rows refer to nothing that refers to them, and looking through all of them again and
-    again takes longer than reading them.
+    Boxes, rows and records refer to nothing that refers to them, and looking through all of them
+    again and again takes longer than reading them, or, of records, a fifth of the time.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -17,6 +17,7 @@ from sobench.commands.options import (
 from sobench.commands.suites import check_distinct
 from sobench.data.hashes import NewFiles
 from sobench.errors import DataError
+from sobench.garbage import no_garbage_collection
 from sobench.report.hashing import shown_fingerprint
 from sobench.report.plan import print_needs, print_plan, print_plans
 from sobench.report.prune import size
@@ -40,6 +41,7 @@ MOST_HASHED = 20_000, 2**32
 @gathered_option
 @trust_mtime_option
 @processes_option
+@no_garbage_collection()
 def command(
     suites: tuple[Path, ...],
     results: Results,

@@ -23,6 +23,7 @@ from sobench.commands.view import view_of, view_options
 from sobench.compare.leaderboard import Leaderboard, leaderboard
 from sobench.compare.several import Several, check_metric, common_rows, rank_suites
 from sobench.errors import NothingToCompare, RequestError, did_you_mean
+from sobench.garbage import no_garbage_collection
 from sobench.report.average_rank import average_rank_sheet
 from sobench.report.columns import shown_columns
 from sobench.report.leaderboard import print_leaderboard
@@ -88,6 +89,7 @@ Page = Callable[[], "PageData"]
     "data, and kept apart.",
 )  # fmt: skip
 @view_options
+@no_garbage_collection()
 def command(
     suites: tuple[Path, ...], results: Results, formats: str, out: Path | None, data: str,
     metrics: str, found: bool, published: bool, sort: str, columns: str, per_class: bool, by: str,

@@ -12,6 +12,7 @@ import click
 from sobench.commands.options import gathered_option, options_of_suites
 from sobench.commands.output import format_names, sheet_output, write_outputs
 from sobench.errors import NothingToCompare
+from sobench.garbage import no_garbage_collection
 from sobench.report.sheet import SHEET_FORMATS
 from sobench.report.status import status_sheet
 from sobench.runs.gathered import Results, clashes_of
@@ -33,6 +34,7 @@ from sobench.suite.plan import with_required
     help="One, or several with commas and --out.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write status.FORMAT into.")
+@no_garbage_collection()
 def command(
     places: tuple[Path, ...], results: Results, data: str, formats: str, out: Path | None,
     **options: Any,

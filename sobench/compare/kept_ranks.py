@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
@@ -13,9 +12,9 @@ import numpy as np
 
 from sobench.compare.average_rank import AverageRanks, Friedman, RankedPair, average_ranks
 from sobench.compare.intervals import FloatArray
+from sobench.data.cache import remember
 from sobench.data.cache_folder import cache_folder
-from sobench.errors import SobenchError
-from sobench.files import read_sealed, write_sealed
+from sobench.files import read_sealed
 
 _LAYOUT = 1
 """Version of the file; raised whenever a value could change."""
@@ -28,8 +27,7 @@ def kept_or_new(rows: Sequence[str], datasets: Sequence[str], scores: FloatArray
     if (body := read_sealed(path)) is not None:
         return _ranks(json.loads(body))
     made = average_ranks(rows, datasets, scores)
-    with suppress(OSError, SobenchError):  # it is computed again next time
-        write_sealed(path, json.dumps(asdict(made), default=np.ndarray.tolist).encode())
+    remember(path, json.dumps(asdict(made), default=np.ndarray.tolist).encode())
     return made
 
 

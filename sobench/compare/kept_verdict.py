@@ -13,6 +13,7 @@ from typing import Any
 from sobench.compare.intervals import RESAMPLES, Difference, Estimate
 from sobench.compare.verdict import Verdict, verdict
 from sobench.data.cache_folder import cache_folder
+from sobench.errors import DiskFull
 from sobench.files import read_sealed, write_sealed
 from sobench.runs.folder import RunFolder
 from sobench.runs.gathered import Results, folders_of
@@ -77,7 +78,8 @@ def keep_verdict(places: Sequence[Path], key: str, made: Verdict) -> None:
     }
     body = json.dumps(content).encode()
     for path in places:
-        with suppress(OSError):  # if no place can be written, it is computed again next time
+        # If no place can be written, it is computed again next time.
+        with suppress(OSError, DiskFull):
             write_sealed(path, body)
             break
 

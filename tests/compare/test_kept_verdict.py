@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,20 @@ def test_results_that_cannot_be_written_leave_it_in_the_cache(
     found(results)
     assert instead.is_file()
     assert computed == [3]
+
+
+def test_a_full_disk_is_no_reason_for_a_report_to_fail(
+    results: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = verdict_places(RUNS, results)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert found(results).labels
+    assert computed == [3]
+    assert not any(place.exists() for place in places)
 
 
 def test_a_row_whose_matches_are_missing_is_looked_for_again(

@@ -39,8 +39,12 @@ SMOKE = Path(__file__).parents[2] / "suites" / "smoke.yaml"
 Losses = list[dict[str, float]]
 """Of every step, by name, with their ``total`` and what the method logs."""
 
+Weights = dict[str, Tensor]
+"""By name."""
+
 Differences = dict[str, float]
-"""The greatest of every loss over all steps."""
+"""The greatest of every loss over all steps; and of all ``weights`` in the end, as a share of the
+longest way that one of them has gone in the training, or losses might hide a wrong gradient."""
 
 
 @dataclass(frozen=True)
@@ -95,20 +99,21 @@ class Row:
         return with_frozen(run) if self.frozen else run
 
 
-def losses_of(row: Row, of_processes: tuple[int, int] | None = None) -> Losses:
-    """The losses of a training of the row.
+def training_of(row: Row, of_processes: tuple[int, int] | None = None) -> tuple[Losses, Weights]:
+    """The losses of a training of the row, and how far it has moved each weight.
 
     Args:
         of_processes: which of how many this process is; without them it trains alone.
     """
     steps: Losses = []
+    moved: Weights = {}
     is_apart = row.apart and of_processes is not None
     with (
         in_double() if row.double else nullcontext(),
         pytest.raises(RunError, match="do not agree") if is_apart else nullcontext(),
     ):
-        _train(row.run(), steps, of_processes)
-    return steps
+        _train(row.run(), steps, moved, of_processes)
+    return steps, moved
 
 
 ROWS = (
@@ -174,7 +179,10 @@ def in_double() -> Iterator[None]:
 
 
 def _train(
-    run: Run, steps: Losses | None = None, of_processes: tuple[int, int] | None = None
+    run: Run,
+    steps: Losses | None = None,
+    moved: Weights | None = None,
+    of_processes: tuple[int, int] | None = None,
 ) -> Detector:
     """The trained detector of a run; what it requires is trained in one process."""
     suite = run.suite
@@ -185,6 +193,7 @@ def _train(
     detector = detector.to(memory_format=torch.channels_last)
     for role, required in run.requires:
         detector.load_required(role, _trained(required.settings_id, required))
+    start = {name: weight.detach().clone() for name, weight in detector.named_parameters()}
     has_2x = any(stage.images_2x for stage in detector.stages)
     images_2x = _images(dataset, at_double_size(suite.input)) if has_2x else None
     data = DoubleData(dataset, _images(dataset, suite.input), suite.input, suite.augment, images_2x)
@@ -198,6 +207,8 @@ def _train(
             on_step=lambda progress: steps.append(progress.losses) if steps is not None else None,
             warn=print,
         )  # fmt: skip
+    if moved is not None:
+        moved |= {name: w.detach() - start[name] for name, w in detector.named_parameters()}
     return detector
 
 
@@ -249,9 +260,12 @@ def _process(rank: int, rows: Sequence[Row], processes: int, folder: Path) -> No
     found = []
     for row in rows:
         whole_batch.reduced = own_value if row.apart else reduced
-        shared = losses_of(row, (rank, processes))
+        shared, moved = training_of(row, (rank, processes))
         if rank == 0:  # the others wait for the next row
-            found.append(greatest_differences(losses_of(row), shared))
+            losses, way = training_of(row)
+            found.append(greatest_differences(losses, shared))
+            if moved:
+                found[-1]["weights"] = weight_difference(way, moved)
             print(table_line(row, found[-1]), flush=True)
     if rank == 0:
         torch.save(found, folder / "differences.pt")
@@ -283,3 +297,9 @@ def greatest_differences(one: Losses, other: Losses) -> Differences:
         for name, value in here.items():
             found[name] = max(found.get(name, 0.0), abs(value - there[name]))
     return found
+
+
+def weight_difference(one: Weights, other: Weights) -> float:
+    """The greatest difference, as a share of the longest way."""
+    apart = max(float((way - other[name]).abs().max()) for name, way in one.items())
+    return apart / max(float(way.abs().max()) for way in one.values())
