@@ -48,7 +48,7 @@ def match(
         ``[B, A]`` int64: index into ``targets.boxes``, ``NEGATIVE`` or ``IGNORED``.
     """
     best_iou, best_object, low_quality_object = best_overlaps(
-        targets, anchors, pos_iou, with_claims=low_quality == "all"
+        targets, anchors, neg_iou, with_claims=low_quality == "all"
     )
     if low_quality == "bipartite":
         low_quality_object = bipartite_match(targets, anchors)
@@ -67,13 +67,13 @@ def best_overlaps(
     """Who overlaps whom most, by the way that is the quickest on the device.
 
     Args:
-        least: IoU, more than 0, from which on it is asked which object it is.
+        least: IoU, more than 0, from which on it is asked how great it is, and of which object.
         with_claims: whether the last of the results is asked for.
 
     Returns:
-        ``[B, A]`` of every anchor: the greatest IoU with an object; this object (of equal ones the
-        first), arbitrary below ``least``; and the last of the objects that overlap no anchor more
-        than it, or -1.
+        ``[B, A]`` of every anchor: the greatest IoU with an object, or another number below
+        ``least`` if it is below; this object (of equal ones the first), arbitrary below ``least``;
+        and the last of the objects that overlap no anchor more than it, or -1.
     """
     if fused.is_fused(anchors):
         best: tuple[Tensor, Tensor, Tensor] = fused.best_overlaps(
@@ -117,7 +117,7 @@ def _best_overlaps_of_near(
     """``best_overlaps`` where nobody waits to be told which objects are real, and where they are.
 
     Neither padding, which is most of a batch that has one crowded image, nor most of the anchors
-    that an object does not overlap then cost anything.
+    that an object hardly overlaps then cost anything.
     """
     batch, count = len(targets.labels), anchors.shape[-2]
     images, places = (targets.labels >= 0).nonzero(as_tuple=True)
@@ -126,7 +126,7 @@ def _best_overlaps_of_near(
     claimed_by = places.new_full((whole,), -1)
     step = max(1, MAX_PAIRS // max(1, count))
     for image, place in zip(torch.split(images, step), torch.split(places, step), strict=True):
-        pairs = near_pairs(targets.boxes[image, place], image, anchors, batch)
+        pairs = near_pairs(targets.boxes[image, place], image, anchors, batch, least)
         group_iou = pairs.best_iou()
         better = group_iou > best_iou
         best_iou = torch.where(better, group_iou, best_iou)

@@ -18,7 +18,7 @@ from sobench.models.parts.boxes import box_iou, paired_iou
 _TILE = 1024
 """Anchors whose overlaps are computed together: their intermediate results fit a CPU's cache."""
 
-_PAIRS = 256
+_PAIRS = 4096
 """Pairs of a box and a group of anchors of which the same is true."""
 
 
@@ -44,13 +44,13 @@ def tiled_iou(boxes: Tensor, anchors: Tensor) -> Tensor:
     return torch.cat(tiles, dim=1)
 
 
-_GROUP = 64
+_GROUP = 32
 """Anchors of a group, which lie close together: a small box overlaps few of the groups."""
 
 
 @dataclass(frozen=True)
 class NearPairs:
-    """Overlaps of boxes with the groups of anchors that they may overlap; with others they are 0.
+    """Overlaps of boxes with groups of anchors, without those of which nobody would ask.
 
     Anchors count through the batch, each image with as many as fill its last group.
 
@@ -91,34 +91,75 @@ class NearPairs:
         return self.box[pair], self.group[pair] * _GROUP + place
 
 
-def near_pairs(boxes: Tensor, image: Tensor, anchors: Tensor, batch: int) -> NearPairs:
-    """All pairs of which the IoU is not 0, and some others.
+def near_pairs(
+    boxes: Tensor, image: Tensor, anchors: Tensor, batch: int, least: float
+) -> NearPairs:
+    """All pairs with an IoU of at least ``least``, the best pairs of each box, and some others.
 
     Args:
         boxes: ``[N, 4]``; image: ``[N]`` index of the image that a box belongs to.
         anchors: ``[A, 4]``, or ``[B, A, 4]`` if every image has anchors of its own.
         batch: number of images.
+        least: more than 0.
     """
     sides = _grouped(anchors)
-    low, high = sides[:2].amin(dim=-1), sides[2:].amax(dim=-1)
     per_image = sides.shape[2]
     of_image = image if anchors.dim() == 3 else torch.zeros_like(image)
-    # A box that does not overlap the rectangle around a group overlaps none of its anchors.
-    near = boxes[:, None, 0] < high[0, of_image]
-    near &= boxes[:, None, 2] > low[0, of_image]
-    near &= boxes[:, None, 1] < high[1, of_image]
-    near &= boxes[:, None, 3] > low[1, of_image]
-    box, group = near.nonzero(as_tuple=True)
-    flat, index, corners = sides.flatten(1, 2), of_image[box] * per_image + group, boxes.t()
+    first, corners, flat = of_image * per_image, boxes.t(), sides.flatten(1, 2)
+    bound = _greatest_iou(boxes, sides, of_image)
+    if not bound.numel():
+        nothing = image.new_empty(0)
+        return NearPairs(boxes.new_empty(0, _GROUP), nothing, nothing, batch * per_image)
+    # What a box is known to reach in one group is asked of every other group.
+    reached = _iou_of_groups(corners, flat, torch.arange(len(boxes)), first + bound.argmax(dim=1))
+    needed = reached.amax(dim=1, keepdim=True).clamp(max=least)
+    box, group = ((bound > 0) & (bound >= needed)).nonzero(as_tuple=True)
+    iou = _iou_of_groups(corners, flat, box, first[box] + group)
+    return NearPairs(iou, box, image[box] * per_image + group, batch * per_image)
+
+
+_SLACK = 1 + 1e-4
+"""By how much rounding may lift an IoU above its bound, with room to spare."""
+
+
+def _greatest_iou(boxes: Tensor, sides: Tensor, of_image: Tensor) -> Tensor:
+    """``[N, groups]`` bounds that no IoU of a box with an anchor of the group passes.
+
+    With the shared area ``s``, and areas ``b`` and ``a`` of box and anchor, the IoU is
+    ``s / (b + a - s)``. It grows with ``s``, which is bounded by the rectangle around the group and
+    by its largest anchor, and falls with ``a``, which is at least ``s`` and the smallest anchor.
+
+    Args:
+        boxes: ``[N, 4]``; of_image: ``[N]`` index into the second dimension of ``sides``.
+        sides: as from ``_grouped``.
+    """
+    low, high = sides[:2].amin(dim=-1)[:, of_image], sides[2:].amax(dim=-1)[:, of_image]
+    areas = (sides[2] - sides[0]) * (sides[3] - sides[1])
+    smallest, largest = areas.amin(dim=-1)[of_image], areas.amax(dim=-1)[of_image]
+    x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(dim=1)
+    width = torch.minimum(x2, high[0]).sub_(torch.maximum(x1, low[0])).clamp_(min=0)
+    height = torch.minimum(y2, high[1]).sub_(torch.maximum(y1, low[1])).clamp_(min=0)
+    shared = torch.minimum(width.mul_(height), largest)
+    union = smallest.sub_(shared).clamp_(min=0).add_((x2 - x1) * (y2 - y1))
+    return shared.mul_(_SLACK).div_(union.clamp_(min=1e-9))
+
+
+def _iou_of_groups(corners: Tensor, flat: Tensor, box: Tensor, group: Tensor) -> Tensor:
+    """``[P, 64]`` IoU of boxes with the anchors of groups.
+
+    Args:
+        corners: ``[4, N]``; flat: ``[4, groups, 64]``.
+        box: ``[P]`` indices into the former; group: ``[P]`` into the latter.
+    """
     # In parts, whose intermediate results fit a CPU's cache, and spelt out, as it likes long rows.
     iou = [
         paired_iou(
             corners[:, some].unsqueeze(2).expand(-1, -1, _GROUP).contiguous().permute(1, 2, 0),
             flat.index_select(1, which).permute(1, 2, 0),
         )
-        for some, which in zip(torch.split(box, _PAIRS), torch.split(index, _PAIRS), strict=True)
+        for some, which in zip(torch.split(box, _PAIRS), torch.split(group, _PAIRS), strict=True)
     ]
-    return NearPairs(torch.cat(iou), box, image[box] * per_image + group, batch * per_image)
+    return torch.cat(iou)
 
 
 def padded_count(anchors: int) -> int:
