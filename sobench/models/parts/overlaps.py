@@ -140,8 +140,8 @@ def _greatest_iou(boxes: Tensor, sides: Tensor, of_image: Tensor) -> Tensor:
     width = torch.minimum(x2, high[0]).sub_(torch.maximum(x1, low[0])).clamp_(min=0)
     height = torch.minimum(y2, high[1]).sub_(torch.maximum(y1, low[1])).clamp_(min=0)
     shared = torch.minimum(width.mul_(height), largest)
-    union = smallest.sub_(shared).clamp_(min=0).add_((x2 - x1) * (y2 - y1))
-    return shared.mul_(_SLACK).div_(union.clamp_(min=1e-9))
+    union = (smallest - shared).clamp_(min=0).add_((x2 - x1) * (y2 - y1))
+    return (shared * _SLACK).div_(union.clamp_(min=1e-9))
 
 
 def _iou_of_groups(corners: Tensor, flat: Tensor, box: Tensor, group: Tensor) -> Tensor:

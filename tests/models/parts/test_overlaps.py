@@ -73,8 +73,10 @@ def test_best_overlaps_are_those_of_the_padded_batch(
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("side", [4.0, 20.0, 120.0])
-def test_near_pairs_are_all_that_are_asked_for_and_not_many_others(seed: int, side: float) -> None:
+@pytest.mark.parametrize(("side", "share"), [(4.0, 0.1), (20.0, 0.1), (120.0, 0.4)])
+def test_near_pairs_are_all_that_are_asked_for_and_not_many_others(
+    seed: int, side: float, share: float
+) -> None:
     """Also with boxes that are smaller or larger than every anchor, and without any area."""
     boxes, image = random_boxes(20, seed=seed, side=side), torch.arange(20) % 3
     boxes[7, 2:] = boxes[7, :2]
@@ -92,7 +94,7 @@ def test_near_pairs_are_all_that_are_asked_for_and_not_many_others(seed: int, si
         assert torch.equal(mine[needed[of_image]], expected[of_image][needed[of_image]])
         assert ((mine == expected[of_image]) | (mine == 0)).all()
         assert not found[index, ~of_image].any()
-    assert pairs.iou.numel() < 0.2 * expected.numel()
+    assert pairs.iou.numel() < share * expected.numel()
 
 
 @pytest.mark.parametrize("of_images", [False, True])
