@@ -195,6 +195,16 @@ class Detector(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
+    @property
+    def frozen(self) -> tuple[nn.Module, ...]:
+        """Modules with weights that do not train, which are used only where autocast may cast them.
+
+        By default the frozen stages of the backbone.
+        """
+        return tuple(
+            self.backbone.get_submodule(name) for name in getattr(self.backbone, "freeze", ())
+        )
+
     def start_stage(self, stage: Stage) -> None:
         """Prepare for a stage: choose the weights that train and the losses that count.
 

@@ -19,6 +19,7 @@ from sobench.data.targets import Batch
 from sobench.device import autocast
 from sobench.models.compiled import compiled_parts, using
 from sobench.models.detector import Detector, Stage
+from sobench.models.frozen import cast_frozen, computing_with
 from sobench.models.parts.shared_norm import share_norms
 from sobench.models.parts.whole_batch import is_first, present_share
 from sobench.suite.input import Augment, Input
@@ -166,7 +167,7 @@ def train(
                 check_alike(detector, state.step)
             if state.step >= current.end:  # without a step there may be no weight that trains
                 continue
-            optimizer = make_optimizer(detector, schedule)
+            optimizer, frozen = make_optimizer(detector, schedule), cast_frozen(detector, precision)
             if optimizer_state is not None:
                 optimizer.load_state_dict(optimizer_state)
                 optimizer_state = None
@@ -181,7 +182,7 @@ def train(
             ):
                 step = state.step + len(reports)
                 lr = learning_rate(current.schedule, step - current.first, current.steps_per_epoch)
-                with using(detector, parts):
+                with using(detector, parts), computing_with(frozen):
                     outcome = train_step(
                         detector, optimizer, batch, lr, schedule.clip_norm, precision
                     )

@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from sobench.models.frozen import cast_frozen, computing_with
 from sobench.suite.plan import Run, plan, with_required
 from sobench.suite.reader import load
 from sobench.training.loop import train_step
@@ -136,9 +137,10 @@ def floors(run: Run, boxes: int) -> list[dict[str, float]]:
             optimizer = make_optimizer(detector, run.suite.schedule)
             batch = empty_batch(run, stage.images_2x, boxes)
             settings = (1e-3, 35, run.suite.precision)
-            train_step(detector, optimizer, batch, *settings)  # makes constants and states
-            with Roofline() as roofline:
-                train_step(detector, optimizer, batch, *settings)
+            with computing_with(cast_frozen(detector, run.suite.precision)):
+                train_step(detector, optimizer, batch, *settings)  # makes constants and states
+                with Roofline() as roofline:
+                    train_step(detector, optimizer, batch, *settings)
             found.append(roofline.seconds)
     return found
 

@@ -36,6 +36,7 @@ from sobench.metrics.cost import synchronize
 from sobench.models.build import build_detector
 from sobench.models.compiled import compiled_parts, compiles, using
 from sobench.models.detector import Detector
+from sobench.models.frozen import cast_frozen, computing_with
 from sobench.suite.methods import methods
 from sobench.suite.plan import Run, plan
 from sobench.suite.reader import parse
@@ -129,11 +130,12 @@ def our_step(run: Run, place: torch.device) -> Callable[[Batch], None]:
     needs_2x = detector.stages[0].images_2x
     is_compiled = compiles("auto", place, run.suite.input)
     parts = compiled_parts(detector) if is_compiled else {}
+    frozen = cast_frozen(detector, run.suite.precision)
 
     def step(batch: Batch) -> None:
         if not needs_2x:
             batch = Batch(batch.images, batch.targets)
-        with using(detector, parts):
+        with using(detector, parts), computing_with(frozen):
             train_step(detector, optimizer, batch, 1e-3, 35, run.suite.precision).read()
 
     return step

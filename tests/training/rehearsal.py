@@ -11,6 +11,7 @@ from sobench.data.targets import Batch, Targets
 from sobench.device import autocast
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
+from sobench.models.frozen import cast_frozen, computing_with
 from sobench.suite.methods import methods
 from sobench.suite.plan import Run, plan
 from sobench.training.loop import train_step
@@ -123,11 +124,13 @@ def rehearse_training(case: Case, run: Run, boxes: int = BOXES) -> Log:
         detector.start_stage(stage)
         detector.train()
         optimizer = make_optimizer(detector, run.suite.schedule)
+        frozen = cast_frozen(detector, run.suite.precision)
         batch = empty_batch(run, stage.images_2x, boxes)
         for _ in range(2):  # the first one makes constants and the optimizer's state
             log.waits.clear()
             log.launches = 0
-            train_step(detector, optimizer, batch, 1e-3, 10, run.suite.precision)
+            with computing_with(frozen):
+                train_step(detector, optimizer, batch, 1e-3, 10, run.suite.precision)
         return log
 
 

@@ -38,6 +38,11 @@ class OnFinishedFpn(Detector):
         """The modules that come from the baseline and never train."""
         return self.backbone, self.neck, self.head.original
 
+    @property
+    def frozen(self) -> tuple[nn.Module, ...]:
+        """The shared modules."""
+        return self.shared
+
     def train(self, mode: bool = True) -> Self:
         """As in ``nn.Module``, but the shared modules stay in eval mode with their statistics."""
         super().train(mode)

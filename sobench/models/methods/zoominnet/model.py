@@ -31,7 +31,7 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sobench.data.targets import Targets
 from sobench.models.detector import Detector, DetectorConfig, HeadOptions, HeadOutput, Stage
@@ -89,6 +89,11 @@ class ZoomInNet(Detector):
         self.by_map = by_map
         # In a tuple, the teacher is not a submodule: not saved, not trained, never in train mode.
         self.teacher: tuple[Detector, ...] = ()
+
+    @property
+    def frozen(self) -> tuple[nn.Module, ...]:
+        """The backbone's frozen stages and the teacher."""
+        return *super().frozen, *self.teacher
 
     def load_required(self, role: str, detector: Detector) -> None:
         """A ``teacher`` is kept as it is, in evaluation mode."""
