@@ -37,6 +37,7 @@ class Augmentation:
 
     def __init__(self, settings: Augment, canvas: Size | None) -> None:
         self.canvas = canvas
+        self.hflip = settings.hflip
         self.flip = v2.RandomHorizontalFlip(settings.hflip)
         self.scale_jitter = settings.scale_jitter
         self.distortion = v2.RandomPhotometricDistort(p=settings.photometric)
@@ -66,6 +67,11 @@ class Augmentation:
             if self.distortion.p:
                 sample = _transform(sample, self.distortion)
         return _drop_hidden(sample, areas_before_crop)
+
+    def flips(self, seed: int) -> bool:
+        """Whether the sample of this seed is flipped, which is the first thing that is drawn."""
+        generator = torch.Generator().manual_seed(seed)
+        return bool(torch.rand(1, generator=generator) < self.hflip)
 
     def _crop(self, before: Size, scaled: Size) -> v2.Transform:
         """Crop an image back to the size that it had before it was scaled."""

@@ -14,21 +14,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from sobench.data.augment import Augmentation
-from sobench.data.dataset import AnnotatedImage, Dataset, FloatArray, ImageArray, Images, Size
+from sobench.data.dataset import AnnotatedImage, Dataset, Images, Size
 from sobench.data.grouping import inference_groups, training_groups
+from sobench.data.resident import Drawn, Resident
 from sobench.data.resize import (
     FILL,
-    ResizeGeometry,
-    at_double_size,
     batch_canvas,
     has_one_canvas,
     on_canvas,
-    resize_geometry,
 )
+from sobench.data.samples import image_2x_of, sample_of
 from sobench.data.targets import Batch, Targets
 from sobench.errors import DataError
 from sobench.suite.input import Augment, Input
@@ -54,6 +51,7 @@ def training_batches(
     epochs: int = 1,
     rows: slice = slice(None),
     agree: Agree | None = None,
+    resident: Resident | None = None,
 ) -> Iterator[Batch]:
     """The batches of some epochs from step ``start`` of the first on; a pure function.
 
@@ -78,6 +76,7 @@ def training_batches(
         epochs: how many to give, one after the other.
         rows: the images of every batch that are asked for, where several processes share it.
         agree: then gives the greatest of every size over all of them, so that all pad alike.
+        resident: all images on a device, where the batches are then made; see ``can_reside``.
 
     Raises:
         DataError: an image cannot be read, or is damaged in the cache.
@@ -85,8 +84,12 @@ def training_batches(
     shown = dataset.images[: len(images)]
     plan = _Plan(shown, settings, batch_size, seed, epoch, start, epochs, rows)
     pins = workers > 0 and torch.cuda.is_available()
+    if resident is None:
+        samples = _TrainingSamples(dataset, images, settings, augment, images_2x, seed)
+    else:
+        samples = _TrainingSamples(dataset, None, settings, augment, None, seed)
     for batch in DataLoader(
-        _TrainingSamples(dataset, images, settings, augment, images_2x, seed),
+        samples,
         batch_sampler=plan,
         # Processes agree here, since a loader's process does not know the others.
         collate_fn=partial(_collate, settings) if agree is None else list,
@@ -98,7 +101,9 @@ def training_batches(
             batch = _collate(settings, batch, agree)
         if isinstance(batch, DataError):
             raise batch
-        yield batch.pin_memory() if pins and agree is not None else batch
+        if pins and agree is not None:
+            batch = batch.pin_memory()
+        yield batch if resident is None else resident.batch(batch, images_2x is not None)
 
 
 @dataclass(frozen=True)
@@ -160,12 +165,12 @@ def inference_batches(
 
 
 class _TrainingSamples(TorchDataset[Any]):
-    """Augmented samples by epoch and index of an image."""
+    """Augmented samples by epoch and index of an image; without ``images`` they have no pixels."""
 
     def __init__(
         self,
         dataset: Dataset,
-        images: Images,
+        images: Images | None,
         settings: Input,
         augment: Augment,
         images_2x: Images | None,
@@ -189,65 +194,29 @@ class _TrainingSamples(TorchDataset[Any]):
 
     def _augmented(self, index: int, seed: int) -> dict[str, Tensor]:
         annotated = self.dataset.images[index]
-        sample = _sample(annotated, self.images[index], self.settings)
+        pixels = self.images[index] if self.images is not None else None
+        sample = sample_of(annotated, pixels, self.settings)
         if self.images_2x is not None:
-            sample["image_2x"] = _image_2x(
-                sample["image"], annotated, self.images_2x[index], self.settings
-            )
-        return self.augmentation(sample, seed)
-
-
-def _sample(annotated: AnnotatedImage, pixels: ImageArray, settings: Input) -> dict[str, Any]:
-    """The image without its padding, with boxes in its pixels."""
-    geometry = resize_geometry(settings, annotated.size)
-    height, width = geometry.size
-    return {
-        "image": _without_padding(pixels, geometry.size),
-        "boxes": _boxes(annotated.boxes, geometry),
-        "ignore": _boxes(annotated.ignore, geometry),
-        "labels": torch.from_numpy(annotated.labels.copy()),
-        "visible": tv_tensors.BoundingBoxes(
-            torch.tensor([[0.0, 0.0, width, height]]), format="XYXY", canvas_size=geometry.size
-        ),
-    }
-
-
-def _image_2x(
-    image: Tensor, annotated: AnnotatedImage, pixels: ImageArray, settings: Input
-) -> tv_tensors.Image:
-    """The larger image without its padding, at exactly twice the size of ``image``.
-
-    Either size was rounded separately, so a side may be one pixel off, which jitter would magnify.
-    """
-    geometry = resize_geometry(at_double_size(settings), annotated.size)
-    image_2x = _without_padding(pixels, geometry.size)
-    return v2.functional.resize(image_2x, [2 * side for side in image.shape[-2:]], antialias=True)
-
-
-def _without_padding(pixels: ImageArray, size: Size) -> tv_tensors.Image:
-    height, width = size
-    return tv_tensors.Image(torch.from_numpy(np.array(pixels[:height, :width])).permute(2, 0, 1))
-
-
-def _boxes(boxes: FloatArray, geometry: ResizeGeometry) -> tv_tensors.BoundingBoxes:
-    """Boxes of the original image in pixels of the input, clipped to the image."""
-    clipped = np.clip(geometry.to_input(boxes), 0, geometry.limit).astype(np.float32)
-    return tv_tensors.BoundingBoxes(
-        torch.from_numpy(clipped), format="XYXY", canvas_size=geometry.size
-    )
+            sample["image_2x"] = image_2x_of(annotated, self.images_2x[index], self.settings)
+        augmented = self.augmentation(sample, seed)
+        if pixels is None:
+            del augmented["image"]
+            augmented["index"] = torch.tensor(index)
+            augmented["flipped"] = torch.tensor(self.augmentation.flips(seed))
+        return augmented
 
 
 def _collate(
     settings: Input,
     outcomes: list[dict[str, Tensor] | DataError],
     agree: Agree = list,
-) -> Batch | DataError:
+) -> Batch | Drawn | DataError:
     samples: list[dict[str, Tensor]] = []
     for outcome in outcomes:
         if isinstance(outcome, DataError):
             return outcome
         samples.append(outcome)
-    images = [s["image"] for s in samples]
+    images = [s["image"] for s in samples if "image" in s]
     canvas = batch_canvas(settings, [(x.shape[1], x.shape[2]) for x in images])
     lengths = (max([least, *(len(s[key]) for s in samples)]) for key, least in _LEAST.items())
     height, width, objects, regions = agree((*canvas, *lengths))
@@ -257,6 +226,9 @@ def _collate(
         _pad_and_stack([s["ignore"] for s in samples], regions),
         _borders(torch.cat([s["visible"] for s in samples]), (height, width)),
     )
+    if not images:
+        index, flipped = (torch.stack([s[key] for s in samples]) for key in ("index", "flipped"))
+        return Drawn(index, flipped, targets)
     images_2x = [s["image_2x"] for s in samples if "image_2x" in s]
     return Batch(
         _padded_images(images, (height, width)),

@@ -37,7 +37,7 @@ def measure_cost(
     trained_on: int,
     state: TrainState,
     warn: Callable[[str], None],
-    trained_peak: float | None = None,
+    peaks: Sequence[float | None] = (),
 ) -> Cost:
     """What the trained detector of a run costs, and what its training has cost.
 
@@ -45,11 +45,12 @@ def measure_cost(
         images: ``[h, w, 3]`` uint8 at the suite's input size, of which some are timed.
         trained_on: number of training images, since a batch holds no more than there are.
         warn: told if the latency is left out.
-        trained_peak: MiB that the training took at most, if other processes have done it.
+        peaks: MiB that other processes, or earlier steps of this one, have taken at most.
     """
     device, suite = detector.mean.device, run.suite
     parameters, trainable = count_parameters(detector)
     peak = peak_memory_mb(device)  # before measuring allocates anything
+    known = [value for value in (peak, *peaks) if value is not None]
     batch_size = min(suite.schedule.batch_size, trained_on)
     required_s, baseline_s = _required_seconds(run, results, with_required([run])[:-1])
     # Every method has one training: that of its baseline, if it goes on from one.
@@ -63,7 +64,7 @@ def measure_cost(
         train_s=state.seconds,
         required_s=required_s,
         extra_s=None if required_s is None else required_s + state.seconds - one_training_s,
-        peak_memory_mb=peak if peak is None or trained_peak is None else max(peak, trained_peak),
+        peak_memory_mb=max(known, default=None),
     )
 
 

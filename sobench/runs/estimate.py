@@ -23,7 +23,8 @@ from sobench.suite.further_tests import further_tests
 from sobench.suite.input import Input
 from sobench.suite.plan import Run
 from sobench.suite.sections import Suite
-from sobench.training.loop import TrainingData, train_step
+from sobench.training.data import TrainingData
+from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
 from sobench.training.stages import StageSchedule, stage_schedules
 

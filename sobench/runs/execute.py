@@ -131,13 +131,15 @@ def _finish(
     # Taken now, because a checkout may change under a long training.
     threads, backend = threads_of(device, processes), backend_of(device, processes)
     environment = describe(device_name(device), threads, kernels, processes, backend)
-    peak = None
+    peaks: list[float | None] = []
     if processes > 1:
-        peak = train_in_processes(run, results, device, processes, told, checkpoint_seconds)
+        peaks.append(train_in_processes(run, results, device, processes, told, checkpoint_seconds))
     # What other processes have trained, this one takes from their last checkpoint.
-    detector, state, start = train_run(
+    trained = train_run(
         run, results, train_split, val_split, device, told, checkpoint_seconds, compiled
     )
+    detector, state = trained.detector, trained.state
+    peaks.append(trained.peak_memory_mb)
     callback.on_stage("detect")
     detections = detect_split(run, detector, val_split, callback)
     stored = folder.detections()
@@ -158,7 +160,7 @@ def _finish(
         **record.identity(run),
         status="partial" if run.partial else "ok",
         reason="; ".join(run.partial),
-        start=start.told if start else "",
+        start=trained.start.told if trained.start else "",
         images={"train": len(train_split.images), "val": len(val_split.images)},
         skipped={"train": len(train_split.dataset.skipped), "val": len(val_split.dataset.skipped)},
         detections=len(detections.scores),
@@ -176,7 +178,7 @@ def _finish(
             len(train_split.images),
             state,
             callback.warn,
-            peak,
+            peaks,
         ),
         environment=environment,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

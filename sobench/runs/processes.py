@@ -32,7 +32,7 @@ from sobench.data.resize import has_one_canvas
 from sobench.device import pin_kernels
 from sobench.errors import ProcessLost, RequestError, RunError, reason_of
 from sobench.lease import check_held
-from sobench.metrics.cost import peak_memory_mb, reset_peak_memory
+from sobench.metrics.cost import reset_peak_memory
 from sobench.models.parts.whole_batch import Share, sharing
 from sobench.runs.callbacks import ProgressCallback
 from sobench.runs.train import load_splits, train_run
@@ -206,12 +206,12 @@ def _train_share(task: _Task, rank: int, processes: int, tell: Connection) -> No
     train_split, val_split = load_splits(task.run, callback)
     batch_size = min(task.run.suite.schedule.batch_size, len(train_split.images))
     with sharing(Share.of(rank, processes, batch_size)):
-        train_run(
+        trained = train_run(
             task.run, task.results, train_split, val_split, device, callback,
             task.checkpoint_seconds,
         )  # fmt: skip
     if rank == 0:
-        tell.send(("peak", (peak_memory_mb(device),)))
+        tell.send(("peak", (trained.peak_memory_mb,)))
     torch.distributed.destroy_process_group()
 
 

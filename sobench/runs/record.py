@@ -41,7 +41,8 @@ class Cost(BaseModel):
         required_s: of training the runs that this one required, and those that they required; not
             known if the record of one is gone or damaged.
         extra_s: of all that, the share beyond one training: teachers and further stages.
-        peak_memory_mb: of the device on CUDA, of the process on a CPU, in MiB.
+        peak_memory_mb: of the device on CUDA, without training images that are kept there for
+            speed; of the process on a CPU; in MiB.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -15,6 +15,7 @@ from sobench.data.pixels import resized_images
 from sobench.data.resize import at_double_size
 from sobench.device import loader_workers
 from sobench.lease import check_held
+from sobench.metrics.cost import peak_memory_mb, reset_peak_memory
 from sobench.metrics.detections import DetectionTable, tabulate
 from sobench.metrics.scoring import score
 from sobench.metrics.table import score_metrics
@@ -29,7 +30,8 @@ from sobench.runs.splits import cache_name, check_data_unchanged, load_split
 from sobench.runs.weights import build_network, trained_network
 from sobench.suite.plan import Run
 from sobench.suite.protocols import PROTOCOLS
-from sobench.training.loop import TrainingData, train
+from sobench.training.data import TrainingData
+from sobench.training.loop import train
 from sobench.training.progress import TrainProgress
 from sobench.training.stages import stage_schedules
 from sobench.training.state import TrainState
@@ -41,6 +43,22 @@ class LoadedSplit:
 
     dataset: Dataset
     images: Images
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained network of a run, and how its training went.
+
+    Attributes:
+        start: what became of the classes of weights from outside of the suite, if it has any.
+        peak_memory_mb: MiB at most, as of ``metrics.cost.peak_memory_mb``, without images that were
+            kept on the device for speed alone.
+    """
+
+    detector: Detector
+    state: TrainState
+    start: Start | None
+    peak_memory_mb: float | None
 
 
 def load_splits(run: Run, callback: ProgressCallback) -> tuple[LoadedSplit, LoadedSplit]:
@@ -75,15 +93,11 @@ def train_run(
     callback: ProgressCallback,
     checkpoint_seconds: float,
     compiled: bool = False,
-) -> tuple[Detector, TrainState, Start | None]:
+) -> Trained:
     """Build the network of a run and train it, or what is left to train, in the run's folder.
 
     Args:
         compiled: whether the network is compiled for its training.
-
-    Returns:
-        the trained network; how its training went; and what became of the classes of weights from
-        outside of the suite, if it has any.
     """
     folder = RunFolder.of(run, results)
     callback.on_stage("build")
@@ -108,7 +122,12 @@ def train_run(
         evaluate_every=run.suite.evaluate_every, checkpoint_seconds=checkpoint_seconds,
         compiled=compiled,
     )  # fmt: skip
-    return detector, state, start
+    peak = peak_memory_mb(device)
+    if data.resident_bytes and peak is not None:
+        peak -= data.resident_bytes / 2**20
+        del data  # which frees them
+        reset_peak_memory(device)
+    return Trained(detector, state, start, peak)
 
 
 def _build(
@@ -144,7 +163,9 @@ def _training_data(
         )  # fmt: skip
     share = present_share()
     workers = loader_workers(device, share.processes if share else 1)
-    return TrainingData(split.dataset, split.images, suite.input, suite.augment, images_2x, workers)
+    return TrainingData(
+        split.dataset, split.images, suite.input, suite.augment, images_2x, workers, device
+    )
 
 
 def detect_split(

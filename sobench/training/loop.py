@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,21 +12,19 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from sobench.data.batches import training_batches
-from sobench.data.dataset import Dataset, Images
 from sobench.data.targets import Batch
 from sobench.device import autocast
 from sobench.models.compiled import compiled_parts, using
-from sobench.models.detector import Detector, Stage
+from sobench.models.detector import Detector
 from sobench.models.frozen import cast_frozen, computing_with
 from sobench.models.parts.shared_norm import share_norms
 from sobench.models.parts.whole_batch import is_first, present_share
-from sobench.suite.input import Augment, Input
 from sobench.suite.schedule import Schedule
 from sobench.training.checkpoint_writer import CheckpointWriter
+from sobench.training.data import TrainingData
 from sobench.training.optimizer import learning_rate, make_optimizer
 from sobench.training.outcome import StepOutcome, send
-from sobench.training.processes import add_up, check_alike, greatest
+from sobench.training.processes import add_up, check_alike
 from sobench.training.progress import TrainProgress
 from sobench.training.stages import StageSchedule, stage_schedules
 from sobench.training.state import (
@@ -51,40 +48,6 @@ def steps_late(device: torch.device) -> int:
     the step told. A CPU has nothing else to do.
     """
     return 1 if device.type == "cuda" else 0
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The images that a detector trains on, and how they become batches.
-
-    Attributes:
-        images: ``[h, w, 3]`` uint8 each, resized as ``input`` says.
-        images_2x: ``[h, w, 3]`` uint8 each, at twice the size, if a stage of the detector asks for
-            them.
-        workers: loader processes.
-    """
-
-    dataset: Dataset
-    images: Images
-    input: Input
-    augment: Augment
-    images_2x: Images | None = None
-    workers: int = 0
-
-    def batches(
-        self, stage: Stage, batch_size: int, seed: int, epoch: int, start: int, epochs: int = 1
-    ) -> Iterator[Batch]:
-        """The batches of ``epochs`` epochs from ``epoch`` on, and in that from step ``start`` on.
-
-        Epochs are counted from 0 over all stages.
-        """
-        images_2x = self.images_2x if stage.images_2x else None
-        share = present_share()
-        return training_batches(
-            self.dataset, self.images, self.input, self.augment, batch_size, seed, epoch,
-            start=start, workers=self.workers, images_2x=images_2x, epochs=epochs,
-            rows=share.rows if share else slice(None), agree=greatest if share else None,
-        )  # fmt: skip
 
 
 def train(

@@ -15,7 +15,8 @@ from sobench.data.resize import box_wh
 from sobench.models.build import build_detector
 from sobench.models.detector import Detector
 from sobench.runs.detect import detect
-from sobench.training.loop import TrainingData, train
+from sobench.training.data import TrainingData
+from sobench.training.loop import train
 from sobench.training.outcome import send
 from tests.runs.matrices import matrix, planned, small
 
@@ -117,3 +118,20 @@ def test_the_curve_of_a_part_is_by_the_suites_protocol_and_engine_and_partial(
     assert (epoch.ap, epoch.ap50) == (0.25, 0.75)
     assert (outcome.status, outcome.reason) == ("partial", "--limit 2")
     assert outcome.images == {"train": 2, "val": 2}
+
+
+@pytest.mark.parametrize(("resident_mb", "told"), [(0, 1000.0), (100, 900.0), (800, 300.0)])
+def test_images_that_a_gpu_keeps_are_not_counted_as_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resident_mb: int, told: float
+) -> None:
+    """The peak is that of the training without them, or that of what comes afterwards."""
+    resets: list[Any] = []
+    monkeypatch.setattr(TrainingData, "resident_bytes", resident_mb * 2**20)
+    monkeypatch.setattr("sobench.runs.train.peak_memory_mb", lambda _: 1000.0)
+    monkeypatch.setattr("sobench.runs.train.reset_peak_memory", resets.append)
+    monkeypatch.setattr("sobench.runs.cost.peak_memory_mb", lambda _: 300.0)
+    _, records = matrix(small("fpn"), tmp_path)
+    cost = records["fpn"].cost
+    assert cost is not None
+    assert cost.peak_memory_mb == told
+    assert len(resets) == bool(resident_mb)

@@ -14,7 +14,8 @@ from sobench.runs import record
 from sobench.runs.folder import RunFolder
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints, step_of
-from sobench.training.loop import TrainingData, train
+from sobench.training.data import TrainingData
+from sobench.training.loop import train
 from sobench.training.progress import TrainProgress
 from tests.runs.matrices import STUDENT, TEACHER, board_of, matrix, planned, small
 

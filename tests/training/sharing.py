@@ -31,7 +31,8 @@ from sobench.suite.datasets import SyntheticData
 from sobench.suite.input import Input
 from sobench.suite.plan import Run, plan
 from sobench.suite.reader import parse
-from sobench.training.loop import TrainingData, train
+from sobench.training.data import TrainingData
+from sobench.training.loop import train
 from tests.benchmarks.training_step import with_frozen
 
 SMOKE = Path(__file__).parents[2] / "suites" / "smoke.yaml"

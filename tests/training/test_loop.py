@@ -18,7 +18,8 @@ from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
 from sobench.training import checkpoint
 from sobench.training.checkpoint_files import list_checkpoints, step_of
-from sobench.training.loop import TrainingData, train, train_step
+from sobench.training.data import TrainingData
+from sobench.training.loop import train, train_step
 from sobench.training.optimizer import make_optimizer
 from sobench.training.outcome import StepOutcome
 from sobench.training.progress import TrainProgress

@@ -18,7 +18,8 @@ from sobench.models.build import build_detector
 from sobench.models.detector import Detector, Stage
 from sobench.suite.datasets import SyntheticData
 from sobench.suite.plan import Run
-from sobench.training.loop import TrainingData, train
+from sobench.training.data import TrainingData
+from sobench.training.loop import train
 from sobench.training.outcome import StepOutcome, send
 from tests.tiny_suite import tiny_run
 
