@@ -14,7 +14,7 @@ from torch import Tensor
 from sobench.data.dataset import Dataset, Images, Size
 from sobench.data.each_image import each_image
 from sobench.data.resize import FILL, at_double_size, has_one_canvas, resize_geometry
-from sobench.data.samples import image_2x_of
+from sobench.data.samples import image_2x_of, without_padding
 from sobench.data.targets import Batch, Targets
 from sobench.suite.input import Augment, Input
 
@@ -126,25 +126,22 @@ def reside(
     doubled = None
     if images_2x is not None:
         doubled = _empty(len(images), at_double_size(settings).size, device)
-    widths = [resize_geometry(settings, x.size).size[1] for x in dataset.images[: len(images)]]
+    shown = dataset.images[: len(images)]
+    sizes = [resize_geometry(settings, annotated.size).size for annotated in shown]
 
     def read(index: int) -> None:
-        if index >= len(images):
+        if index >= len(shown):
             return
-        _put(plain[index], torch.from_numpy(images[index]))
+        _put(plain[index], without_padding(images[index], sizes[index]))
         if images_2x is not None and doubled is not None:
-            annotated = dataset.images[index]
-            larger = image_2x_of(annotated, images_2x[index], settings).as_subclass(Tensor)
-            _put(doubled[index], larger.permute(1, 2, 0))
+            _put(doubled[index], image_2x_of(shown[index], images_2x[index], settings))
 
     with each_image(read, dataset) as done:
         for _ in done:
             pass
-    known = torch.tensor(widths, device=device)
-    return Resident(
-        DeviceImages(plain, known),
-        None if doubled is None else DeviceImages(doubled, 2 * known),
-    )
+    widths = torch.tensor([width for _, width in sizes], device=device)
+    larger = None if doubled is None else DeviceImages(doubled, 2 * widths)
+    return Resident(DeviceImages(plain, widths), larger)
 
 
 def _empty(count: int, canvas: Size, device: torch.device) -> Tensor:
@@ -155,5 +152,6 @@ def _empty(count: int, canvas: Size, device: torch.device) -> Tensor:
 
 
 def _put(place: Tensor, image: Tensor) -> None:
-    """Copy a ``[h, w, 3]`` image into a canvas."""
-    place[: image.shape[0], : image.shape[1]] = image
+    """Copy a ``[3, h, w]`` image into a ``[H, W, 3]`` canvas."""
+    _, height, width = image.shape
+    place[:height, :width] = image.as_subclass(Tensor).permute(1, 2, 0)

@@ -43,10 +43,13 @@ def split() -> Dataset:
 
 
 def resized(settings: Input) -> list[ImageArray]:
-    """Random pixels of the sizes that the images have in an input."""
+    """Random pixels of the sizes that the images have in an input, which cannot be changed."""
     generator = np.random.default_rng(0)
     sizes = [resize_geometry(settings, size).size for size in SIZES]
-    return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    images = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    for image in images:
+        image.flags.writeable = False
+    return images
 
 
 def made(
