@@ -26,7 +26,7 @@ from sobench.suite.reader import load
 )  # fmt: skip
 @click.option(
     "--older-than", "days", type=click.FloatRange(min=0), default=30.0, show_default=True,
-    metavar="DAYS", help="Image caches that were not read for so long.",
+    metavar="DAYS", help="Files of the cache folder that were not read for so long.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Delete nothing; name every file.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Delete what no run needs any more, and say what that costs.
 
-    Looks at the runs of these suites, or else at all runs below --results, and at the image caches.
+    Looks at the runs of these suites, or else at all runs below --results, and at the cache folder.
     Records, detections, matches, and what unfinished runs go on from always stay.
     """
     if weights and not suites:

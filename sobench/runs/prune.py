@@ -28,6 +28,7 @@ OLDER = "older checkpoints of finished runs"
 TRACEBACKS = "tracebacks of failures before a run was finished"
 RESAMPLES = "metrics of resamples"
 CACHES = "image caches"
+KEPT = "verdicts and ranks in the cache folder"
 WEIGHTS = "weights of finished runs"
 
 KINDS = {
@@ -36,6 +37,7 @@ KINDS = {
     TRACEBACKS: "nothing is lost",
     RESAMPLES: "the next report computes them again, in seconds for each run",
     CACHES: "the next run on these images decodes and resizes them again",
+    KEPT: "the next report on the same results computes them again",
     WEIGHTS: "`predict`, `export` and whatever a suite comes to ask of these runs, such as a "
     "further test, a teacher or `init_from`, need them trained again",
 }
@@ -134,10 +136,15 @@ def unneeded_weights(runs: Sequence[Run], results: Path) -> set[Path]:
 
 
 def removable_caches(now: float, days: float) -> list[Removable]:
-    """Image caches that were neither read nor written for so many days, and half-written ones."""
+    """What of the cache folder was neither read nor written for so many days.
+
+    These are image caches, half-written ones, and what reports have kept there.
+    """
     folder = cache_folder()
     found = [(HALF_WRITTEN, path) for path in temporary_files(folder)]
     found += [(CACHES, path) for path in sorted(folder.glob("*.images"))]
+    found += [(RESAMPLES, path) for path in sorted(folder.glob("bootstrap/*.npz"))]
+    found += [(KEPT, path) for path in sorted(folder.rglob("*.kept"))]
     caches = []
     for kind, path in found:
         with suppress(OSError):  # another process has just deleted it
@@ -164,9 +171,9 @@ def delete(
     deleted = []
     for file in files:
         folder = file.path.parent
-        is_cached = folder == cache_folder()
+        is_cached = file.path.is_relative_to(cache_folder())
         try:
-            # Whoever builds a cache holds its final name.
+            # Whoever builds an image cache holds its final name.
             name = temporary_files(folder).get(file.path, file.path.name)
             with cache_lock(name) if is_cached else RunFolder(folder).lock():
                 if is_cached or file in removable_in(folder, folder in unneeded):

@@ -171,6 +171,17 @@ def test_old_caches(capsys: Capture) -> None:
     assert held.exists()
 
 
+def test_old_files_that_reports_have_kept(capsys: Capture) -> None:
+    names = ("ranks/0.kept", "verdicts/0123/smoke/verdict-coco-v1-ab.kept", "bootstrap/0.npz")
+    old = [cached(name, 31) for name in names]
+    new = cached("ranks/1.kept", 29)
+    out, _ = prune(capsys, "--yes")
+    assert "the next report on the same results computes them again" in out
+    assert "deleted 3 files" in out
+    assert new.exists()
+    assert not any(path.exists() for path in old)
+
+
 @pytest.mark.parametrize(("answer", "stays"), [("y", False), ("n", True)])
 def test_it_asks(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, answer: str, stays: bool
