@@ -133,12 +133,14 @@ def _greatest_iou(boxes: Tensor, sides: Tensor, of_image: Tensor) -> Tensor:
         boxes: ``[N, 4]``; of_image: ``[N]`` index into the second dimension of ``sides``.
         sides: as from ``_grouped``.
     """
-    low, high = sides[:2].amin(dim=-1)[:, of_image], sides[2:].amax(dim=-1)[:, of_image]
-    areas = (sides[2] - sides[0]) * (sides[3] - sides[1])
-    smallest, largest = areas.amin(dim=-1)[of_image], areas.amax(dim=-1)[of_image]
+    areas = (sides[2:3] - sides[0:1]) * (sides[3:4] - sides[1:2])
+    groups = torch.cat((sides[:2], areas)).amin(dim=-1), torch.cat((sides[2:], areas)).amax(dim=-1)
+    if sides.shape[1] > 1:  # otherwise all images share them
+        groups = groups[0][:, of_image], groups[1][:, of_image]
+    (left, top, smallest), (right, bottom, largest) = groups
     x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(dim=1)
-    width = torch.minimum(x2, high[0]).sub_(torch.maximum(x1, low[0])).clamp_(min=0)
-    height = torch.minimum(y2, high[1]).sub_(torch.maximum(y1, low[1])).clamp_(min=0)
+    width = torch.minimum(x2, right).sub_(torch.maximum(x1, left)).clamp_(min=0)
+    height = torch.minimum(y2, bottom).sub_(torch.maximum(y1, top)).clamp_(min=0)
     shared = torch.minimum(width.mul_(height), largest)
     union = (smallest - shared).clamp_(min=0).add_((x2 - x1) * (y2 - y1))
     return (shared * _SLACK).div_(union.clamp_(min=1e-9))
