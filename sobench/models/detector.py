@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sobench.data.dataset import FloatArray
 from sobench.data.targets import Targets
 from sobench.models.parts.anchors import AnchorSpec
+from sobench.models.parts.backbone import Backbone
 from sobench.models.parts.losses import BoxLoss
 from sobench.models.parts.nms import Candidates, Detections
 from sobench.models.parts.sampling import Sampler
@@ -201,9 +202,9 @@ class Detector(nn.Module):
 
         By default the frozen stages of the backbone.
         """
-        return tuple(
-            self.backbone.get_submodule(name) for name in getattr(self.backbone, "freeze", ())
-        )
+        if not isinstance(self.backbone, Backbone):
+            return ()
+        return tuple(self.backbone.get_submodule(name) for name in self.backbone.freeze)
 
     def start_stage(self, stage: Stage) -> None:
         """Prepare for a stage: choose the weights that train and the losses that count.
