@@ -38,18 +38,19 @@ class Augmentation:
     def __init__(self, settings: Augment, canvas: Size | None) -> None:
         self.canvas = canvas
         self.hflip = settings.hflip
-        self.flip = v2.RandomHorizontalFlip(settings.hflip)
         self.scale_jitter = settings.scale_jitter
         self.distortion = v2.RandomPhotometricDistort(p=settings.photometric)
 
     def __call__(self, sample: dict[str, Any], seed: int) -> dict[str, Tensor]:
-        """The augmented sample as plain tensors.
+        """The augmented sample as plain tensors, and ``flipped``, whether it is a mirror image.
 
         A pure function of its arguments: the draws come from ``seed`` alone.
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            sample = self.flip(sample)
+            flipped = torch.rand(1) < self.hflip
+            if flipped:
+                sample = _apply(sample, _flip_one, {})
             # Padding is added after the flip, to lie right and below as it does in testing.
             if self.canvas is not None:
                 sample = _pad(sample, self.canvas)
@@ -66,12 +67,7 @@ class Augmentation:
                 sample = _transform(sample, self._crop(size, _size(sample)))
             if self.distortion.p:
                 sample = _transform(sample, self.distortion)
-        return _drop_hidden(sample, areas_before_crop)
-
-    def flips(self, seed: int) -> bool:
-        """Whether the sample of this seed is flipped, which is the first thing that is drawn."""
-        generator = torch.Generator().manual_seed(seed)
-        return bool(torch.rand(1, generator=generator) < self.hflip)
+        return _drop_hidden(sample, areas_before_crop) | {"flipped": flipped.squeeze(0)}
 
     def _crop(self, before: Size, scaled: Size) -> v2.Transform:
         """Crop an image back to the size that it had before it was scaled."""
@@ -89,6 +85,10 @@ def _pad(sample: dict[str, Any], size: Size) -> dict[str, Any]:
     height, width = _size(sample)
     padding = [0, 0, size[1] - width, size[0] - height]
     return _apply(sample, _pad_one, {"padding": padding}) if any(padding) else sample
+
+
+def _flip_one(image_or_boxes: Any, _: dict[str, Any]) -> Any:
+    return v2.functional.horizontal_flip(image_or_boxes)
 
 
 def _pad_one(image_or_boxes: Any, parameters: dict[str, Any]) -> Any:

@@ -200,9 +200,8 @@ class _TrainingSamples(TorchDataset[Any]):
             sample["image_2x"] = image_2x_of(annotated, self.images_2x[index], self.settings)
         augmented = self.augmentation(sample, seed)
         if pixels is None:
-            del augmented["image"]
             augmented["index"] = torch.tensor(index)
-            augmented["flipped"] = torch.tensor(self.augmentation.flips(seed))
+            del augmented["image"]
         return augmented
 
 

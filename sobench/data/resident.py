@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sobench.data.dataset import Dataset, Images, Size
+from sobench.data.dataset import Dataset, ImageArray, Images, Size
 from sobench.data.each_image import each_image
-from sobench.data.resize import FILL, at_double_size, has_one_canvas, resize_geometry
-from sobench.data.samples import image_2x_of, without_padding
+from sobench.data.resize import at_double_size, has_one_canvas, on_canvas, resize_geometry
+from sobench.data.samples import image_2x_of
 from sobench.data.targets import Batch, Targets
 from sobench.suite.input import Augment, Input
 
@@ -103,8 +104,11 @@ def can_reside(settings: Input, augment: Augment) -> bool:
 def fits(images: int, settings: Input, with_2x: bool, device: torch.device) -> bool:
     """Whether a GPU has room for so many images, and plenty for the networks."""
     height, width = settings.size
+    pixels = height * width * images
+    if with_2x:
+        pixels += 4 * pixels  # twice the height and twice the width
     free, _ = torch.cuda.mem_get_info(device)
-    return 3 * height * width * images * (5 if with_2x else 1) <= _SHARE * free
+    return 3 * pixels <= _SHARE * free
 
 
 def reside(
@@ -122,36 +126,35 @@ def reside(
     Raises:
         DataError: an image cannot be read, or is damaged in the cache.
     """
+    shown = dataset.images[: len(images)]
     plain = _empty(len(images), settings.size, device)
     doubled = None
     if images_2x is not None:
         doubled = _empty(len(images), at_double_size(settings).size, device)
-    shown = dataset.images[: len(images)]
-    sizes = [resize_geometry(settings, annotated.size).size for annotated in shown]
 
     def read(index: int) -> None:
-        if index >= len(shown):
+        if index >= len(images):
             return
-        _put(plain[index], without_padding(images[index], sizes[index]))
+        _put(plain[index], images[index])
         if images_2x is not None and doubled is not None:
-            _put(doubled[index], image_2x_of(shown[index], images_2x[index], settings))
+            larger = image_2x_of(shown[index], images_2x[index], settings)
+            _put(doubled[index], larger.permute(1, 2, 0).numpy())
 
     with each_image(read, dataset) as done:
         for _ in done:
             pass
-    widths = torch.tensor([width for _, width in sizes], device=device)
+    known = [resize_geometry(settings, annotated.size).size[1] for annotated in shown]
+    widths = torch.tensor(known, device=device)
     larger = None if doubled is None else DeviceImages(doubled, 2 * widths)
     return Resident(DeviceImages(plain, widths), larger)
 
 
 def _empty(count: int, canvas: Size, device: torch.device) -> Tensor:
-    """``[N, H, W, 3]`` padding."""
-    pixels = torch.empty(count, *canvas, 3, dtype=torch.uint8, device=device)
-    pixels[:] = torch.tensor(FILL, dtype=torch.uint8, device=device)
-    return pixels
+    """``[N, H, W, 3]`` for as many images."""
+    return torch.empty(count, *canvas, 3, dtype=torch.uint8, device=device)
 
 
-def _put(place: Tensor, image: Tensor) -> None:
-    """Copy a ``[3, h, w]`` image into a ``[H, W, 3]`` canvas."""
-    _, height, width = image.shape
-    place[:height, :width] = image.as_subclass(Tensor).permute(1, 2, 0)
+def _put(place: Tensor, image: ImageArray) -> None:
+    """Pad an image to the canvas of its place, and copy it there."""
+    height, width, _ = place.shape
+    place.copy_(torch.from_numpy(np.array(on_canvas(image, (height, width)))))

@@ -29,7 +29,7 @@ def sample_of(
         empty = torch.empty(3, height, width, dtype=torch.uint8, device="meta")
         image = tv_tensors.Image(empty)
     else:
-        image = without_padding(pixels, geometry.size)
+        image = _without_padding(pixels, geometry.size)
     return {
         "image": image,
         "boxes": _boxes(annotated.boxes, geometry),
@@ -51,11 +51,11 @@ def image_2x_of(annotated: AnnotatedImage, pixels: ImageArray, settings: Input) 
     """
     plain = resize_geometry(settings, annotated.size).size
     geometry = resize_geometry(at_double_size(settings), annotated.size)
-    image_2x = without_padding(pixels, geometry.size)
+    image_2x = _without_padding(pixels, geometry.size)
     return v2.functional.resize(image_2x, [2 * side for side in plain], antialias=True)
 
 
-def without_padding(pixels: ImageArray, size: Size) -> tv_tensors.Image:
+def _without_padding(pixels: ImageArray, size: Size) -> tv_tensors.Image:
     """``[3, h, w]`` in memory of its own, from ``[H, W, 3]`` padded right and below."""
     height, width = size
     return tv_tensors.Image(torch.from_numpy(np.array(pixels[:height, :width])).permute(2, 0, 1))

@@ -17,6 +17,7 @@ from sobench.data.resize import DecodedImages, at_double_size
 from sobench.data.subset import part
 from sobench.metrics.cost import peak_memory_mb, reset_peak_memory
 from sobench.models.detector import Detector
+from sobench.models.frozen import cast_frozen, computing_with
 from sobench.runs.detect import detect
 from sobench.runs.weights import build_network
 from sobench.suite.further_tests import further_tests
@@ -124,6 +125,7 @@ def _timed_stage(
     suite, stage = run.suite, current.stage
     detector.start_stage(stage)
     detector.train()
+    frozen = cast_frozen(detector, suite.precision)
     optimizer = make_optimizer(detector, current.schedule)
     images_2x = _resized(images, at_double_size(suite.input)) if stage.images_2x else None
     data = TrainingData(
@@ -138,9 +140,11 @@ def _timed_stage(
     while len(seconds) <= STEPS:
         begin = perf_counter()
         # A rate of 0 leaves the weights as they are. Reading waits for the end of the step.
-        train_step(
-            detector, optimizer, next(batches), 0.0, suite.schedule.clip_norm, suite.precision
-        ).read()
+        batch = next(batches)
+        with computing_with(frozen):
+            train_step(
+                detector, optimizer, batch, 0.0, suite.schedule.clip_norm, suite.precision
+            ).read()
         seconds.append(perf_counter() - begin)
     kept = [value for state in optimizer.state.values() for value in state.values()]
     return _TimedStage(

@@ -28,7 +28,7 @@ OLDER = "older checkpoints of finished runs"
 TRACEBACKS = "tracebacks of failures before a run was finished"
 RESAMPLES = "metrics of resamples"
 CACHES = "image caches"
-KEPT = "verdicts and ranks in the cache folder"
+KEPT = "verdicts, ranks and resamples in the cache folder"
 WEIGHTS = "weights of finished runs"
 
 KINDS = {
@@ -143,8 +143,8 @@ def removable_caches(now: float, days: float) -> list[Removable]:
     folder = cache_folder()
     found = [(HALF_WRITTEN, path) for path in temporary_files(folder)]
     found += [(CACHES, path) for path in sorted(folder.glob("*.images"))]
-    found += [(RESAMPLES, path) for path in sorted(folder.glob("bootstrap/*.npz"))]
-    found += [(KEPT, path) for path in sorted(folder.rglob("*.kept"))]
+    for pattern in ("verdicts/*/*/*.kept", "ranks/*.kept", "bootstrap/*.npz"):
+        found += [(KEPT, path) for path in sorted(folder.glob(pattern))]
     caches = []
     for kind, path in found:
         with suppress(OSError):  # another process has just deleted it
@@ -171,7 +171,7 @@ def delete(
     deleted = []
     for file in files:
         folder = file.path.parent
-        is_cached = file.path.is_relative_to(cache_folder())
+        is_cached = file.kind == KEPT or folder == cache_folder()
         try:
             # Whoever builds an image cache holds its final name.
             name = temporary_files(folder).get(file.path, file.path.name)

@@ -63,11 +63,11 @@ class TrainingData:
 
     @cached_property
     def _resident(self) -> Resident | None:
-        with_2x = self.images_2x is not None
         if self.device is None or self.device.type != "cuda":
             return None
-        if not can_reside(self.input, self.augment):
-            return None
-        if not fits(len(self.images), self.input, with_2x, self.device):
+        with_2x = self.images_2x is not None
+        if not can_reside(self.input, self.augment) or not fits(
+            len(self.images), self.input, with_2x, self.device
+        ):
             return None
         return reside(self.dataset, self.images, self.images_2x, self.input, self.device)

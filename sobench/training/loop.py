@@ -130,7 +130,8 @@ def train(
                 check_alike(detector, state.step)
             if state.step >= current.end:  # without a step there may be no weight that trains
                 continue
-            optimizer, frozen = make_optimizer(detector, schedule), cast_frozen(detector, precision)
+            frozen = cast_frozen(detector, precision)
+            optimizer = make_optimizer(detector, schedule)
             if optimizer_state is not None:
                 optimizer.load_state_dict(optimizer_state)
                 optimizer_state = None

@@ -182,6 +182,32 @@ def test_old_files_that_reports_have_kept(capsys: Capture) -> None:
     assert not any(path.exists() for path in old)
 
 
+def test_results_below_the_cache_folder_are_no_part_of_it(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOBENCH_CACHE", str(Path.cwd()))
+    (folder,) = finished("fpn").values()
+    folder.error.write_text("Traceback")
+    verdict = folder.path.parent / "verdict-coco-v1-ab.kept"
+    verdict.write_text("{}")
+    with folder.lock():
+        out, err = prune(capsys, "--yes", "--older-than", "0")
+        assert "a process holds this run; nothing in it is deleted" in err
+    assert folder.error.exists()
+
+    def held(*_: object, **__: object) -> None:
+        lock.__enter__()
+
+    lock = folder.lock()
+    monkeypatch.setattr("sobench.commands.prune.print_removable", held)
+    out, err = prune(capsys, "--yes", "--older-than", "0")
+    lock.__exit__(None, None, None)
+    assert out == "deleted 0 files: 0 bytes freed\n"
+    assert "a process holds its folder; it stays" in err
+    assert folder.error.exists()
+    assert verdict.exists()
+
+
 @pytest.mark.parametrize(("answer", "stays"), [("y", False), ("n", True)])
 def test_it_asks(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, answer: str, stays: bool

@@ -45,7 +45,9 @@ def steps(case: Case, cast: bool) -> tuple[list[Any], dict[str, Tensor], list[st
     optimizer = make_optimizer(detector, run.suite.schedule)
     frozen = cast_frozen(detector, "bf16") if cast else []
     batch = empty_batch(run, stage.images_2x)
-    batch.images.random_(256, generator=torch.Generator().manual_seed(1))
+    for images in (batch.images, batch.images_2x):
+        if images is not None:
+            images.random_(256, generator=torch.Generator().manual_seed(1))
     losses = []
     with casts_of(detector) as casts:
         for _ in range(2):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sobench.models.frozen import cast_frozen, computing_with
 from sobench.training.loop import train_step
 from sobench.training.optimizer import make_optimizer
 from tests.training.fake_cuda import CUDA, backward, fake_cuda
@@ -62,12 +63,14 @@ def test_a_row_waits_for_a_real_gpu_no_more_often(case: Case) -> None:
     detector.start_stage(stage)
     detector.train()
     optimizer = make_optimizer(detector, run.suite.schedule)
+    frozen = cast_frozen(detector, "bf16")
     batch = empty_batch(run, stage.images_2x).pin_memory()
     for _ in range(2):  # which also choose kernels and make constants
-        train_step(detector, optimizer, batch, 1e-3, 10, "bf16").read()
+        with computing_with(frozen):
+            train_step(detector, optimizer, batch, 1e-3, 10, "bf16").read()
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as told, computing_with(frozen):
             warnings.simplefilter("always")
             outcome = train_step(detector, optimizer, batch, 1e-3, 10, "bf16")
     finally:

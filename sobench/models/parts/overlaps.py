@@ -55,7 +55,7 @@ class NearPairs:
     Anchors count through the batch, each image with as many as fill its last group.
 
     Attributes:
-        iou: ``[P, 64]``.
+        iou: ``[P, 32]``.
         box: ``[P]`` index of the box.
         group: ``[P]`` index of the group of anchors.
         groups: number of them.
@@ -67,7 +67,7 @@ class NearPairs:
     groups: int
 
     def best_iou(self) -> Tensor:
-        """Greatest IoU of each anchor: ``[groups * 64]``."""
+        """Greatest IoU of each anchor: ``[groups * 32]``."""
         best = self.iou.new_zeros(self.groups, _GROUP)
         rows = self.group.unsqueeze(1).expand(-1, _GROUP)
         return best.scatter_reduce_(0, rows, self.iou, "amax").flatten()
@@ -107,9 +107,6 @@ def near_pairs(
     of_image = image if anchors.dim() == 3 else torch.zeros_like(image)
     first, corners, flat = of_image * per_image, boxes.t(), sides.flatten(1, 2)
     bound = _greatest_iou(boxes, sides, of_image)
-    if not bound.numel():
-        nothing = image.new_empty(0)
-        return NearPairs(boxes.new_empty(0, _GROUP), nothing, nothing, batch * per_image)
     # What a box is known to reach in one group is asked of every other group.
     reached = _iou_of_groups(corners, flat, torch.arange(len(boxes)), first + bound.argmax(dim=1))
     needed = reached.amax(dim=1, keepdim=True).clamp(max=least)
@@ -147,10 +144,10 @@ def _greatest_iou(boxes: Tensor, sides: Tensor, of_image: Tensor) -> Tensor:
 
 
 def _iou_of_groups(corners: Tensor, flat: Tensor, box: Tensor, group: Tensor) -> Tensor:
-    """``[P, 64]`` IoU of boxes with the anchors of groups.
+    """``[P, 32]`` IoU of boxes with the anchors of groups.
 
     Args:
-        corners: ``[4, N]``; flat: ``[4, groups, 64]``.
+        corners: ``[4, N]``; flat: ``[4, groups, 32]``.
         box: ``[P]`` indices into the former; group: ``[P]`` into the latter.
     """
     # In parts, whose intermediate results fit a CPU's cache, and spelt out, as it likes long rows.
@@ -170,7 +167,7 @@ def padded_count(anchors: int) -> int:
 
 
 def _grouped(anchors: Tensor) -> Tensor:
-    """``[4, 1 or B, groups, 64]`` sides of anchors, the last one repeated to fill its group."""
+    """``[4, 1 or B, groups, 32]`` sides of anchors, the last one repeated to fill its group."""
     count = anchors.shape[-2]
     place = torch.arange(padded_count(count)).clamp(max=count - 1)
     sides = anchors.reshape(-1, count, 4).permute(2, 0, 1)[..., place]
